@@ -1,0 +1,56 @@
+"""What pipemon raises, each with the exit code that its commands end with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+class PipemonError(Exception):
+    """Base of everything that pipemon raises on purpose."""
+
+    exit_code = 1
+
+
+class DeclarationError(PipemonError, ValueError):
+    """A pipeline, stage or feature was declared wrongly. Raised at decoration, never during a call."""
+
+    exit_code = 2
+
+
+class UnavailableError(PipemonError):
+    """A server or program that a command needs can't be reached or had."""
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing wrong in a file that a person wrote.
+
+    `line` and `column` count from 1; `rule` is a stable id such as `unknown-key`.
+    """
+
+    file: str
+    line: int
+    column: int
+    message: str
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.message} [{self.rule}]"
+
+
+class SpecError(PipemonError):
+    """A file that a person wrote can't be used; `problems` has every reason, in the file's order."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems)))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" for the valid name nearest to `word`, or an empty string."""
+    found = get_close_matches(str(word), list(valid), n=1, cutoff=0.5)
+    return f"; did you mean {found[0]!r}?" if found else ""

@@ -1,0 +1,142 @@
+"""What a failure-mode file says once every name is resolved and every default filled in.
+
+Knows nothing of YAML or Prometheus. All times are seconds, all ratios 0 to 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Literal
+
+from pipemon.topology import FeatureShape, StageShape
+
+Severity = Literal["page", "ticket", "notice"]
+Pace = Literal["sudden", "gradual"]
+Kind = Literal["software", "input", "output", "quality", "custom"]
+
+SEVERITIES: tuple[Severity, ...] = ("page", "ticket", "notice")
+"""From the most severe to the least."""
+
+SEVERITY_LABELS: dict[Severity, str] = {"page": "critical", "ticket": "warning", "notice": "info"}
+"""The alert's label for each severity: words that existing routes know."""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The range that is good: a condition holds below `low` or above `high`; either may be None.
+
+    `words` is the threshold as a person reads it: `above 5%`, `outside 0.5 to 40`.
+    """
+
+    low: float | None
+    high: float | None
+    words: str
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One signal against its threshold.
+
+    `signal` is a name of the signal table. `argument` is the quantile of `latency` ("p99"), the
+    signal of `feedback` ("redo") or the expression of `promql`. `feature` is set for `mean` and
+    `missing_ratio`. `threshold` is None for `no_calls` and `promql`.
+    """
+
+    signal: str
+    argument: str = ""
+    feature: FeatureShape | None = None
+    threshold: Threshold | None = None
+
+
+@dataclass(frozen=True)
+class FailureMode:
+    """One thing that can go wrong.
+
+    `stage` is None for the pipeline as a whole. `conditions` is empty, and `waiting` says why, when
+    nothing can be measured yet; such an entry makes no rule.
+    """
+
+    name: str
+    what: str
+    stage: str | None
+    kind: Kind
+    conditions: tuple[Condition, ...]
+    combine: Literal["any", "all"]
+    pace: Pace
+    severity: Severity
+    window: float
+    for_: float
+    keep_firing_for: float
+    owner: str
+    do: str
+    runbook: str
+    leads_to: tuple[str, ...] = ()
+    waiting: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Scraping, evaluation and notification times."""
+
+    scrape_interval: float = 15.0
+    group_wait: float = 30.0
+    group_interval: float = 300.0
+    repeat_interval: float = 4 * 3600.0
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A pipeline's failure modes with everything that rules, routes and panels need.
+
+    `select` goes into every selector; `keep` labels survive every aggregation; `targets` are the
+    labels of the scrape targets. `upstream` maps every stage to the stages right before it.
+    """
+
+    pipeline: str
+    owner: str
+    runbook: str
+    timing: Timing
+    budget: float | None
+    stages: tuple[StageShape, ...]
+    failure_modes: tuple[FailureMode, ...]
+    select: tuple[tuple[str, str], ...] = ()
+    keep: tuple[str, ...] = ()
+    targets: tuple[tuple[str, str], ...] = ()
+    duration_bounds: tuple[float, ...] = ()
+    source: str = field(default="", compare=False)
+
+    @property
+    def upstream(self) -> dict[str, tuple[str, ...]]:
+        """The stages right before each stage; none where nothing is known."""
+        return {stage.name: stage.after or () for stage in self.stages}
+
+    @property
+    def measurable(self) -> tuple[FailureMode, ...]:
+        """The failure modes that make a rule."""
+        return tuple(mode for mode in self.failure_modes if mode.conditions)
+
+    def stage(self, name: str) -> StageShape:
+        """Return the stage called `name`; raises KeyError if there is none."""
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise KeyError(name)
+
+
+def scaled(spec: Spec, factor: float) -> Spec:
+    """Return `spec` with every duration divided by `factor`, for demos and drills.
+
+    Budgets and latency thresholds stay: they are values that are measured, not times that are waited.
+    """
+    timing = replace(spec.timing, **{f.name: getattr(spec.timing, f.name) / factor for f in fields(Timing)})
+    modes = tuple(
+        replace(
+            mode,
+            window=mode.window / factor,
+            for_=mode.for_ / factor,
+            keep_firing_for=mode.keep_firing_for / factor,
+        )
+        for mode in spec.failure_modes
+    )
+    return replace(spec, timing=timing, failure_modes=modes)

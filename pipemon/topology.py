@@ -1,0 +1,64 @@
+"""The shape of a cascade: what the decorated code, or the YAML in its place, says of stages and features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class FeatureShape:
+    """A feature of a stage.
+
+    `short` is the extractor's own name, accepted where it is unambiguous: `level_dbfs` for
+    `audio_level_dbfs`. `bounds` are the histogram's upper bounds without +Inf.
+    """
+
+    direction: Literal["input", "output"]
+    name: str
+    short: str
+    unit: str = ""
+    bounds: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class StageShape:
+    """A stage. `after` is None where the code does not say; `budget` and `duration_bounds` are in seconds."""
+
+    name: str
+    after: tuple[str, ...] | None = None
+    budget: float | None = None
+    features: tuple[FeatureShape, ...] = ()
+    duration_bounds: tuple[float, ...] = ()
+    feedback: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PipelineShape:
+    """A pipeline: its name, budget in seconds, and stages in the order of their declaration."""
+
+    name: str
+    budget: float | None = None
+    stages: tuple[StageShape, ...] = ()
+    duration_bounds: tuple[float, ...] = ()
+
+
+def find_cycle(after: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+    """Return the names along a cycle, the first repeated at the end, or () if there is none."""
+    try:
+        TopologicalSorter(after).prepare()
+    except CycleError as error:
+        return tuple(reversed(error.args[1]))
+    return ()
+
+
+def downstream(after: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:
+    """Return, for each name, all that come after it, directly or not. The graph must have no cycle."""
+    graph = {name: tuple(before) for name, before in after.items()}
+    reach: dict[str, set[str]] = {name: set() for name in graph}
+    for name in reversed(tuple(TopologicalSorter(graph).static_order())):
+        for upstream in graph.get(name, ()):
+            reach.setdefault(upstream, set()).update({name}, reach.get(name, ()))
+    return {name: frozenset(after_it) for name, after_it in reach.items()}
