@@ -1,0 +1,294 @@
+"""What pipemon asks of Prometheus' and Alertmanager's HTTP APIs. Blocking; standard library only."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode, urlsplit
+from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
+
+from pipemon.errors import UnavailableError
+
+Parsed = TypeVar("Parsed")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One series of an instant query's answer: labels, the metric's name under `__name__`, and value."""
+
+    labels: dict[str, str]
+    value: float
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series of a range query's answer; `points` are (Unix time, value), the oldest first."""
+
+    labels: dict[str, str]
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class ActiveAlert:
+    """An alert that Prometheus holds as `pending` or `firing`."""
+
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    state: str
+    active_at: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A loaded rule: `type` is `alerting` or `recording`, `health` `ok`, `err` or `unknown`.
+
+    `state` (`inactive`, `pending`, `firing`) and `alerts` are an alerting rule's.
+    """
+
+    name: str
+    group: str
+    type: str
+    query: str
+    health: str
+    last_error: str
+    state: str
+    labels: dict[str, str]
+    alerts: tuple[ActiveAlert, ...]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A scrape target; `health` is `up`, `down` or `unknown`."""
+
+    labels: dict[str, str]
+    url: str
+    health: str
+    last_error: str
+
+
+@dataclass(frozen=True)
+class RoutedAlert:
+    """An alert in Alertmanager; `inhibited_by` has the fingerprints of the alerts that hold it back."""
+
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    fingerprint: str
+    state: str
+    inhibited_by: tuple[str, ...]
+    silenced_by: tuple[str, ...]
+    starts_at: str
+
+
+class Prometheus:
+    """Prometheus at `url`, path prefix included: `http://localhost:9090`.
+
+    Every method raises UnavailableError, with one sentence, if no usable answer comes in `timeout` seconds.
+    """
+
+    def __init__(self, url: str, timeout: float = 10.0) -> None:
+        self._server = _Server("Prometheus", url, timeout)
+
+    @property
+    def url(self) -> str:
+        """Its address, without a slash at the end."""
+        return self._server.url
+
+    def query(self, promql: str, time: float | None = None) -> list[Sample]:
+        """Return the instant vector, or the one scalar, that `promql` gives at the Unix `time`; default: now."""
+        form = {"query": promql} | ({} if time is None else {"time": repr(float(time))})
+        return self._ask("/api/v1/query", _samples, form)
+
+    def query_range(self, promql: str, start: float, end: float, step: float) -> list[Series]:
+        """Return what `promql` gives from `start` to `end` (Unix times, both included) every `step` seconds."""
+        form = {
+            "query": promql,
+            "start": repr(float(start)),
+            "end": repr(float(end)),
+            "step": repr(float(step)),
+        }
+        return self._ask("/api/v1/query_range", _series, form)
+
+    def rules(self) -> list[Rule]:
+        """Return the loaded rules in the order of their evaluation."""
+        return self._ask("/api/v1/rules", _rules)
+
+    def targets(self) -> list[Target]:
+        """Return the active scrape targets."""
+        return self._ask("/api/v1/targets?state=active", _targets)
+
+    def ready(self) -> bool:
+        """Tell whether it serves queries by now."""
+        return self._server.ready()
+
+    def reload(self) -> None:
+        """Make it read its configuration and rules again; needs `--web.enable-lifecycle`."""
+        self._server.fetch("/-/reload", {})
+
+    def _ask(
+        self, path: str, parse: Callable[[Any], Parsed], form: Mapping[str, str] | None = None
+    ) -> Parsed:
+        return self._server.parsed(path, lambda answer: parse(answer["data"]), form)
+
+
+class Alertmanager:
+    """Alertmanager at `url`, path prefix included: `http://localhost:9093`. Raises as Prometheus does."""
+
+    def __init__(self, url: str, timeout: float = 10.0) -> None:
+        self._server = _Server("Alertmanager", url, timeout)
+
+    @property
+    def url(self) -> str:
+        """Its address, without a slash at the end."""
+        return self._server.url
+
+    def alerts(self) -> list[RoutedAlert]:
+        """Return the alerts that have not resolved, those that are held back or silenced included."""
+        return self._server.parsed("/api/v2/alerts", _routed)
+
+    def ready(self) -> bool:
+        """Tell whether it takes alerts by now."""
+        return self._server.ready()
+
+    def reload(self) -> None:
+        """Make it read its configuration again."""
+        self._server.fetch("/-/reload", {})
+
+
+class _SameMethod(HTTPRedirectHandler):
+    """Refuses to turn a redirected POST into a GET, which would ask something else."""
+
+    def redirect_request(self, req: Request, *args: Any) -> Request | None:
+        return super().redirect_request(req, *args) if req.get_method() == "GET" else None
+
+
+class _Server:
+    def __init__(self, name: str, url: str, timeout: float) -> None:
+        try:
+            parts = urlsplit(url)
+            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            valid = False
+        if not valid:
+            raise UnavailableError(f"{url!r} is not the address of {name}; write it as http://host:port")
+        self.name, self.url, self._timeout = name, url.rstrip("/"), timeout
+        self._opener = _opener(parts.hostname or "")
+
+    def parsed(
+        self, path: str, parse: Callable[[Any], Parsed], form: Mapping[str, str] | None = None
+    ) -> Parsed:
+        body = self.fetch(path, form)
+        try:
+            return parse(json.loads(body))
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+            raise UnavailableError(
+                f"{self.url} does not answer as {self.name} does; is it the right address?"
+            ) from None
+
+    def fetch(self, path: str, form: Mapping[str, str] | None = None) -> bytes:
+        """Return the answer's body: of a GET, or, with a form, of a POST."""
+        data = None if form is None else urlencode(form).encode()
+        try:
+            with self._opener.open(Request(self.url + path, data=data), timeout=self._timeout) as answer:
+                body: bytes = answer.read()
+                return body
+        except HTTPError as error:
+            with error:
+                raise UnavailableError(f"{self.name} at {self.url} refused: {_reason(error)}") from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            cause = error.reason if isinstance(error, URLError) else error
+            raise UnavailableError(
+                f"{self.name} can't be reached at {self.url}: {cause or type(cause).__name__}"
+            ) from None
+
+    def ready(self) -> bool:
+        try:
+            self.fetch("/-/ready")
+        except UnavailableError:
+            return False
+        return True
+
+
+def _opener(host: str) -> OpenerDirector:
+    try:
+        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    # A proxy from the environment can't reach this machine's own loopback addresses.
+    return build_opener(_SameMethod(), *([ProxyHandler({})] if local else []))
+
+
+def _reason(error: HTTPError) -> str:
+    """Return the server's own words where it sent some: bad queries and reloads are told so."""
+    try:
+        text = error.read(4096).decode(errors="replace").strip()
+    except (OSError, http.client.HTTPException):
+        text = ""
+    try:
+        told = json.loads(text)
+        text = told["error"] if isinstance(told, dict) else told
+    except (ValueError, KeyError):
+        text = "" if text.startswith("<") else text
+    return " ".join(f"{error.code} {error.reason}: {text}".split()).rstrip(": ")
+
+
+def _samples(data: Any) -> list[Sample]:
+    if data["resultType"] == "scalar":
+        return [Sample({}, float(data["result"][1]))]
+    return [Sample(dict(row["metric"]), float(row["value"][1])) for row in data["result"]]
+
+
+def _series(data: Any) -> list[Series]:
+    return [
+        Series(dict(row["metric"]), tuple((float(time), float(value)) for time, value in row["values"]))
+        for row in data["result"]
+    ]
+
+
+def _rules(data: Any) -> list[Rule]:
+    return [
+        Rule(
+            name=rule["name"],
+            group=group["name"],
+            type=rule["type"],
+            query=rule["query"],
+            health=rule["health"],
+            last_error=rule.get("lastError", ""),
+            state=rule.get("state", ""),
+            labels=dict(rule.get("labels") or {}),
+            alerts=tuple(
+                ActiveAlert(
+                    dict(alert["labels"]), dict(alert["annotations"]), alert["state"], alert["activeAt"]
+                )
+                for alert in rule.get("alerts") or ()
+            ),
+        )
+        for group in data["groups"]
+        for rule in group["rules"]
+    ]
+
+
+def _targets(data: Any) -> list[Target]:
+    return [
+        Target(dict(target["labels"]), target["scrapeUrl"], target["health"], target["lastError"])
+        for target in data["activeTargets"]
+    ]
+
+
+def _routed(data: Any) -> list[RoutedAlert]:
+    return [
+        RoutedAlert(
+            labels=dict(alert["labels"]),
+            annotations=dict(alert["annotations"]),
+            fingerprint=alert["fingerprint"],
+            state=alert["status"]["state"],
+            inhibited_by=tuple(alert["status"]["inhibitedBy"]),
+            silenced_by=tuple(alert["status"]["silencedBy"]),
+            starts_at=alert["startsAt"],
+        )
+        for alert in data
+    ]
