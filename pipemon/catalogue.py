@@ -87,7 +87,7 @@ METRICS: dict[str, Metric] = {value.name: value for value in list(globals().valu
 
 UP = Metric("up", "gauge", ("job", "instance"), "1 if Prometheus could scrape the target.")
 ALERTS = Metric(
-    "ALERTS", "gauge", ("alertname", "alertstate", "pipeline", "stage", "failure_mode", "kind", "severity", "pace", "owner"),
+    "ALERTS", "gauge", ("alertname", "alertstate", "pipeline", "stage", "failure_mode", "kind", "severity", "owner"),
     "1 for each pending or firing alert.",
 )  # fmt: skip
 

@@ -99,12 +99,12 @@ class Prometheus:
         return self._server.url
 
     def query(self, promql: str, time: float | None = None) -> list[Sample]:
-        """Return the instant vector, or the one scalar, that `promql` gives at the Unix `time`; default: now."""
+        """Return the instant vector (or one scalar) that `promql` gives at the Unix `time`; default: now."""
         form = {"query": promql} | ({} if time is None else {"time": repr(float(time))})
         return self._ask("/api/v1/query", _samples, form)
 
     def query_range(self, promql: str, start: float, end: float, step: float) -> list[Series]:
-        """Return what `promql` gives from `start` to `end` (Unix times, both included) every `step` seconds."""
+        """Return what `promql` gives from `start` to `end` (Unix times, both included) by `step` seconds."""
         form = {
             "query": promql,
             "start": repr(float(start)),
@@ -201,6 +201,7 @@ class _Server:
                 raise UnavailableError(f"{self.name} at {self.url} refused: {_reason(error)}") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             cause = error.reason if isinstance(error, URLError) else error
+            cause = (isinstance(cause, OSError) and cause.strerror) or cause
             raise UnavailableError(
                 f"{self.name} can't be reached at {self.url}: {cause or type(cause).__name__}"
             ) from None

@@ -39,3 +39,11 @@ def duration(value: float) -> str:
         count, left = divmod(left, size)
         text += f"{count}{unit}" if count else ""
     return text
+
+
+def le(bound: float) -> str:
+    """Print a bucket bound as the exporter's `le` label has it: 0.3, 1.0, 1e+06."""
+    # The client library's own printing is what ends up in the label.
+    from prometheus_client.utils import floatToGoString  # noqa: PLC0415
+
+    return str(floatToGoString(bound))

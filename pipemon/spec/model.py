@@ -5,14 +5,14 @@ Knows nothing of YAML or Prometheus. All times are seconds, all ratios 0 to 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pipemon.topology import FeatureShape, StageShape
 
 Severity = Literal["page", "ticket", "notice"]
 Pace = Literal["sudden", "gradual"]
-Kind = Literal["software", "input", "output", "quality", "custom"]
+Kind = Literal["software", "input", "output", "quality"]
 
 SEVERITIES: tuple[Severity, ...] = ("page", "ticket", "notice")
 """From the most severe to the least."""
@@ -39,13 +39,15 @@ class Condition:
 
     `signal` is a name of the signal table. `argument` is the quantile of `latency` ("p99"), the
     signal of `feedback` ("redo") or the expression of `promql`. `feature` is set for `mean` and
-    `missing_ratio`. `threshold` is None for `no_calls` and `promql`.
+    `missing_ratio`. `threshold` is None for `no_calls` and `promql`. `min_count` is how many
+    observations the window must hold before the value means anything.
     """
 
     signal: str
     argument: str = ""
     feature: FeatureShape | None = None
     threshold: Threshold | None = None
+    min_count: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class FailureMode:
     """One thing that can go wrong.
 
     `stage` is None for the pipeline as a whole. `conditions` is empty, and `waiting` says why, when
-    nothing can be measured yet; such an entry makes no rule.
+    nothing can be measured yet; such an entry makes no rule. Times are in seconds; `window` is what
+    the conditions look back over. `fires_on` and `quiet_on` are test series of a `promql` signal.
     """
 
     name: str
@@ -72,7 +75,8 @@ class FailureMode:
     runbook: str
     leads_to: tuple[str, ...] = ()
     waiting: str = ""
-    line: int = 0
+    fires_on: tuple[str, ...] = ()
+    quiet_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,21 +126,3 @@ class Spec:
             if stage.name == name:
                 return stage
         raise KeyError(name)
-
-
-def scaled(spec: Spec, factor: float) -> Spec:
-    """Return `spec` with every duration divided by `factor`, for demos and drills.
-
-    Budgets and latency thresholds stay: they are values that are measured, not times that are waited.
-    """
-    timing = replace(spec.timing, **{f.name: getattr(spec.timing, f.name) / factor for f in fields(Timing)})
-    modes = tuple(
-        replace(
-            mode,
-            window=mode.window / factor,
-            for_=mode.for_ / factor,
-            keep_firing_for=mode.keep_firing_for / factor,
-        )
-        for mode in spec.failure_modes
-    )
-    return replace(spec, timing=timing, failure_modes=modes)

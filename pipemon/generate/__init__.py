@@ -1,0 +1,1 @@
+"""From a resolved spec to Prometheus rules, rule tests, Alertmanager configuration and dashboards."""

@@ -1,0 +1,176 @@
+"""PromQL as values, printed last, so that metrics and labels are checked while a query is built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipemon.catalogue import Metric
+from pipemon.units import duration
+
+Window = float | str
+"""Seconds, or a Grafana variable such as `$__rate_interval`."""
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """`label op "value"`; `op` is `=`, `!=`, `=~` or `!~`."""
+
+    label: str
+    op: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Selector:
+    """Series of a catalogue metric. `suffix` is `_bucket`, `_count` or `_sum` for a histogram."""
+
+    metric: Metric
+    matchers: tuple[Matcher, ...]
+    suffix: str = ""
+    window: Window | None = None
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Series that a recording rule of the same file makes; `labels` are the ones it keeps."""
+
+    name: str
+    labels: tuple[str, ...]
+    matchers: tuple[Matcher, ...] = ()
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function over expressions and numbers."""
+
+    function: str
+    args: tuple[Expr | float, ...]
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """`op by (labels) (expr)`."""
+
+    op: str
+    by: tuple[str, ...]
+    expr: Expr
+
+
+@dataclass(frozen=True)
+class Binary:
+    """`left op right`; `on` and `group_left` as in PromQL, None where absent."""
+
+    op: str
+    left: Expr
+    right: Expr | float
+    on: tuple[str, ...] | None = None
+    group_left: bool = False
+
+
+@dataclass(frozen=True)
+class Raw:
+    """An expression that a person wrote."""
+
+    text: str
+
+
+Expr = Selector | Recorded | Call | Aggregate | Binary | Raw
+
+
+class UnknownLabelError(ValueError):
+    """A query names a label that its series do not have: a fault in pipemon, never in a spec."""
+
+
+def select(
+    metric: Metric,
+    matchers: tuple[Matcher, ...],
+    *,
+    suffix: str = "",
+    window: Window | None = None,
+    target_labels: tuple[str, ...] = (),
+) -> Selector:
+    """Return a selector whose labels all exist: in the catalogue, `le` for buckets, or among `target_labels`.
+
+    Raises UnknownLabelError otherwise, or when the suffix does not suit the metric's type.
+    """
+    known = {*metric.labels, *target_labels, *(("le",) if suffix == "_bucket" else ())}
+    for matcher in matchers:
+        if matcher.label not in known:
+            raise UnknownLabelError(f"{metric.name} has no label {matcher.label!r}")
+    if metric.name + suffix not in metric.series:
+        raise UnknownLabelError(f"{metric.name} has no series {metric.name + suffix!r}")
+    return Selector(metric, matchers, suffix, window)
+
+
+def quote(text: str) -> str:
+    """Return `text` as a PromQL string literal in double quotes."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
+    return f'"{escaped}"'
+
+
+def number(value: float) -> str:
+    """Print a number without a binary tail: 0.1 + 0.2 is `0.3`, 5.0 is `5`."""
+    text = format(value, ".12g")
+    return text.removesuffix(".0")
+
+
+def span(window: Window) -> str:
+    """Print a window: seconds as a Prometheus duration, a Grafana variable as it is."""
+    return window if isinstance(window, str) else duration(window)
+
+
+def text(expr: Expr | float) -> str:
+    """Print an expression on one line."""
+    match expr:
+        case Selector():
+            return (
+                expr.metric.name
+                + expr.suffix
+                + _braces(expr.matchers)
+                + (f"[{span(expr.window)}]" if expr.window is not None else "")
+            )
+        case Recorded():
+            return expr.name + _braces(expr.matchers)
+        case Call():
+            return f"{expr.function}({', '.join(map(text, expr.args))})"
+        case Aggregate():
+            by = f" by ({', '.join(expr.by)})" if expr.by else ""
+            return f"{expr.op}{by} ({text(expr.expr)})"
+        case Binary():
+            return f"{_operand(expr.left)} {_operator(expr)} {_operand(expr.right)}"
+        case Raw():
+            return expr.text
+        case _:
+            return number(expr)
+
+
+def block(expr: Expr) -> str:
+    """Print an expression with `and` and `or` on lines of their own, as people write rules."""
+    if isinstance(expr, Binary) and expr.op in ("and", "or"):
+        return f"{_term(expr.left, expr.op)}\n{_operator(expr)}\n{_term(expr.right, expr.op)}"
+    return text(expr)
+
+
+def _term(expr: Expr | float, parent: str) -> str:
+    if isinstance(expr, Binary) and expr.op in ("and", "or"):
+        if expr.op == parent and expr.on is None:
+            return block(expr)
+        inner = block(expr).replace("\n", "\n  ")
+        return f"(\n  {inner}\n)"
+    if isinstance(expr, Raw):
+        return f"({expr.text})"
+    return text(expr)
+
+
+def _operator(expr: Binary) -> str:
+    on = f" on ({', '.join(expr.on)})" if expr.on is not None else ""
+    return f"{expr.op}{on}{' group_left' if expr.group_left else ''}"
+
+
+def _operand(expr: Expr | float) -> str:
+    return f"({text(expr)})" if isinstance(expr, Binary | Raw) else text(expr)
+
+
+def _braces(matchers: tuple[Matcher, ...]) -> str:
+    inner = ",".join(f"{m.label}{m.op}{quote(m.value)}" for m in matchers)
+    return f"{{{inner}}}" if inner else ""

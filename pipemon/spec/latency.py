@@ -1,0 +1,38 @@
+"""A latency threshold as a share of calls over a bucket bound, which is exact where a quantile is interpolated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isclose
+
+from pipemon.spec.model import Condition, Spec
+
+
+@dataclass(frozen=True)
+class BoundShare:
+    """`p95 above 300ms` as "more than `allowed` = 0.05 of the calls take longer than `bound` = 0.3 seconds"."""
+
+    bound: float
+    allowed: float
+
+
+def bound_share(spec: Spec, stage: str | None, condition: Condition) -> BoundShare | None:
+    """Return the exact form of a latency condition, or None if its threshold lies on no known bucket bound.
+
+    A budget is always a bound. Others are known from the code, for `above` only.
+    """
+    threshold = condition.threshold
+    if (
+        condition.signal != "latency"
+        or threshold is None
+        or threshold.high is None
+        or threshold.low is not None
+    ):
+        return None
+    budget = spec.budget if stage is None else spec.stage(stage).budget
+    bounds = spec.duration_bounds if stage is None else spec.stage(stage).duration_bounds
+    allowed = round(1 - float(condition.argument.removeprefix("p")) / 100, 9)
+    for bound in (*bounds, *((budget,) if budget else ())):
+        if isclose(bound, threshold.high):
+            return BoundShare(bound, allowed)
+    return None

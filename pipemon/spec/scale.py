@@ -1,0 +1,59 @@
+"""Every duration of a spec divided by one factor, for demos and drills."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, replace
+
+from pipemon.spec.model import Condition, Spec, Timing
+from pipemon.units import duration, seconds
+
+_STRINGS = r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)"""
+_TIME = r"((?:\d+(?:ms|[smhdwy]))+)"
+_DURATIONS = re.compile(rf"{_STRINGS}|((?:\[|\boffset\s+-?))\s*{_TIME}(?:\s*(:)\s*{_TIME}?)?")
+
+
+def scaled(spec: Spec, factor: float) -> Spec:
+    """Return `spec` with every duration divided by `factor`.
+
+    Budgets and latency thresholds stay: they are values that are measured, not times that are waited.
+    """
+    timing = replace(spec.timing, **{f.name: getattr(spec.timing, f.name) / factor for f in fields(Timing)})
+    modes = tuple(
+        replace(
+            mode,
+            window=mode.window / factor,
+            for_=mode.for_ / factor,
+            keep_firing_for=mode.keep_firing_for / factor,
+            conditions=tuple(_condition(condition, factor) for condition in mode.conditions),
+        )
+        for mode in spec.failure_modes
+    )
+    return replace(spec, timing=timing, failure_modes=modes)
+
+
+def _condition(condition: Condition, factor: float) -> Condition:
+    if condition.signal != "promql":
+        return condition
+    return replace(condition, argument=scale_promql(condition.argument, factor))
+
+
+def scale_promql(text: str, factor: float) -> str:
+    """Return PromQL with its ranges, subquery steps and offsets divided by `factor`; strings stay as they are."""
+
+    def shorter(match: re.Match[str]) -> str:
+        string, before, first, colon, second = match.groups()
+        if string is not None:
+            return string
+        parts = [before, _divide(first, factor)]
+        if colon:
+            parts += [":", _divide(second, factor) if second else ""]
+        return "".join(parts)
+
+    return _DURATIONS.sub(shorter, text)
+
+
+def _divide(text: str, factor: float) -> str:
+    years = re.fullmatch(r"(\d+)y", text)
+    value = int(years[1]) * 365 * 86400.0 if years else seconds(text)
+    return duration(value / factor)
