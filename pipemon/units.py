@@ -46,4 +46,4 @@ def le(bound: float) -> str:
     # The client library's own printing is what ends up in the label.
     from prometheus_client.utils import floatToGoString  # noqa: PLC0415
 
-    return str(floatToGoString(bound))
+    return str(floatToGoString(bound))  # type: ignore[no-untyped-call]

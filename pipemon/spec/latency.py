@@ -22,12 +22,7 @@ def bound_share(spec: Spec, stage: str | None, condition: Condition) -> BoundSha
     A budget is always a bound. Others are known from the code, for `above` only.
     """
     threshold = condition.threshold
-    if (
-        condition.signal != "latency"
-        or threshold is None
-        or threshold.high is None
-        or threshold.low is not None
-    ):
+    if condition.signal != "latency" or threshold is None or threshold.high is None or threshold.low is not None:
         return None
     budget = spec.budget if stage is None else spec.stage(stage).budget
     bounds = spec.duration_bounds if stage is None else spec.stage(stage).duration_bounds

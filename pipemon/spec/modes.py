@@ -1,0 +1,177 @@
+"""The `failure_modes:` of a file, each resolved against the stages, the signals and the baseline."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import cast
+
+from pipemon.errors import nearest
+from pipemon.spec import fields
+from pipemon.spec.baseline import Baseline
+from pipemon.spec.conditions import Place, conditions
+from pipemon.spec.fields import Report
+from pipemon.spec.model import SEVERITIES, Condition, FailureMode, Pace, Severity, Spec
+from pipemon.spec.reader import Mapping, Node, Scalar, kind
+from pipemon.spec.signals import SIGNALS, for_seconds
+from pipemon.spec.signals import kind as alert_kind
+from pipemon.topology import StageShape, find_cycle
+from pipemon.units import duration
+
+_THRESHOLD = ("above", "below", "outside", "changes_by", "from")
+_KEYS = (
+    "what", "stage", "signal", "signals", *_THRESHOLD, "min_calls", "pace", "window", "for", "keep_firing_for",
+    "severity", "owner", "do", "runbook", "leads_to", "fires_on", "quiet_on",
+)  # fmt: skip
+_PLANNED = ("then", "mode", "slice", "hold", "labels", "because", "ignore", "against")
+
+_WINDOW = {"sudden": 300.0, "gradual": 6 * 3600.0}
+_GRADUAL_FOR = 1800.0
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What failure modes are resolved against."""
+
+    spec: Spec
+    baseline: Baseline | None
+
+
+def alert_name(pipeline: str, mode: str) -> str:
+    """Return the pipeline and the failure mode in CamelCase: `SpeechVadCutsEverything`."""
+    parts = re.split(r"[^A-Za-z0-9]+", f"{pipeline}-{mode}")
+    return "".join(part[:1].upper() + part[1:] for part in parts)
+
+
+def failure_modes(report: Report, root: Mapping, around: Surroundings) -> tuple[FailureMode, ...]:
+    """Return the failure modes in the order of the file."""
+    node = root.get("failure_modes")
+    if not isinstance(node, Mapping) or not node.entries:
+        at = node if node is not None else root
+        found = f", found {kind(node)}" if node is not None else ""
+        report.add(at, f"failure_modes: expected at least one failure mode by its name{found}", "missing")
+        return ()
+    names = [name for name, _, _ in node]
+    alerts: dict[str, str] = {}
+    modes = []
+    for name, key, body in node:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
+            report.add(key, f"failure_modes: {name!r} is not a name; use letters, digits and -", "name")
+            continue
+        alert = alert_name(around.spec.pipeline, name)
+        if alert in alerts:
+            message = f"failure_modes: {name!r} and {alerts[alert]!r} would both be the alert {alert}"
+            report.add(key, message, "duplicate")
+        alerts.setdefault(alert, name)
+        if not isinstance(body, Mapping):
+            message = f"{name}: expected at least `what:`, found {kind(body)}"
+            report.add(body if body.column > 1 else key, message, "type")
+            continue
+        modes.append(_mode(report, name, key, body, names, around))
+    cycle = find_cycle({mode.name: mode.leads_to for mode in modes if set(mode.leads_to) <= set(names)})
+    if cycle:
+        body = cast(Mapping, node.get(cycle[0]))
+        at = body.get("leads_to") or body
+        report.add(
+            at,
+            f"leads_to goes in a circle: {' to '.join(reversed(cycle))}; each would silence the other",
+            "cycle",
+        )
+    return tuple(modes)
+
+
+def _mode(  # noqa: PLR0917
+    report: Report, name: str, key: Scalar, body: Mapping, names: list[str], around: Surroundings
+) -> FailureMode:
+    spec = around.spec
+    fields.check_keys(report, body, _KEYS, _PLANNED, name)
+    what = fields.text(report, body.get("what"), f"{name}: what")
+    if body.get("what") is None:
+        report.add(key, f"{name}: say in the team's words what goes wrong: `what: ...`", "missing")
+    stage = _stage(report, name, body.get("stage"), spec)
+    pace = cast(Pace, fields.choice(report, body.get("pace"), ("sudden", "gradual"), "sudden", f"{name}: pace"))
+    place = Place(spec, stage, around.baseline, f"{name}")
+    found, combine, waiting = conditions(report, body, key, place)
+    first = found[0] if found else None
+    signal = SIGNALS[first.signal] if first else None
+    direction = first.feature.direction if first and first.feature else None
+    default_severity = signal.severity if signal else "ticket"
+    severity = cast(
+        Severity,
+        fields.choice(report, body.get("severity"), SEVERITIES, default_severity, f"{name}: severity"),
+    )
+    window = _window(report, body, name, pace, spec)
+    usual_for = max((for_seconds(SIGNALS[c.signal], _direction(c)) for c in found), default=120.0)
+    if pace == "gradual":
+        usual_for = max(usual_for, _GRADUAL_FOR)
+    own_runbook = fields.text(report, body.get("runbook"), f"{name}: runbook")
+    runbook = own_runbook or (f"{spec.runbook}#{name}" if spec.runbook else "")
+    return FailureMode(
+        name=name,
+        what=what,
+        stage=stage.name if stage else None,
+        kind=alert_kind(signal, direction) if signal else "software",
+        conditions=found,
+        combine="all" if combine == "all" else "any",
+        pace=pace,
+        severity=severity,
+        window=window,
+        for_=fields.time(report, body.get("for"), usual_for, f"{name}: for"),
+        keep_firing_for=fields.time(report, body.get("keep_firing_for"), 0.0, f"{name}: keep_firing_for"),
+        owner=fields.text(report, body.get("owner"), f"{name}: owner") or spec.owner,
+        do=fields.text(report, body.get("do"), f"{name}: do"),
+        runbook=runbook,
+        leads_to=_leads_to(report, name, body.get("leads_to"), names),
+        waiting=waiting,
+        fires_on=_series(report, name, body, "fires_on", found),
+        quiet_on=_series(report, name, body, "quiet_on", found),
+    )
+
+
+def _direction(condition: Condition) -> str | None:
+    return condition.feature.direction if condition.feature else None
+
+
+def _stage(report: Report, name: str, node: Node | None, spec: Spec) -> StageShape | None:
+    wanted = fields.text(report, node, f"{name}: stage")
+    if not wanted or node is None:
+        return None
+    for stage in spec.stages:
+        if stage.name == wanted:
+            return stage
+    if spec.stages:
+        names = [stage.name for stage in spec.stages]
+        hint = nearest(wanted, names) or f"; there are {', '.join(names)}"
+        report.add(node, f"{name}: there is no stage {wanted!r}{hint}", "unknown-stage")
+    return StageShape(wanted)
+
+
+def _window(report: Report, body: Mapping, name: str, pace: Pace, spec: Spec) -> float:
+    least = 4 * spec.timing.scrape_interval
+    node = body.get("window")
+    window = fields.time(report, node, max(_WINDOW[pace], least), f"{name}: window")
+    if node is not None and window < least:
+        message = f"{name}: window: {duration(window)} is under four scrape intervals ({duration(least)})"
+        report.add(node, message, "range")
+    return window
+
+
+def _leads_to(report: Report, name: str, node: Node | None, names: list[str]) -> tuple[str, ...]:
+    found = []
+    for target, at in fields.words(report, node, f"{name}: leads_to"):
+        if target not in names:
+            hint = nearest(target, names)
+            report.add(at, f"{name}: leads_to: there is no failure mode {target!r}{hint}", "unknown-mode")
+        elif target == name:
+            report.add(at, f"{name}: leads_to: a failure mode can't lead to itself", "cycle")
+        else:
+            found.append(target)
+    return tuple(found)
+
+
+def _series(report: Report, name: str, body: Mapping, key: str, found: tuple[Condition, ...]) -> tuple[str, ...]:
+    node = body.get(key)
+    if node is not None and not any(condition.signal == "promql" for condition in found):
+        at = body.key(key)
+        report.add(at, f"{name}: {key} is for promql; the tests of other signals are written for you", "comparison")
+    return tuple(word for word, _ in fields.words(report, node, f"{name}: {key}"))

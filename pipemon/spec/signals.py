@@ -1,0 +1,83 @@
+"""The signals: what each needs, takes and assumes where a failure mode does not say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipemon.spec.model import Kind, Severity
+
+Argument = Literal["none", "quantile", "feature", "feedback", "promql"]
+Unit = Literal["ratio", "seconds", "feature", "none"]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One entry of the table.
+
+    `words` is how a person says the signal. `default` is the threshold where none is written ("" if one
+    must be). `comparisons` are the thresholds that make sense. `for_` is in seconds: causes (software,
+    input) are told sooner than their effects (output, quality), so that they are there to hold them back.
+    """
+
+    name: str
+    words: str
+    argument: Argument
+    unit: Unit
+    kind: Kind | None
+    severity: Severity
+    default: str
+    comparisons: tuple[str, ...]
+    for_: float
+    whole_pipeline: bool = False
+
+
+_RANGE = ("above", "below", "outside", "changes_by")
+_SIGNALS = (
+    Signal("latency", "duration", "quantile", "seconds", "software", "ticket", "budget", ("above",), 120, True),
+    Signal("error_ratio", "failures", "none", "ratio", "software", "page", "5%", ("above",), 120, True),
+    Signal(
+        "null_ratio",
+        "null outputs",
+        "none",
+        "ratio",
+        "output",
+        "page",
+        "5%",
+        ("above", "below", "outside"),
+        300,
+    ),
+    Signal("missing_ratio", "missing values", "feature", "ratio", None, "ticket", "5%", ("above",), 120),
+    Signal("no_calls", "no calls", "none", "none", "software", "page", "", (), 120, True),
+    Signal("mean", "mean", "feature", "feature", None, "ticket", "", _RANGE, 120),
+    Signal(
+        "feedback",
+        "feedback",
+        "feedback",
+        "ratio",
+        "quality",
+        "ticket",
+        "",
+        ("above", "below", "outside"),
+        300,
+    ),
+    Signal("promql", "expression", "promql", "none", "software", "ticket", "", (), 120, True),
+)
+
+SIGNALS: dict[str, Signal] = {signal.name: signal for signal in _SIGNALS}
+
+PLANNED_SIGNALS = (
+    "throughput", "in_progress", "load", "memory", "cpu", "age", "quantile", "share", "new_category", "drift",
+    "quality", "agreement", "automation", "label_disagreement", "compare", "budget_burn",
+)  # fmt: skip
+"""Named by the language, not built yet: refused by name rather than ignored."""
+
+
+def kind(signal: Signal, direction: str | None) -> Kind:
+    """Return the kind of alert: that of the signal, or of the side of the stage that its feature is on."""
+    return signal.kind or ("input" if direction == "input" else "output")
+
+
+def for_seconds(signal: Signal, direction: str | None) -> float:
+    """Return the default `for`: two minutes for causes, five for what is an effect more often."""
+    return 300.0 if kind(signal, direction) in ("output", "quality") else signal.for_
