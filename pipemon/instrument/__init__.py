@@ -1,0 +1,1 @@
+"""What runs inside the user's service: from a decorated call to `/metrics`."""

@@ -1,0 +1,112 @@
+"""The metric families of one registry, and who fills them."""
+
+from __future__ import annotations
+
+import platform
+import weakref
+from collections.abc import Callable, Iterable
+from threading import Lock
+from time import perf_counter
+
+from prometheus_client import CollectorRegistry, Metric
+
+from pipemon import catalogue
+from pipemon.instrument import background
+from pipemon.instrument.metrics import make_family, renew_locks
+from pipemon.instrument.recorder import Recorder, Series
+from pipemon.version import __version__
+
+_LONGEST_WAIT = 1.0
+"""Seconds that a scrape or fork waits for a flush under way."""
+
+
+class _FlushFirst:
+    """Collected before the families, since registered before them: a scrape shows all calls that ended."""
+
+    def __init__(self, exporter: Exporter) -> None:
+        self._exporter = exporter
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        self._exporter.flush_all()
+        return ()
+
+
+class Exporter:
+    """All that pipemon exports through one registry; several pipelines share it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._flushing = Lock()
+        self._held = False
+        self._recorders: dict[object, Recorder] = {}
+        self._running: dict[object, list[None]] = {}
+        self._owners: dict[object, str] = {}
+        registry.register(_FlushFirst(self))
+        self.families = {name: make_family(metric, registry) for name, metric in catalogue.METRICS.items()}
+        self.families[catalogue.BUILD_INFO.name].labels(__version__, platform.python_version()).set(1)
+        self._spent = self.families[catalogue.FLUSH_SECONDS.name]
+        background.add(self)
+
+    def claim(self, key: object, owner: str) -> str | None:
+        """Return who declared `key` if that is not `owner`; else note that it is theirs."""
+        holder = self._owners.setdefault(key, owner)
+        return None if holder == owner else holder
+
+    def recorder(self, key: object, columns: tuple[str, ...], series: Callable[[], Series]) -> Recorder:
+        """Return the recorder for `key`; the same one when a reloaded module declares the same columns."""
+        found = self._recorders.get((key, columns))
+        if found is None:
+            running = self._running.setdefault(key, [])
+            found = Recorder(len(columns), series(), running, self._try_flush)
+            self._recorders[key, columns] = found
+        return found
+
+    def flush_all(self) -> None:
+        """Move every buffered call into the metrics."""
+        self._flush(list(self._recorders.values()), _LONGEST_WAIT)
+
+    def _try_flush(self, recorder: Recorder) -> bool:
+        return self._flush([recorder], 0)
+
+    def _flush(self, recorders: list[Recorder], wait: float) -> bool:
+        # Never without limit: a signal handler may get here in the thread that is flushing.
+        if not self._flushing.acquire(blocking=wait > 0, timeout=wait or -1):
+            return False
+        try:
+            begun = perf_counter()
+            for recorder in recorders:
+                recorder.flush()
+            self._spent.inc(perf_counter() - begun)
+        finally:
+            self._flushing.release()
+        return True
+
+    def before_fork(self) -> None:
+        """Keep flushes out of the fork: the child would inherit locks that nobody releases."""
+        self._held = self._flushing.acquire(timeout=_LONGEST_WAIT)
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Let flushes go on; in the child with new locks and empty buffers."""
+        if not in_child:
+            if self._held:
+                self._flushing.release()
+            return
+        self._flushing = Lock()
+        renew_locks(self.families.values())
+        for recorder in self._recorders.values():
+            recorder.forget()
+
+
+_exporters: weakref.WeakKeyDictionary[CollectorRegistry, Exporter] = weakref.WeakKeyDictionary()
+_making = Lock()
+
+
+def exporter_for(registry: CollectorRegistry) -> Exporter:
+    """Return the exporter of a registry, made at the first pipeline that uses it."""
+    with _making:
+        found = _exporters.get(registry)
+        if found is None:
+            found = _exporters[registry] = Exporter(registry)
+        return found

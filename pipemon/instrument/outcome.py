@@ -1,0 +1,41 @@
+"""How a call ended, and what counts as a null output."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+OK, NULL, ERROR, CANCELLED = range(4)
+
+_PLAIN = (str, bytes, list, tuple, dict, set, frozenset, bytearray)
+
+
+def of_exception(error: BaseException) -> int:
+    """Cancellation, Ctrl-C, exit and a closed coroutine are no failure of the stage: none is an Exception."""
+    return ERROR if isinstance(error, Exception) else CANCELLED
+
+
+def is_null(result: Any) -> bool:
+    """Tell whether a result is unusable: None, NaN, an empty string or collection, an empty or all-NaN array."""
+    if result is None:
+        return True
+    if isinstance(result, _PLAIN):
+        return not result
+    if isinstance(result, float | np.floating):
+        return math.isnan(result)
+    if isinstance(result, np.ndarray):
+        return _is_null_array(result)
+    size = getattr(type(result), "__len__", None)
+    try:
+        return size is not None and size(result) == 0
+    except Exception:  # noqa: BLE001  a tensor without dimensions has no length, and is a value
+        return False
+
+
+def _is_null_array(array: Any) -> bool:
+    if array.size == 0:
+        return True
+    # One look at the first element spares the pass over all for nearly every array.
+    return array.dtype.kind == "f" and bool(np.isnan(array.flat[0])) and bool(np.isnan(array).all())

@@ -1,0 +1,74 @@
+"""One pass through the pipeline: its id, and which stage broke it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+_MARK = "_pipemon_failed"
+
+
+class Run:
+    """A run in progress. `pipeline` is its pipeline's name, `id` a token made when first asked for."""
+
+    def __init__(self, pipeline: str, begun: float) -> None:
+        self.pipeline = pipeline
+        self.last_stage: str | None = None
+        self._begun = begun
+
+    @property
+    def id(self) -> str:
+        """A token without a space, unique to this run; its end is the start time (Unix ms, in hex)."""
+        made = self.__dict__
+        if "_id" not in made:
+            started = time.time() - (time.perf_counter() - self._begun)
+            # Atomic: all threads of a run get the same token.
+            made.setdefault("_id", f"{secrets.token_hex(8)}-{round(started * 1000):x}")
+        token: str = made["_id"]
+        return token
+
+    def blame(self, stage: str, error: BaseException) -> None:
+        """Note on an exception that it left this stage, unless another stage of the run was first.
+
+        On the exception, since a list in the run would keep all of them, their frames and inputs alive.
+        """
+        mark = getattr(error, _MARK, None)
+        if mark is None or mark[0] != self.id:
+            setattr(error, _MARK, (self.id, stage))
+
+    def failed_stage(self, error: BaseException) -> str | None:
+        """Return the stage that raised first among what led to `error`, None if no stage did."""
+        marks = (getattr(cause, _MARK, None) for cause in _causes(error))
+        stages = [mark[1] for mark in marks if mark is not None and mark[0] == self.id]
+        return stages[-1] if stages else None
+
+
+_current: ContextVar[Run | None] = ContextVar("pipemon_run", default=None)
+
+enter = _current.set
+leave = _current.reset
+current = _current.get
+
+
+def current_run() -> Run | None:
+    """Return the run that this code is part of, None outside of any."""
+    return current()
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception, the members of a group, and what each was raised from, nearest first."""
+    waiting = [error]
+    seen: set[int] = set()
+    while waiting and len(seen) < 1000:
+        cause = waiting.pop(0)
+        if id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        if isinstance(cause, BaseExceptionGroup):
+            waiting.extend(cause.exceptions)
+        before = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+        if before is not None:
+            waiting.append(before)
