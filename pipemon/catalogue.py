@@ -22,11 +22,10 @@ FEEDBACK_SIGNALS = ("redo", "accepted", "corrected")
 OTHER = "other"
 """The label value for whatever exceeds a bounded label."""
 
+
 @dataclass(frozen=True)
 class Metric:
-    """One metric family: its name as exposed (counters end in `_total`), type, labels, unit and help.
-
-    """
+    """One metric family: its name as exposed (counters end in `_total`), type, labels, unit and help."""
 
     name: str
     type: MetricType
@@ -50,37 +49,76 @@ def _feature(name: str, type: MetricType, help: str, *more: str) -> Metric:
     return Metric(f"pipemon_feature_{name}", type, (*FEATURE_LABELS, *more), help)
 
 
-PIPELINE_RUNS = Metric("pipemon_pipeline_runs_total", "counter", ("pipeline", "version"), "Runs that ended, whatever their outcome.")
+PIPELINE_RUNS = Metric(
+    "pipemon_pipeline_runs_total", "counter", ("pipeline", "version"), "Runs that ended, whatever their outcome."
+)
 PIPELINE_FAILURES = Metric(
     "pipemon_pipeline_failures_total", "counter", ("pipeline", "version", "failed_stage"),
     "Runs that raised, by the stage that raised first; other: outside any stage.",
 )  # fmt: skip
-PIPELINE_DURATION = Metric("pipemon_pipeline_duration_seconds", "histogram", ("pipeline", "version"), "End-to-end time of a run.", "seconds")
-PIPELINE_IN_PROGRESS = Metric("pipemon_pipeline_in_progress", "gauge", ("pipeline", "version"), "Runs that have begun and not ended.")
-PIPELINE_BUDGET = Metric("pipemon_pipeline_budget_seconds", "gauge", ("pipeline", "version"), "Time that a run may take.", "seconds")
+PIPELINE_DURATION = Metric(
+    "pipemon_pipeline_duration_seconds", "histogram", ("pipeline", "version"), "End-to-end time of a run.", "seconds"
+)
+PIPELINE_IN_PROGRESS = Metric(
+    "pipemon_pipeline_in_progress", "gauge", ("pipeline", "version"), "Runs that have begun and not ended."
+)
+PIPELINE_BUDGET = Metric(
+    "pipemon_pipeline_budget_seconds", "gauge", ("pipeline", "version"), "Time that a run may take.", "seconds"
+)
 
 STAGE_CALLS = _stage("calls_total", "counter", "Calls that ended, whatever their outcome.")
 STAGE_FAILURES = _stage("failures_total", "counter", "Calls that raised.")
 STAGE_NULL_OUTPUTS = _stage("null_outputs_total", "counter", "Calls that returned nothing usable.")
 STAGE_CANCELLED = _stage("cancelled_total", "counter", "Calls that were cancelled.")
-STAGE_EXCEPTIONS = _stage("exceptions_total", "counter", "Calls that raised, by exception class; for display, not for alerts.", "exception")
-STAGE_DURATION = _stage("duration_seconds", "histogram", "Time of a call: ok, null, failed or cancelled.", unit="seconds")
+STAGE_EXCEPTIONS = _stage(
+    "exceptions_total", "counter", "Calls that raised, by exception class; for display, not for alerts.", "exception"
+)
+STAGE_DURATION = _stage(
+    "duration_seconds", "histogram", "Time of a call: ok, null, failed or cancelled.", unit="seconds"
+)
 STAGE_IN_PROGRESS = _stage("in_progress", "gauge", "Calls that have begun and not ended.")
 STAGE_BUDGET = _stage("budget_seconds", "gauge", "Time that a call may take.", unit="seconds")
-STAGE_LAST_CALL = _stage("last_call_timestamp_seconds", "gauge", "When the last call ended; at first, when the process declared the stage.", unit="seconds")
+STAGE_LAST_CALL = _stage(
+    "last_call_timestamp_seconds",
+    "gauge",
+    "When the last call ended; at first, when the process declared the stage.",
+    unit="seconds",
+)
 STAGE_UPSTREAM = _stage("upstream_info", "gauge", "1 for each edge of the cascade.", "upstream")
 
 FEATURE_VALUE = _feature("value", "histogram", "Distribution of a feature's finite values.")
-FEATURE_SUM = _feature("sum_total", "counter", "Sum of the absolute values of a feature, by sign: their difference over the count is the mean.", "sign")
+FEATURE_SUM = _feature(
+    "sum_total",
+    "counter",
+    "Sum of the absolute values of a feature, by sign: their difference over the count is the mean.",
+    "sign",
+)
 FEATURE_OBSERVED = _feature("observed_total", "counter", "Times that a feature was looked at, missing or not.")
 FEATURE_MISSING = _feature("missing_total", "counter", "Times that it was None, empty, absent or not finite.")
 FEATURE_INFO = _feature("info", "gauge", "1: the feature's unit and a hash of its histogram's bounds.", "unit", "bins")
 
-FEEDBACK = Metric("pipemon_feedback_total", "counter", (*STAGE_LABELS, "signal", "slice"), "What users did with a stage's output later.")
+FEEDBACK = Metric(
+    "pipemon_feedback_total",
+    "counter",
+    (*STAGE_LABELS, "signal", "slice"),
+    "What users did with a stage's output later.",
+)
 
-EXTRACTOR_ERRORS = Metric("pipemon_extractor_errors_total", "counter", FEATURE_LABELS, "Extractors that raised; the pipeline was not disturbed.")
-OBSERVATIONS_DROPPED = Metric("pipemon_observations_dropped_total", "counter", STAGE_LABELS, "Calls that went uncounted because the buffer was full.")
-FLUSH_SECONDS = Metric("pipemon_flush_seconds_total", "counter", (), "Time spent moving buffered calls into the metrics.", "seconds")
+EXTRACTOR_ERRORS = Metric(
+    "pipemon_extractor_errors_total",
+    "counter",
+    FEATURE_LABELS,
+    "Extractors that raised; the pipeline was not disturbed.",
+)
+OBSERVATIONS_DROPPED = Metric(
+    "pipemon_observations_dropped_total",
+    "counter",
+    STAGE_LABELS,
+    "Calls that went uncounted because the buffer was full.",
+)
+FLUSH_SECONDS = Metric(
+    "pipemon_flush_seconds_total", "counter", (), "Time spent moving buffered calls into the metrics.", "seconds"
+)
 BUILD_INFO = Metric("pipemon_build_info", "gauge", ("pipemon", "python"), "1: versions of pipemon and Python.")
 
 METRICS: dict[str, Metric] = {value.name: value for value in list(globals().values()) if isinstance(value, Metric)}

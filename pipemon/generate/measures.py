@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
-from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Recorded, Window, select, span
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Recorded, Window, one_of, select, span
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.units import le
@@ -57,9 +57,7 @@ def total(
 ) -> Aggregate:
     """Return `sum by (by) (rate(metric[window]))` over all replicas, versions and live tracks."""
     targets = tuple(k for k, _ in spec.select)
-    series = select(
-        metric, (*matchers(spec, metric), *more), suffix=suffix, window=window, target_labels=targets
-    )
+    series = select(metric, (*matchers(spec, metric), *more), suffix=suffix, window=window, target_labels=targets)
     return Aggregate("sum", by, Call(function, (series,)))
 
 
@@ -71,24 +69,18 @@ def per(above: Expr, below: Expr, on: tuple[str, ...] | None = None) -> Binary:
 def failures_ratio(spec: Spec, by: tuple[str, ...], window: Window, *more: Matcher) -> Expr:
     """Return the share of calls, or of runs where `by` has no stage, that raised."""
     if "stage" in by:
-        return per(
-            total(spec, c.STAGE_FAILURES, by, window, *more), total(spec, c.STAGE_CALLS, by, window, *more)
-        )
+        return per(total(spec, c.STAGE_FAILURES, by, window, *more), total(spec, c.STAGE_CALLS, by, window, *more))
     return per(total(spec, c.PIPELINE_FAILURES, by, window), total(spec, c.PIPELINE_RUNS, by, window))
 
 
 def nulls_ratio(spec: Spec, by: tuple[str, ...], window: Window, *more: Matcher) -> Expr:
     """Return the share of calls that returned nothing usable."""
-    return per(
-        total(spec, c.STAGE_NULL_OUTPUTS, by, window, *more), total(spec, c.STAGE_CALLS, by, window, *more)
-    )
+    return per(total(spec, c.STAGE_NULL_OUTPUTS, by, window, *more), total(spec, c.STAGE_CALLS, by, window, *more))
 
 
 def missing_ratio(spec: Spec, by: tuple[str, ...], window: Window, *more: Matcher) -> Expr:
     """Return the share of looks at a feature that found nothing; `by` has `direction` and `feature`."""
-    return per(
-        total(spec, c.FEATURE_MISSING, by, window, *more), total(spec, c.FEATURE_OBSERVED, by, window, *more)
-    )
+    return per(total(spec, c.FEATURE_MISSING, by, window, *more), total(spec, c.FEATURE_OBSERVED, by, window, *more))
 
 
 def feature_mean(spec: Spec, by: tuple[str, ...], window: Window, *more: Matcher) -> Expr:
@@ -117,9 +109,7 @@ def over_ratio(spec: Spec, metric: Metric, by: tuple[str, ...], window: Window, 
     return Binary("-", 1.0, per(within, count, on=by))
 
 
-def quantile(
-    spec: Spec, metric: Metric, by: tuple[str, ...], window: Window, q: float, *more: Matcher
-) -> Expr:
+def quantile(spec: Spec, metric: Metric, by: tuple[str, ...], window: Window, q: float, *more: Matcher) -> Expr:
     """Return an interpolated quantile of a duration histogram, in seconds."""
     return Call("histogram_quantile", (q, total(spec, metric, (*by, "le"), window, *more, suffix="_bucket")))
 
@@ -151,18 +141,10 @@ def measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | No
         case "no_calls":
             return Measure(calls, here, None, ())
         case "error_ratio":
-            name = (
-                "pipemon_pipeline_failures_per_runs"
-                if mode.stage is None
-                else "pipemon_stage_failures_per_calls"
-            )
-            return Measure(
-                recording(by, name, "ratio_rate", failures_ratio(spec, by, window)), here, calls, here
-            )
+            name = "pipemon_pipeline_failures_per_runs" if mode.stage is None else "pipemon_stage_failures_per_calls"
+            return Measure(recording(by, name, "ratio_rate", failures_ratio(spec, by, window)), here, calls, here)
         case "null_ratio":
-            value = recording(
-                by, "pipemon_stage_null_outputs_per_calls", "ratio_rate", nulls_ratio(spec, by, window)
-            )
+            value = recording(by, "pipemon_stage_null_outputs_per_calls", "ratio_rate", nulls_ratio(spec, by, window))
             return Measure(value, here, calls, here)
         case "feedback":
             expr = feedback_ratio(spec, by, window)
@@ -180,10 +162,8 @@ def measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | No
                     calls,
                     here,
                 )
-            bounds = Matcher("le", "=~", "|".join(_literal(le(bound)) for bound in _bounds(spec, mode)))
-            value = recording(
-                (*by, "le"), metric.name, "over_ratio_rate", over_ratio(spec, metric, by, window, bounds)
-            )
+            bounds = one_of("le", tuple(le(bound) for bound in _bounds(spec, mode)))
+            value = recording((*by, "le"), metric.name, "over_ratio_rate", over_ratio(spec, metric, by, window, bounds))
             return Measure(value, (*here, Matcher("le", "=", le(share.bound))), calls, here)
         case "mean" | "missing_ratio":
             assert condition.feature is not None
@@ -197,9 +177,7 @@ def measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | No
                 value = recording(
                     of_feature, "pipemon_feature_value", "mean_rate", feature_mean(spec, of_feature, window)
                 )
-                looked_at = total(
-                    spec, c.FEATURE_VALUE, of_feature, window, function="increase", suffix="_count"
-                )
+                looked_at = total(spec, c.FEATURE_VALUE, of_feature, window, function="increase", suffix="_count")
                 count = recording(of_feature, "pipemon_feature_value_count", "increase", looked_at)
             else:
                 expr = missing_ratio(spec, of_feature, window)
@@ -222,7 +200,3 @@ def _bounds(spec: Spec, mode: FailureMode) -> tuple[float, ...]:
         and (other.stage is None) == (mode.stage is None)
     )
     return tuple(sorted({share.bound for share in shares if share is not None}))
-
-
-def _literal(bound: str) -> str:
-    return bound.replace(".", "\\.").replace("+", "\\+")

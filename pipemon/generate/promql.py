@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from pipemon.catalogue import Metric
@@ -18,6 +19,13 @@ class Matcher:
     label: str
     op: str
     value: str
+
+
+def one_of(label: str, values: tuple[str, ...]) -> Matcher:
+    """Return a matcher for any of `values`, each taken literally."""
+    if len(values) == 1:
+        return Matcher(label, "=", values[0])
+    return Matcher(label, "=~", "|".join(re.escape(value) for value in values))
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ class Binary:
     """`left op right`; `on` and `group_left` as in PromQL, None where absent."""
 
     op: str
-    left: Expr
+    left: Expr | float
     right: Expr | float
     on: tuple[str, ...] | None = None
     group_left: bool = False
@@ -144,27 +152,33 @@ def text(expr: Expr | float) -> str:
             return number(expr)
 
 
-def block(expr: Expr) -> str:
-    """Print an expression with `and` and `or` on lines of their own, as people write rules."""
-    if isinstance(expr, Binary) and expr.op in ("and", "or"):
-        return f"{_term(expr.left, expr.op)}\n{_operator(expr)}\n{_term(expr.right, expr.op)}"
-    return text(expr)
+_LINE = 110
 
 
-def _term(expr: Expr | float, parent: str) -> str:
-    if isinstance(expr, Binary) and expr.op in ("and", "or"):
-        if expr.op == parent and expr.on is None:
-            return block(expr)
-        inner = block(expr).replace("\n", "\n  ")
-        return f"(\n  {inner}\n)"
+def block(expr: Expr | float) -> str:
+    """Print an expression as people write rules: `and` and `or`, and what is long, on lines of their own."""
+    if not isinstance(expr, Binary):
+        return text(expr)
+    if expr.op not in ("and", "or") and len(text(expr)) <= _LINE:
+        return text(expr)
+    return f"{_term(expr.left, expr)}\n{_operator(expr)}\n{_term(expr.right, expr)}"
+
+
+def _term(expr: Expr | float, parent: Binary) -> str:
     if isinstance(expr, Raw):
         return f"({expr.text})"
-    return text(expr)
+    if not isinstance(expr, Binary):
+        return text(expr)
+    logical = ("and", "or")
+    if parent.op in logical and (expr.op not in logical or (expr.op == parent.op and expr is parent.left)):
+        return block(expr)
+    inner = block(expr)
+    return "(\n  " + inner.replace("\n", "\n  ") + "\n)" if "\n" in inner else f"({inner})"
 
 
 def _operator(expr: Binary) -> str:
     on = f" on ({', '.join(expr.on)})" if expr.on is not None else ""
-    return f"{expr.op}{on}{' group_left' if expr.group_left else ''}"
+    return f"{expr.op}{on}{' group_left ()' if expr.group_left else ''}"
 
 
 def _operand(expr: Expr | float) -> str:

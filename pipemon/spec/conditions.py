@@ -62,6 +62,8 @@ def conditions(report: Report, body: Mapping, key: Scalar, place: Place) -> tupl
             continue
         if condition is not None:
             found.append(condition)
+    if combine == "all" and len(found) > 1 and any(condition.signal == "no_calls" for condition in found):
+        report.add(key, f"{place.name}: no_calls can't hold together with a signal that needs calls", "comparison")
     if waiting:
         return (), combine, waiting
     return tuple(found), combine, ""

@@ -57,6 +57,7 @@ class FailureMode:
     `stage` is None for the pipeline as a whole. `conditions` is empty, and `waiting` says why, when
     nothing can be measured yet; such an entry makes no rule. Times are in seconds; `window` is what
     the conditions look back over. `fires_on` and `quiet_on` are test series of a `promql` signal.
+    `for_given` tells a written `for` from a default, which may be fitted to that of a cause.
     """
 
     name: str
@@ -77,6 +78,7 @@ class FailureMode:
     waiting: str = ""
     fires_on: tuple[str, ...] = ()
     quiet_on: tuple[str, ...] = ()
+    for_given: bool = False
 
 
 @dataclass(frozen=True)

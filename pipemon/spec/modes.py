@@ -125,6 +125,7 @@ def _mode(  # noqa: PLR0917
         waiting=waiting,
         fires_on=_series(report, name, body, "fires_on", found),
         quiet_on=_series(report, name, body, "quiet_on", found),
+        for_given=body.get("for") is not None,
     )
 
 

@@ -65,7 +65,7 @@ def _check_after(report: Report, stages: Declared) -> None:
             if upstream not in names:
                 hint = nearest(upstream, names)
                 report.add(
-                    node,
+                    at,
                     f"stages: {stage.name}: after: there is no stage {upstream!r}{hint}",
                     "unknown-stage",
                 )

@@ -1,0 +1,111 @@
+"""What an alert tells the on-call: the team's words, the value against the threshold, what to do."""
+
+from __future__ import annotations
+
+from pipemon.generate.expressions import narrowed
+from pipemon.generate.measures import measure
+from pipemon.generate.promql import text
+from pipemon.spec.latency import bound_share
+from pipemon.spec.model import Condition, FailureMode, Spec
+from pipemon.spec.signals import SIGNALS
+from pipemon.units import duration
+
+
+def plain(words: str) -> str:
+    """Return a person's text so that the alert's template prints it as it is."""
+    return words.replace("{{", '{{ "{{" }}')
+
+
+def describe(spec: Spec, mode: FailureMode, condition: Condition) -> tuple[str, str]:
+    """Return what is measured, in words, and the threshold: `null outputs of vad`, `above 5%`."""
+    where = mode.stage or "the pipeline"
+    threshold = condition.threshold.words if condition.threshold else ""
+    match condition.signal:
+        case "latency":
+            share = bound_share(spec, mode.stage, condition)
+            if share is None:
+                return f"{condition.argument} duration of {where}", threshold
+            allowed = f"{share.allowed * 100:.4g}%"
+            return (
+                f"calls of {where} over {_short(share.bound)}",
+                f"above the {allowed} that {condition.argument} leaves",
+            )
+        case "mean" | "missing_ratio":
+            assert condition.feature is not None
+            side = f"{where} {condition.feature.direction}"
+            return f"{SIGNALS[condition.signal].words} {condition.feature.name} of {side}", threshold
+        case "feedback":
+            return f"{condition.argument} per call of {where}", threshold
+        case _:
+            return f"{SIGNALS[condition.signal].words} of {where}", threshold
+
+
+def _short(seconds: float) -> str:
+    return f"{seconds * 1000:g}ms" if seconds < 1 else f"{seconds:g}s"
+
+
+def unit(spec: Spec, mode: FailureMode, condition: Condition) -> str:
+    """Return the unit of a condition's value: `ratio`, `seconds` or that of the feature."""
+    if condition.signal == "latency":
+        return "seconds" if bound_share(spec, mode.stage, condition) is None else "ratio"
+    if condition.signal == "mean" and condition.feature is not None:
+        return condition.feature.unit
+    return SIGNALS[condition.signal].unit
+
+
+def template(value: str, unit: str) -> str:
+    """Return the Go template that prints `value` (`$value`, or `.` in a block) in human units."""
+    if unit == "ratio":
+        return f"{{{{ {value} | humanizePercentage }}}}"
+    suffix = {"": "", "none": "", "count": "", "seconds": "s"}.get(unit, f" {plain(unit)}")
+    return f'{{{{ {value} | printf "%.4g" }}}}{suffix}'
+
+
+def printed(value: float, unit: str) -> str:
+    """Return what `template` prints for `value`, for the rule tests."""
+    if unit == "ratio":
+        return f"{value * 100:.4g}%"
+    return f"{value:.4g}" + {"": "", "none": "", "count": "", "seconds": "s"}.get(unit, f" {unit}")
+
+
+def sentence(spec: Spec, mode: FailureMode, condition: Condition, value: str) -> str:
+    """Return one condition as a sentence with `value` in it."""
+    what, threshold = describe(spec, mode, condition)
+    over = duration(mode.window)
+    if condition.signal == "no_calls":
+        where = f"The stage {mode.stage}" if mode.stage else "The pipeline"
+        return f"{where} was not called for {over}, or its series are gone."
+    if condition.signal == "promql":
+        return f"The expression's value is {value}."
+    return f"{what[:1].upper()}{what[1:]}: {value} over {over}, {plain(threshold)}."
+
+
+def description(spec: Spec, mode: FailureMode) -> str:
+    """Return the template of an alert's description."""
+    if len(mode.conditions) == 1:
+        only = mode.conditions[0]
+        return sentence(spec, mode, only, template("$value", unit(spec, mode, only)))
+    lines = []
+    for condition in mode.conditions:
+        found = measure(spec, mode, condition)
+        value = ""
+        if found is not None and condition.threshold is not None:
+            query = text(narrowed(spec, mode, found))
+            shown = template(". | first | value", unit(spec, mode, condition))
+            value = f"{{{{ with query `{query}` }}}}{shown}{{{{ else }}}}unknown{{{{ end }}}}"
+        elif condition.signal == "promql":
+            value = "unknown"
+        lines.append(sentence(spec, mode, condition, value))
+    return f" {'And' if mode.combine == 'all' else 'Or'}: ".join(lines)
+
+
+def annotations(spec: Spec, mode: FailureMode, dashboard_url: str) -> dict[str, str]:
+    """Return an alert's annotations."""
+    found = {"summary": plain(mode.what), "description": description(spec, mode)}
+    if mode.do:
+        found["do"] = plain(mode.do)
+    if mode.runbook:
+        found["runbook_url"] = plain(mode.runbook)
+    if dashboard_url:
+        found["dashboard_url"] = plain(dashboard_url)
+    return found
