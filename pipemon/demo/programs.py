@@ -31,7 +31,9 @@ _PATIENCE = 600.0
 
 
 def default_cache() -> Path:
-    """Return `$XDG_CACHE_HOME/pipemon`, by default `~/.cache/pipemon`."""
+    """Return $PIPEMON_CACHE, else `$XDG_CACHE_HOME/pipemon`, by default `~/.cache/pipemon`."""
+    if told := os.environ.get("PIPEMON_CACHE"):
+        return Path(told).absolute()
     base = os.environ.get("XDG_CACHE_HOME", "")
     # A path that is not absolute is to be ignored, by the XDG specification.
     return (Path(base) if os.path.isabs(base) else Path(os.path.expanduser("~"), ".cache")) / "pipemon"
@@ -81,9 +83,7 @@ def debian_packages(names: Sequence[str], cache: Path) -> Path:
                 with tempfile.TemporaryDirectory(prefix=".apt-", dir=folder) as work:
                     _unpack(names, Path(work)).rename(root)
     except OSError as error:
-        raise UnavailableError(
-            f"can't write to {folder}, {error.strerror or error}; --cache names another"
-        ) from None
+        raise UnavailableError(f"can't write to {folder}, {error.strerror or error}; --cache names another") from None
     return root
 
 
@@ -103,9 +103,7 @@ def _unpack(names: Sequence[str], work: Path) -> Path:
     update = _run([*base, "update"], work)
     download = _run([*base, "download", *names], work / "debs")
     if download.returncode:
-        raise UnavailableError(
-            f"apt-get download {' '.join(names)}: {_cause(update.stderr + download.stderr)}"
-        )
+        raise UnavailableError(f"apt-get download {' '.join(names)}: {_cause(update.stderr + download.stderr)}")
     for deb in sorted((work / "debs").glob("*.deb")):
         unpacked = _run([str(dpkg), "-x", str(deb), str(work / "root")], work)
         if unpacked.returncode:
@@ -123,19 +121,13 @@ def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
             capture_output=True, text=True, errors="replace", timeout=_PATIENCE, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise UnavailableError(
-            f"{Path(command[0]).name} did not end within {_PATIENCE:.0f} seconds"
-        ) from None
+        raise UnavailableError(f"{Path(command[0]).name} did not end within {_PATIENCE:.0f} seconds") from None
 
 
 def _cause(errors: str) -> str:
     """Return the first line that tells an error, without apt's marks; failed sources come first."""
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    told = (
-        [line for line in lines if line.startswith(("E:", "W: Failed", "Err"))]
-        or lines
-        or ["no reason given"]
-    )
+    told = [line for line in lines if line.startswith(("E:", "W: Failed", "Err"))] or lines or ["no reason given"]
     return told[0].removeprefix("E:").removeprefix("W:").strip().rstrip(".")
 
 

@@ -15,10 +15,7 @@ from pipemon.demo.processes import children, free_ports, start
 from pipemon.errors import UnavailableError
 
 # Ignores SIGTERM and has a child that does as well.
-DEAF = (
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
-    " print('up', flush=True); time.sleep(600)"
-)
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
 STUBBORN = f"""
 import os, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -63,9 +60,7 @@ def test_a_child_and_its_own_children_end_with_the_block_even_if_they_ignore_sig
 
 def test_a_child_that_ended_is_told_with_its_last_line(tmp_path: Path) -> None:
     with children() as started:
-        child = start(
-            "talker", [sys.executable, "-c", "print('so long\\n'); raise SystemExit(3)"], tmp_path / "log"
-        )
+        child = start("talker", [sys.executable, "-c", "print('so long\\n'); raise SystemExit(3)"], tmp_path / "log")
         started.append(child)
         child.process.wait()
         with pytest.raises(UnavailableError, match=r"^talker ended with code 3: so long$"):
