@@ -1,0 +1,285 @@
+"""The top of the dashboard: the state of every stage now, what fired when, and what to do about it."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+from pipemon import catalogue as c
+from pipemon.generate import measures as m
+from pipemon.generate.dashboard_text import link, markdown, plain, says
+from pipemon.generate.panels import (
+    NEUTRAL,
+    Line,
+    Panel,
+    Query,
+    markdown_panel,
+    stat,
+    state_timeline,
+    value_mapping,
+)
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, select
+from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, FailureMode, Severity, Spec
+from pipemon.units import duration
+
+UNWATCHED, NO_DATA, NO_CALLS, QUIET, PENDING = -3, -2, -1, 0, 1
+FIRING: dict[Severity, int] = {"notice": 2, "ticket": 3, "page": 4}
+SEVERITY_COLORS: dict[Severity, str] = {"notice": "blue", "ticket": "orange", "page": "red"}
+
+_FIRING = tuple((FIRING[s], SEVERITY_LABELS[s], SEVERITY_COLORS[s]) for s in SEVERITIES)
+STAGE_STATES = value_mapping(
+    (
+        *_FIRING,
+        (QUIET, "ok", "green"),
+        (NO_CALLS, "no calls", NEUTRAL),
+        (NO_DATA, "no data", "#5A5A5A"),
+        (UNWATCHED, "not watched", "#7A6A8A"),
+    )
+)
+MODE_STATES = value_mapping((*_FIRING, (PENDING, "pending", "yellow"), (QUIET, " ", "transparent")))
+
+
+def either(*choices: Expr) -> Expr:
+    """Return the first of some expressions that has a series."""
+    return reduce(lambda left, right: Binary("or", left, right), choices)
+
+
+def recent(spec: Spec) -> float:
+    """Return what "now" means, in seconds: 20 scrapes, which is five minutes by default."""
+    return 20 * spec.timing.scrape_interval
+
+
+def order(spec: Spec) -> tuple[str, ...]:
+    """Return the stages with each after all those before it, else as they were declared."""
+    names = {stage.name for stage in spec.stages}
+    left = {stage.name: set(stage.after or ()) & names for stage in spec.stages}
+    done: list[str] = []
+    while left:
+        # A cycle can't be ordered; what is left then stays as declared.
+        name = next((name for name, before in left.items() if before <= set(done)), next(iter(left)))
+        done.append(name)
+        del left[name]
+    return tuple(done)
+
+
+def topology_words(spec: Spec) -> str:
+    """Return the cascade in words, as Markdown: `vad → asr`, or an edge list where it branches."""
+    stages = order(spec)
+    before = [spec.upstream[name] for name in stages]
+    if before == [(), *((name,) for name in stages[:-1])]:
+        return " → ".join(map(markdown, stages))
+    words = [
+        f"{markdown(', '.join(spec.upstream[name]))} → {markdown(name)}" if spec.upstream[name] else markdown(name)
+        for name in stages
+    ]
+    return "; ".join(words)
+
+
+def cascade_state(spec: Spec) -> Panel:
+    """Return the state of each stage now, in the cascade's order, after the pipeline as a whole."""
+    queries = [Query(_state(spec, name), plain(f"{i}. {name}"), instant=True) for i, name in enumerate(order(spec), 1)]
+    if any(mode.stage is None for mode in spec.measurable):
+        queries.insert(0, Query(_state(spec, None), "end to end", instant=True))
+    description = (
+        f"{topology_words(spec)}. Look for the first stage that is not ok: what comes after it may only "
+        "suffer from it. Each shows its most severe firing alert (critical, warning, info), over all "
+        "replicas. **ok**: calls arrive, and no alert fires. **no calls**: it is scraped, and nobody calls "
+        f"it. **no data**: Prometheus has nothing of it for {duration(recent(spec))}: is the process down, "
+        "is it scraped, are the rules loaded? **not watched**: no failure mode of it can be measured yet."
+    )
+    return stat(
+        "cascade/state",
+        "Cascade now",
+        description,
+        queries,
+        unit="none",
+        min_step=spec.timing.scrape_interval,
+        empty="no stages",
+        mappings=STAGE_STATES,
+    )
+
+
+def _state(spec: Spec, stage: str | None) -> Expr:
+    firing: list[Expr] = [
+        Binary("*", Aggregate("max", (), _alerts(spec, stage, severity)), float(FIRING[severity]))
+        for severity in SEVERITIES
+    ]
+    watched = any(mode.stage == stage for mode in spec.measurable)
+    alive = Binary("> bool", _traffic(spec, stage), 0.0)
+    calls = Binary("-", Binary("*", alive, float((QUIET if watched else UNWATCHED) - NO_CALLS)), 1.0)
+    return either(*firing, calls, Call("vector", (float(NO_DATA),)))
+
+
+def _alerts(spec: Spec, stage: str | None, severity: Severity) -> Expr:
+    return select(
+        c.ALERTS,
+        (
+            Matcher("pipeline", "=", spec.pipeline),
+            Matcher("stage", "=", stage or ""),
+            Matcher("alertstate", "=", "firing"),
+            Matcher("severity", "=", SEVERITY_LABELS[severity]),
+        ),
+    )
+
+
+def _traffic(spec: Spec, stage: str | None) -> Expr:
+    """Calls lately: as the rules recorded them where they do, so that missing rules are seen too."""
+    here = (Matcher("pipeline", "=", spec.pipeline), *((Matcher("stage", "=", stage),) if stage else ()))
+    recorded = recorded_calls(spec, stage)
+    if recorded is not None:
+        return Aggregate("sum", (), recorded.series(*here))
+    metric = c.PIPELINE_RUNS if stage is None else c.STAGE_CALLS
+    return m.total(spec, metric, (), recent(spec), *here[1:], function="increase")
+
+
+def recorded_calls(spec: Spec, stage: str | None) -> m.Recording | None:
+    """Return the recorded count of calls that says best whether there is traffic.
+
+    It is the one that `no_calls` of this stage reads, else the one of the shortest window; None where
+    no rule records any.
+    """
+    found: list[tuple[bool, float, m.Recording]] = []
+    for mode in spec.measurable:
+        if (mode.stage is None) != (stage is None):
+            continue
+        calls = m.calls_increase(spec, mode.stage, mode.window)
+        for condition in mode.conditions:
+            measure = m.measure(spec, mode, condition)
+            if measure and calls in (measure.value, measure.count):
+                absence = condition.signal == "no_calls" and mode.stage == stage
+                found.append((not absence, mode.window, calls))
+    return min(found, key=lambda entry: entry[:2])[2] if found else None
+
+
+def vital_signs(spec: Spec) -> tuple[Panel, ...]:
+    """Return what goes in, how long it takes end to end, what fails, and what users say."""
+    window, step = recent(spec), spec.timing.scrape_interval
+    over = f"over the last {duration(window)}"
+    names = order(spec)
+    entries = [name for name in names if not spec.upstream[name]]
+    kept = "".join(f" {{{{{label}}}}}" for label in spec.keep)
+    by = m.key(spec, None)
+
+    def flow(name: str) -> Expr:
+        return m.total(spec, c.STAGE_CALLS, m.key(spec, name), window, Matcher("stage", "=", name))
+
+    p95 = Binary(">=", m.quantile(spec, c.PIPELINE_DURATION, by, window, 0.95), 0.0)
+    budget = f", budget {duration(spec.budget)}" if spec.budget else ""
+    feedback = Binary(">", m.feedback_ratio(spec, (*spec.keep, "pipeline", "stage"), window), 0.0)
+    return (
+        stat(
+            "cascade/traffic",
+            "Into the cascade",
+            f"Calls a second of the stages that have none before them, {over}. None: look at what feeds the pipeline.",
+            [Query(flow(name), plain(name) + kept, instant=True) for name in entries],
+            unit="cps",
+            min_step=step,
+            empty="no traffic",
+        ),
+        stat(
+            "cascade/latency",
+            f"End to end p95{budget}",
+            f"19 of 20 runs took no longer than this, {over}; interpolated within a bucket. Red: above the "
+            "budget. Then look for the stage below whose duration rose. Empty where no function is "
+            "declared as the run.",
+            [Query(p95, f"p95{kept}", instant=True)],
+            unit="s",
+            min_step=step,
+            empty="no runs",
+            above=Line(spec.budget, "red") if spec.budget else None,
+        ),
+        stat(
+            "cascade/failed",
+            "Failed runs",
+            f"Share of runs that raised, {over}. The stage that raised first is in the row of that stage, under calls.",
+            [Query(m.failures_ratio(spec, by, window), f"failed{kept}", instant=True)],
+            unit="percentunit",
+            min_step=step,
+            empty="no runs",
+        ),
+        stat(
+            "cascade/feedback",
+            "Users' feedback a call",
+            f"Feedback for each call of its stage, {over}: a redo is somebody who had to ask again. Users "
+            "feel what no other number here may show. Empty: no feedback came.",
+            [Query(feedback, f"{{{{stage}}}} {{{{signal}}}}{kept}", instant=True)],
+            unit="percentunit",
+            min_step=step,
+            empty="none",
+        ),
+    )
+
+
+def ranked(spec: Spec, modes: tuple[FailureMode, ...]) -> list[FailureMode]:
+    """Return failure modes along the cascade, the most severe of a stage first."""
+    place = {name: i for i, name in enumerate(order(spec))}
+    return sorted(
+        modes,
+        key=lambda mode: (
+            len(place) if mode.stage is None else place[mode.stage],
+            SEVERITIES.index(mode.severity),
+        ),
+    )
+
+
+def fired(spec: Spec) -> Panel | None:
+    """Return the failure modes over time, or None if none can be measured."""
+    modes = ranked(spec, spec.measurable)
+    if not modes:
+        return None
+    return state_timeline(
+        "alerts/timeline",
+        "Failure modes: which came first",
+        "One line for each failure mode that is measured, in the order of the cascade. Yellow: its "
+        "condition holds, but not yet for long enough. Then its severity's colour while the alert fires, in any "
+        "replica or place. What moved first, and furthest up, is the likely cause. Empty: nothing fired in "
+        "this time.",
+        [Query(_mode_state(spec, mode), plain(_whose(mode))) for mode in modes],
+        mappings=MODE_STATES,
+        min_step=spec.timing.scrape_interval,
+    )
+
+
+def _whose(mode: FailureMode) -> str:
+    return f"{mode.stage or 'end to end'} · {mode.name}"
+
+
+def _mode_state(spec: Spec, mode: FailureMode) -> Expr:
+    def alerts(state: str) -> Expr:
+        here = (Matcher("pipeline", "=", spec.pipeline), Matcher("failure_mode", "=", mode.name))
+        return Aggregate("max", (), select(c.ALERTS, (*here, Matcher("alertstate", "=", state))))
+
+    firing = Binary("*", alerts("firing"), float(FIRING[mode.severity]))
+    # Always some state: a series that only exists while it fires would be drawn on to the next point.
+    return either(firing, alerts("pending"), Call("vector", (float(QUIET),)))
+
+
+def playbook(spec: Spec) -> Panel:
+    """Return every failure mode with what it means and what to do, also those that can't be measured yet."""
+    lines = ["| Failure mode | Stage | Severity | Fires on | What it means | What to do |", "|---|---|---|---|---|---|"]
+    modes = ranked(spec, spec.failure_modes)
+    for mode in sorted(modes, key=lambda mode: not mode.conditions):
+        does = [markdown(mode.do)] if mode.do else []
+        if mode.runbook:
+            does.append(link("Runbook", mode.runbook))
+        if mode.leads_to:
+            does.append(f"Leads to {markdown(', '.join(mode.leads_to))}.")
+        measured = bool(mode.conditions)
+        cells = (
+            f"**{markdown(mode.name)}**",
+            markdown(mode.stage or "-"),
+            SEVERITY_LABELS[mode.severity] if measured else "-",
+            markdown(says(spec, mode))
+            if measured
+            else f"*not yet measurable*: {markdown(mode.waiting) or 'no signal'}",
+            markdown(mode.what) or "-",
+            " ".join(does) or "-",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    content = "\n".join(lines) if modes else "No failure mode is written down yet."
+    return markdown_panel(
+        "alerts/playbook",
+        "What can go wrong, and what to do",
+        "The team's failure modes along the cascade; those that nothing measures yet come last.",
+        content,
+        height=min(14, max(4, 3 + len(modes))),
+    )

@@ -1,0 +1,66 @@
+"""Text that people wrote, made safe for where a dashboard shows it: Grafana fills variables into all of it."""
+
+from __future__ import annotations
+
+import re
+
+from pipemon.generate.annotations import describe
+from pipemon.generate.promql import Expr
+from pipemon.generate.promql import text as promql
+from pipemon.spec.model import SEVERITY_LABELS, FailureMode, Spec
+from pipemon.units import duration
+
+RATE_INTERVAL = "$__rate_interval"
+"""Grafana's own window: never shorter than four scrapes."""
+
+_WORD_JOINER = "\u2060"
+_MARKUP = re.compile(r"""[$\[\]{}<>&|`*#~\\"']|(?<!\w)_|_(?!\w)""")
+_WEB = re.compile(r"https?://\S+")
+
+
+def plain(text: str) -> str:
+    """Return text for titles and legends: on one line, with no variable or `{{label}}` to fill in.
+
+    An invisible joiner parts the characters that would begin one.
+    """
+    line = " ".join(text.split()).replace("$", "$" + _WORD_JOINER)
+    return re.sub(r"([\[{])(?=\1)", r"\1" + _WORD_JOINER, line)
+
+
+def markdown(text: str) -> str:
+    """Return text for Markdown, within a table cell too: its markup as character references, on one line."""
+    return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", " ".join(text.split()))
+
+
+def link(words: str, url: str) -> str:
+    """Return a Markdown link, or the address as text where it is none that a browser should follow."""
+    return f"[{words}]({web(url)})" if web(url) else markdown(url)
+
+
+def web(url: str) -> str:
+    """Return an address of the web with all that Grafana or Markdown would read percent-encoded, else ""."""
+    if not _WEB.fullmatch(url):
+        return ""
+    return re.sub(r"""[$()<>{}|\[\]"'`\\]""", lambda match: f"%{ord(match[0]):02X}", url)
+
+
+def query(expr: Expr) -> str:
+    """Print an expression for a panel: a `$` within a label's value can't be taken for a variable."""
+    ours = f"[{RATE_INTERVAL}]"
+    return ours.join(part.replace("$", r"\x24").replace("[[", r"[\x5b") for part in promql(expr).split(ours))
+
+
+def says(spec: Spec, mode: FailureMode) -> str:
+    """Return when a failure mode fires, as a person reads it: `null outputs of vad above 5%, for 10m`."""
+    if not mode.conditions:
+        return ""
+    parts = (" ".join(filter(None, describe(spec, mode, condition))) for condition in mode.conditions)
+    joined = f" {'and' if mode.combine == 'all' else 'or'} ".join(parts)
+    return f"{joined}, for {duration(mode.for_)}" if mode.for_ else joined
+
+
+def note(spec: Spec, mode: FailureMode) -> str:
+    """Return a failure mode as a line of Markdown: what it means and what to do."""
+    do = f" **Do:** {markdown(mode.do)}" if mode.do else ""
+    head = f"**{markdown(mode.name)}** ({SEVERITY_LABELS[mode.severity]}): {markdown(says(spec, mode))}."
+    return f"{head} {markdown(mode.what)}{do}"
