@@ -1,0 +1,84 @@
+"""What goes wrong in the field, done to real speech on purpose: to the audio, or to how the stages run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+RATE = 16_000
+Audio = NDArray[np.int16]
+
+
+def _int16(samples: NDArray[np.floating[Any]]) -> Audio:
+    return np.clip(np.rint(samples), -32768, 32767).astype(np.int16)
+
+
+def noise(audio: Audio, snr_db: float) -> Audio:
+    """Add white noise, `snr_db` decibels under the recording's own level: a noisy room. The same every time."""
+    power = float(np.mean(audio.astype(np.float64) ** 2))
+    hiss = np.random.default_rng(len(audio)).normal(size=len(audio))
+    return _int16(audio + hiss * np.sqrt(power * 10 ** (-snr_db / 10)))
+
+
+def gain(audio: Audio, db: float) -> Audio:
+    """Make the audio `db` decibels louder, or softer below 0; what is too loud is cut off."""
+    return _int16(audio * 10 ** (db / 20))
+
+
+def clipping(audio: Audio, share: float) -> Audio:
+    """Overdrive the microphone so far that `share` of the samples (0 to 1) are cut off."""
+    ceiling = float(np.quantile(np.abs(audio.astype(np.float64)), 1 - share))
+    return _int16(audio * (32767 / max(ceiling, 1.0)))
+
+
+def telephone_band(audio: Audio, strength: float) -> Audio:
+    """Weaken what is under 300 Hz and over 3400 Hz by 60 dB times `strength` (0 to 1): a telephone line."""
+    spectrum = np.fft.rfft(audio)
+    hertz = np.fft.rfftfreq(len(audio), 1 / RATE)
+    spectrum[(hertz < 300) | (hertz > 3400)] *= 10 ** (-3 * strength)
+    return _int16(np.fft.irfft(spectrum, len(audio)))
+
+
+def silence(audio: Audio, level_dbfs: float) -> Audio:
+    """Replace the speech by a line's hiss at `level_dbfs`: the call is open, and nobody is heard."""
+    hiss = np.random.default_rng(len(audio)).normal(size=len(audio))
+    return _int16(hiss * 32768 * 10 ** (level_dbfs / 20))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault that can be switched on while calls come in.
+
+    `where` is "audio" (`change` takes and returns the samples that reach the first stage) or the field
+    of `cascade.Setup` that the strength is put into. `strength` is the usual one, in `unit`.
+    """
+
+    what: str
+    where: Literal["audio", "vad_mode", "wait"]
+    strength: float
+    unit: str
+    change: Callable[[Audio, float], Audio] | None = None
+
+
+FAULTS: dict[str, Fault] = {
+    "noise": Fault("a noisy room", "audio", 10.0, "dB of speech over noise", noise),
+    "gain": Fault("a softer microphone", "audio", -20.0, "dB", gain),
+    "clipping": Fault("an overdriven microphone", "audio", 0.2, "of the samples cut off", clipping),
+    "telephone_band": Fault("a telephone line", "audio", 1.0, "of 60 dB", telephone_band),
+    "silence": Fault("a dead line", "audio", -75.0, "dBFS of hiss", silence),
+    "aggressive_vad": Fault("a detector set to cut more", "vad_mode", 3.0, "mode, 0 to 3"),
+    # The recogniser does its usual work; each call waits first, asleep, as in the queue of a busy server.
+    "slow": Fault("a busy recogniser", "wait", 1.5, "seconds of waiting"),
+}
+
+
+def applied(fault: str | None, strength: float | None, audio: Audio) -> Audio:
+    """Return what reaches the first stage under `fault` (a name of FAULTS, or None)."""
+    chosen = FAULTS[fault] if fault else None
+    if chosen is None or chosen.change is None:
+        return audio
+    return chosen.change(audio, chosen.strength if strength is None else strength)

@@ -1,0 +1,178 @@
+"""Play real recordings through the cascade at a steady rate, break it on request, and expose its metrics.
+
+    python traffic.py --port 9464 --control control.json
+
+The control file holds `{"fault": name or null, "strength": number}`, with the names of `faults.FAULTS`;
+it is read again whenever it changes, and no file means no fault.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cascade
+import faults
+import recordings
+from recordings import Recording
+
+import pipemon
+from pipemon.demo.programs import default_cache
+from pipemon.errors import UnavailableError
+
+WORKERS = 8
+"""Calls at once. The recogniser decodes one at a time; the others wait, as they do when it is slow."""
+
+BAD = 0.5
+"""Word error rate above which a listener did not get what was said."""
+
+ASK_AGAIN = 0.6
+"""Share of those listeners who ask again."""
+
+ASK_ANYWAY = 0.01
+"""Share of the other listeners who ask again: they were distracted."""
+
+_LOAD = 0.6
+"""Share of one core's time that the traffic may need."""
+
+
+class Control:
+    """The fault that the control file asks for; a file that can't be read leaves the last one in place."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.fault: str | None = None
+        self.strength: float | None = None
+        self._seen: int | None = None
+
+    def read(self) -> None:
+        """Look at the file, and put what it says of the stages' set-up into the cascade."""
+        try:
+            changed = self.path.stat().st_mtime_ns if self.path else None
+        except OSError:
+            changed = None
+        if changed == self._seen:
+            return
+        self._seen = changed
+        try:
+            asked = json.loads(self.path.read_text(encoding="utf-8")) if self.path and changed else {}
+            fault, strength = asked.get("fault"), asked.get("strength")
+            if fault is not None and fault not in faults.FAULTS:
+                raise ValueError(f"there is no fault {fault!r}; there are {', '.join(faults.FAULTS)}")
+            self.fault, self.strength = fault, None if strength is None else float(strength)
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            print(f"{self.path}: {error}; the fault stays {self.fault!r}", file=sys.stderr, flush=True)
+            return
+        cascade.setup = set_up(self.fault, self.strength)
+
+
+def set_up(fault: str | None, strength: float | None = None) -> cascade.Setup:
+    """Return the stages' set-up under `fault`: the usual one, but for faults of the stages themselves."""
+    chosen = faults.FAULTS[fault] if fault else None
+    if chosen is None or chosen.where == "audio":
+        return cascade.Setup()
+    value = chosen.strength if strength is None else strength
+    return cascade.Setup(wait=value) if chosen.where == "wait" else cascade.Setup(vad_mode=round(value))
+
+
+def shuffled(every: Sequence[Recording], draw: random.Random) -> Iterator[Recording]:
+    """Yield all recordings in a new order each time round, without end: any stretch of calls is alike."""
+    while True:
+        yield from draw.sample(every, len(every))
+
+
+def serve(recording: Recording, fault: str | None, strength: float | None, chance: float) -> None:
+    """Answer one call, and let its listener ask again. `chance` is a draw from 0 to 1."""
+    audio = faults.applied(fault, strength, recording.samples)
+    said = cascade.answer(audio, recording.transcript)
+    error = said.word_error_rate if said else 1.0
+    if chance < (ASK_AGAIN if error is not None and error > BAD else ASK_ANYWAY):
+        cascade.speech.feedback("redo", stage="asr")
+
+
+def affordable_rate(every: Sequence[Recording]) -> float:
+    """Return the calls a second that leave this machine room, by the time each recording takes; loads the models."""
+    find_speech, transcribe = inspect.unwrap(cascade.find_speech), inspect.unwrap(cascade.transcribe)
+    transcribe(find_speech(every[0].samples))
+    began = time.thread_time()
+    for recording in every:
+        transcribe(find_speech(recording.samples))
+    return _LOAD * len(every) / max(time.thread_time() - began, 1e-6)
+
+
+def play(
+    every: Sequence[Recording],
+    control: Control,
+    stop: threading.Event,
+    *,
+    rate: float,
+    seed: int = 0,
+    seconds: float = float("inf"),
+) -> None:
+    """Begin `rate` calls a second until `stop` is set or `seconds` are over, then let the last ones end.
+
+    A call that finds every worker busy is not made: lateness is never made up for by a burst.
+    """
+    free = threading.Semaphore(WORKERS)
+    draw = random.Random(seed)
+    playlist = shuffled(every, draw)
+    began = due = time.monotonic()
+
+    def call(recording: Recording, fault: str | None, strength: float | None, chance: float) -> None:
+        try:
+            serve(recording, fault, strength, chance)
+        finally:
+            free.release()
+
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="call") as workers:
+        while not stop.wait(max(0.0, due - time.monotonic())) and time.monotonic() - began < seconds:
+            control.read()
+            recording, chance = next(playlist), draw.random()
+            if free.acquire(blocking=False):
+                workers.submit(call, recording, control.fault, control.strength, chance)
+            due = max(due + 1 / rate, time.monotonic())
+
+
+def main() -> None:
+    """Play until told to stop."""
+    parser = argparse.ArgumentParser(description="Play recordings through the cascade and expose its metrics.")
+    parser.add_argument("--port", type=int, default=9464, help="where metrics are exposed; 0 takes a free one")
+    parser.add_argument("--control", type=Path, help="the file that tells which fault to apply")
+    parser.add_argument("--cache", type=Path, default=default_cache(), help="where fetched recordings are kept")
+    parser.add_argument("--rate", type=float, default=2.8, help="calls a second, or what the machine affords")
+    parser.add_argument("--seed", type=int, default=0, help="of the order and of the listeners' patience")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="when to end; by default never")
+    options = parser.parse_args()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        every = recordings.find(options.cache) or recordings.fetch(options.cache)
+    except UnavailableError as error:
+        sys.exit(str(error))
+    rate = min(options.rate, affordable_rate(every))
+    try:
+        exposition = pipemon.expose(port=options.port)
+    except OSError as error:
+        sys.exit(f"can't expose metrics on port {options.port}: {error.strerror or error}")
+    print(
+        f"ready: {len(every)} recordings, {rate:.2g} calls a second, metrics at http://127.0.0.1:{exposition.port}/metrics",
+        flush=True,
+    )
+    try:
+        play(every, Control(options.control), stop, rate=rate, seed=options.seed, seconds=options.seconds)
+    finally:
+        exposition.close()
+
+
+if __name__ == "__main__":
+    main()
