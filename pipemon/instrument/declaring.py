@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +12,8 @@ from pipemon.errors import DeclarationError, nearest
 from pipemon.instrument import bounds
 from pipemon.instrument.features import READY_MADE, Feature
 from pipemon.instrument.names import check_name
-from pipemon.instrument.wrapping import InputFeature, OutputFeature
+from pipemon.instrument.stage import InputFeature, OutputFeature
+from pipemon.instrument.wrapping import unwrapped
 from pipemon.topology import FeatureShape
 
 Taken = Feature | Callable[[Any], object]
@@ -59,13 +58,6 @@ def check_stage_name(name: object) -> str:
     return check_name("stage", name)
 
 
-def unwrapped(function: object) -> object:
-    """Return what partials are made of."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    return function
-
-
 def name_of(function: object) -> str:
     """Return what a function, method, partial or callable object is called."""
     inner = unwrapped(function)
@@ -100,25 +92,21 @@ def input_features(
     """
     if not inputs:
         return []
-    parameters = inspect.signature(function).parameters
-    positional = [p for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    named = {p.name for p in parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    parameters = inspect.signature(function).parameters.values()
+    named = {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     found = []
     for parameter, given in inputs.items():
-        if parameter not in named and not takes_any:
+        if parameter not in named and not (takes_any and str(parameter).isidentifier()):
             raise DeclarationError(
                 f"stage {stage!r}: inputs: {name_of(function)}() has no parameter {parameter!r}"
                 + nearest(parameter, named)
             )
-        position = next((i for i, p in enumerate(positional) if p.name == parameter), sys.maxsize)
-        default = parameters[parameter].default if parameter in parameters else None
         for feature in _features(stage, given):
             name = feature.name
             if feature.prefix and not name.startswith(f"{parameter}_"):
                 name = f"{parameter}_{name}"
-            default = None if default is inspect.Parameter.empty else default
-            found.append((InputFeature(name, position, parameter, default, feature.extractor), feature))
+            found.append((InputFeature(name, feature.extractor, parameter), feature))
     _refuse_twins(stage, "input", [feature.name for feature, _ in found])
     return found
 

@@ -9,7 +9,7 @@ import numpy as np
 
 OK, NULL, ERROR, CANCELLED = range(4)
 
-_PLAIN = (str, bytes, list, tuple, dict, set, frozenset, bytearray)
+PLAIN = (str, bytes, list, tuple, dict, set, frozenset, bytearray)
 
 
 def of_exception(error: BaseException) -> int:
@@ -21,7 +21,7 @@ def is_null(result: Any) -> bool:
     """Tell whether a result is unusable: None, NaN, an empty string or collection, an empty or all-NaN array."""
     if result is None:
         return True
-    if isinstance(result, _PLAIN):
+    if isinstance(result, PLAIN):
         return not result
     if isinstance(result, float | np.floating):
         return math.isnan(result)

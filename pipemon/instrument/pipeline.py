@@ -18,9 +18,10 @@ from pipemon.instrument.exporter import exporter_for
 from pipemon.instrument.feedback import FeedbackSeries, count_feedback
 from pipemon.instrument.names import check_name
 from pipemon.instrument.recorder import Recorder
+from pipemon.instrument.run import wrap_run
 from pipemon.instrument.series import RunSeries, StageKey, StageSeries
+from pipemon.instrument.stage import wrap_stage
 from pipemon.instrument.switch import disabled
-from pipemon.instrument.wrapping import wrap_run, wrap_stage
 from pipemon.topology import PipelineShape, StageShape
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -65,6 +65,12 @@ class Recorder:
         if len(self.notes) < KEEP_AT_MOST:
             self.notes.append((kind, detail))
 
+    def add(self, *row: float | None) -> None:
+        """Record a call, as the wrappers do for the frequent ones themselves."""
+        self.buffer.extend(row)
+        if len(self.buffer) >= self.limit[0]:
+            self.full()
+
     def full(self) -> None:
         """Flush without waiting; called when `buffer` is as long as `limit`."""
         if not self.limit[0]:  # this process's first call
