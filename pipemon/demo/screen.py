@@ -67,7 +67,9 @@ class Screen:
         if self._live:
             seconds = f"{self._phase}, {now - self._phase_began:.0f} s"
             alerts_line = Text(f"Alerts: {waiting or 'none'}")
-            self._live.update(Group(Rule(Text(seconds), align="left"), _numbers_table(stages), alerts_line))
+            self._live.update(
+                Group(Rule(Text(seconds), align="left"), _numbers_table(stages), alerts_line), refresh=True
+            )
         elif now - self._told >= _PLAIN_EVERY:
             self._told = now
             told = " | ".join(_numbers_line(stage) for stage in stages)
