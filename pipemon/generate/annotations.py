@@ -99,7 +99,7 @@ def description(spec: Spec, mode: FailureMode) -> str:
     return f" {'And' if mode.combine == 'all' else 'Or'}: ".join(lines)
 
 
-def annotations(spec: Spec, mode: FailureMode, dashboard_url: str) -> dict[str, str]:
+def alert_annotations(spec: Spec, mode: FailureMode, dashboard_url: str) -> dict[str, str]:
     """Return an alert's annotations."""
     found = {"summary": plain(mode.what), "description": description(spec, mode)}
     if mode.do:

@@ -69,7 +69,8 @@ def _absence(spec: Spec, mode: FailureMode) -> Expr:
         up = select(c.UP, labels, target_labels=names)
         return Call("absent", (Binary("==", up, 1.0),))
     metric = c.PIPELINE_RUNS if mode.stage is None else c.STAGE_CALLS
-    own = [matcher for matcher in matchers(spec, metric) if matcher.op == "="]
-    if mode.stage is not None:
-        own.insert(1, Matcher("stage", "=", mode.stage))
-    return Call("absent", (select(metric, tuple(own), target_labels=tuple(k for k, _ in spec.select)),))
+    stage = () if mode.stage is None else (Matcher("stage", "=", mode.stage),)
+    own = select(metric, (*matchers(spec, metric), *stage), target_labels=tuple(k for k, _ in spec.select))
+    gone = Call("absent", (own,))
+    # absent() has the labels that were asked for with `=`; only those of every alert may stay.
+    return Aggregate("max", key(spec, mode.stage), gone) if spec.select else gone

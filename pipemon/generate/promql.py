@@ -161,6 +161,8 @@ def block(expr: Expr | float) -> str:
         return text(expr)
     if expr.op not in ("and", "or") and len(text(expr)) <= _LINE:
         return text(expr)
+    if isinstance(expr.right, float):
+        return f"{_term(expr.left, expr)} {_operator(expr)} {number(expr.right)}"
     return f"{_term(expr.left, expr)}\n{_operator(expr)}\n{_term(expr.right, expr)}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipemon.generate.annotations import annotations
+from pipemon.generate.annotations import alert_annotations
 from pipemon.generate.expressions import alert_expr
 from pipemon.generate.measures import Recording, measure
 from pipemon.generate.promql import Expr, block
@@ -65,7 +65,7 @@ def _alert(spec: Spec, mode: FailureMode, dashboard_url: str) -> Alert:
         labels = place | labels
     url = f"{dashboard_url}?var-stage={mode.stage}" if dashboard_url and mode.stage else dashboard_url
     return Alert(
-        alert_name(spec.pipeline, mode.name), mode, alert_expr(spec, mode), labels, annotations(spec, mode, url)
+        alert_name(spec.pipeline, mode.name), mode, alert_expr(spec, mode), labels, alert_annotations(spec, mode, url)
     )
 
 

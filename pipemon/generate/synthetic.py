@@ -1,0 +1,111 @@
+"""Made-up series on which a condition holds or does not: the input of the generated rule tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipemon import catalogue as c
+from pipemon.catalogue import Metric
+from pipemon.generate.expressions import limits
+from pipemon.generate.measures import duration
+from pipemon.generate.promql import quote
+from pipemon.spec.latency import bound_share
+from pipemon.spec.model import Condition, FailureMode, Spec
+from pipemon.units import le
+
+MARGIN = 0.04
+"""How far beyond (or before) a threshold the test values lie, as a share of its distance from what is good."""
+
+
+@dataclass
+class World:
+    """Counters of one place: `place` has its own labels, `targets` those that every series of it has.
+
+    `rates` maps each series to its rise per second.
+    """
+
+    place: Mapping[str, str]
+    targets: Mapping[str, str]
+    rates: dict[str, float] = field(default_factory=dict)
+
+    def add(self, metric: Metric, rate: float, suffix: str = "", **labels: str) -> None:
+        """Let a series of `metric` rise by `rate` each second."""
+        own = {name: self.place[name] for name in metric.labels if name in self.place}
+        self.rates[series(metric.name + suffix, {**own, **labels, **self.targets})] = rate
+
+
+def series(name: str, labels: Mapping[str, str]) -> str:
+    """Print a series."""
+    return f"{name}{{{','.join(f'{label}={quote(value)}' for label, value in labels.items())}}}"
+
+
+def good_value(spec: Spec, mode: FailureMode, condition: Condition) -> float:
+    """Return a value that is well within the threshold."""
+    threshold = limits(spec, mode, condition)
+    low, high = threshold.low, threshold.high
+    if low is not None and high is not None:
+        return (low + high) / 2
+    if high is not None:
+        return high - (abs(high) / 2 or 1.0)
+    assert low is not None
+    if condition.signal == "mean":
+        return low + (abs(low) / 2 or 1.0)
+    return low + (1 - low) / 2
+
+
+def edge_values(spec: Spec, mode: FailureMode, condition: Condition) -> list[tuple[float, float]]:
+    """Return, for each side of the threshold, a value just beyond it and one just before it."""
+    threshold = limits(spec, mode, condition)
+    good = good_value(spec, mode, condition)
+    edges = [edge for edge in (threshold.low, threshold.high) if edge is not None]
+    return [(edge + MARGIN * (edge - good), edge - MARGIN * (edge - good)) for edge in edges]
+
+
+def measured(world: World, spec: Spec, mode: FailureMode, condition: Condition, value: float, rate: float) -> None:
+    """Add the series on which a condition's value is `value`, at `rate` calls each second."""
+    world.add(c.PIPELINE_RUNS if mode.stage is None else c.STAGE_CALLS, rate)
+    match condition.signal:
+        case "error_ratio" if mode.stage is None:
+            world.add(c.PIPELINE_FAILURES, value * rate, failed_stage=c.OTHER)
+        case "error_ratio":
+            world.add(c.STAGE_FAILURES, value * rate)
+        case "null_ratio":
+            world.add(c.STAGE_NULL_OUTPUTS, value * rate)
+        case "feedback":
+            world.add(c.FEEDBACK, value * rate, signal=condition.argument)
+        case "missing_ratio":
+            labels = _feature(condition)
+            world.add(c.FEATURE_OBSERVED, rate, **labels)
+            world.add(c.FEATURE_MISSING, value * rate, **labels)
+        case "mean":
+            labels = _feature(condition)
+            world.add(c.FEATURE_VALUE, rate, "_count", **labels)
+            world.add(c.FEATURE_SUM, max(value, 0.0) * rate, sign="positive", **labels)
+            world.add(c.FEATURE_SUM, max(-value, 0.0) * rate, sign="negative", **labels)
+        case "latency":
+            _latency(world, spec, mode, condition, value, rate)
+
+
+def _feature(condition: Condition) -> dict[str, str]:
+    assert condition.feature is not None
+    return {"direction": condition.feature.direction, "feature": condition.feature.name}
+
+
+def _latency(world: World, spec: Spec, mode: FailureMode, condition: Condition, value: float, rate: float) -> None:
+    metric = duration(mode.stage)
+    share = bound_share(spec, mode.stage, condition)
+    if share is not None:
+        # A smaller bound that no call meets shows whether the rule reads its own.
+        bounds = {le(share.bound * 0.37): 0.0, le(share.bound): (1 - value) * rate}
+    else:
+        # As many calls in the lower of two buckets as make the interpolated quantile `value`.
+        assert condition.threshold is not None
+        assert condition.threshold.high is not None
+        q = float(condition.argument[1:]) / 100
+        lower, upper = condition.threshold.high * 0.4, condition.threshold.high * 20
+        inside = (value - lower) / (upper - lower)
+        bounds = {le(lower): max(0.0, (q - inside) / (1 - inside)) * rate, le(upper): rate}
+    for bound, within in {**bounds, "+Inf": rate}.items():
+        world.add(metric, within, "_bucket", le=bound)
+    world.add(metric, rate, "_count")
