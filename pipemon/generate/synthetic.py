@@ -49,9 +49,8 @@ def good_value(spec: Spec, mode: FailureMode, condition: Condition) -> float:
     if high is not None:
         return high - (abs(high) / 2 or 1.0)
     assert low is not None
-    if condition.signal == "mean":
-        return low + (abs(low) / 2 or 1.0)
-    return low + (1 - low) / 2
+    step = abs(low) / 2 or 1.0
+    return low + step if condition.signal in ("mean", "feedback") else low + min(step, (1 - low) / 2)
 
 
 def edge_values(spec: Spec, mode: FailureMode, condition: Condition) -> list[tuple[float, float]]:
