@@ -35,8 +35,10 @@ def plan(spec: Spec) -> Plan:
 
     A source is at least as severe as its target. By topology it is also upstream of it and at least as
     sudden, and neither is an absence or written in PromQL; feedback needs `leads_to`. Slowness explains
-    slowness only, and only slowness or failures explain it. A target's `for` is no shorter than its source's, and a source goes on firing
-    for its targets' window and a group interval, so that no effect notifies before or after its cause.
+    slowness only, and only slowness or failures explain it.
+
+    A target's `for` is no shorter than its source's, and a source goes on firing for its targets' window
+    and a group interval, so that no effect notifies before or after its cause.
     """
     modes = {mode.name: mode for mode in spec.measurable}
     below = downstream(spec.upstream)

@@ -48,6 +48,7 @@ def load(path: Path) -> Spec:
         keep=_keep(report, root),
         targets=fields.labels(report, root.get("targets"), "targets"),
         duration_bounds=shape.duration_bounds,
+        baseline=fields.text(Report(str(path)), root.get("baseline"), "baseline"),
         source=path.name,
     )
     modes = failure_modes(report, root, Surroundings(spec, learned))

@@ -96,7 +96,7 @@ class Spec:
     """A pipeline's failure modes with everything that rules, routes and panels need.
 
     `select` goes into every selector; `keep` labels survive every aggregation; `targets` are the
-    labels of the scrape targets. `upstream` maps every stage to the stages right before it.
+    labels of the scrape targets. `baseline` is the baseline's file, relative to `source`, the spec's own name.
     """
 
     pipeline: str
@@ -110,6 +110,7 @@ class Spec:
     keep: tuple[str, ...] = ()
     targets: tuple[tuple[str, str], ...] = ()
     duration_bounds: tuple[float, ...] = ()
+    baseline: str = ""
     source: str = field(default="", compare=False)
 
     @property

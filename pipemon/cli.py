@@ -1,0 +1,230 @@
+"""The commands. Files and exit codes are here; what they do is in the packages behind."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from pipemon.errors import PipemonError, Problem, SpecError, UnavailableError
+from pipemon.units import duration, seconds
+from pipemon.version import __version__
+
+if TYPE_CHECKING:
+    from pipemon.generate.inhibition import Plan
+
+_SPECS = click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path))
+_EXTRAS = {"aiohttp": "serve", "yaml": "generate", "promql_parser": "generate"}
+
+
+class Duration(click.ParamType[float]):
+    """A duration such as 30s or 10m, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return seconds, or end with a usage error."""
+        try:
+            return seconds(value if isinstance(value, float) else str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Moment(click.ParamType[float]):
+    """A point in time: ISO 8601, or Unix seconds."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return Unix seconds, or end with a usage error."""
+        try:
+            return float(str(value))
+        except ValueError:
+            pass
+        try:
+            return datetime.fromisoformat(str(value)).timestamp()
+        except ValueError:
+            self.fail(f"{value!r} is not a time; write 2026-01-31T12:00 or Unix seconds", param, ctx)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pipemon")
+def cli() -> None:
+    """Multi-stage pipeline monitoring for Prometheus and Grafana."""
+
+
+@cli.command()
+@click.argument("code", metavar="MODULE:PIPELINE")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write; by default <pipeline>.yaml here.")
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+def init(code: str, out: Path | None, force: bool) -> None:
+    """Write a first failure-mode file from decorated code."""
+    from pipemon.generate.output import write  # noqa: PLC0415
+    from pipemon.generate.skeleton import skeleton  # noqa: PLC0415
+    from pipemon.spec.code import CodeError, shape_of  # noqa: PLC0415
+
+    folder = out.parent if out else Path()
+    try:
+        shape = shape_of(code, Path())
+    except CodeError as error:
+        raise click.UsageError(str(error)) from None
+    path = out or folder / f"{shape.name}.yaml"
+    if path.exists() and not force:
+        raise click.UsageError(f"{path} exists; give --force to replace it, or --out for another")
+    write(path.parent, {path.name: skeleton(shape, code)})
+    click.echo(f"Wrote {path}. Next: pipemon generate {path} --out monitoring")
+
+
+@cli.command()
+@_SPECS
+def check(specs: tuple[Path, ...]) -> None:
+    """Check failure-mode files and say what they cover."""
+    from pipemon.generate.inhibition import plan  # noqa: PLC0415
+    from pipemon.spec.load import load  # noqa: PLC0415
+
+    problems: list[Problem] = []
+    for path in specs:
+        try:
+            made = plan(load(path))
+        except SpecError as error:
+            problems += error.problems
+            continue
+        _summary(path, made)
+    if problems:
+        raise SpecError(problems)
+
+
+def _summary(path: Path, made: Plan) -> None:
+    spec = made.spec
+    click.echo(f"{path}: {len(spec.failure_modes)} failure modes, {len(spec.measurable)} with an alert")
+    for mode in spec.failure_modes:
+        if not mode.conditions:
+            click.echo(f"  {mode.name}: {mode.waiting}")
+    for source, targets in made.targets.items():
+        click.echo(f"  {source} holds back {', '.join(targets)}")
+    for refusal in made.refused:
+        click.echo(f"  {refusal.source} does not hold back {refusal.target}: {refusal.reason}")
+    silent = [s.name for s in spec.stages if s.name not in {mode.stage for mode in spec.measurable}]
+    for stage in silent:
+        click.echo(f"  no failure mode watches the stage {stage}")
+
+
+@cli.command()
+@_SPECS
+@click.option("--out", default="monitoring", show_default=True, type=click.Path(path_type=Path, file_okay=False))
+@click.option("--time-scale", default=1.0, type=click.FloatRange(min=0, min_open=True), help="Divide every duration.")
+@click.option("--target", "targets", multiple=True, help="host:port where the pipeline exposes metrics; repeatable.")
+@click.option("--alertmanager", default="127.0.0.1:9093", show_default=True, help="host:port of Alertmanager.")
+@click.option("--receiver", default="http://127.0.0.1:9465/alerts", show_default=True, help="URL of pipemon serve.")
+@click.option("--grafana-url", default="", help="Root URL of Grafana, for links in notifications.")
+def generate(
+    specs: tuple[Path, ...],
+    out: Path,
+    time_scale: float,
+    targets: tuple[str, ...],
+    alertmanager: str,
+    receiver: str,
+    grafana_url: str,
+) -> None:
+    """Write rules, rule tests, Alertmanager configuration and dashboards."""
+    from pipemon.generate.output import Options  # noqa: PLC0415
+    from pipemon.generate.output import generate as make  # noqa: PLC0415
+
+    options = Options(time_scale, receiver, alertmanager, targets or Options.targets, grafana_url)
+    try:
+        made = make(specs, out, options)
+    except OSError as error:
+        raise UnavailableError(f"cannot write {error.filename or out}: {(error.strerror or '').lower()}") from None
+    for path, one in zip(specs, made.plans, strict=True):
+        _summary(path, one)
+    for name in made.paths:
+        click.echo(f"{'wrote' if name in made.changed else 'same '} {out / name}")
+
+
+@cli.command()
+@click.argument("spec", type=click.Path(path_type=Path))
+@click.option("--url", required=True, help="Root URL of the Prometheus that saw the good period.")
+@click.option("--over", type=Duration(), help="Length of the good period, up to now: 30m, 7d.")
+@click.option("--from", "start", type=Moment(), help="Its beginning, instead of --over.")
+@click.option("--to", "end", type=Moment(), help="Its end; now by default.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write; by default the one that SPEC names.")
+def baseline(
+    spec: Path, url: str, over: float | None, start: float | None, end: float | None, out: Path | None
+) -> None:
+    """Learn each feature's mean and spread from a good period."""
+    from pipemon.generate.learning import learn  # noqa: PLC0415
+    from pipemon.generate.output import write  # noqa: PLC0415
+    from pipemon.prometheus import Prometheus  # noqa: PLC0415
+    from pipemon.spec.baseline import dump  # noqa: PLC0415
+    from pipemon.spec.load import load  # noqa: PLC0415
+
+    loaded = load(spec)
+    until = time.time() if end is None else end
+    if (over is None) == (start is None):
+        raise click.UsageError("say how long the good period is: --over 30m, or --from and --to")
+    since = until - over if over is not None else start
+    assert since is not None
+    if since >= until:
+        raise click.UsageError("the good period ends before it begins")
+    path = out or (spec.parent / loaded.baseline if loaded.baseline else None)
+    if path is None:
+        raise click.UsageError(f"{spec} names no `baseline:`; add one, or give --out")
+    learned = learn(loaded, Prometheus(url), since, until)
+    write(path.parent, {path.name: dump(learned)})
+    click.echo(f"Learned {len(learned.features)} features over {duration(until - since)}; wrote {path}")
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=9465, show_default=True, type=click.IntRange(0, 65535))
+def serve(host: str, port: int) -> None:
+    """Receive Alertmanager's notifications and print a line for each alert."""
+    from pipemon.receiver.server import serve as listen  # noqa: PLC0415
+
+    listen(port, host)
+
+
+@cli.command()
+@click.option("--seed", default=0, show_default=True, help="Draws the order and the strength of the faults.")
+@click.option("--keep", is_flag=True, help="Leave all running at the end and print the URLs.")
+@click.option("--cache", type=click.Path(path_type=Path), help="Folder for programs and recordings.")
+@click.option("--time-scale", default=20.0, show_default=True, type=click.FloatRange(min=1))
+@click.option("--no-inhibition", is_flag=True, help="Take the inhibition rules out: the effects are notified too.")
+@click.option("--faults", default="", help="Play these only, by their names with commas between.")
+def demo(seed: int, keep: bool, cache: Path | None, time_scale: float, no_inhibition: bool, faults: str) -> None:
+    """Play a speech cascade with faults, from the decorator to the notification."""
+    from pipemon.demo.play import Options, play  # noqa: PLC0415
+
+    names = tuple(name for name in faults.split(",") if name)
+    sys.exit(play(Options(seed, keep, cache, time_scale, not no_inhibition, names)))
+
+
+def run() -> NoReturn:
+    """Run the command line and end the process: no traceback for what pipemon itself says is wrong."""
+    try:
+        cli(prog_name="pipemon", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except SpecError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        sys.exit(error.exit_code)
+    except PipemonError as error:
+        click.echo(f"pipemon: {error}", err=True)
+        sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0], "demo")
+        if error.name is None or error.name.startswith("pipemon"):
+            raise
+        click.echo(f"pipemon: {error.name} is not installed; get it with: pip install 'pipemon[{extra}]'", err=True)
+        sys.exit(2)
+    sys.exit(0)

@@ -1,0 +1,106 @@
+"""Everything that is generated, as files: made in memory, then written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipemon.errors import Problem, SpecError
+from pipemon.generate.alertmanager import alertmanager_file
+from pipemon.generate.dashboard import dashboard
+from pipemon.generate.inhibition import Plan, plan
+from pipemon.generate.provisioning import grafana_provisioning
+from pipemon.generate.rules import rule_file, rules
+from pipemon.generate.ruletests import test_file
+from pipemon.generate.scraping import prometheus_file
+from pipemon.spec.load import load
+from pipemon.spec.scale import scaled
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the files say of the place they run in.
+
+    `time_scale` divides every duration. `receiver_url` is pipemon's receiver, `alertmanager` and
+    `targets` are host:port, `grafana_url` is the root of Grafana ("" for no links).
+    """
+
+    time_scale: float = 1.0
+    receiver_url: str = "http://127.0.0.1:9465/alerts"
+    alertmanager: str = "127.0.0.1:9093"
+    targets: tuple[str, ...] = ("127.0.0.1:9464",)
+    grafana_url: str = ""
+
+
+@dataclass(frozen=True)
+class Generated:
+    """The plans behind the files, all paths relative to the output folder, and those that changed."""
+
+    plans: tuple[Plan, ...]
+    paths: tuple[str, ...]
+    changed: tuple[str, ...]
+
+
+def files(plans: Sequence[Plan], options: Options) -> dict[str, str]:
+    """Return the text of every file by its path in the output folder."""
+    found: dict[str, str] = {}
+    specs = [made.spec for made in plans]
+    for spec in specs:
+        board = dashboard(spec)
+        url = f"{options.grafana_url.rstrip('/')}/d/{board['uid']}" if options.grafana_url else ""
+        made = rules(spec, url)
+        found[f"rules/{spec.pipeline}.rules.yml"] = rule_file(made)
+        found[f"rules/tests/{spec.pipeline}.tests.yml"] = test_file(made, f"../{spec.pipeline}.rules.yml")
+        found[f"grafana/dashboards/{spec.pipeline}.json"] = json.dumps(board, indent=2, ensure_ascii=False) + "\n"
+    found |= grafana_provisioning(scrape_interval=min(spec.timing.scrape_interval for spec in specs))
+    found["alertmanager/alertmanager.yml"] = alertmanager_file(plans, options.receiver_url)
+    found["prometheus.yml"] = prometheus_file(specs, options.targets, options.alertmanager)
+    return found
+
+
+def generate(paths: Sequence[Path], out: Path, options: Options | None = None) -> Generated:
+    """Write all that the spec files at `paths` ask for into `out`.
+
+    Raises SpecError before anything is written. Files that would not change are left alone.
+    """
+    options = options or Options()
+    specs = [load(path) for path in paths]
+    for index, spec in enumerate(specs):
+        if spec.pipeline in {other.pipeline for other in specs[:index]}:
+            message = f"the pipeline {spec.pipeline!r} has a file already; keep one file for each pipeline"
+            raise SpecError([Problem(str(paths[index]), 1, 1, message, "duplicate")])
+    plans = tuple(plan(scaled(spec, options.time_scale)) for spec in specs)
+    made = files(plans, options)
+    return Generated(plans, tuple(made), write(out, made))
+
+
+def write(out: Path, made: Mapping[str, str]) -> tuple[str, ...]:
+    """Write files whose text differs, each first beside its place and then renamed; return their paths."""
+    stale = [name for name, text in made.items() if _text(out / name) != text]
+    waiting: list[tuple[str, Path]] = []
+    try:
+        for name in stale:
+            target = out / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+            waiting.append((temporary, target))
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.write(made[name])
+            Path(temporary).chmod(0o644)
+        for temporary, target in waiting:
+            Path(temporary).replace(target)
+    finally:
+        for temporary, _ in waiting:
+            Path(temporary).unlink(missing_ok=True)
+    return tuple(stale)
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
