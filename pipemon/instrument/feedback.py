@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from typing import Any
 
 from pipemon.catalogue import FEEDBACK, FEEDBACK_SIGNALS, OTHER
 from pipemon.errors import nearest
-from pipemon.instrument.log import log_once
+from pipemon.instrument.log import Quietly
 from pipemon.instrument.series import Families, StageKey
 
 
-class FeedbackSeries:
-    """The feedback counters of one stage: each known signal, and `other`."""
+class Feedback:
+    """The feedback counters of one pipeline's stages: each known signal, and `other`."""
 
-    def __init__(self, families: Families, key: StageKey, declared: Iterable[str]) -> None:
+    def __init__(self) -> None:
+        self._counters: dict[str, dict[str, Any]] = {}
+        self._quietly = Quietly()
+
+    def add_stage(self, families: Families, key: StageKey, declared: Iterable[str]) -> None:
+        """Show that a stage had no feedback yet."""
         family = families[FEEDBACK.name]
-        self._counters = {
-            signal: family.labels(*key.labels, signal, "") for signal in (*FEEDBACK_SIGNALS, *declared, OTHER)
-        }
+        signals = (*FEEDBACK_SIGNALS, *declared, OTHER)
+        self._counters[key.stage] = {signal: family.labels(*key.labels, signal, "") for signal in signals}
 
-    def count(self, pipeline: str, stage: str, signal: str) -> None:
-        """Add one; an undeclared signal counts as `other`."""
-        counter = self._counters.get(signal)
+    def count(self, signal: str, stage: str) -> None:
+        """Add one to a stage's signal; what was not declared is logged once, and never raises."""
+        counters = self._counters.get(str(stage))
+        if counters is None:
+            self._quietly.warn(str(stage), "feedback: there is no stage %r%s", stage, nearest(stage, self._counters))
+            return
+        counter = counters.get(str(signal))
         if counter is None:
-            log_once(
-                ("feedback", pipeline, stage, str(signal)),
-                "feedback on stage %s: signal %r is not declared and counts as %s%s",
-                stage, signal, OTHER, nearest(signal, self._counters),
-            )  # fmt: skip
-            counter = self._counters[OTHER]
+            message = "feedback on stage %s: signal %r is not declared and counts as %s%s"
+            self._quietly.warn((str(stage), str(signal)), message, stage, signal, OTHER, nearest(signal, counters))
+            counter = counters[OTHER]
         counter.inc()
-
-
-def count_feedback(series: Mapping[str, FeedbackSeries], pipeline: str, stage: str, signal: str) -> None:
-    """Count a signal for a stage; a stage that is not known is logged once."""
-    found = series.get(stage)
-    if found is None:
-        log_once(
-            ("feedback", pipeline, str(stage)),
-            "feedback: pipeline %s has no stage %r%s", pipeline, stage, nearest(stage, series),
-        )  # fmt: skip
-    else:
-        found.count(pipeline, stage, signal)

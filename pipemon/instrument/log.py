@@ -8,19 +8,29 @@ import time
 logger = logging.getLogger("pipemon")
 
 _MOST_KEYS = 1000
-_said: dict[object, float] = {}
 
 
-def log_once(key: object, message: str, *args: object, every: float | None = None, exc: bool = False) -> None:
-    """Log a warning the first time for `key`, or again once `every` seconds have passed.
+class Quietly:
+    """Logs a warning the first time for a key, and again only when `every` seconds have passed.
 
     At most 1000 keys are remembered; further ones are not logged, so that a flood stays bounded.
     """
-    now = time.monotonic()
-    last = _said.get(key)
-    if last is None and len(_said) >= _MOST_KEYS:
-        return
-    if last is not None and (every is None or now - last < every):
-        return
-    _said[key] = now
-    logger.warning(message, *args, exc_info=exc)
+
+    def __init__(self, every: float | None = None) -> None:
+        self._every = every
+        self._said: dict[object, float] = {}
+
+    def warn(self, key: object, message: str, *args: object, exc: bool = False) -> None:
+        """Log a warning, with the exception being handled if `exc`."""
+        now = time.monotonic()
+        last = self._said.get(key)
+        if last is None and len(self._said) >= _MOST_KEYS:
+            return
+        if last is not None and (self._every is None or now - last < self._every):
+            return
+        self._said[key] = now
+        logger.warning(message, *args, exc_info=exc)
+
+
+log_once = Quietly().warn
+"""For what is said once a process."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from typing import Any, TypeVar, overload
 
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -13,9 +14,10 @@ from pipemon import catalogue
 from pipemon.errors import DeclarationError, nearest
 from pipemon.instrument import bounds, declaring
 from pipemon.instrument.baseline import read_bounds
+from pipemon.instrument.cascade import Cascade
 from pipemon.instrument.declaring import Taken
 from pipemon.instrument.exporter import exporter_for
-from pipemon.instrument.feedback import FeedbackSeries, count_feedback
+from pipemon.instrument.feedback import Feedback
 from pipemon.instrument.names import check_name
 from pipemon.instrument.recorder import Recorder
 from pipemon.instrument.run import wrap_run
@@ -61,7 +63,8 @@ class Pipeline:
         self._baseline = read_bounds(baseline)
         self._stages: dict[str, StageShape] = {}
         self._keys: dict[str, StageKey] = {}
-        self._feedback: dict[str, FeedbackSeries] = {}
+        self._feedback = Feedback()
+        self._cascade = Cascade()
         self._run_series: RunSeries | None = None
         self._exporter = None if disabled() else exporter_for(REGISTRY if registry is None else registry)
 
@@ -159,7 +162,7 @@ class Pipeline:
                 inputs=tuple(taken for taken, _ in taken_in),
                 outputs=tuple(taken for taken, _ in taken_out),
                 null=null,
-                infer_upstream=shape.after is None,
+                see_upstream=partial(self._cascade.see, stage) if shape.after is None else None,
             )
             return wrapped  # type: ignore[no-any-return]
 
@@ -189,14 +192,14 @@ class Pipeline:
         wrapped: Any = wrap_run(function, pipeline=self.name, recorder=recorder)
         return wrapped  # type: ignore[no-any-return]
 
-    def feedback(self, signal: str, *, stage: str) -> None:
+    def feedback(self, signal: str, stage: str) -> None:
         """Count what a user did with a stage's output: `pipeline.feedback("redo", stage="asr")`.
 
         A signal that was not declared counts as `other`; an unknown stage is not counted. Both are
         logged once, with the nearest valid name. Never raises.
         """
         if self._exporter is not None:
-            count_feedback(self._feedback, self.name, stage, signal)
+            self._feedback.count(signal, stage)
 
     def describe(self) -> PipelineShape:
         """Return the declared stages, features, budgets (seconds) and bounds: what the generator reads.
@@ -241,7 +244,10 @@ class Pipeline:
             families[catalogue.STAGE_UPSTREAM.name].labels(*key.labels, upstream).set(1)
         if shape.budget is not None:
             families[catalogue.STAGE_BUDGET.name].labels(*key.labels).set(shape.budget)
-        self._feedback.setdefault(shape.name, FeedbackSeries(families, key, shape.feedback))
+        if self._keys.setdefault(shape.name, key) == key:
+            self._feedback.add_stage(families, key, shape.feedback)
         if self._run_series is not None:
             self._run_series.add_stage(shape.name)
+        if shape.after is not None:
+            self._cascade.declare(shape.name, shape.after)
         return recorder

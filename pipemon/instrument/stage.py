@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-from pipemon.instrument.log import log_once
+from pipemon.instrument.log import Quietly, log_once
 from pipemon.instrument.outcome import ERROR, NULL, OK, PLAIN, is_null, of_exception
 from pipemon.instrument.recorder import Recorder
 from pipemon.instrument.run import Run, current
@@ -120,13 +120,15 @@ def wrap_stage(
     inputs: tuple[InputFeature, ...],
     outputs: tuple[OutputFeature, ...],
     null: Callable[[Any], object] | None,
-    infer_upstream: bool,
+    see_upstream: Callable[[str], bool] | None,
 ) -> Callable[..., Any]:
     """Return a function like `function` whose calls are recorded.
 
+    `see_upstream` is told each stage seen before this one in a run, once, and says whether that is an edge.
+
     Rows are (begun, ended, outcome, a value for each input feature, then each output feature).
     """
-    rare = _Rare(stage, recorder, inputs, outputs, {None, stage})
+    rare = _Rare(stage, recorder, inputs, outputs, see_upstream)
     parameters = parameters_of(function)
     reads = [parameters.read(feature.parameter) for feature in inputs]
     features = [(feature, read, "input", "pm_nan") for feature, read in zip(inputs, reads, strict=True)]
@@ -140,7 +142,7 @@ def wrap_stage(
     return write_wrapper(
         function,
         parameters,
-        before=_BEFORE.format(infer_upstream=_INFER_UPSTREAM.strip("\n") if infer_upstream else ""),
+        before=_BEFORE.format(infer_upstream=_INFER_UPSTREAM.strip("\n") if see_upstream else ""),
         returned=_LEAVE + _RETURNED.format(null_rule=rule.strip(), features="".join(texts), values=values),
         raised=_LEAVE + _RAISED.format(inputs="".join(f"{read}, " for read in reads)),
         names={
@@ -178,23 +180,23 @@ class _Rare:
     recorder: Recorder
     inputs: tuple[InputFeature, ...]
     outputs: tuple[OutputFeature, ...]
-    known_upstreams: set[str | None]
+    see_upstream: Callable[[str], bool] | None
+    known_upstreams: set[str | None] = field(default_factory=lambda: {None})
+    quietly: Quietly = field(default_factory=lambda: Quietly(_LOG_EVERY))
 
     def new_upstream(self, upstream: str) -> None:
-        self.known_upstreams.add(upstream)
-        self.recorder.note(UPSTREAM, upstream)
+        # Here the user's function has not been called yet, so nothing else catches what goes wrong.
+        try:
+            self.known_upstreams.add(upstream)
+            if self.see_upstream is not None and self.see_upstream(upstream):
+                self.recorder.note(UPSTREAM, upstream)
+        except Exception:  # noqa: BLE001
+            log_once("upstream", "an edge of the cascade could not be recorded", exc=True)
 
     def extractor_failed(self, direction: str, feature: str) -> None:
         self.recorder.note(EXTRACTOR_ERROR, f"{direction}.{feature}")
-        log_once(
-            ("extractor", id(self.recorder), direction, feature),
-            "stage %s: the extractor of %s %s raised",
-            self.stage,
-            direction,
-            feature,
-            every=_LOG_EVERY,
-            exc=True,
-        )
+        message = "stage %s: the extractor of %s %s raised"
+        self.quietly.warn((direction, feature), message, self.stage, direction, feature, exc=True)
 
     def raised(
         self, run: Run | None, begun: float, ended: float, error: BaseException, arguments: tuple[Any, ...]

@@ -1,0 +1,132 @@
+"""What each ready-made feature means."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipemon import DeclarationError, Feature
+from pipemon.features import audio_seconds, length, level_dbfs, mean, share_missing, value, words
+
+SINE = np.sin(np.linspace(0, 200 * math.pi, 16_000, endpoint=False))
+
+
+@pytest.mark.parametrize(
+    ("audio", "seconds"),
+    [
+        (np.zeros(16_000), 1.0),
+        (np.zeros((2, 8_000)), 0.5),
+        (np.zeros((8_000, 2)), 0.5),
+        ([0] * 4_000, 0.25),
+        (b"\0" * 32_000, 1.0),
+        (bytearray(16_000), 0.5),
+        (memoryview(bytes(32_000)), 1.0),
+        ([], 0.0),
+        (np.zeros(0), 0.0),
+    ],
+)
+def test_audio_seconds_are_samples_over_the_rate(audio: object, seconds: float) -> None:
+    assert audio_seconds(rate=16_000).extractor(audio) == seconds
+
+
+def test_audio_seconds_needs_a_rate_above_zero() -> None:
+    with pytest.raises(DeclarationError, match="rate"):
+        audio_seconds(rate=0)
+
+
+@pytest.mark.parametrize(
+    ("audio", "level"),
+    [
+        (SINE, -3.01),
+        (SINE.astype(np.float32) / 10, -23.01),
+        ((SINE * 32_767).astype(np.int16), -3.01),
+        ((SINE * 2**31 * 0.999999).astype(np.int32), -3.01),
+        ((SINE * 127 + 128).astype(np.uint8), -3.08),
+        ((SINE * 32_767).astype("<i2").tobytes(), -3.01),
+        (np.array([-32_768, -32_768], dtype=np.int16), 0.0),
+        ([0.5, -0.5], -6.02),
+        (np.zeros(10), -96.0),
+        (np.full(10, 1e-9), -96.0),
+        (np.stack([SINE, SINE]), -3.01),
+    ],
+)
+def test_level_is_the_rms_in_decibels_of_full_scale(audio: object, level: float) -> None:
+    assert level_dbfs().extractor(audio) == pytest.approx(level, abs=0.01)
+
+
+@pytest.mark.parametrize("audio", [[], b"", np.array([np.nan, 1.0])])
+def test_audio_without_a_level_is_missing(audio: object) -> None:
+    assert level_dbfs().extractor(audio) is None
+
+
+@given(st.lists(st.integers(-32_768, 32_767), min_size=1, max_size=200), st.integers(1, 3))
+def test_halving_the_samples_lowers_the_level_by_six_decibels(samples: list[int], halvings: int) -> None:
+    audio = np.array(samples, dtype=float) / 32_768
+    before, after = (level_dbfs().extractor(audio / 2**times) for times in (0, halvings))
+    assert isinstance(before, float)
+    assert after == pytest.approx(max(-96.0, before - 6.0206 * halvings) if before > -96 else -96.0, abs=0.01)
+
+
+@dataclass
+class Transcript:
+    text: str | None
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("", 0), ("hello", 1), (" hello \n big  world ", 3), (Transcript("hello world"), 2)]
+)
+def test_words_are_what_white_space_separates(text: object, count: int) -> None:
+    assert words().extractor(text) == count
+
+
+def test_a_transcript_without_text_is_missing() -> None:
+    assert words().extractor(Transcript(None)) is None
+
+
+def test_length_counts_items_under_the_given_name() -> None:
+    assert length().extractor("abc") == 3
+    assert (length().name, length().unit) == ("length", "items")
+    assert (length("segments").name, length("segments").unit) == ("segments", "segments")
+
+
+def test_value_is_the_number_itself() -> None:
+    assert value("score", unit="ratio").extractor(0.25) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [([1, 2, 6], 3.0), ([1.0, None, 3.0], 2.0), (np.array([[1.0, np.inf], [2.0, np.nan]]), 1.5)],
+)
+def test_mean_is_of_the_finite_numbers(numbers: object, expected: float) -> None:
+    assert mean().extractor(numbers) == expected
+
+
+def test_the_mean_of_nothing_is_missing() -> None:
+    assert mean().extractor([]) is None
+    assert mean().extractor([math.nan]) is None
+
+
+@pytest.mark.parametrize(("numbers", "share"), [([1, None, math.nan, 2], 0.5), ([1], 0.0), (np.full(2, np.nan), 1.0)])
+def test_share_missing_is_of_all_entries(numbers: object, share: float) -> None:
+    assert share_missing().extractor(numbers) == share
+    assert share_missing().extractor([]) is None
+
+
+@pytest.mark.parametrize("bounds", [[], [1, 1], [2, 1], [math.nan], [-math.inf, 1], ["x"], 3])
+def test_bounds_must_be_finite_numbers_that_rise(bounds: list[float]) -> None:
+    with pytest.raises(DeclarationError, match="feature 'a': bounds must"):
+        Feature("a", len, bounds=bounds)
+
+
+def test_a_last_bound_of_infinity_is_implied() -> None:
+    assert Feature("a", len, bounds=[1, math.inf]).bounds == (1.0,)
+
+
+def test_an_extractor_must_be_callable() -> None:
+    with pytest.raises(DeclarationError, match="can't be called"):
+        Feature("a", 3)  # type: ignore[arg-type]

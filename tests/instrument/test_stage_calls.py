@@ -1,0 +1,392 @@
+# mypy: disable-error-code="no-untyped-call"
+"""What a decorated function does, and what is counted of it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import threading
+import time
+import traceback
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipemon import DeclarationError, Feature, Pipeline
+from pipemon.features import length
+
+Read = Callable[..., float | None]
+OUTCOMES = ("null_outputs", "failures", "cancelled")
+
+
+def outcomes(read: Read, stage: str) -> dict[str, float | None]:
+    return {name: read(f"pipemon_stage_{name}_total", stage=stage) for name in ("calls", *OUTCOMES)}
+
+
+def test_a_call_that_returns_counts_as_a_call_and_nothing_else(speech: Pipeline, read: Read) -> None:
+    @speech.stage
+    def vad(audio: list[int]) -> list[int]:
+        return audio
+
+    assert vad([1]) == [1]
+    assert outcomes(read, "vad") == {"calls": 1, "null_outputs": 0, "failures": 0, "cancelled": 0}
+    assert read("pipemon_stage_duration_seconds_count", stage="vad") == 1
+
+
+async def test_an_async_stage_is_timed_until_its_result_is_there(speech: Pipeline, read: Read) -> None:
+    @speech.stage("asr")
+    async def transcribe(gate: asyncio.Event) -> str:
+        await gate.wait()
+        return "hello"
+
+    gate = asyncio.Event()
+    task = asyncio.create_task(transcribe(gate))
+    await asyncio.sleep(0)
+    assert outcomes(read, "asr")["calls"] == 0
+    assert read("pipemon_stage_in_progress", stage="asr") == 1
+    gate.set()
+    assert await task == "hello"
+    assert outcomes(read, "asr")["calls"] == 1
+    assert read("pipemon_stage_in_progress", stage="asr") == 0
+
+
+def test_an_exception_passes_untouched_and_counts_as_a_failure(speech: Pipeline, read: Read) -> None:
+    error = ValueError("broken")
+
+    @speech.stage
+    def vad() -> None:
+        raise error
+
+    with pytest.raises(ValueError, match="broken") as caught:
+        vad()
+    assert caught.value is error
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    assert outcomes(read, "vad") == {"calls": 1, "null_outputs": 0, "failures": 1, "cancelled": 0}
+    assert read("pipemon_stage_exceptions_total", stage="vad", exception="ValueError") == 1
+    assert read("pipemon_stage_in_progress", stage="vad") == 0
+    assert read("pipemon_stage_duration_seconds_count", stage="vad") == 1
+
+
+def test_the_twenty_first_exception_class_counts_as_other(speech: Pipeline, read: Read) -> None:
+    @speech.stage
+    def vad(error: Exception) -> None:
+        raise error
+
+    kinds = [type(f"Broken{number}", (Exception,), {}) for number in range(25)]
+    for kind in (*kinds, kinds[0]):
+        with pytest.raises(kind):
+            vad(kind())
+    assert read("pipemon_stage_exceptions_total", exception="Broken0") == 2
+    assert read("pipemon_stage_exceptions_total", exception="Broken19") == 1
+    assert read("pipemon_stage_exceptions_total", exception="Broken20") is None
+    assert read("pipemon_stage_exceptions_total", exception="other") == 5
+
+
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_what_is_no_exception_counts_as_cancelled(speech: Pipeline, read: Read, kind: type[BaseException]) -> None:
+    @speech.stage
+    def vad() -> None:
+        raise kind
+
+    with pytest.raises(kind):
+        vad()
+    assert outcomes(read, "vad") == {"calls": 1, "null_outputs": 0, "failures": 0, "cancelled": 1}
+
+
+async def test_a_cancelled_task_is_no_failure_and_leaves_nothing_in_progress(speech: Pipeline, read: Read) -> None:
+    @speech.stage
+    async def asr() -> None:
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(asr())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert outcomes(read, "asr") == {"calls": 1, "null_outputs": 0, "failures": 0, "cancelled": 1}
+    assert read("pipemon_stage_in_progress", stage="asr") == 0
+
+
+async def test_a_coroutine_closed_before_its_end_counts_as_cancelled(speech: Pipeline, read: Read) -> None:
+    @speech.stage
+    async def asr() -> None:
+        await asyncio.sleep(10)
+
+    coroutine = asr()
+    coroutine.send(None)
+    coroutine.close()
+    assert outcomes(read, "asr") == {"calls": 1, "null_outputs": 0, "failures": 0, "cancelled": 1}
+
+
+class Sized:
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+
+class Unsized:
+    def __len__(self) -> int:
+        raise TypeError("a tensor without dimensions has no length")
+
+
+NULL: list[Any] = [
+    None,
+    float("nan"),
+    np.float32("nan"),
+    "",
+    b"",
+    bytearray(),
+    [],
+    (),
+    {},
+    set(),
+    frozenset(),
+    Sized(0),
+]
+NULL += [np.array([]), np.zeros((0, 3)), np.full(3, np.nan), np.array(np.nan)]
+USABLE: list[Any] = [
+    0,
+    0.0,
+    False,
+    "x",
+    [None],
+    [""],
+    {"": None},
+    Sized(1),
+    Unsized(),
+    object(),
+    np.zeros(3),
+    np.float64(0),
+]
+USABLE += [np.array([np.nan, 1.0]), np.array(0), np.array(["a"]), float("inf"), 1j]
+
+
+@pytest.mark.parametrize("result", NULL, ids=repr)
+def test_nothing_usable_is_a_null_output(speech: Pipeline, read: Read, result: object) -> None:
+    assert speech.stage("vad")(lambda: result)() is result
+    assert outcomes(read, "vad") == {"calls": 1, "null_outputs": 1, "failures": 0, "cancelled": 0}
+
+
+@pytest.mark.parametrize("result", USABLE, ids=repr)
+def test_zero_false_and_whatever_has_content_is_no_null_output(speech: Pipeline, read: Read, result: object) -> None:
+    assert speech.stage("vad")(lambda: result)() is result
+    assert outcomes(read, "vad") == {"calls": 1, "null_outputs": 0, "failures": 0, "cancelled": 0}
+
+
+def test_a_null_rule_of_ones_own_replaces_the_default_but_none_stays_null(speech: Pipeline, read: Read) -> None:
+    vad = speech.stage("vad", null=lambda result: result == "silence")(lambda result: result)
+    for result in ("silence", "", None):
+        vad(result)
+    assert outcomes(read, "vad")["null_outputs"] == 2
+
+
+def test_a_null_rule_that_raises_is_counted_and_the_call_is_ok(speech: Pipeline, read: Read) -> None:
+    vad = speech.stage("vad", null=lambda result: result.text == "")(lambda result: result)
+    assert vad("no text attribute") == "no text attribute"
+    assert outcomes(read, "vad")["null_outputs"] == 0
+    assert read("pipemon_extractor_errors_total", stage="vad", direction="output", feature="null") == 1
+
+
+def test_the_function_keeps_its_signature_name_annotations_and_docstring(speech: Pipeline) -> None:
+    def vad(audio: list[int], /, rate: int = 16, *, mode: str = "soft") -> list[int]:
+        """Find speech."""
+        return audio
+
+    stage = speech.stage(vad)
+    assert inspect.signature(stage) == inspect.signature(vad)
+    assert (stage.__name__, stage.__doc__, stage.__module__) == ("vad", "Find speech.", __name__)
+    assert typing.get_type_hints(stage) == typing.get_type_hints(vad)
+    assert not inspect.iscoroutinefunction(stage)
+
+
+async def test_an_async_function_stays_one(speech: Pipeline) -> None:
+    async def asr(audio: str, *more: str, **options: str) -> str:
+        return audio
+
+    stage = speech.stage(asr)
+    assert inspect.iscoroutinefunction(stage)
+    assert inspect.signature(stage) == inspect.signature(asr)
+
+
+def everything(a: int, b: int = 2, /, c: int = 3, *rest: int, d: int, e: int = 5, **more: int) -> object:
+    return (a, b, c, rest, d, e, more)
+
+
+def no_extras(a: int, b: int = 2, /, c: int = 3, *, d: int, e: int = 5) -> object:
+    return (a, b, c, d, e)
+
+
+def only_positional(a: int, b: int = 2, /) -> object:
+    return (a, b)
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "kwargs"),
+    [
+        (everything, (1,), {"d": 4}),
+        (everything, (1, 2, 3, 4, 5), {"d": 4, "z": 9}),
+        (no_extras, (1,), {"d": 4}),
+        (no_extras, (9, 8), {"c": 7, "d": 6, "e": 5}),
+        (no_extras, (9, 8, 7), {"d": 6}),
+        (only_positional, (1,), {}),
+        (only_positional, (1, 3), {}),
+        (lambda: 1, (), {}),
+    ],
+)
+def test_arguments_arrive_as_they_were_given(
+    speech: Pipeline, function: Callable[..., object], args: tuple[int, ...], kwargs: dict[str, int]
+) -> None:
+    assert speech.stage("vad")(function)(*args, **kwargs) == function(*args, **kwargs)
+
+
+@pytest.mark.parametrize("function", [everything, no_extras, only_positional])
+def test_wrong_arguments_raise_as_they_would_without_pipemon(speech: Pipeline, function: Callable[..., object]) -> None:
+    with pytest.raises(TypeError):
+        speech.stage("vad")(function)()
+
+
+def test_methods_class_methods_and_static_methods_can_be_stages(speech: Pipeline, read: Read) -> None:
+    class Recogniser:
+        @speech.stage("method", inputs={"text": length()})
+        def method(self, text: str) -> object:
+            return self
+
+        @classmethod
+        @speech.stage("classmethod", inputs={"text": length()})
+        def of_class(cls, text: str) -> object:
+            return cls
+
+        @staticmethod
+        @speech.stage("staticmethod", inputs={"text": length()})
+        def static(text: str) -> object:
+            return text
+
+    recogniser = Recogniser()
+    assert recogniser.method("abc") is recogniser
+    assert Recogniser.of_class(text="abc") is Recogniser
+    assert recogniser.static("abc") == "abc"
+    for stage in ("method", "classmethod", "staticmethod"):
+        assert read("pipemon_feature_sum_total", stage=stage, feature="text_length", sign="positive") == 3
+
+
+async def test_partials_and_callable_objects_can_be_stages(speech: Pipeline, read: Read) -> None:
+    class Recogniser:
+        async def __call__(self, text: str) -> str:
+            return text
+
+    def join(a: str, b: str = "b", c: str = "c") -> str:
+        return a + b + c
+
+    partial = functools.partial(join, "a", c="ccc")
+    stage = speech.stage("join", inputs={"b": length(), "c": length()})(partial)
+    assert stage("bb") == "abbccc"
+    assert read("pipemon_feature_sum_total", feature="b_length", sign="positive") == 2
+    assert read("pipemon_feature_sum_total", feature="c_length", sign="positive") == 3
+    asr = speech.stage("asr", inputs={"text": length()})(Recogniser())
+    assert await asr("hello") == "hello"
+    assert outcomes(read, "asr")["calls"] == 1
+    assert read("pipemon_feature_sum_total", feature="text_length", sign="positive") == 5
+
+
+def test_a_function_under_another_decorator_finds_its_parameters(speech: Pipeline, read: Read) -> None:
+    def twice(function: Callable[..., str]) -> Callable[..., str]:
+        @functools.wraps(function)
+        def wrapper(*args: object, **kwargs: object) -> str:
+            return function(*args, **kwargs) * 2
+
+        return wrapper
+
+    @speech.stage("asr", inputs={"b": length()})
+    @twice
+    def join(a: str, b: str = "bbbb") -> str:
+        return a + b
+
+    assert join("a") == "abbbbabbbb"
+    assert join("a", "b") == "abab"
+    assert join(b="bb", a="") == "bbbb"
+    assert read("pipemon_feature_sum_total", feature="b_length", sign="positive") == 4 + 1 + 2
+
+
+def test_a_stage_may_call_itself_and_other_stages(speech: Pipeline, read: Read) -> None:
+    @speech.stage("count")
+    def count_down(number: int) -> int:
+        assert read("pipemon_stage_in_progress", stage="count") == 4 - number
+        return count_down(number - 1) if number else 7
+
+    assert count_down(3) == 7
+    assert outcomes(read, "count")["calls"] == 4
+    assert read("pipemon_stage_in_progress", stage="count") == 0
+
+
+def test_calls_from_many_threads_are_all_counted(speech: Pipeline, read: Read) -> None:
+    @speech.stage("vad", output=length())
+    def vad(items: list[int]) -> list[int]:
+        return items
+
+    def work() -> None:
+        for _ in range(3000):
+            vad([1, 2])
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes(read, "vad")["calls"] == 12_000
+    assert read("pipemon_feature_sum_total", stage="vad", sign="positive") == 24_000
+    assert read("pipemon_stage_in_progress", stage="vad") == 0
+
+
+def test_two_versions_of_a_stage_have_series_of_their_own(speech: Pipeline, read: Read) -> None:
+    stable = speech.stage("asr")(lambda: "old")
+    canary = speech.stage("asr", version="2.0", track="canary")(lambda: "new")
+    stable()
+    canary()
+    canary()
+    assert read("pipemon_stage_calls_total", stage="asr", version="1.4", track="stable") == 1
+    assert read("pipemon_stage_calls_total", stage="asr", version="2.0", track="canary") == 2
+    assert [stage.name for stage in speech.describe().stages] == ["asr"]
+
+
+def test_the_last_call_is_told_in_wall_clock_time_and_begins_with_the_declaration(speech: Pipeline, read: Read) -> None:
+    before = time.time()
+    vad = speech.stage("vad")(lambda: 1)
+    declared = read("pipemon_stage_last_call_timestamp_seconds", stage="vad")
+    assert declared is not None
+    assert before <= declared <= time.time()
+    vad()
+    after = time.time()
+    called = read("pipemon_stage_last_call_timestamp_seconds", stage="vad")
+    assert called is not None
+    assert declared < called < after + 0.1
+
+
+def test_parameters_may_have_any_name(speech: Pipeline, read: Read) -> None:
+    @speech.stage("vad", inputs={"pm_result": length()})
+    def vad(pm_result: str, pm_function: str = "x") -> str:
+        return pm_result + pm_function
+
+    assert vad("ab") == "abx"
+    assert read("pipemon_feature_sum_total", feature="pm_result_length", sign="positive") == 2
+
+
+def test_the_stage_shows_its_own_lines_in_a_traceback(speech: Pipeline) -> None:
+    @speech.stage
+    def vad() -> None:
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken") as caught:
+        vad()
+    assert "pm_result = pm_function()" in "".join(traceback.format_exception(caught.value))
+
+
+def test_declarations_may_fail_but_say_so_with_an_exception_of_pipemons(speech: Pipeline) -> None:
+    with pytest.raises(DeclarationError):
+        speech.stage("vad", output=Feature("a name", len))(lambda: 1)
