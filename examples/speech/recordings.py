@@ -40,6 +40,11 @@ _PARTS = (
 )
 # Its grammar, and its name, say what was said in these two; nothing says it of `something` and `numbers`.
 _SAID = {"goforward": "go forward ten meters", "dhd.2934z": "two nine three four zero"}
+# The longest sentences, cut where the reader pauses: seconds, words before it.
+_CUTS = {
+    "sense_and_sensibility_01_austen_64kb-0870": (3.97, 10),
+    "sense_and_sensibility_01_austen_64kb-0920": (2.56, 8),
+}
 _TRANSCRIPT = re.compile(r"\s*(?:<s>)?\s*(?P<text>.*?)\s*(?:</s>)?\s*\((?P<name>[^()]+)\)")
 
 
@@ -99,7 +104,18 @@ def _load(folder: Path) -> list[Recording]:
     paths = {path for part in (_PARTS if sphinx else ("**/*.wav",)) for path in folder.glob(part)}
     said = (_SAID if sphinx else {}) | dict(_transcripts(folder))
     found = ((path.stem, _samples(path)) for path in sorted(paths))
-    return [Recording(name, samples, said.get(name)) for name, samples in found if samples is not None]
+    whole = (Recording(name, samples, said.get(name)) for name, samples in found if samples is not None)
+    return sorted((part for recording in whole for part in _cut(recording)), key=lambda part: part.name)
+
+
+def _cut(recording: Recording) -> Iterator[Recording]:
+    if recording.name not in _CUTS or recording.transcript is None:
+        yield recording
+        return
+    seconds, count = _CUTS[recording.name]
+    place, words = round(seconds * RATE), recording.transcript.split()
+    yield Recording(f"{recording.name}a", recording.samples[:place], " ".join(words[:count]))
+    yield Recording(f"{recording.name}b", recording.samples[place:], " ".join(words[count:]))
 
 
 def _transcripts(folder: Path) -> Iterator[tuple[str, str]]:
