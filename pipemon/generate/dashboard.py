@@ -36,12 +36,12 @@ def dashboard(spec: Spec) -> Json:
         Row("row/cascade", "", (*overview, vital_signs(spec))),
         Row("row/alerts", "", alerts),
     ]
-    if spec.budget is not None or any(mode.stage is None for mode in spec.measurable):
-        rows.append(level_row(spec, None, "End to end"))
     rows += [
         level_row(spec, name, _title(spec, name, i, len(names)), collapsed=len(names) > OPEN_ROWS)
         for i, name in enumerate(names, 1)
     ]
+    if spec.budget is not None or any(mode.stage is None for mode in spec.measurable):
+        rows.append(level_row(spec, None, "End to end"))
     return {
         "uid": uid(spec.pipeline),
         "title": plain(f"{spec.pipeline}: cascade"),
@@ -53,7 +53,6 @@ def dashboard(spec: Spec) -> Json:
         "timezone": "browser",
         "refresh": duration(_at_least(_REFRESHES, spec.timing.scrape_interval * 2)),
         "time": {"from": f"now-{_range(spec)}", "to": "now"},
-        "timepicker": {},
         "templating": {"list": [_datasource()]},
         "annotations": {"list": []},
         "links": _links(spec),
@@ -72,8 +71,8 @@ def uid(pipeline: str) -> str:
 
 def _title(spec: Spec, stage: str, position: int, total: int) -> str:
     after = spec.stage(stage).after
-    upstream = f"after {', '.join(after)}" if after else "first" if after == () else "upstream not declared"
-    return f"{position}/{total} {stage} ({upstream})"
+    upstream = f" (after {', '.join(after)})" if after else " (first)" if after == () or position == 1 else ""
+    return f"{position}/{total} {stage}{upstream}"
 
 
 def _at_least(choices: tuple[float, ...], value: float) -> float:

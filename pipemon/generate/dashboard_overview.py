@@ -75,10 +75,10 @@ def topology_words(spec: Spec) -> str:
 
 
 def cascade_state(spec: Spec) -> Panel:
-    """Return the state of each stage now, in the cascade's order, after the pipeline as a whole."""
+    """Return the state of each stage now, in the cascade's order, and then of the pipeline as a whole."""
     queries = [Query(_state(spec, name), plain(f"{i}. {name}"), instant=True) for i, name in enumerate(order(spec), 1)]
     if any(mode.stage is None for mode in spec.measurable):
-        queries.insert(0, Query(_state(spec, None), "end to end", instant=True))
+        queries.append(Query(_state(spec, None), "end to end", instant=True))
     description = (
         f"{topology_words(spec)}. Look for the first stage that is not ok: what comes after it may only "
         "suffer from it. Each shows its most severe firing alert (critical, warning, info), over all "
@@ -155,7 +155,7 @@ def vital_signs(spec: Spec) -> tuple[Panel, ...]:
     window, step = recent(spec), spec.timing.scrape_interval
     over = f"over the last {duration(window)}"
     names = order(spec)
-    entries = [name for name in names if not spec.upstream[name]]
+    entries = [name for i, name in enumerate(names) if i == 0 or spec.stage(name).after == ()]
     kept = "".join(f" {{{{{label}}}}}" for label in spec.keep)
     by = m.key(spec, None)
 
@@ -174,6 +174,7 @@ def vital_signs(spec: Spec) -> tuple[Panel, ...]:
             unit="cps",
             min_step=step,
             empty="no traffic",
+            named=True,
         ),
         stat(
             "cascade/latency",
@@ -198,15 +199,29 @@ def vital_signs(spec: Spec) -> tuple[Panel, ...]:
         ),
         stat(
             "cascade/feedback",
-            "Users' feedback a call",
+            "Users' feedback per call",
             f"Feedback for each call of its stage, {over}: a redo is somebody who had to ask again. Users "
             "feel what no other number here may show. Empty: no feedback came.",
             [Query(feedback, f"{{{{stage}}}} {{{{signal}}}}{kept}", instant=True)],
             unit="percentunit",
             min_step=step,
             empty="none",
+            named=True,
+            turns=_asked_again(spec),
         ),
     )
+
+
+def _asked_again(spec: Spec) -> list[tuple[str, Line]]:
+    """The lowest share of feedback that a failure mode is about, by the series' name; none with kept labels."""
+    found: dict[str, Line] = {}
+    for mode in () if spec.keep else spec.measurable:
+        for condition in mode.conditions:
+            if condition.signal == "feedback" and condition.threshold and condition.threshold.high is not None:
+                line = Line(condition.threshold.high, SEVERITY_COLORS[mode.severity])
+                name = f"{mode.stage} {condition.argument}"
+                found[name] = min(found.get(name, line), line, key=lambda one: one.value)
+    return list(found.items())
 
 
 def ranked(spec: Spec, modes: tuple[FailureMode, ...]) -> list[FailureMode]:
@@ -257,15 +272,14 @@ def playbook(spec: Spec) -> Panel:
     """Return every failure mode with what it means and what to do, also those that can't be measured yet."""
     lines = ["| Failure mode | Stage | Severity | Fires on | What it means | What to do |", "|---|---|---|---|---|---|"]
     modes = ranked(spec, spec.failure_modes)
+    pixels = 90
     for mode in sorted(modes, key=lambda mode: not mode.conditions):
         does = [markdown(mode.do)] if mode.do else []
-        if mode.runbook:
-            does.append(link("Runbook", mode.runbook))
         if mode.leads_to:
             does.append(f"Leads to {markdown(', '.join(mode.leads_to))}.")
         measured = bool(mode.conditions)
         cells = (
-            f"**{markdown(mode.name)}**",
+            f"**{link(markdown(mode.name), mode.runbook)}**",
             markdown(mode.stage or "-"),
             SEVERITY_LABELS[mode.severity] if measured else "-",
             markdown(says(spec, mode))
@@ -275,11 +289,17 @@ def playbook(spec: Spec) -> Panel:
             " ".join(does) or "-",
         )
         lines.append(f"| {' | '.join(cells)} |")
+        pixels += 14 + 21 * max(-(-len(text) // width) for text, width in _columns(spec, mode))
     content = "\n".join(lines) if modes else "No failure mode is written down yet."
     return markdown_panel(
         "alerts/playbook",
         "What can go wrong, and what to do",
         "The team's failure modes along the cascade; those that nothing measures yet come last.",
         content,
-        height=min(14, max(4, 3 + len(modes))),
+        height=min(14, max(4, -(-pixels // 38))),
     )
+
+
+def _columns(spec: Spec, mode: FailureMode) -> tuple[tuple[str, int], ...]:
+    """The long texts of a line, and about how many letters of each stand side by side."""
+    return (mode.name, 14), (says(spec, mode) or mode.waiting, 44), (mode.what, 52), (mode.do, 64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pipemon import catalogue as c
@@ -57,6 +57,12 @@ class _Level:
     def calls(self) -> str:
         return "calls" if self.stage else "runs"
 
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """The feedback that is exported for this stage."""
+        declared = self.spec.stage(self.stage).feedback if self.stage else ()
+        return tuple(dict.fromkeys((*c.FEEDBACK_SIGNALS, *declared, c.OTHER)))
+
     def kept(self, *more: str) -> str:
         """What a legend adds to tell the series of one query apart."""
         return "".join(f" {{{{{label}}}}}" for label in (*more, *self.spec.keep))
@@ -80,7 +86,7 @@ class _Level:
         empty: str = "no traffic",
         from_zero: bool = True,
         stacked: bool = False,
-        several: bool = False,
+        names: Sequence[str] = (),
     ) -> Panel:
         """A panel of this level whose description ends with the failure modes that watch it."""
         notes = dict.fromkeys(note(self.spec, watch.mode) for watch in watches)
@@ -95,7 +101,9 @@ class _Level:
             lines=lines,
             from_zero=from_zero,
             stacked=stacked,
-            many_series=(several or bool(self.spec.keep)) and not stacked,
+            at_least=0.05 if unit == "percentunit" and from_zero else None,
+            names=names,
+            many_series=bool(self.spec.keep) and not stacked,
         )
 
     def recorded(self, watches: Iterable[_Watch], words: str) -> tuple[Query, ...]:
@@ -154,11 +162,11 @@ def _calls(level: _Level) -> Panel:
         ok = Binary("-", Binary("-", Binary("-", total, null), failed), cancelled)
         outcomes = [
             Query(_not_negative(ok), "ok" + level.kept(), color="green"),
-            Query(null, "null" + level.kept(), color="yellow"),
+            Query(null, "null" + level.kept(), color="#A16EE0"),
             Query(failed, "failed" + level.kept(), color="red"),
             Query(cancelled, "cancelled" + level.kept(), color=NEUTRAL),
         ]
-    title = f"{level.calls.capitalize()} a second, by outcome"
+    title = f"{level.calls.capitalize()}/s, by outcome"
     return level.panel("calls", title, about, outcomes, absent, unit="cps", stacked=True)
 
 
@@ -306,25 +314,25 @@ def _missing(level: _Level, direction: str, features: tuple[FeatureShape, ...]) 
     by = (*level.by, "direction", "feature")
     watches = tuple(watch for feature in features for watch in level.watching("missing_ratio", feature))
     queries = level.recorded(watches, features[0].name)
-    several = False
+    names: list[str] = []
     if not queries:
         side = Matcher("direction", "=", direction)
         raw = m.missing_ratio(level.spec, by, RATE_INTERVAL, *level.here, side, *_only(level, features))
-        queries, several = (Query(raw, "{{feature}}" + level.kept()),), True
-    names = f"{features[0].name}, missing" if watches else "missing values"
+        queries, names = (Query(raw, "{{feature}}" + level.kept()),), [f.name for f in features]
+    title = f"{features[0].name}, missing" if watches else "missing values"
     about = (
         "Share of calls in which a feature was None, empty, absent or not a number. At 100% its mean above says "
         "nothing. Look at who sends it."
     )
     return level.panel(
         f"{direction}/missing/{features[0].name if watches else ''}",
-        f"{direction.capitalize()}: {names}",
+        f"{direction.capitalize()}: {title}",
         about,
         queries,
         watches,
         unit="percentunit",
         lines=_lines(watches),
-        several=several,
+        names=names,
     )
 
 
@@ -339,29 +347,29 @@ def _only(level: _Level, features: tuple[FeatureShape, ...]) -> tuple[Matcher, .
 def _feedback(level: _Level) -> Panel:
     watches = level.watching("feedback")
     queries = tuple(query for watch in watches for query in level.recorded((watch,), watch.condition.argument))
-    several = False
+    names: tuple[str, ...] = ()
     if not queries:
+        names = level.signals
         queries = (
             Query(
                 m.feedback_ratio(level.spec, level.by, RATE_INTERVAL, *level.here),
                 "{{signal}}" + level.kept(),
             ),
         )
-        several = True
     about = (
         "Feedback for each call: a redo is somebody who had to ask again. It comes later than the call, so it "
         "lags behind the cause."
     )
     return level.panel(
         "feedback",
-        "Feedback a call",
+        "Feedback per call",
         about,
         dict.fromkeys(queries),
         watches,
         unit="percentunit",
         lines=_lines(watches),
         empty="no feedback",
-        several=several,
+        names=names,
     )
 
 

@@ -33,8 +33,8 @@ def markdown(text: str) -> str:
 
 
 def link(words: str, url: str) -> str:
-    """Return a Markdown link, or the address as text where it is none that a browser should follow."""
-    return f"[{words}]({web(url)})" if web(url) else markdown(url)
+    """Return a Markdown link, or `words` alone where the address is none that a browser should follow."""
+    return f"[{words}]({web(url)})" if web(url) else words
 
 
 def web(url: str) -> str:

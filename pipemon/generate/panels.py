@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import count, pairwise
+from itertools import count, cycle, pairwise
 from string import ascii_uppercase
 from zlib import crc32
 
@@ -79,15 +79,17 @@ def timeseries(
     empty: str,
     lines: Iterable[Line] = (),
     from_zero: bool = False,
+    at_least: float | None = None,
     stacked: bool = False,
+    names: Sequence[str] = (),
     many_series: bool = False,
     height: int = 7,
 ) -> Panel:
     """Return lines over time.
 
-    `lines` are drawn dashed, and the axis always reaches them. `many_series` lets Grafana choose colours,
-    for queries that return several series each; otherwise each query has its own. `empty` is shown where
-    there is no data.
+    `lines` are drawn dashed, and the axis always reaches them and `at_least`. Each query has its own
+    colour, or each series of one query where their `names` are given; `many_series` lets Grafana choose,
+    for what can't be known. `empty` is shown where there is no data.
     """
     drawn = sorted(set(lines), key=lambda line: (line.value, line.color))
     custom: Json = {
@@ -100,11 +102,11 @@ def timeseries(
         "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
         "thresholdsStyle": {"mode": "dashed" if drawn else "off"},
     }
-    if drawn:
-        low, high = drawn[0].value, drawn[-1].value
-        custom["axisSoftMax"] = _beyond(high, +1)
-        if not from_zero:
-            custom["axisSoftMin"] = _beyond(low, -1)
+    tops = [_beyond(line.value, +1) for line in drawn] + ([at_least] if at_least is not None else [])
+    if tops:
+        custom["axisSoftMax"] = max(tops)
+    if drawn and not from_zero:
+        custom["axisSoftMin"] = _beyond(drawn[0].value, -1)
     # One value has one step; the colour is the line's, since nothing is filled by it.
     steps = {line.value: line.color for line in reversed(drawn)}
     defaults: Json = {
@@ -119,7 +121,7 @@ def timeseries(
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
         "tooltip": {"mode": "multi", "sort": "none"},
     }
-    colors = () if many_series else _colors(queries)
+    colors = () if many_series else _colors_by_name(names) if names else _colors(queries)
     return Panel(key, title, description, "timeseries", height, options, defaults, colors, tuple(queries), min_step)
 
 
@@ -134,12 +136,15 @@ def stat(
     empty: str,
     mappings: Json | None = None,
     above: Line | None = None,
+    named: bool = False,
+    turns: Sequence[tuple[str, Line]] = (),
     height: int = 4,
 ) -> Panel:
     """Return the values of now in large letters.
 
     With `mappings` each value is a state with text and colour; with `above` the value is green up to that
-    line. Otherwise it has no judging colour.
+    line. Otherwise it has no judging colour but for the series in `turns`, above their line. `named` shows
+    whose value it is even where there is one.
     """
     judged = mappings is not None or above is not None
     defaults: Json = {
@@ -147,20 +152,24 @@ def stat(
         "noValue": empty,
         "color": {"mode": "thresholds"},
         "mappings": [mappings] if mappings else [],
-        "thresholds": _steps("green", (above.value, above.color)) if above else _steps("text"),
+        # The lowest step colours what has no value, and that is not good.
+        "thresholds": _steps(NEUTRAL, (0.0, "green"), (above.value, above.color)) if above else _steps("text"),
     }
     options: Json = {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "colorMode": "background" if judged else "value",
         "graphMode": "none",
         "justifyMode": "center",
-        "textMode": "value_and_name" if mappings or len(queries) > 1 else "auto",
+        "textMode": "value_and_name" if mappings or named else "auto",
         "orientation": "vertical" if mappings else "auto",
         "wideLayout": False,
         "showPercentChange": False,
         "percentChangeColorMode": "standard",
     }
-    return Panel(key, title, description, "stat", height, options, defaults, (), tuple(queries), min_step)
+    overrides = tuple(
+        _override("byName", name, "thresholds", _steps("text", (line.value, line.color))) for name, line in turns
+    )
+    return Panel(key, title, description, "stat", height, options, defaults, overrides, tuple(queries), min_step)
 
 
 def state_timeline(
@@ -296,14 +305,20 @@ def _letter(index: int) -> str:
 
 
 def _colors(queries: Sequence[Query]) -> tuple[Json, ...]:
-    spare = iter(DATA_COLORS * (1 + len(queries) // len(DATA_COLORS)))
-    return tuple(
-        {
-            "matcher": {"id": "byFrameRefID", "options": _letter(i)},
-            "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": query.color or next(spare)}}],
-        }
-        for i, query in enumerate(queries)
-    )
+    spare = cycle(DATA_COLORS)
+    return tuple(_color("byFrameRefID", _letter(i), query.color or next(spare)) for i, query in enumerate(queries))
+
+
+def _colors_by_name(names: Sequence[str]) -> tuple[Json, ...]:
+    return tuple(_color("byName", name, color) for name, color in zip(names, cycle(DATA_COLORS), strict=False))
+
+
+def _color(matcher: str, options: str, color: str) -> Json:
+    return _override(matcher, options, "color", {"mode": "fixed", "fixedColor": color})
+
+
+def _override(matcher: str, options: str, id: str, value: Json) -> Json:
+    return {"matcher": {"id": matcher, "options": options}, "properties": [{"id": id, "value": value}]}
 
 
 def _steps(base: str, *steps: tuple[float, str]) -> Json:

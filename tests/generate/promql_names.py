@@ -1,0 +1,97 @@
+"""Which labels a query's series have, told from its parsed form: every metric and label it names must exist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import promql_parser as promql
+
+from pipemon import catalogue
+from pipemon.generate.rules import rules
+from pipemon.spec.model import Spec
+
+Series = Mapping[str, frozenset[str]]
+"""The labels of each series that exists, by its name."""
+
+
+class UnknownNameError(AssertionError):
+    """A query names a series or a label that does not exist where it is used."""
+
+
+def known_series(spec: Spec) -> dict[str, frozenset[str]]:
+    """Return what the pipeline exports, others export and the spec's rules record."""
+    target = {"job", "instance", *spec.keep, *(k for k, _ in spec.select), *(k for k, _ in spec.targets)}
+    known = {
+        series: frozenset({*metric.labels, *target, *(("le",) if series.endswith("_bucket") else ())})
+        for metric in (*catalogue.METRICS.values(), *catalogue.EXTERNAL.values())
+        for series in metric.series
+    }
+    return known | {recording.name: frozenset(recording.labels) for recording in rules(spec).recordings}
+
+
+def labels_of(query: str, series: Series) -> frozenset[str]:
+    """Return the labels of what a query gives.
+
+    Raises UnknownNameError for a series that is not in `series`, and for a label that a matcher, a
+    grouping or a join names and its series don't have; ValueError if the query does not parse.
+    """
+    found = _labels(promql.parse(query), series, query)
+    return frozenset() if found is None else found
+
+
+def _labels(expr: object, series: Series, query: str) -> frozenset[str] | None:
+    """The labels of a vector; None for a number or text."""
+    match expr:
+        case promql.NumberLiteral() | promql.StringLiteral():
+            return None
+        case promql.VectorSelector():
+            if expr.name is None or expr.name not in series:
+                raise UnknownNameError(f"no series {expr.name} in {query}")
+            matchers = (m.name for m in expr.matchers.matchers)
+            return _within(matchers, series[expr.name], query, also=series[expr.name])
+        case promql.MatrixSelector():
+            return _labels(expr.vector_selector, series, query)
+        case promql.SubqueryExpr() | promql.ParenExpr() | promql.UnaryExpr():
+            return _labels(expr.expr, series, query)
+        case promql.AggregateExpr():
+            inner = _labels(expr.expr, series, query) or frozenset()
+            if expr.modifier is None:
+                return frozenset()
+            if expr.modifier.type == promql.AggModifierType.By:
+                return _within(expr.modifier.labels, inner, query)
+            return inner - _within(expr.modifier.labels, inner, query)
+        case promql.Call():
+            vectors = [found for arg in expr.args if (found := _labels(arg, series, query)) is not None]
+            inner = frozenset[str]().union(*vectors)
+            if expr.func.name == "histogram_quantile":
+                return inner - _within(("le",), inner, query)
+            return frozenset() if expr.func.name == "vector" else inner
+        case promql.BinaryExpr():
+            return _joined(expr, series, query)
+        case _:
+            raise UnknownNameError(f"{type(expr).__name__} in {query}")
+
+
+def _joined(expr: promql.BinaryExpr, series: Series, query: str) -> frozenset[str] | None:
+    left, right = _labels(expr.lhs, series, query), _labels(expr.rhs, series, query)
+    if left is None or right is None:
+        return right if left is None else left
+    matching = expr.modifier.matching if expr.modifier else None
+    if matching is not None:
+        _within(matching.labels, left, query)
+        _within(matching.labels, right, query)
+        if expr.modifier and expr.modifier.card == promql.VectorMatchCardinality.OneToOne:
+            return frozenset(matching.labels)
+        return left
+    operator = str(expr.op)
+    if operator not in ("or", "and", "unless") and left != right:
+        raise UnknownNameError(f"{sorted(left)} {operator} {sorted(right)} never match in {query}")
+    return left | right if operator == "or" else left
+
+
+def _within(names: object, labels: frozenset[str], query: str, also: frozenset[str] | None = None) -> frozenset[str]:
+    """Return `names`, or `also`, if all of them are labels."""
+    wanted = frozenset(names)  # type: ignore[call-overload]
+    if missing := wanted - labels:
+        raise UnknownNameError(f"no label {', '.join(sorted(missing))} in {query}")
+    return wanted if also is None else also
