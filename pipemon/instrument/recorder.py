@@ -100,6 +100,8 @@ class Recorder:
             self.series.now(len(self.running), dropped)
         except Exception:  # noqa: BLE001  a lost count must not become the user's exception
             log_once("flush", "recorded calls could not be counted", exc=True)
+            with self._dropping:
+                self._dropped += dropped + len(flat) // self.width
 
     def forget(self) -> None:
         """Begin anew in a forked child: what is buffered is the parent's to count."""

@@ -1,0 +1,62 @@
+"""Which part may import which: a drawing of the project that can't go out of date."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "pipemon"
+LEAVES = ("catalogue", "errors", "units", "topology", "version")
+FORBIDDEN = {
+    "instrument": ("spec", "generate", "receiver", "demo", "cli", "prometheus"),
+    "features": ("spec", "generate", "receiver", "demo", "cli", "prometheus"),
+    "spec": ("instrument", "generate", "receiver", "demo", "cli"),
+    "generate": ("instrument", "receiver", "demo", "cli"),
+}
+YAML_AND_SERVERS = {"yaml", "click", "pydantic", "aiohttp", "rich"}
+
+
+def files_of(part: str) -> list[Path]:
+    single = PACKAGE / f"{part}.py"
+    return [single] if single.exists() else sorted((PACKAGE / part).rglob("*.py"))
+
+
+def imports_of(file: Path) -> Iterator[str]:
+    """Full names of the modules that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_a_leaf_imports_nothing_of_pipemon(leaf: str) -> None:
+    (file,) = files_of(leaf)
+    assert not [name for name in imports_of(file) if name.startswith("pipemon")]
+
+
+@pytest.mark.parametrize("part", FORBIDDEN)
+def test_parts_depend_one_way(part: str) -> None:
+    files = files_of(part)
+    assert files
+    for file in files:
+        parts = {name.split(".")[1] for name in imports_of(file) if name.startswith("pipemon.")}
+        assert not parts & set(FORBIDDEN[part]), file
+
+
+@pytest.mark.parametrize("part", ["instrument", "features", *LEAVES])
+def test_what_runs_in_the_users_service_needs_numpy_and_prometheus_client_only(part: str) -> None:
+    for file in files_of(part):
+        assert not {name.split(".")[0] for name in imports_of(file)} & YAML_AND_SERVERS, file
+
+
+def test_no_module_imports_its_own_package() -> None:
+    for file in PACKAGE.rglob("*.py"):
+        names = set(imports_of(file))
+        own = {f"pipemon.{name}" for name in ("Pipeline", "Feature", "expose", "current_run", "__version__")}
+        assert not names & (own | {"pipemon"}), file
