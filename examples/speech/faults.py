@@ -14,7 +14,8 @@ Audio = NDArray[np.int16]
 
 
 def _int16(samples: NDArray[np.floating[Any]]) -> Audio:
-    return np.clip(np.rint(samples), -32768, 32767).astype(np.int16)
+    cut: Audio = np.clip(np.rint(samples), -32768, 32767).astype(np.int16)
+    return cut
 
 
 def noise(audio: Audio, snr_db: float) -> Audio:

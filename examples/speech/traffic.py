@@ -11,13 +11,14 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+import math
 import random
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import cascade
@@ -29,8 +30,8 @@ import pipemon
 from pipemon.demo.programs import default_cache
 from pipemon.errors import UnavailableError
 
-WORKERS = 8
-"""Calls at once. The recogniser decodes one at a time; the others wait, as they do when it is slow."""
+MOST_CALLS = 16
+"""Calls at once."""
 
 BAD = 0.5
 """Word error rate above which a listener did not get what was said."""
@@ -120,26 +121,23 @@ def play(
 ) -> None:
     """Begin `rate` calls a second until `stop` is set or `seconds` are over, then let the last ones end.
 
-    A call that finds every worker busy is not made: lateness is never made up for by a burst.
+    One call at a time, but for those that wait for a busy recogniser: `wait * rate` more. So a machine that
+    is too slow makes fewer calls, not later ones.
     """
-    free = threading.Semaphore(WORKERS)
     draw = random.Random(seed)
     playlist = shuffled(every, draw)
+    calls: set[Future[None]] = set()
     began = due = time.monotonic()
-
-    def call(recording: Recording, fault: str | None, strength: float | None, chance: float) -> None:
-        try:
-            serve(recording, fault, strength, chance)
-        finally:
-            free.release()
-
-    with ThreadPoolExecutor(WORKERS, thread_name_prefix="call") as workers:
+    with ThreadPoolExecutor(MOST_CALLS, thread_name_prefix="call") as callers:
         while not stop.wait(max(0.0, due - time.monotonic())) and time.monotonic() - began < seconds:
             control.read()
-            recording, chance = next(playlist), draw.random()
-            if free.acquire(blocking=False):
-                workers.submit(call, recording, control.fault, control.strength, chance)
-            due = max(due + 1 / rate, time.monotonic())
+            together = min(MOST_CALLS, 1 + math.ceil(cascade.setup.wait * rate))
+            due = time.monotonic() + 1 / rate
+            while len(calls) >= together and not stop.is_set():
+                done, calls = wait(calls, timeout=0.2, return_when=FIRST_COMPLETED)
+                for error in filter(None, (call.exception() for call in done)):
+                    print(f"a call failed: {error!r}", file=sys.stderr, flush=True)
+            calls.add(callers.submit(serve, next(playlist), control.fault, control.strength, draw.random()))
 
 
 def main() -> None:
