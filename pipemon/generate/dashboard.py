@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from hashlib import sha256
 
-from pipemon.generate.dashboard_overview import cascade_state, fired, order, playbook, topology_words, vital_signs
+from pipemon.generate.dashboard_alerts import fired, playbook
+from pipemon.generate.dashboard_overview import cascade_state, order, topology_words, vital_signs
 from pipemon.generate.dashboard_stage import level_row
 from pipemon.generate.dashboard_text import plain, web
 from pipemon.generate.panels import Json, Row, place

@@ -1,4 +1,4 @@
-"""The top of the dashboard: the state of every stage now, what fired when, and what to do about it."""
+"""The top of the dashboard: the state of every stage now, and the pipeline's vital signs."""
 
 from __future__ import annotations
 
@@ -6,36 +6,20 @@ from functools import reduce
 
 from pipemon import catalogue as c
 from pipemon.generate import measures as m
-from pipemon.generate.dashboard_text import link, markdown, plain, says
-from pipemon.generate.panels import (
-    NEUTRAL,
-    Line,
-    Panel,
-    Query,
-    markdown_panel,
-    stat,
-    state_timeline,
-    value_mapping,
+from pipemon.generate.dashboard_states import (
+    FIRING,
+    NO_CALLS,
+    NO_DATA,
+    QUIET,
+    SEVERITY_COLORS,
+    STAGE_STATES,
+    UNWATCHED,
 )
+from pipemon.generate.dashboard_text import markdown, plain
+from pipemon.generate.panels import Line, Panel, Query, stat
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, select
-from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, FailureMode, Severity, Spec
+from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, Severity, Spec
 from pipemon.units import duration
-
-UNWATCHED, NO_DATA, NO_CALLS, QUIET, PENDING = -3, -2, -1, 0, 1
-FIRING: dict[Severity, int] = {"notice": 2, "ticket": 3, "page": 4}
-SEVERITY_COLORS: dict[Severity, str] = {"notice": "blue", "ticket": "orange", "page": "red"}
-
-_FIRING = tuple((FIRING[s], SEVERITY_LABELS[s], SEVERITY_COLORS[s]) for s in SEVERITIES)
-STAGE_STATES = value_mapping(
-    (
-        *_FIRING,
-        (QUIET, "ok", "green"),
-        (NO_CALLS, "no calls", NEUTRAL),
-        (NO_DATA, "no data", "#5A5A5A"),
-        (UNWATCHED, "not watched", "#7A6A8A"),
-    )
-)
-MODE_STATES = value_mapping((*_FIRING, (PENDING, "pending", "yellow"), (QUIET, " ", "transparent")))
 
 
 def either(*choices: Expr) -> Expr:
@@ -222,84 +206,3 @@ def _asked_again(spec: Spec) -> list[tuple[str, Line]]:
                 name = f"{mode.stage} {condition.argument}"
                 found[name] = min(found.get(name, line), line, key=lambda one: one.value)
     return list(found.items())
-
-
-def ranked(spec: Spec, modes: tuple[FailureMode, ...]) -> list[FailureMode]:
-    """Return failure modes along the cascade, the most severe of a stage first."""
-    place = {name: i for i, name in enumerate(order(spec))}
-    return sorted(
-        modes,
-        key=lambda mode: (
-            len(place) if mode.stage is None else place[mode.stage],
-            SEVERITIES.index(mode.severity),
-        ),
-    )
-
-
-def fired(spec: Spec) -> Panel | None:
-    """Return the failure modes over time, or None if none can be measured."""
-    modes = ranked(spec, spec.measurable)
-    if not modes:
-        return None
-    return state_timeline(
-        "alerts/timeline",
-        "Failure modes: which came first",
-        "One line for each failure mode that is measured, in the order of the cascade. Yellow: its "
-        "condition holds, but not yet for long enough. Then its severity's colour while the alert fires, in any "
-        "replica or place. What moved first, and furthest up, is the likely cause. Empty: nothing fired in "
-        "this time.",
-        [Query(_mode_state(spec, mode), plain(_whose(mode))) for mode in modes],
-        mappings=MODE_STATES,
-        min_step=spec.timing.scrape_interval,
-    )
-
-
-def _whose(mode: FailureMode) -> str:
-    return f"{mode.stage or 'end to end'} · {mode.name}"
-
-
-def _mode_state(spec: Spec, mode: FailureMode) -> Expr:
-    def alerts(state: str) -> Expr:
-        here = (Matcher("pipeline", "=", spec.pipeline), Matcher("failure_mode", "=", mode.name))
-        return Aggregate("max", (), select(c.ALERTS, (*here, Matcher("alertstate", "=", state))))
-
-    firing = Binary("*", alerts("firing"), float(FIRING[mode.severity]))
-    # Always some state: a series that only exists while it fires would be drawn on to the next point.
-    return either(firing, alerts("pending"), Call("vector", (float(QUIET),)))
-
-
-def playbook(spec: Spec) -> Panel:
-    """Return every failure mode with what it means and what to do, also those that can't be measured yet."""
-    lines = ["| Failure mode | Stage | Severity | Fires on | What it means | What to do |", "|---|---|---|---|---|---|"]
-    modes = ranked(spec, spec.failure_modes)
-    pixels = 90
-    for mode in sorted(modes, key=lambda mode: not mode.conditions):
-        does = [markdown(mode.do)] if mode.do else []
-        if mode.leads_to:
-            does.append(f"Leads to {markdown(', '.join(mode.leads_to))}.")
-        measured = bool(mode.conditions)
-        cells = (
-            f"**{link(markdown(mode.name), mode.runbook)}**",
-            markdown(mode.stage or "-"),
-            SEVERITY_LABELS[mode.severity] if measured else "-",
-            markdown(says(spec, mode))
-            if measured
-            else f"*not yet measurable*: {markdown(mode.waiting) or 'no signal'}",
-            markdown(mode.what) or "-",
-            " ".join(does) or "-",
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-        pixels += 14 + 21 * max(-(-len(text) // width) for text, width in _columns(spec, mode))
-    content = "\n".join(lines) if modes else "No failure mode is written down yet."
-    return markdown_panel(
-        "alerts/playbook",
-        "What can go wrong, and what to do",
-        "The team's failure modes along the cascade; those that nothing measures yet come last.",
-        content,
-        height=min(14, max(4, -(-pixels // 38))),
-    )
-
-
-def _columns(spec: Spec, mode: FailureMode) -> tuple[tuple[str, int], ...]:
-    """The long texts of a line, and about how many letters of each stand side by side."""
-    return (mode.name, 14), (says(spec, mode) or mode.waiting, 44), (mode.what, 52), (mode.do, 64)

@@ -20,7 +20,8 @@ from jsonschema.validators import validator_for
 from promql_names import UnknownNameError, known_series, labels_of
 
 from pipemon.generate.dashboard import dashboard, uid
-from pipemon.generate.dashboard_overview import FIRING, order, recorded_calls
+from pipemon.generate.dashboard_overview import order, recorded_calls
+from pipemon.generate.dashboard_states import FIRING
 from pipemon.generate.dashboard_text import RATE_INTERVAL, markdown, plain, query, web
 from pipemon.generate.expressions import limits
 from pipemon.generate.panels import place

@@ -1,0 +1,129 @@
+"""A stage, or the pipeline as a whole, with the failure modes that watch it: what the panels of a row share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pipemon import catalogue as c
+from pipemon.generate import measures as m
+from pipemon.generate.dashboard_states import SEVERITY_COLORS
+from pipemon.generate.dashboard_text import note, plain
+from pipemon.generate.panels import Line, Panel, Query, timeseries
+from pipemon.generate.promql import Matcher
+from pipemon.spec.model import Condition, FailureMode, Spec
+from pipemon.topology import FeatureShape
+from pipemon.units import duration
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A failure mode's condition of this level, and how it is measured."""
+
+    mode: FailureMode
+    condition: Condition
+    measure: m.Measure
+
+
+@dataclass(frozen=True)
+class Level:
+    """A stage, or the pipeline where `stage` is None, with what watches it."""
+
+    spec: Spec
+    stage: str | None
+    watches: tuple[Watch, ...]
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """What its queries group by."""
+        return m.key(self.spec, self.stage)
+
+    @property
+    def here(self) -> tuple[Matcher, ...]:
+        """What picks it from all stages."""
+        return (Matcher("stage", "=", self.stage),) if self.stage else ()
+
+    @property
+    def calls(self) -> str:
+        """What its calls are called."""
+        return "calls" if self.stage else "runs"
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """The feedback that is exported for this stage."""
+        declared = self.spec.stage(self.stage).feedback if self.stage else ()
+        return tuple(dict.fromkeys((*c.FEEDBACK_SIGNALS, *declared, c.OTHER)))
+
+    def kept(self, *more: str) -> str:
+        """What a legend adds to tell the series of one query apart."""
+        return "".join(f" {{{{{label}}}}}" for label in (*more, *self.spec.keep))
+
+    def watching(self, signal: str, feature: FeatureShape | None = None) -> tuple[Watch, ...]:
+        """The conditions on a signal, and on one feature where it has one."""
+        return tuple(
+            watch for watch in self.watches if watch.condition.signal == signal and watch.condition.feature == feature
+        )
+
+    def panel(
+        self,
+        key: str,
+        title: str,
+        description: str,
+        queries: Iterable[Query],
+        watches: Iterable[Watch] = (),
+        *,
+        unit: str,
+        lines: Iterable[Line] = (),
+        empty: str = "no traffic",
+        from_zero: bool = True,
+        stacked: bool = False,
+        names: Sequence[str] = (),
+    ) -> Panel:
+        """A panel of this level whose description ends with the failure modes that watch it."""
+        notes = dict.fromkeys(note(self.spec, watch.mode) for watch in watches)
+        return timeseries(
+            f"{'stage' if self.stage else 'pipeline'}/{self.stage or ''}/{key}",
+            plain(title),
+            "\n\n".join((description, *notes)),
+            tuple(queries),
+            unit=unit,
+            min_step=self.spec.timing.scrape_interval,
+            empty=empty,
+            lines=lines,
+            from_zero=from_zero,
+            stacked=stacked,
+            at_least=0.05 if unit == "percentunit" and from_zero else None,
+            names=names,
+            many_series=bool(self.spec.keep) and not stacked,
+        )
+
+    def recorded(self, watches: Iterable[Watch], words: str) -> tuple[Query, ...]:
+        """The series that the alerts read, each once."""
+        found = {
+            watch.measure.value.series(*watch.measure.matchers): f"{words} over {duration(watch.mode.window)}"
+            for watch in watches
+        }
+        return tuple(Query(expr, legend + self.kept()) for expr, legend in found.items())
+
+
+def level_of(spec: Spec, stage: str | None) -> Level:
+    """Return a stage, or the pipeline where `stage` is None, with what watches it and can be drawn."""
+    watches = tuple(
+        Watch(mode, condition, measure)
+        for mode in spec.measurable
+        if mode.stage == stage
+        for condition in mode.conditions
+        if (measure := m.measure(spec, mode, condition)) is not None
+    )
+    return Level(spec, stage, watches)
+
+
+def threshold_lines(watches: Iterable[Watch]) -> list[Line]:
+    """Return the thresholds of the alerts: the same numbers."""
+    return [
+        Line(value, SEVERITY_COLORS[watch.mode.severity])
+        for watch in watches
+        if watch.condition.threshold is not None
+        for value in (watch.condition.threshold.low, watch.condition.threshold.high)
+        if value is not None
+    ]

@@ -1,0 +1,22 @@
+"""What a stage or a failure mode can be, as numbers that a query gives and words and colours that a panel shows."""
+
+from __future__ import annotations
+
+from pipemon.generate.panels import NEUTRAL, value_mapping
+from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, Severity
+
+UNWATCHED, NO_DATA, NO_CALLS, QUIET, PENDING = -3, -2, -1, 0, 1
+FIRING: dict[Severity, int] = {"notice": 2, "ticket": 3, "page": 4}
+SEVERITY_COLORS: dict[Severity, str] = {"notice": "blue", "ticket": "orange", "page": "red"}
+
+_FIRING = tuple((FIRING[s], SEVERITY_LABELS[s], SEVERITY_COLORS[s]) for s in SEVERITIES)
+STAGE_STATES = value_mapping(
+    (
+        *_FIRING,
+        (QUIET, "ok", "green"),
+        (NO_CALLS, "no calls", NEUTRAL),
+        (NO_DATA, "no data", "#5A5A5A"),
+        (UNWATCHED, "not watched", "#7A6A8A"),
+    )
+)
+MODE_STATES = value_mapping((*_FIRING, (PENDING, "pending", "yellow"), (QUIET, " ", "transparent")))
