@@ -51,9 +51,9 @@ class Example:
         """Get the recordings that the traffic plays, once. Raises UnavailableError where they can't be had."""
         await self._run([sys.executable, str(self.folder / "recordings.py")])
 
-    async def generate(self, time_scale: float) -> None:
-        """Generate rules, routes and dashboards from the failure modes, every duration divided."""
-        await self._pipemon("generate", str(self.spec), "--out", str(self.generated), "--time-scale", f"{time_scale:g}")
+    async def generate(self, *options: str) -> None:
+        """Generate rules, routes, dashboards and configurations from the failure modes."""
+        await self._pipemon("generate", str(self.spec), "--out", str(self.generated), *options)
 
     async def learn_baseline(self, prometheus_url: str, seconds: float) -> None:
         """Learn the baseline from the last `seconds`; the next `generate` uses it."""

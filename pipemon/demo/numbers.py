@@ -66,7 +66,7 @@ def stage_numbers(prometheus: Prometheus, pipeline: str, window: float, features
                 and isfinite(sample.value)
             ),
         )
-        for stage in _in_order(prometheus.query(f"{c.STAGE_UPSTREAM.name}{here}"), rates)
+        for stage in _in_order(prometheus.query(f"last_over_time({c.STAGE_UPSTREAM.name}{here}{over})"), rates)
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from pipemon import catalogue as c
@@ -31,8 +31,8 @@ _ENOUGH_CALLS = 20
 class Performance:
     """One play of the script. Caps are in windows; the whole takes twenty of them at most.
 
-    `start_traffic` starts the pipeline's process and registers it with the children. Whatever is asked of
-    the servers raises UnavailableError where one of them is gone.
+    `start_traffic` starts the pipeline's process and registers it with the children; `configure` generates
+    what the servers read. Whatever is asked of them raises UnavailableError where one of them is gone.
     """
 
     example: Example
@@ -42,6 +42,7 @@ class Performance:
     prometheus: Prometheus
     alertmanager: Alertmanager
     start_traffic: Callable[[], Child]
+    configure: Callable[[], Awaitable[None]]
     servers: Sequence[Child] = ()
     traffic: Child | None = None
     began: float = field(default_factory=time.monotonic)
@@ -92,8 +93,9 @@ class Performance:
         )
         self.screen.say("Learning the baseline from it, and generating the rules again")
         await self.example.learn_baseline(self.prometheus.url, GOOD_SECONDS)
-        await self.example.generate(self.time_scale)
+        await self.configure()
         self.prometheus.reload()
+        self.alertmanager.reload()
         if broken := [rule for rule in self.prometheus.rules() if rule.health == "err"]:
             raise UnavailableError(f"Prometheus can't evaluate {broken[0].name}: {broken[0].last_error}")
         learned = self.now()

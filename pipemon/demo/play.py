@@ -19,7 +19,7 @@ from pipemon.demo.performance import Performance
 from pipemon.demo.processes import Child, children, free_ports, last_line, start
 from pipemon.demo.programs import default_cache, find_program, program
 from pipemon.demo.screen import Screen
-from pipemon.demo.script import PIPELINE, Step, script
+from pipemon.demo.script import Step, script
 from pipemon.demo.verdict import failures, rows
 from pipemon.errors import DeclarationError, UnavailableError
 from pipemon.prometheus import Alertmanager, Prometheus
@@ -101,8 +101,6 @@ async def _stage(options: Options, screen: Screen, folder: Path, started: list[C
     names = ("prometheus-alertmanager", "alertmanager")
     alertmanager_program = await asyncio.to_thread(program, names, "prometheus-alertmanager", cache)
     await example.fetch_recordings()
-    screen.phase("Generating rules, routes and dashboards from the failure modes")
-    await example.generate(options.time_scale)
 
     ports = free_ports(3)
     prometheus, alertmanager = (f"http://{servers.HOST}:{port}" for port in ports[:2])
@@ -114,32 +112,33 @@ async def _stage(options: Options, screen: Screen, folder: Path, started: list[C
     def start_traffic() -> Child:
         return run("pipeline", example.traffic_command(ports[2], options.seed), example.environment)
 
+    async def configure() -> None:
+        await example.generate(
+            "--time-scale", f"{options.time_scale:g}",
+            "--target", f"{servers.HOST}:{ports[2]}",
+            "--alertmanager", f"{servers.HOST}:{ports[1]}",
+            "--receiver", f"http://{servers.HOST}:{receiver}/alerts",
+        )  # fmt: skip
+        if not options.inhibition:
+            routes.write_text(servers.without_inhibition(routes.read_text(encoding="utf-8")), encoding="utf-8")
+
+    routes = example.generated / "alertmanager" / "alertmanager.yml"
     performance = Performance(
         example, options.time_scale, options.inhibition, screen,
-        Prometheus(prometheus), Alertmanager(alertmanager), start_traffic,
+        Prometheus(prometheus), Alertmanager(alertmanager), start_traffic, configure,
     )  # fmt: skip
-
-    def write_configuration(receiver: int) -> None:
-        generated = (example.generated / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8")
-        url = f"http://{servers.HOST}:{receiver}/alerts"
-        routes = servers.alertmanager_config(generated, url, options.inhibition)
-        (folder / "alertmanager.yml").write_text(routes, encoding="utf-8")
-        rules, interval = str(example.generated / "rules" / "*.yml"), SCRAPE_INTERVAL / options.time_scale
-        scrape = servers.prometheus_config(rules, PIPELINE, interval, ports[2], ports[1])
-        (folder / "prometheus.yml").write_text(scrape, encoding="utf-8")
-
     async with listening(receiver_app(performance.deliver), servers.HOST, 0) as receiver:
-        write_configuration(receiver)
+        screen.phase("Generating rules, routes and dashboards from the failure modes")
+        await configure()
         screen.phase("Starting the pipeline, Alertmanager and Prometheus")
         performance.revive()
         assert performance.traffic is not None
         await _until_ready(performance.traffic, lambda: _accepts(ports[2]))
-        config, data = folder / "alertmanager.yml", folder / "alertmanager"
-        child = run("alertmanager", servers.alertmanager_command(alertmanager_program, config, data, ports[1]))
-        await _until_ready(child, performance.alertmanager.ready)
-        config, data = folder / "prometheus.yml", folder / "prometheus"
-        child = run("prometheus", servers.prometheus_command(prometheus_program, config, data, ports[0]))
-        await _until_ready(child, performance.prometheus.ready)
+        command = servers.alertmanager_command(alertmanager_program, routes, folder / "alertmanager", ports[1])
+        await _until_ready(run("alertmanager", command), performance.alertmanager.ready)
+        config = example.generated / "prometheus.yml"
+        command = servers.prometheus_command(prometheus_program, config, folder / "prometheus", ports[0])
+        await _until_ready(run("prometheus", command), performance.prometheus.ready)
         performance.servers = tuple(child for child in started if child is not performance.traffic)
         yield performance
 

@@ -70,7 +70,7 @@ class Screen:
             self._live.update(
                 Group(Rule(Text(seconds), align="left"), _numbers_table(stages), alerts_line), refresh=True
             )
-        elif now - self._told >= _PLAIN_EVERY:
+        elif stages and now - self._told >= _PLAIN_EVERY:
             self._told = now
             told = " | ".join(_numbers_line(stage) for stage in stages)
             self._print(Text(f"  {told}{waiting and f' | alerts: {waiting}'}"))

@@ -1,29 +1,16 @@
-"""Prometheus, Alertmanager and Grafana as the demo runs them: their commands and configuration files."""
+"""Prometheus, Alertmanager and Grafana as the demo runs them."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from pipemon.units import duration
+from pipemon.generate.output import write
+from pipemon.generate.provisioning import grafana_provisioning
 
 HOST = "127.0.0.1"
-
-
-def prometheus_config(rule_files: str, job: str, scrape_interval: float, traffic: int, alertmanager: int) -> str:
-    """Return a prometheus.yml that scrapes the traffic's port as `job` and sends alerts to Alertmanager's."""
-    interval = duration(scrape_interval)
-    return _yaml(
-        {
-            "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
-            "rule_files": [rule_files],
-            "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"{HOST}:{alertmanager}"]}]}]},
-            "scrape_configs": [{"job_name": job, "static_configs": [{"targets": [f"{HOST}:{traffic}"]}]}],
-        }
-    )
 
 
 def prometheus_command(program: Path, config: Path, data: Path, port: int) -> list[str]:
@@ -38,18 +25,11 @@ def prometheus_command(program: Path, config: Path, data: Path, port: int) -> li
     ]
 
 
-def alertmanager_config(generated: str, receiver_url: str, inhibition: bool) -> str:
-    """Return a generated alertmanager.yml with every webhook sent to `receiver_url`.
-
-    Without `inhibition` its inhibition rules are left out.
-    """
-    config = yaml.safe_load(generated)
-    for receiver in config["receivers"]:
-        for webhook in receiver.get("webhook_configs", ()):
-            webhook["url"] = receiver_url
-    if not inhibition:
-        config.pop("inhibit_rules", None)
-    return _yaml(config)
+def without_inhibition(config: str) -> str:
+    """Return an Alertmanager configuration without its inhibition rules."""
+    document = yaml.safe_load(config)
+    document.pop("inhibit_rules", None)
+    return yaml.safe_dump(document, sort_keys=False)
 
 
 def alertmanager_command(program: Path, config: Path, data: Path, port: int) -> list[str]:
@@ -65,32 +45,10 @@ def alertmanager_command(program: Path, config: Path, data: Path, port: int) -> 
 
 
 def provision_grafana(folder: Path, dashboards: Path, prometheus_url: str, scrape_interval: float) -> Path:
-    """Write Grafana's provisioning files, data source and dashboards, under `folder`; return that of them."""
-    provisioning = folder / "provisioning"
-    files = {
-        "datasources/pipemon.yaml": {
-            "apiVersion": 1,
-            "datasources": [
-                {
-                    "name": "Prometheus",
-                    "type": "prometheus",
-                    "access": "proxy",
-                    "url": prometheus_url,
-                    "isDefault": True,
-                    "jsonData": {"timeInterval": duration(scrape_interval), "httpMethod": "POST"},
-                }
-            ],
-        },
-        "dashboards/pipemon.yaml": {
-            "apiVersion": 1,
-            "providers": [{"name": "pipemon", "type": "file", "options": {"path": str(dashboards)}}],
-        },
-    }
-    for name, content in files.items():
-        path = provisioning / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_yaml(content), encoding="utf-8")
-    return provisioning
+    """Write Grafana's provisioning files under `folder` and return the folder that Grafana has to know."""
+    files = grafana_provisioning(prometheus=prometheus_url, scrape_interval=scrape_interval, dashboards=str(dashboards))
+    write(folder, files)
+    return folder / "grafana" / "provisioning"
 
 
 def grafana_command(program: Path) -> list[str]:
@@ -119,7 +77,3 @@ def grafana_environment(provisioning: Path, data: Path, port: int) -> dict[str, 
 def dashboard_paths(dashboards: Path) -> list[str]:
     """Return the path, under Grafana's address, of each dashboard file in a folder."""
     return [f"/d/{json.loads(path.read_text(encoding='utf-8'))['uid']}" for path in sorted(dashboards.glob("*.json"))]
-
-
-def _yaml(document: Any) -> str:
-    return yaml.safe_dump(document, sort_keys=False, default_flow_style=False)

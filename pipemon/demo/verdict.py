@@ -96,8 +96,8 @@ def _good_period(observed: Observed) -> list[str]:
     if lasted < GOOD_SECONDS:
         told.append(f"The good period lasted {lasted:.0f} s, not {GOOD_SECONDS:.0f} s.")
     first = observed.injected[0].began if observed.injected else float("inf")
-    told += [f"{note.name} was notified in the good period." for note in observed.notified if note.at < first]
-    return told
+    names = {note.name for note in observed.notified if note.at < first}
+    return told + [f"{name} was notified in the good period." for name in sorted(names)]
 
 
 def _fault(observed: Observed, injected: Injected, notified: list[Notified]) -> list[str]:

@@ -21,9 +21,11 @@ from pipemon.demo.numbers import stage_numbers
 from pipemon.demo.processes import children, free_ports, start
 from pipemon.demo.programs import find_program
 from pipemon.errors import UnavailableError
+from pipemon.generate.scraping import prometheus_file
 from pipemon.prometheus import Alertmanager, Prometheus
 from pipemon.receiver.payload import Notification
 from pipemon.receiver.server import listening, receiver_app
+from pipemon.spec.model import Spec, Timing
 
 PROMETHEUS = find_program("prometheus")
 ALERTMANAGER = find_program("prometheus-alertmanager", "alertmanager")
@@ -49,7 +51,7 @@ RULES = {
 }
 ROUTES = {
     "route": {"receiver": "pipemon", "group_wait": "1s", "group_interval": "1s", "group_by": ["pipeline"]},
-    "receivers": [{"name": "pipemon", "webhook_configs": [{"url": "http://127.0.0.1:1/"}]}],
+    "receivers": [{"name": "pipemon", "webhook_configs": [{"url": "RECEIVER"}]}],
     "inhibit_rules": [
         {
             "source_matchers": ['failure_mode="vad-mode"'],
@@ -58,6 +60,9 @@ ROUTES = {
         }
     ],
 }
+
+
+SPEC = Spec("speech", "owner", "", Timing(scrape_interval=0.5), None, (), ())
 
 
 @dataclass
@@ -91,12 +96,12 @@ async def running(folder: Path, inhibition: bool) -> AsyncIterator[Running]:
     app = receiver_app(deliver)
     app.router.add_get("/metrics", metrics)
     async with listening(app, "127.0.0.1", 0) as port:
-        rules, prometheus, alertmanager = (folder / name for name in ("a.rules.yml", "p.yml", "a.yml"))
+        rules, prometheus, alertmanager = (folder / name for name in ("rules/a.yml", "p.yml", "a.yml"))
+        rules.parent.mkdir()
         rules.write_text(yaml.safe_dump(RULES))
-        prometheus.write_text(servers.prometheus_config(str(folder / "*.rules.yml"), "speech", 0.5, port, ports[1]))
-        alertmanager.write_text(
-            servers.alertmanager_config(yaml.safe_dump(ROUTES), f"http://127.0.0.1:{port}/alerts", inhibition)
-        )
+        prometheus.write_text(prometheus_file([SPEC], [f"127.0.0.1:{port}"], f"127.0.0.1:{ports[1]}"))
+        routes = yaml.safe_dump(ROUTES).replace("RECEIVER", f"http://127.0.0.1:{port}/alerts")
+        alertmanager.write_text(routes if inhibition else servers.without_inhibition(routes))
         commands: Sequence[list[str]] = (
             servers.prometheus_command(PROMETHEUS, prometheus, folder / "p", ports[0]),
             servers.alertmanager_command(ALERTMANAGER, alertmanager, folder / "a", ports[1]),
@@ -147,7 +152,7 @@ async def test_without_inhibition_rules_the_effect_is_notified_too(tmp_path: Pat
         told.redo.update(vad=5, asr=5)
         await told.until(lambda: set(told.lines) == {("firing", "vad-mode"), ("firing", "asr-mode")})
         assert not any(alert.inhibited_by for alert in told.alertmanager.alerts())
-        (tmp_path / "a.rules.yml").write_text("not rules")
+        (tmp_path / "rules" / "a.yml").write_text("not rules")
         with pytest.raises(UnavailableError, match="refused: 500"):
             told.prometheus.reload()
         assert stage_numbers(told.prometheus, "speech", 15, []) == []
@@ -158,13 +163,13 @@ def test_grafana_is_provisioned_with_the_data_source_and_the_dashboards(tmp_path
     dashboards.mkdir()
     (dashboards / "speech.json").write_text('{"uid": "pipemon-speech"}')
     folder = servers.provision_grafana(tmp_path, dashboards, "http://127.0.0.1:1", 0.75)
-    source = yaml.safe_load((folder / "datasources" / "pipemon.yaml").read_text())["datasources"][0]
+    source = yaml.safe_load((folder / "datasources" / "prometheus.yml").read_text())["datasources"][0]
     assert (source["url"], source["type"], source["jsonData"]["timeInterval"]) == (
         "http://127.0.0.1:1",
         "prometheus",
         "750ms",
     )
-    provider = yaml.safe_load((folder / "dashboards" / "pipemon.yaml").read_text())["providers"][0]
+    provider = yaml.safe_load((folder / "dashboards" / "pipemon.yml").read_text())["providers"][0]
     assert provider["options"]["path"] == str(dashboards)
     assert servers.dashboard_paths(dashboards) == ["/d/pipemon-speech"]
     assert servers.grafana_environment(folder, tmp_path, 3000)["GF_PATHS_PROVISIONING"] == str(folder)
