@@ -92,6 +92,8 @@ def input_features(
     """
     if not inputs:
         return []
+    if not isinstance(inputs, Mapping):
+        raise DeclarationError(f"stage {stage!r}: inputs are features by parameter: {{'audio': [level_dbfs()]}}")
     parameters = inspect.signature(function).parameters.values()
     named = {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
@@ -138,7 +140,7 @@ def _feature(stage: str, given: Any) -> Feature:
     if isinstance(given, Feature):
         return given
     name = getattr(given, "__name__", "")
-    if given in READY_MADE:
+    if any(given is function for function in READY_MADE):
         raise DeclarationError(f"stage {stage!r}: write {name}(...), not {name}")
     if not callable(given):
         raise DeclarationError(f"stage {stage!r}: {given!r} is neither a Feature nor a function")

@@ -64,7 +64,8 @@ class Histogram(prometheus_client.Histogram):
         counts = np.bincount(bins, minlength=len(self._upper_bounds))
         total = float(values.sum())
         with self._whole:
-            self._sum.inc(total)
+            if self._upper_bounds[0] >= 0:  # else no sum is shown, except by multiprocess mode
+                self._sum.inc(total)
             for index in np.flatnonzero(counts).tolist():
                 self._buckets[index].inc(int(counts[index]))
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-OK, NULL, ERROR, CANCELLED = range(4)
+OK, NULL, ERROR, CANCELLED = 0.0, 1.0, 2.0, 3.0
+"""Floats, as all that goes into the buffer."""
 
 PLAIN = (str, bytes, list, tuple, dict, set, frozenset, bytearray)
 
 
-def of_exception(error: BaseException) -> int:
+def of_exception(error: BaseException) -> float:
     """Cancellation, Ctrl-C, exit and a closed coroutine are no failure of the stage: none is an Exception."""
     return ERROR if isinstance(error, Exception) else CANCELLED
 

@@ -81,6 +81,7 @@ class Recorder:
             with self._dropping:
                 del self.buffer[-self.width :]
                 self._dropped += 1
+            log_once("full", "calls end faster than they can be counted; some are dropped")
 
     def flush(self) -> None:
         """Move what is buffered into the metrics. Whoever calls it holds the flushing lock; never raises."""

@@ -95,6 +95,7 @@ def wrap_run(function: Callable[..., Any], *, pipeline: str, recorder: Recorder)
     return write_wrapper(
         function,
         parameters_of(function),
+        title=f"run of {pipeline}",
         before=_BEFORE,
         returned="pm_returned(pm_begun, pm_ended, pm_token)",
         raised="pm_raised(pm_run, pm_begun, pm_ended, pm_token, pm_error)",

@@ -76,10 +76,10 @@ class StageSeries:
         """Add calls: columns begun, ended, outcome, then the features."""
         calls, width = rows.shape
         self._calls.inc(calls)
-        outcomes = np.bincount(rows[:, 2].astype(np.intp), minlength=CANCELLED + 1).tolist()
+        outcomes = np.bincount(rows[:, 2].astype(np.intp), minlength=4).tolist()
         for outcome, counter in self._by_outcome.items():
-            if outcomes[outcome]:
-                counter.inc(outcomes[outcome])
+            if outcomes[int(outcome)]:
+                counter.inc(outcomes[int(outcome)])
         self._duration.observe_many(rows[:, 1] - rows[:, 0])
         last = time.time() - perf_counter() + float(rows[:, 1].max())
         if last > self._last_call_at:

@@ -35,7 +35,7 @@ _INFER_UPSTREAM = """
 _LEAVE = """
 try:
     pm_leave()
-except IndexError:
+except pm_IndexError:
     pass  # a forked child ends the calls that its parent began
 """
 
@@ -47,7 +47,7 @@ if pm_result is None:
 {null_rule}
 {features}
 pm_extend((pm_begun, pm_ended, pm_outcome, {values}))
-if len(pm_buffer) >= pm_limit[0]:
+if pm_len(pm_buffer) >= pm_limit[0]:
     pm_full()
 """
 
@@ -62,7 +62,7 @@ _OWN_NULL_RULE = """
 else:
     try:
         pm_outcome = pm_NULL if pm_null(pm_result) else pm_OK
-    except Exception:
+    except pm_Exception:
         pm_outcome = pm_OK
         pm_extractor_failed("output", "null")
 """
@@ -74,9 +74,9 @@ if pm_value is None:
 else:
     try:
         pm_value_{index} = pm_extract_{index}(pm_value)
-        if pm_value_{index}.__class__ is not float:
+        if pm_value_{index}.__class__ is not pm_float:
             pm_value_{index} = pm_number(pm_value_{index})
-    except Exception:
+    except pm_Exception:
         pm_value_{index} = None
         pm_extractor_failed("{direction}", "{name}")
 """
@@ -142,6 +142,7 @@ def wrap_stage(
     return write_wrapper(
         function,
         parameters,
+        title=f"stage {pipeline}.{stage}",
         before=_BEFORE.format(infer_upstream=_INFER_UPSTREAM.strip("\n") if see_upstream else ""),
         returned=_LEAVE + _RETURNED.format(null_rule=rule.strip(), features="".join(texts), values=values),
         raised=_LEAVE + _RAISED.format(inputs="".join(f"{read}, " for read in reads)),

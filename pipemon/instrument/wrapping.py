@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import itertools
 import linecache
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,22 +25,23 @@ _SKELETON = """\
 {before}
     try:
         pm_result = {call}
-    except BaseException as pm_error:
+    except pm_BaseException as pm_error:
         pm_ended = pm_clock()
         try:
 {raised}
-        except Exception:
+        except pm_Exception:
             pm_not_recorded()
         raise
     pm_ended = pm_clock()
     try:
 {returned}
-    except Exception:
+    except pm_Exception:
         pm_not_recorded()
     return pm_result
 """
 
-_numbers = itertools.count()
+# By names of pipemon's own: the user's parameters may be called `len` or `float`.
+_BUILTINS = {f"pm_{name.__name__}": name for name in (BaseException, Exception, IndexError, float, len)}
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _any_parameters(function: Callable[..., Any]) -> Parameters:
         defaults[f"pm_default_{index}"] = None if p.default is p.empty else p.default
         reads[p.name] = f"pm_kwargs.get({p.name!r}, pm_default_{index})"
         if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
-            reads[p.name] = f"(pm_args[{index}] if len(pm_args) > {index} else {reads[p.name]})"
+            reads[p.name] = f"(pm_args[{index}] if pm_len(pm_args) > {index} else {reads[p.name]})"
     return Parameters("*pm_args, **pm_kwargs", "*pm_args, **pm_kwargs", defaults, reads)
 
 
@@ -122,12 +122,13 @@ def write_wrapper(
     function: Callable[..., Any],
     parameters: Parameters,
     *,
+    title: str,
     before: str,
     returned: str,
     raised: str,
     names: Mapping[str, object],
 ) -> Callable[..., Any]:
-    """Return the stand-in for `function`.
+    """Return the stand-in for `function`; `title` stands for its file in tracebacks.
 
     `before` runs first; then `returned` with pm_result, or `raised` with pm_error, either with pm_ended.
     What the function returns or raises passes untouched, and no Exception of the three texts gets out.
@@ -141,9 +142,9 @@ def write_wrapper(
         returned=indent(returned.strip("\n"), " " * 8),
         raised=indent(raised.strip("\n"), " " * 12),
     )
-    file = f"<pipemon wrapper {next(_numbers)}>"
+    file = f"<pipemon {title}>"
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)  # tracebacks show the lines
-    namespace = {**names, **parameters.defaults, "pm_function": function, "pm_not_recorded": _not_recorded}
+    namespace = {**_BUILTINS, **names, **parameters.defaults, "pm_function": function, "pm_not_recorded": _not_recorded}
     exec(compile(source, file, "exec"), namespace)
     return functools.update_wrapper(namespace["pm_wrapper"], function)  # type: ignore[arg-type]
 

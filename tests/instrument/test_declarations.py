@@ -33,6 +33,7 @@ WRONG: list[tuple[Declare, str]] = [
         r"vad\(\) has no parameter 'audoi'; did you mean 'audio'\?",
     ),
     (lambda p: p.stage("vad", inputs={"args": length()})(lambda *args: 1), "no parameter 'args'"),
+    (lambda p: p.stage("vad", inputs=[length()])(vad), "inputs are features by parameter"),  # type: ignore[call-overload]
     (lambda p: p.stage("asr", after="sourcee")(vad), r"after 'sourcee': .* did you mean 'source'\?"),
     (lambda p: p.stage("asr", after=["source", "asr"])(vad), "after 'asr'"),
     (lambda p: p.stage("source")(lambda: 1), "'source' of pipeline 'speech' is declared twice"),

@@ -248,8 +248,11 @@ def test_arguments_arrive_as_they_were_given(
 
 @pytest.mark.parametrize("function", [everything, no_extras, only_positional])
 def test_wrong_arguments_raise_as_they_would_without_pipemon(speech: Pipeline, function: Callable[..., object]) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError) as without:
+        function()
+    with pytest.raises(TypeError) as caught:
         speech.stage("vad")(function)()
+    assert str(caught.value) == str(without.value)
 
 
 def test_methods_class_methods_and_static_methods_can_be_stages(speech: Pipeline, read: Read) -> None:
@@ -373,8 +376,15 @@ def test_parameters_may_have_any_name(speech: Pipeline, read: Read) -> None:
     def vad(pm_result: str, pm_function: str = "x") -> str:
         return pm_result + pm_function
 
+    @speech.stage("asr", inputs={"len": length()}, output=Feature("score", lambda _: 2), null=lambda _: 1 / 0)
+    def asr(len: str, float: str = "y", Exception: str = "z", self: str = "") -> str:
+        return len + float + Exception + self
+
     assert vad("ab") == "abx"
+    assert asr("ab") == "abyz"
     assert read("pipemon_feature_sum_total", feature="pm_result_length", sign="positive") == 2
+    assert read("pipemon_feature_sum_total", feature="len_length", sign="positive") == 2
+    assert read("pipemon_feature_sum_total", feature="score", sign="positive") == 2
 
 
 def test_the_stage_shows_its_own_lines_in_a_traceback(speech: Pipeline) -> None:
