@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Metric
 
 from pipemon import catalogue
 from pipemon.instrument import background
+from pipemon.instrument.log import log_once
 from pipemon.instrument.metrics import make_family, renew_locks
 from pipemon.instrument.recorder import Recorder, Series
 from pipemon.version import __version__
@@ -42,17 +43,24 @@ class Exporter:
         self._held = False
         self._recorders: dict[object, Recorder] = {}
         self._running: dict[object, list[None]] = {}
-        self._owners: dict[object, str] = {}
+        self._owners: dict[object, tuple[str, weakref.ref[object]]] = {}
+        self._registry = weakref.ref(registry)
         registry.register(_FlushFirst(self))
         self.families = {name: make_family(metric, registry) for name, metric in catalogue.METRICS.items()}
         self.families[catalogue.BUILD_INFO.name].labels(__version__, platform.python_version()).set(1)
         self._spent = self.families[catalogue.FLUSH_SECONDS.name]
         background.add(self)
 
-    def claim(self, key: object, owner: str) -> str | None:
-        """Return who declared `key` if that is not `owner`; else note that it is theirs."""
-        holder = self._owners.setdefault(key, owner)
-        return None if holder == owner else holder
+    def claim(self, key: object, owner: str, pipeline: object) -> str | None:
+        """Return who else declared `key`, None if nobody did; note that it is `owner`'s.
+
+        A pipeline that is gone, as after a module was loaded again or a test ended, holds nothing.
+        """
+        holder, living = self._owners.get(key, (owner, None))
+        if holder != owner and living is not None and living() is not None:
+            return holder
+        self._owners[key] = (owner, weakref.ref(pipeline))
+        return None
 
     def recorder(self, key: object, columns: tuple[str, ...], series: Callable[[], Series]) -> Recorder:
         """Return the recorder for `key`; the same one when a reloaded module declares the same columns."""
@@ -79,6 +87,8 @@ class Exporter:
             for recorder in recorders:
                 recorder.flush()
             self._spent.inc(perf_counter() - begun)
+        except Exception:  # noqa: BLE001  a scrape or the background thread must survive whatever this was
+            log_once("flush all", "recorded calls could not be counted", exc=True)
         finally:
             self._flushing.release()
         return True
@@ -94,7 +104,7 @@ class Exporter:
                 self._flushing.release()
             return
         self._flushing = Lock()
-        renew_locks(self.families.values())
+        renew_locks(self._registry(), self.families.values())
         for recorder in self._recorders.values():
             recorder.forget()
 

@@ -58,6 +58,11 @@ class Histogram(prometheus_client.Histogram):
                 )
             return self._metrics[key]
 
+    @property
+    def bounds(self) -> tuple[float, ...]:
+        """The child's upper bounds without +Inf."""
+        return tuple(self._upper_bounds[:-1])
+
     def observe_many(self, values: NDArray[np.float64]) -> None:
         """Observe finite values, shape (n,): the same as n times `observe`."""
         bins = np.searchsorted(self._finite_bounds, values, side="left")
@@ -92,11 +97,13 @@ def make_family(metric: Metric, registry: prometheus_client.CollectorRegistry) -
     )
 
 
-def renew_locks(families: Iterable[Any]) -> None:
-    """Replace the locks of families and their values in a forked child: any of them may have been held.
+def renew_locks(registry: prometheus_client.CollectorRegistry | None, families: Iterable[Any]) -> None:
+    """Replace the locks of a registry, families and values in a forked child: any may have been held.
 
     Values in multiprocess files share one lock that prometheus_client keeps to itself.
     """
+    if registry is not None:
+        registry._lock = Lock()
     for family in families:
         children = getattr(family, "_metrics", {})
         if "_lock" in vars(family):

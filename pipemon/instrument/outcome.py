@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from types import CoroutineType
 from typing import Any
 
 import numpy as np
+
+from pipemon.instrument.log import log_once
 
 OK, NULL, ERROR, CANCELLED = 0.0, 1.0, 2.0, 3.0
 """Floats, as all that goes into the buffer."""
@@ -28,6 +31,9 @@ def is_null(result: Any) -> bool:
         return math.isnan(result)
     if isinstance(result, np.ndarray):
         return _is_null_array(result)
+    if isinstance(result, CoroutineType):
+        advice = "%s gave a coroutine to a stage that is not async: put @stage directly on the async function"
+        log_once(("coroutine", result.__qualname__), advice, result.__qualname__)
     size = getattr(type(result), "__len__", None)
     try:
         return size is not None and size(result) == 0

@@ -228,7 +228,7 @@ class Pipeline:
     def _export(self, key: StageKey, shape: StageShape, owner: str, has_null_rule: bool) -> Recorder:
         exporter = self._exporter
         assert exporter is not None
-        holder = exporter.claim(key, owner)
+        holder = exporter.claim(key, owner, self)
         if holder is not None:
             raise DeclarationError(
                 f"stage {shape.name!r} of pipeline {self.name!r} is declared twice: by {holder} and {owner}"

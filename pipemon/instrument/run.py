@@ -45,7 +45,8 @@ class Run:
         """
         mark = getattr(error, _MARK, None)
         if mark is None or mark[0] != self.id:
-            setattr(error, _MARK, (self.id, stage))
+            with suppress(Exception):  # its class may refuse
+                setattr(error, _MARK, (self.id, stage))
 
     def failed_stage(self, error: BaseException) -> str | None:
         """Return the stage that raised first among what led to `error`, None if no stage did."""

@@ -122,7 +122,7 @@ class _FeatureSeries:
         self._observed = families[catalogue.FEATURE_OBSERVED.name].labels(*labels)
         self._missing = families[catalogue.FEATURE_MISSING.name].labels(*labels)
         families[catalogue.EXTRACTOR_ERRORS.name].labels(*labels)
-        families[catalogue.FEATURE_INFO.name].labels(*labels, shape.unit, fingerprint(shape.bounds)).set(1)
+        families[catalogue.FEATURE_INFO.name].labels(*labels, shape.unit, fingerprint(self._values.bounds)).set(1)
 
     def fold(self, column: NDArray[np.float64], count_untaken: Callable[[], int]) -> None:
         usable = np.abs(column) <= _LARGEST  # False for NaN too

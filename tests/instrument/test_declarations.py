@@ -115,6 +115,18 @@ def test_loading_a_changed_module_goes_on_counting(
     assert read("pipemon_stage_in_progress", stage="asr") == 0
 
 
+def test_a_stage_of_a_pipeline_that_is_gone_can_be_declared_anew(registry: CollectorRegistry) -> None:
+    for function in (vad, lambda audio: 1):
+        Pipeline("speech", registry=registry).stage("vad")(function)
+
+
+def test_two_living_pipelines_of_one_name_cannot_both_have_a_stage(registry: CollectorRegistry) -> None:
+    first, second = Pipeline("speech", registry=registry), Pipeline("speech", registry=registry)
+    first.stage("vad")(vad)
+    with pytest.raises(DeclarationError, match="declared twice"):
+        second.stage("vad")(lambda audio: 1)
+
+
 def test_declaring_a_stage_again_in_the_same_pipeline_replaces_it(speech: Pipeline) -> None:
     for budget in ("1s", "2s"):
         speech.stage("vad", budget=budget)(vad)

@@ -249,6 +249,24 @@ def test_an_exception_kept_from_an_earlier_run_blames_nobody(speech: Pipeline, r
     assert failed_stages(registry) == {"other": 1, "vad": 1}
 
 
+def test_an_exception_that_refuses_attributes_passes_untouched_and_is_counted(
+    speech: Pipeline, registry: CollectorRegistry, read: Read
+) -> None:
+    class Stubborn(Exception):
+        def __setattr__(self, name: str, value: object) -> None:
+            raise AttributeError(name)
+
+    @speech.stage
+    def vad() -> None:
+        raise Stubborn
+
+    speech_run = speech.run(lambda: [vad()])
+    with pytest.raises(Stubborn):
+        speech_run()
+    assert read("pipemon_stage_failures_total", stage="vad") == 1
+    assert failed_stages(registry) == {"other": 1, "vad": 0}
+
+
 async def test_a_group_of_exceptions_is_looked_into(speech: Pipeline, registry: CollectorRegistry) -> None:
     @speech.stage
     async def vad() -> None:

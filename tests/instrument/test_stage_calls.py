@@ -317,6 +317,17 @@ def test_a_function_under_another_decorator_finds_its_parameters(speech: Pipelin
     assert read("pipemon_feature_sum_total", feature="b_length", sign="positive") == 4 + 1 + 2
 
 
+async def test_a_coroutine_from_a_stage_that_is_not_async_is_pointed_out(
+    speech: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def slow(text: str) -> str:
+        return text
+
+    stage = speech.stage("asr")(lambda: slow("hello"))
+    assert await stage() == "hello"
+    assert "put @stage directly on the async function" in caplog.text
+
+
 def test_a_stage_may_call_itself_and_other_stages(speech: Pipeline, read: Read) -> None:
     @speech.stage("count")
     def count_down(number: int) -> int:
