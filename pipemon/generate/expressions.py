@@ -25,7 +25,8 @@ def condition_expr(spec: Spec, mode: FailureMode, condition: Condition) -> Expr:
     if found is None:
         return Raw(condition.argument)
     if condition.signal == "no_calls":
-        return Binary("or", Binary("==", narrowed(spec, mode, found), 0.0), _absence(spec, mode))
+        # Both sides hold where a silent process can't be scraped either: one alert then, not two alike.
+        return Binary("or", Binary("==", narrowed(spec, mode, found), 0.0), _absence(spec, mode), on=())
     threshold = limits(spec, mode, condition)
     value = narrowed(spec, mode, found)
     sides: list[Expr] = []
