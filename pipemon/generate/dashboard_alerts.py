@@ -69,9 +69,7 @@ def playbook(spec: Spec) -> Panel:
             f"**{link(markdown(mode.name), mode.runbook)}**",
             markdown(mode.stage or "-"),
             SEVERITY_LABELS[mode.severity] if measured else "-",
-            markdown(says(spec, mode))
-            if measured
-            else f"*not yet measurable*: {markdown(mode.waiting) or 'no signal'}",
+            markdown(says(spec, mode)) if measured else f"*{markdown(mode.waiting or 'not yet measurable')}*",
             markdown(mode.what) or "-",
             " ".join(does) or "-",
         )

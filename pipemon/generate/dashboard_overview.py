@@ -15,7 +15,7 @@ from pipemon.generate.dashboard_states import (
     STAGE_STATES,
     UNWATCHED,
 )
-from pipemon.generate.dashboard_text import markdown, plain
+from pipemon.generate.dashboard_text import markdown, plain, short
 from pipemon.generate.panels import Line, Panel, Query, stat
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, select
 from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, Severity, Spec
@@ -147,7 +147,7 @@ def vital_signs(spec: Spec) -> tuple[Panel, ...]:
         return m.total(spec, c.STAGE_CALLS, m.key(spec, name), window, Matcher("stage", "=", name))
 
     p95 = Binary(">=", m.quantile(spec, c.PIPELINE_DURATION, by, window, 0.95), 0.0)
-    budget = f", budget {duration(spec.budget)}" if spec.budget else ""
+    budget = f", budget {short(spec.budget)}" if spec.budget else ""
     feedback = Binary(">", m.feedback_ratio(spec, (*spec.keep, "pipeline", "stage"), window), 0.0)
     return (
         stat(

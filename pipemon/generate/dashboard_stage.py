@@ -7,12 +7,11 @@ from pipemon.generate import measures as m
 from pipemon.generate.dashboard_features import feature_panels
 from pipemon.generate.dashboard_level import Level, Watch, level_of, threshold_lines
 from pipemon.generate.dashboard_states import SEVERITY_COLORS
-from pipemon.generate.dashboard_text import RATE_INTERVAL, plain
+from pipemon.generate.dashboard_text import RATE_INTERVAL, plain, short
 from pipemon.generate.panels import NEUTRAL, Line, Panel, Query, Row
 from pipemon.generate.promql import Binary, Call, Expr
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import Spec
-from pipemon.units import duration
 
 
 def level_row(spec: Spec, stage: str | None, title: str, collapsed: bool = False) -> Row:
@@ -88,7 +87,7 @@ def _duration(level: Level) -> Panel:
     lines = list(threshold_lines(watches))
     if budget is not None and budget not in {line.value for line in lines}:
         lines.append(Line(budget, NEUTRAL))
-    words = f" The dashed line at {duration(budget)} is its budget." if budget else ""
+    words = f" The dashed line at {short(budget)} is its budget." if budget else ""
     about = (
         f"Time of a call: half end within p50, 19 of 20 within p95, as interpolated from buckets.{words} "
         "If it rises alone, look at this stage's load and version; if with its input's size, look upstream."
@@ -106,10 +105,10 @@ def _slow(level: Level) -> tuple[Panel, ...]:
         return ()
     bounds = sorted({share.bound for _, share in found})
     queries = dict.fromkeys(
-        query for watch, share in found for query in level.recorded((watch,), f"slower than {duration(share.bound)}")
+        query for watch, share in found for query in level.recorded((watch,), f"slower than {short(share.bound)}")
     )
     lines = [Line(share.allowed, SEVERITY_COLORS[watch.mode.severity]) for watch, share in found]
-    title = f"{level.calls.capitalize()} slower than {', '.join(map(duration, bounds))}"
+    title = f"{level.calls.capitalize()} slower than {', '.join(map(short, bounds))}"
     about = (
         f"Share of {level.calls} that took longer, counted rather than interpolated: what the alert reads. "
         "The dashed line is the share that is allowed."

@@ -44,6 +44,11 @@ def web(url: str) -> str:
     return re.sub(r"""[$()<>{}|\[\]"'`\\]""", lambda match: f"%{ord(match[0]):02X}", url)
 
 
+def short(seconds: float) -> str:
+    """Print a measured time as people say it: `300ms`, `1.2s`."""
+    return f"{seconds * 1000:g}ms" if seconds < 1 else f"{seconds:g}s"
+
+
 def query(expr: Expr) -> str:
     """Print an expression for a panel: a `$` within a label's value can't be taken for a variable."""
     ours = f"[{RATE_INTERVAL}]"

@@ -22,7 +22,7 @@ from promql_names import UnknownNameError, known_series, labels_of
 from pipemon.generate.dashboard import dashboard, uid
 from pipemon.generate.dashboard_overview import order, recorded_calls
 from pipemon.generate.dashboard_states import FIRING
-from pipemon.generate.dashboard_text import RATE_INTERVAL, markdown, plain, query, web
+from pipemon.generate.dashboard_text import RATE_INTERVAL, markdown, plain, query, short, web
 from pipemon.generate.expressions import limits
 from pipemon.generate.panels import place
 from pipemon.generate.promql import Call, Matcher, select
@@ -310,12 +310,11 @@ def test_stages_stand_in_the_order_of_the_cascade() -> None:
 
 
 def test_a_failure_mode_that_nothing_measures_is_in_the_playbook_with_the_reason() -> None:
-    waits = replace(mode("rude"), waiting="the baseline is not learned yet")
+    waits = replace(mode("rude"), waiting="not yet measurable: waits for a baseline")
     made = dashboard(cascade(1, 0, (waits,)))
     (text,) = titled(made, "What can go wrong, and what to do")
     assert "rude" in text["options"]["content"]
-    assert "not yet measurable" in text["options"]["content"]
-    assert "the baseline is not learned yet" in text["options"]["content"]
+    assert "*not yet measurable: waits for a baseline*" in text["options"]["content"]
     assert not titled(made, "Failure modes: which came first")
 
 
@@ -374,6 +373,10 @@ def test_two_keys_with_the_same_checksum_get_two_ids() -> None:
     twins = tuple(markdown_panel(key, key, "", "", 1) for key in ("plumless", "buckeroo"))
     first, second = (panel["id"] for panel in place([Row("row", "", (twins,))]))
     assert first != second
+
+
+def test_times_that_are_measured_read_as_people_say_them() -> None:
+    assert [short(0.3), short(1.2), short(90)] == ["300ms", "1.2s", "90s"]
 
 
 def test_long_pipeline_names_keep_their_dashboards_apart() -> None:
