@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from inspect import unwrap
@@ -11,26 +12,21 @@ import cascade
 import faults
 import numpy as np
 import pytest
-import recordings
 from prometheus_client import REGISTRY, generate_latest
+from real_speech import every_recording
 from recordings import Recording
-
-from pipemon.demo.programs import default_cache
 
 EXAMPLE = Path(cascade.__file__).parent
 
 
-@pytest.fixture(scope="module")
-def every() -> list[Recording]:
-    found = recordings.find(default_cache())
-    if not found:
-        pytest.skip("there are no recordings: `python examples/speech/recordings.py` fetches them")
-    return found
+@pytest.fixture
+def every() -> tuple[Recording, ...]:
+    return every_recording()
 
 
-@pytest.fixture(scope="module")
-def cards(every: list[Recording]) -> Recording:
-    return next(recording for recording in every if recording.name == "003")
+@pytest.fixture
+def cards() -> Recording:
+    return next(recording for recording in every_recording() if recording.name == "003")
 
 
 @pytest.mark.parametrize(
@@ -49,9 +45,15 @@ def test_word_error_rate_counts_edits_for_each_word_said(reference: str, text: s
 
 
 def test_importing_the_cascade_loads_neither_model() -> None:
-    paths = [str(EXAMPLE), *filter(None, sys.path)]
-    code = f"import sys; sys.path[:0] = {paths!r}; import cascade; print({{'webrtcvad', 'pocketsphinx'}} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code = "import cascade, sys; print({'webrtcvad', 'pocketsphinx'} & set(sys.modules))"
+    paths = os.pathsep.join([str(EXAMPLE), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.strip() == "set()"
 
 
@@ -80,7 +82,7 @@ def test_audio_too_short_for_speech_is_no_error(samples: int) -> None:
     assert cascade.answer(np.zeros(samples, np.int16)) is None
 
 
-def test_segments_are_parts_of_the_recording_in_order(every: list[Recording]) -> None:
+def test_segments_are_parts_of_the_recording_in_order(every: tuple[Recording, ...]) -> None:
     pause = np.zeros(2 * cascade.RATE, np.int16)
     audio = np.concatenate([every[0].samples, pause, every[1].samples])
     found = unwrap(cascade.find_speech)(audio)
@@ -89,7 +91,7 @@ def test_segments_are_parts_of_the_recording_in_order(every: list[Recording]) ->
     assert all(segment.base is not None for segment in found.segments)
 
 
-def test_the_same_speech_gets_the_same_segments_whatever_came_before(every: list[Recording]) -> None:
+def test_the_same_speech_gets_the_same_segments_whatever_came_before(every: tuple[Recording, ...]) -> None:
     find_speech = unwrap(cascade.find_speech)
     first = [find_speech(recording.samples).share for recording in every]
     again = [find_speech(recording.samples).share for recording in reversed(every)]
@@ -121,7 +123,7 @@ def test_a_call_exports_every_declared_feature(cards: Recording) -> None:
             assert float(line.split()[-1]) > 0, f"{feature.name} was never observed"
 
 
-def test_speech_lies_within_the_bounds_of_its_histograms(every: list[Recording]) -> None:
+def test_speech_lies_within_the_bounds_of_its_histograms(every: tuple[Recording, ...]) -> None:
     for recording in every:
         found = unwrap(cascade.find_speech)(recording.samples)
         said = unwrap(cascade.transcribe)(found, recording.transcript)
