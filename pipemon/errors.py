@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+_LONGEST_WORD = 60
+
 
 class PipemonError(Exception):
     """Base of everything that pipemon raises on purpose."""
@@ -51,6 +53,13 @@ class SpecError(PipemonError):
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
-    """Return "; did you mean 'x'?" for the valid name nearest to `word`, or an empty string."""
-    found = get_close_matches(str(word), list(valid), n=1, cutoff=0.5)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    """Return "; did you mean 'x'?" for the valid name nearest to `word`, or an empty string.
+
+    Case doesn't count. Nothing is near to a word of more than 60 characters.
+    """
+    word = str(word).lower()
+    if len(word) > _LONGEST_WORD:
+        return ""
+    names = {name.lower(): name for name in valid}
+    found = get_close_matches(word, names, n=1)
+    return f"; did you mean {names[found[0]]!r}?" if found else ""

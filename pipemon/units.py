@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
-_WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|[smhdw])")
+_WHOLE = re.compile(rf"(?:{_PART.pattern}\s*)+")
 
 
 def seconds(text: str | float) -> float:
-    """Return a duration in seconds: `"500ms"` is 0.5, `"1h30m"` is 5400; a number is taken as seconds.
+    """Return a duration in seconds: `"500ms"` is 0.5, `"1h 30m"` is 5400; a number is taken as seconds.
 
     Raises ValueError for anything else, and for a duration that is not positive.
     """

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from pipemon.errors import Problem, SpecError
+from pipemon.spec.reader import shown
 
 
 @dataclass(frozen=True)
@@ -52,30 +55,43 @@ def dump(baseline: Baseline) -> str:
 
 
 def load(path: Path) -> Baseline:
-    """Return the baseline in a file. Raises SpecError for what is not one, FileNotFoundError where there is none."""
+    """Return the baseline in a file. Raises SpecError for what is not one, OSError where there is none to read."""
     text = path.read_text(encoding="utf-8", errors="replace")
+
+    def fault(message: str, line: int = 1, column: int = 1) -> SpecError:
+        again = "; delete the file and learn it again with `pipemon baseline`"
+        return SpecError([Problem(str(path), line, column, f"{message}{again}", "baseline")])
+
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        problem = Problem(str(path), error.lineno, error.colno, f"not JSON: {error.msg}", "baseline")
-        raise SpecError([problem]) from None
+        message = error.msg[:1].lower() + error.msg[1:]
+        raise fault(f"not JSON: {message}", error.lineno, error.colno) from None
+    except (ValueError, RecursionError):
+        raise fault("not a baseline: a number too long, or nested too deeply") from None
+    if not isinstance(document, dict) or not {"pipeline", "from", "to", "features"} <= set(document):
+        raise fault("not a baseline: expected an object with pipeline, from, to and features")
+    if not isinstance(document["features"], dict):
+        raise fault("not a baseline: features: expected an object")
+    features = {}
+    for name, entry in document["features"].items():
+        try:
+            feature = _feature(entry)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            raise fault(f"not a baseline: {shown(name)}: expected mean, sd and count as numbers") from None
+        numbers = (feature.mean, feature.sd, feature.count, *feature.bounds)
+        if not all(map(isfinite, numbers)) or feature.sd < 0 or feature.count < 0:
+            raise fault(f"not a baseline: {shown(name)}: numbers must be finite, and sd and count not negative")
+        if any(low >= high for low, high in pairwise(feature.bounds)):
+            raise fault(f"not a baseline: {shown(name)}: bounds must rise")
+        features[name] = feature
     try:
-        features = {
-            str(name): FeatureBaseline(
-                float(entry["mean"]),
-                float(entry["sd"]),
-                float(entry["count"]),
-                str(entry.get("unit", "")),
-                tuple(map(float, entry.get("bounds", ()))),
-            )
-            for name, entry in document["features"].items()
-        }
-        baseline = Baseline(str(document["pipeline"]), float(document["from"]), float(document["to"]), features)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        problem = Problem(str(path), 1, 1, f"not a baseline: {type(error).__name__}: {error}", "baseline")
-        raise SpecError([problem]) from None
-    for name, feature in features.items():
-        if not (isfinite(feature.mean) and isfinite(feature.sd) and feature.sd >= 0):
-            problem = Problem(str(path), 1, 1, f"{name}: mean and sd must be finite, and sd not negative", "baseline")
-            raise SpecError([problem])
-    return baseline
+        start, end = float(document["from"]), float(document["to"])
+    except (TypeError, ValueError, OverflowError):
+        raise fault("not a baseline: expected from and to in Unix seconds") from None
+    return Baseline(str(document["pipeline"]), start, end, features)
+
+
+def _feature(entry: dict[str, Any]) -> FeatureBaseline:
+    mean, sd, count = (float(entry[key]) for key in ("mean", "sd", "count"))
+    return FeatureBaseline(mean, sd, count, str(entry.get("unit", "")), tuple(map(float, entry.get("bounds", ()))))

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
+import traceback
 from pathlib import Path
 
 from pipemon.errors import nearest
+from pipemon.spec.reader import shown
 from pipemon.topology import PipelineShape
+
+_MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 
 class CodeError(Exception):
@@ -19,25 +24,59 @@ def shape_of(reference: str, folder: Path) -> PipelineShape:
 
     The module is looked for in `folder` (that of the YAML file), then as Python does. Raises CodeError.
     """
-    module_name, colon, attribute = reference.partition(":")
-    if not colon or not module_name or not attribute:
-        raise CodeError(f"expected module:pipeline, such as app.speech:speech, found {reference!r}")
+    module_name, _, attribute = reference.partition(":")
+    if not _MODULE.fullmatch(module_name) or not attribute.isidentifier():
+        raise CodeError(f"expected module:pipeline, such as app.speech:speech, found {shown(reference)}")
     path = str(folder.resolve())
     sys.path.insert(0, path)
     try:
+        # Files may be newer than what Python remembers of the folder.
+        importlib.invalidate_caches()
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # noqa: BLE001 whatever the user's module raises
-        message = " ".join(str(error).split()) or "no message"
-        raise CodeError(f"importing {module_name!r} failed: {type(error).__name__}: {message}") from None
+        raise CodeError(_why(error, module_name, folder)) from None
     finally:
         if path in sys.path:
             sys.path.remove(path)
-    pipeline = getattr(module, attribute, None)
-    if pipeline is None:
-        pipelines = [name for name, value in vars(module).items() if hasattr(value, "describe")]
-        raise CodeError(f"{module_name!r} has no {attribute!r}{nearest(attribute, pipelines)}")
-    describe = getattr(pipeline, "describe", None)
-    shape = describe() if callable(describe) else None
+    try:
+        pipeline = getattr(module, attribute, None)
+        if pipeline is None:
+            pipelines = [name for name, value in vars(module).items() if callable(_describe(value))]
+            hint = nearest(attribute, pipelines) or (f"; it has {', '.join(pipelines)}" if pipelines else "")
+            raise CodeError(f"the module {module_name!r} has no {attribute!r}{hint}")
+        describe = _describe(pipeline)
+        shape = describe(pipeline) if callable(describe) else None
+    except CodeError:
+        raise
+    except Exception as error:  # noqa: BLE001 whatever the user's object raises
+        raise CodeError(f"{reference!r} can't be asked for its stages: {_words(error)}") from None
     if not isinstance(shape, PipelineShape):
-        raise CodeError(f"{reference!r} is a {type(pipeline).__name__}, not a pipemon.Pipeline")
+        raise CodeError(f"{reference!r} is {_a(type(pipeline).__name__)}, not a pipemon.Pipeline")
     return shape
+
+
+def _describe(value: object) -> object:
+    # Of the type: a proxy's own attributes may raise where there is nothing behind it.
+    return getattr(type(value), "describe", None)
+
+
+def _why(error: BaseException, module_name: str, folder: Path) -> str:
+    first = module_name.partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and error.name == first:
+        beside = sorted(
+            {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/*.py")}
+        )
+        return f"there is no module {first!r} beside this file or on Python's path{nearest(first, beside)}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    own = [frame for frame in frames if frame.filename != __file__]
+    where = f" at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
+    return f"importing {module_name!r} failed{where}: {_words(error)}"
+
+
+def _words(error: BaseException) -> str:
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__}{f': {message}' if message else ''}"
+
+
+def _a(word: str) -> str:
+    return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"

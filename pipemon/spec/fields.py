@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pipemon.errors import Problem, nearest
-from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind
+from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
 from pipemon.units import seconds
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+_LONGEST_TIME = 366 * 86400.0
+_ZERO = re.compile(r"0+(?:\.0*)?\s*[a-z]*")
+
+_MEANT = {
+    "threshold": "above", "limit": "above", "max": "above", "min": "below", "description": "what", "summary": "what",
+    "title": "what", "action": "do", "fix": "do", "playbook": "do", "team": "owner", "metric": "signal",
+    "expr": "signal: {promql: ...}", "causes": "leads_to", "depends_on": "after", "upstream": "after",
+    "critical": "page", "warning": "ticket", "info": "notice",
+}  # fmt: skip
+"""Words that other tools use for ours, too far from them for a likeness."""
 
 
 class Report:
@@ -22,7 +33,20 @@ class Report:
 
     def add(self, node: Node, message: str, rule: str) -> None:
         """Add a problem at a node."""
-        self.problems.append(Problem(self.file, node.line, node.column, message, rule))
+        line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
+        self.problems.append(Problem(self.file, node.line, node.column, line, rule))
+
+
+def likely(word: str, valid: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" for what other tools call so, or for the nearest valid name, or ""."""
+    valid = tuple(valid)
+    meant = _MEANT.get(word.lower(), "")
+    return f"; did you mean {meant!r}?" if meant.partition(":")[0] in valid else nearest(word, valid)
+
+
+def listed(words: Sequence[str], last: str = "or") -> str:
+    """Return `a, b or c`."""
+    return f" {last} ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
 
 
 def check_keys(report: Report, mapping: Mapping, known: Iterable[str], planned: Iterable[str], where: str) -> None:
@@ -34,17 +58,21 @@ def check_keys(report: Report, mapping: Mapping, known: Iterable[str], planned: 
         if name in planned:
             report.add(key, f"{where}: {name!r} is planned, and not in this version; remove it", "planned")
         else:
-            hint = nearest(name, known) or f"; known are {', '.join(known)}"
-            report.add(key, f"{where}: unknown key {name!r}{hint}", "unknown-key")
+            hint = likely(name, known) or f"; known are {listed(known, 'and')}"
+            report.add(key, f"{where}: unknown key {shown(name)}{hint}", "unknown-key")
 
 
 def text(report: Report, node: Node | None, where: str) -> str:
-    """Return a text, or "" where there is none or it is not one."""
+    """Return a text with each run of white space as one space, or "" where there is none or it is not one."""
     if node is None:
         return ""
-    if isinstance(node, Scalar) and isinstance(node.value, str) and node.value.strip():
-        return " ".join(node.value.split())
-    report.add(node, f"{where}: expected a text, found {kind(node)}", "type")
+    if isinstance(node, Scalar) and isinstance(node.value, str):
+        if node.value.strip():
+            return " ".join(node.value.split())
+        report.add(node, f"{where}: expected a text, found an empty one", "type")
+        return ""
+    hint = "; put it in quotes" if isinstance(node, Scalar) and type(node.value) in (int, float) else ""
+    report.add(node, f"{where}: expected a text, found {kind(node)}{hint}", "type")
     return ""
 
 
@@ -52,65 +80,79 @@ def name(report: Report, node: Node | None, where: str) -> str:
     """Return a name that can be a label's value and part of a file's name."""
     found = text(report, node, where)
     if found and node is not None and not NAME.fullmatch(found):
-        report.add(node, f"{where}: {found!r} is not a name; use letters, digits, - and _", "name")
+        message = f"{where}: {shown(found)} is not a name; use letters, digits, '-', '_' and '.', a letter first"
+        report.add(node, message, "name")
         return ""
     return found
 
 
 def words(report: Report, node: Node | None, where: str) -> tuple[tuple[str, Scalar], ...]:
-    """Return a list of texts with their nodes; one text stands for a list of one."""
+    """Return a list of texts, each once, with their nodes; one text stands for a list of one."""
     if node is None:
         return ()
     items = node.items if isinstance(node, Items) else (node,)
-    found = []
+    found: dict[str, Scalar] = {}
     for item in items:
-        if isinstance(item, Scalar) and isinstance(item.value, str) and item.value:
-            found.append((item.value, item))
-        else:
-            report.add(item, f"{where}: expected a text, found {kind(item)}", "type")
-    return tuple(found)
+        word = text(report, item, where)
+        if word in found:
+            report.add(item, f"{where}: {shown(word)} is here twice", "duplicate")
+        elif word and isinstance(item, Scalar):
+            found[word] = item
+    return tuple(found.items())
 
 
-def choice(report: Report, node: Node | None, allowed: Iterable[str], default: str, where: str) -> str:
+def choice(report: Report, node: Node | None, allowed: Sequence[str], default: str, where: str) -> str:
     """Return one of `allowed`."""
     if node is None:
         return default
-    allowed = tuple(allowed)
     if isinstance(node, Scalar) and node.value in allowed:
         return str(node.value)
     word = node.text if isinstance(node, Scalar) else ""
-    found = repr(word) if word else kind(node)
-    report.add(node, f"{where}: expected {' or '.join(allowed)}, found {found}{nearest(word, allowed)}", "choice")
+    found = shown(word) if word else kind(node)
+    report.add(node, f"{where}: expected {listed(allowed)}, found {found}{likely(word, allowed)}", "choice")
     return default
 
 
 def time(report: Report, node: Node | None, default: float, where: str) -> float:
-    """Return a duration in seconds; it must have a unit."""
+    """Return a duration in seconds, above 0 and at most a year; it must have a unit."""
     if node is None:
         return default
-    if isinstance(node, Scalar) and isinstance(node.value, str):
-        try:
-            return seconds(node.value)
-        except ValueError:
-            pass
-    found = repr(node.text) if isinstance(node, Scalar) and node.text else kind(node)
-    report.add(node, f"{where}: expected a duration with its unit, such as 500ms, 30s or 10m, found {found}", "unit")
-    return default
+    written = node.text.strip() if isinstance(node, Scalar) else ""
+    try:
+        value = seconds(written)
+    except ValueError:
+        if written and _ZERO.fullmatch(written):
+            report.add(node, f"{where}: expected more than nothing, found {shown(written)}", "range")
+            return default
+        found = shown(written) if written else kind(node)
+        message = f"{where}: expected a duration with its unit, such as 500ms, 30s or 10m, found {found}"
+        report.add(node, message, "unit")
+        return default
+    if value > _LONGEST_TIME:
+        report.add(node, f"{where}: {shown(written)} is longer than a year", "range")
+        return default
+    return value
 
 
-def labels(report: Report, node: Node | None, where: str) -> tuple[tuple[str, str], ...]:
-    """Return a mapping of label names to values."""
+def labels(report: Report, node: Node | None, where: str, reserved: Iterable[str] = ()) -> tuple[tuple[str, str], ...]:
+    """Return a mapping of label names to values; none may be one of `reserved`."""
     if node is None:
         return ()
     if not isinstance(node, Mapping):
-        report.add(node, f"{where}: expected a mapping of labels to values, found {kind(node)}", "type")
+        report.add(
+            node,
+            f"{where}: expected labels with their values, such as {{job: x}}, found {kind(node)}",
+            "type",
+        )
         return ()
     found = []
     for label, key, value in node:
         if not LABEL.fullmatch(label):
-            report.add(key, f"{where}: {label!r} is not a label name", "name")
-        if isinstance(value, Scalar) and value.value is not None and value.text:
+            report.add(key, f"{where}: {shown(label)} is not a label name; use letters, digits and '_'", "name")
+        elif label in reserved or label.startswith("__"):
+            report.add(key, f"{where}: the label {label!r} belongs to pipemon or Prometheus", "name")
+        elif isinstance(value, Scalar) and value.value is not None and value.text:
             found.append((label, value.text))
         else:
-            report.add(value, f"{where}: expected a label value, found {kind(value)}", "type")
+            report.add(value, f"{where}: {label}: expected a label value, found {kind(value)}", "type")
     return tuple(found)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from pipemon.errors import SpecError, nearest
+from pipemon.catalogue import ALERTS, METRICS
+from pipemon.errors import SpecError
 from pipemon.spec import baseline as baselines
 from pipemon.spec import fields
 from pipemon.spec.code import CodeError, shape_of
 from pipemon.spec.fields import Report
 from pipemon.spec.model import Spec, Timing
 from pipemon.spec.modes import Surroundings, failure_modes
-from pipemon.spec.reader import Mapping, Node, Scalar, read
+from pipemon.spec.reader import Mapping, Node, Scalar, read, shown
 from pipemon.spec.stages import declared_stages, merge
 from pipemon.topology import PipelineShape
+from pipemon.units import duration
 
 _KEYS = (
     "pipeline", "owner", "runbook", "scrape_interval", "select", "keep", "targets", "code", "budget", "stages",
@@ -22,6 +24,9 @@ _KEYS = (
 )  # fmt: skip
 _PLANNED = ("objective", "defaults", "severities", "labels", "data", "schedule", "link", "hold")
 
+_RESERVED = frozenset(
+    {label for metric in (*METRICS.values(), ALERTS) for label in metric.labels} | {"le", "alertname", "alertstate"}
+)
 _SHORTEST_SCRAPE, _LONGEST_SCRAPE = 5.0, 120.0
 
 
@@ -34,8 +39,9 @@ def load(path: Path) -> Spec:
     report = Report(str(path))
     fields.check_keys(report, root, _KEYS, _PLANNED, "file")
     shape = _shape(report, root, path.parent)
-    learned = _baseline(report, root, path.parent)
+    learned, no_baseline = _baseline(report, root, path.parent)
     owner = fields.text(report, root.get("owner"), "owner") or shape.name
+    selected = fields.labels(report, root.get("select"), "select", _RESERVED)
     spec = Spec(
         pipeline=shape.name,
         owner=owner,
@@ -44,14 +50,14 @@ def load(path: Path) -> Spec:
         budget=shape.budget,
         stages=shape.stages,
         failure_modes=(),
-        select=fields.labels(report, root.get("select"), "select"),
-        keep=_keep(report, root),
+        select=selected,
+        keep=tuple(dict.fromkeys((*_keep(report, root), *(label for label, _ in selected)))),
         targets=fields.labels(report, root.get("targets"), "targets"),
         duration_bounds=shape.duration_bounds,
         baseline=fields.text(Report(str(path)), root.get("baseline"), "baseline"),
         source=path.name,
     )
-    modes = failure_modes(report, root, Surroundings(spec, learned))
+    modes = failure_modes(report, root, Surroundings(spec, learned, no_baseline))
     if report.problems:
         raise SpecError(report.problems)
     return replace(spec, failure_modes=modes)
@@ -70,19 +76,9 @@ def _keep(report: Report, root: Mapping) -> tuple[str, ...]:
     found: list[str] = []
     for label, node in fields.words(report, root.get("keep"), "keep"):
         if not fields.LABEL.fullmatch(label):
-            report.add(node, f"keep: {label!r} is not a label name", "name")
-        elif label in (
-            "pipeline",
-            "stage",
-            "version",
-            "track",
-            "le",
-            "feature",
-            "direction",
-            "signal",
-            *found,
-        ):
-            report.add(node, f"keep: {label!r} is kept already or belongs to pipemon", "name")
+            report.add(node, f"keep: {shown(label)} is not a label name; use letters, digits and '_'", "name")
+        elif label in _RESERVED or label.startswith("__"):
+            report.add(node, f"keep: {label!r} is kept already, or belongs to pipemon or Prometheus", "name")
         else:
             found.append(label)
     return tuple(found)
@@ -105,7 +101,7 @@ def _shape(report: Report, root: Mapping, folder: Path) -> PipelineShape:
                 "the stages are not known; give `code: module:pipeline`, or list them under `stages:`",
                 "missing",
             )
-        return PipelineShape(name, budget, tuple(stage for stage, _ in stages))
+        return PipelineShape(name, budget, tuple(stage.shape for stage in stages))
     reference = fields.text(report, code, "code")
     if not reference:
         return PipelineShape(name)
@@ -113,34 +109,38 @@ def _shape(report: Report, root: Mapping, folder: Path) -> PipelineShape:
         shape = shape_of(reference, folder)
     except CodeError as error:
         report.add(code, f"code: {error}", "code")
-        return PipelineShape(name, budget, tuple(stage for stage, _ in stages))
+        # Without the code's stages, whatever refers to them can't be judged.
+        return PipelineShape(name, budget)
     if name_node is not None and name and shape.name != name:
         message = f"pipeline: the code's pipeline is called {shape.name!r}, not {name!r}"
         report.add(name_node, message, "differs")
     if budget_node is not None and budget and shape.budget is not None and budget != shape.budget:
-        report.add(budget_node, f"budget: {budget:g}s here and {shape.budget:g}s in the code; say it once", "differs")
+        said = f"{duration(budget)} here and {duration(shape.budget)} in the code"
+        report.add(budget_node, f"budget: {said}; say it once", "differs")
     merged = merge(report, shape, stages)
     return replace(merged, name=name or shape.name, budget=shape.budget or budget)
 
 
-def _baseline(report: Report, root: Mapping, folder: Path) -> baselines.Baseline | None:
-    """Return the baseline, or None where none is named or it has not been learned yet."""
+def _baseline(report: Report, root: Mapping, folder: Path) -> tuple[baselines.Baseline | None, str]:
+    """Return the baseline, or None and why there is none."""
     node: Node | None = root.get("baseline")
     file = fields.text(report, node, "baseline")
     if node is None or not file:
-        return None
+        return None, "and the file names none; add `baseline: <file>.json`"
+    absent = f"and {file} is not there yet; `pipemon baseline` learns it"
     try:
         found = baselines.load(folder / file)
     except FileNotFoundError:
-        return None
-    except OSError as error:
-        report.add(node, f"baseline: {file}: {(error.strerror or 'cannot be read').lower()}", "baseline")
-        return None
+        return None, absent
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else "") or "cannot be read"
+        report.add(node, f"baseline: {shown(file)}: {reason.lower()}", "baseline")
+        return None, absent
     except SpecError as error:
         report.problems.extend(error.problems)
-        return None
+        return None, absent
     name = root.get("pipeline")
-    if isinstance(name, Scalar) and found.pipeline != name.value:
-        hint = nearest(found.pipeline, [str(name.value)])
-        report.add(node, f"baseline: {file} is of the pipeline {found.pipeline!r}{hint}", "differs")
-    return found
+    if isinstance(name, Scalar) and found.pipeline != name.text.strip():
+        message = f"baseline: {file} is of the pipeline {shown(found.pipeline)}, not {shown(name.text.strip())}"
+        report.add(node, message, "differs")
+    return found, ""

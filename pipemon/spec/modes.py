@@ -8,11 +8,13 @@ from typing import cast
 
 from pipemon.errors import nearest
 from pipemon.spec import fields
+from pipemon.spec.arguments import Place
 from pipemon.spec.baseline import Baseline
-from pipemon.spec.conditions import Place, conditions
+from pipemon.spec.conditions import conditions
+from pipemon.spec.expression import series_fault
 from pipemon.spec.fields import Report
 from pipemon.spec.model import SEVERITIES, Condition, FailureMode, Pace, Severity, Spec
-from pipemon.spec.reader import Mapping, Node, Scalar, kind
+from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
 from pipemon.spec.signals import SIGNALS, for_seconds
 from pipemon.spec.signals import kind as alert_kind
 from pipemon.topology import StageShape, find_cycle
@@ -31,10 +33,11 @@ _GRADUAL_FOR = 1800.0
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What failure modes are resolved against."""
+    """What failure modes are resolved against. `no_baseline` says why there is none."""
 
     spec: Spec
     baseline: Baseline | None
+    no_baseline: str = ""
 
 
 def alert_name(pipeline: str, mode: str) -> str:
@@ -56,7 +59,8 @@ def failure_modes(report: Report, root: Mapping, around: Surroundings) -> tuple[
     modes = []
     for name, key, body in node:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
-            report.add(key, f"failure_modes: {name!r} is not a name; use letters, digits and -", "name")
+            message = f"failure_modes: {shown(name)} is not a name; use letters, digits, '-' and '_', a letter first"
+            report.add(key, message, "name")
             continue
         alert = alert_name(around.spec.pipeline, name)
         if alert in alerts:
@@ -65,24 +69,19 @@ def failure_modes(report: Report, root: Mapping, around: Surroundings) -> tuple[
         alerts.setdefault(alert, name)
         if not isinstance(body, Mapping):
             message = f"{name}: expected at least `what:`, found {kind(body)}"
-            report.add(body if body.column > 1 else key, message, "type")
+            report.add(body, message, "type")
             continue
         modes.append(_mode(report, name, key, body, names, around))
     cycle = find_cycle({mode.name: mode.leads_to for mode in modes if set(mode.leads_to) <= set(names)})
     if cycle:
         body = cast(Mapping, node.get(cycle[0]))
-        at = body.get("leads_to") or body
-        report.add(
-            at,
-            f"leads_to goes in a circle: {' to '.join(reversed(cycle))}; each would silence the other",
-            "cycle",
-        )
+        targets = dict(fields.words(Report(report.file), body.get("leads_to"), ""))
+        message = f"leads_to goes in a circle: {' to '.join(cycle)}; each would silence the next"
+        report.add(targets[cycle[1]], message, "cycle")
     return tuple(modes)
 
 
-def _mode(  # noqa: PLR0917
-    report: Report, name: str, key: Scalar, body: Mapping, names: list[str], around: Surroundings
-) -> FailureMode:
+def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str], around: Surroundings) -> FailureMode:
     spec = around.spec
     fields.check_keys(report, body, _KEYS, _PLANNED, name)
     what = fields.text(report, body.get("what"), f"{name}: what")
@@ -90,7 +89,7 @@ def _mode(  # noqa: PLR0917
         report.add(key, f"{name}: say in the team's words what goes wrong: `what: ...`", "missing")
     stage = _stage(report, name, body.get("stage"), spec)
     pace = cast(Pace, fields.choice(report, body.get("pace"), ("sudden", "gradual"), "sudden", f"{name}: pace"))
-    place = Place(spec, stage, around.baseline, f"{name}")
+    place = Place(spec, stage, around.baseline, name, around.no_baseline)
     found, combine, waiting = conditions(report, body, key, place)
     first = found[0] if found else None
     signal = SIGNALS[first.signal] if first else None
@@ -142,8 +141,8 @@ def _stage(report: Report, name: str, node: Node | None, spec: Spec) -> StageSha
             return stage
     if spec.stages:
         names = [stage.name for stage in spec.stages]
-        hint = nearest(wanted, names) or f"; there are {', '.join(names)}"
-        report.add(node, f"{name}: there is no stage {wanted!r}{hint}", "unknown-stage")
+        hint = nearest(wanted, names) or f"; there are {fields.listed(names, 'and')}"
+        report.add(node, f"{name}: there is no stage {shown(wanted)}{hint}", "unknown-stage")
     return StageShape(wanted)
 
 
@@ -162,7 +161,7 @@ def _leads_to(report: Report, name: str, node: Node | None, names: list[str]) ->
     for target, at in fields.words(report, node, f"{name}: leads_to"):
         if target not in names:
             hint = nearest(target, names)
-            report.add(at, f"{name}: leads_to: there is no failure mode {target!r}{hint}", "unknown-mode")
+            report.add(at, f"{name}: leads_to: there is no failure mode {shown(target)}{hint}", "unknown-mode")
         elif target == name:
             report.add(at, f"{name}: leads_to: a failure mode can't lead to itself", "cycle")
         else:
@@ -172,7 +171,11 @@ def _leads_to(report: Report, name: str, node: Node | None, names: list[str]) ->
 
 def _series(report: Report, name: str, body: Mapping, key: str, found: tuple[Condition, ...]) -> tuple[str, ...]:
     node = body.get(key)
-    if node is not None and not any(condition.signal == "promql" for condition in found):
+    if node is not None and found and not any(condition.signal == "promql" for condition in found):
         at = body.key(key)
         report.add(at, f"{name}: {key} is for promql; the tests of other signals are written for you", "comparison")
-    return tuple(word for word, _ in fields.words(report, node, f"{name}: {key}"))
+    series = fields.words(report, node, f"{name}: {key}")
+    for text, at in series:
+        if wrong := series_fault(text):
+            report.add(at, f"{name}: {key}: {wrong}", "series")
+    return tuple(text for text, _ in series)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,13 @@ from pathlib import Path
 import yaml
 
 from pipemon.errors import Problem, SpecError
+from pipemon.spec.syntax import compose, text_of
 
-_MOST_NODES = 200_000
+_MOST_NODES = 50_000
+_MOST_SHOWN = 60
+_YAML = "tag:yaml.org,2002:"
+_PLAIN = ("str", "null", "bool", "int", "float", "timestamp", "map", "seq", "merge", "value")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -59,21 +65,26 @@ class Mapping:
 Node = Scalar | Items | Mapping
 
 
+def shown(text: str) -> str:
+    """Return a text in quotes on one line, cut where it is long."""
+    return repr(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}...")
+
+
 def kind(node: Node) -> str:
     """Say what a node is in words."""
     match node:
         case Mapping():
-            return "a mapping"
+            return "a mapping" if node.entries else "an empty mapping"
         case Items():
-            return "a list"
+            return "a list" if node.items else "an empty list"
         case Scalar(value=None):
             return "nothing"
         case Scalar(value=bool()):
-            return f"the truth value {node.text!r} (quote it if it is a word)"
+            return f"the truth value {shown(node.text)}; put a word in quotes"
         case Scalar(value=int() | float()):
-            return f"the number {node.text}"
+            return f"the number {shown(node.text)[1:-1]}"
         case _:
-            return f"the text {node.text!r}"
+            return f"the text {shown(node.text)}"
 
 
 def read(path: Path) -> Mapping:
@@ -82,41 +93,14 @@ def read(path: Path) -> Mapping:
     Raises SpecError, with the position, for what is not UTF-8 text, not YAML, not a mapping, has a key
     twice, or asks for objects.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        reason = error.strerror or "it could not be read"
-        raise SpecError([Problem(str(path), 1, 1, f"cannot read the file: {reason.lower()}", "file")]) from None
-    except UnicodeDecodeError as error:
-        message = f"not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}"
-        raise SpecError([Problem(str(path), 1, 1, message, "not-yaml")]) from None
-    return parse(text, str(path))
+    return parse(text_of(path), str(path))
 
 
 def parse(text: str, file: str) -> Mapping:
     """As `read`, from text; `file` is the name in messages."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        message = f"not YAML: {error.problem or error.context or 'cannot be parsed'}"
-        raise SpecError([Problem(file, line, column, message, "not-yaml")]) from None
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        column = error.position - (text.rfind("\n", 0, error.position) + 1) + 1
-        message = f"not YAML: the character {chr(error.character)!r} is not allowed"
-        raise SpecError([Problem(file, line, column, message, "not-yaml")]) from None
-    except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
-        raise SpecError([Problem(file, 1, 1, "not YAML: nested too deeply", "not-yaml")]) from None
-    if root is None:
-        message = "the file is empty; it should begin with `pipeline: <name>`"
-        raise SpecError([Problem(file, 1, 1, message, "not-yaml")])
+    root = compose(text, file)
     reader = _Reader(file)
-    try:
-        node = reader.convert(root)
-    except RecursionError:
-        raise SpecError([Problem(file, 1, 1, "not YAML: nested too deeply", "not-yaml")]) from None
+    node = reader.convert(root)
     if reader.problems:
         raise SpecError(reader.problems)
     if not isinstance(node, Mapping):
@@ -141,14 +125,14 @@ class _Reader:
         empty = Scalar(None, "", line, column)
         self.count += 1
         if self.count > _MOST_NODES:
-            if self.count == _MOST_NODES + 1:
-                self.fail(node, "not YAML that pipemon reads: too many nodes once aliases are followed", "not-yaml")
-            return empty
+            self.fail(node, f"more than {_MOST_NODES:,} values once aliases are followed", "not-yaml")
+            raise SpecError(self.problems)
         if id(node) in self.open:
-            self.fail(node, "an alias points to a node that contains it", "not-yaml")
+            self.fail(node, "an alias stands inside of what it stands for", "not-yaml")
             return empty
-        if node.tag.startswith("tag:yaml.org,2002:python") or not node.tag.startswith("tag:yaml.org,2002:"):
-            self.fail(node, f"the tag {node.tag!r} is not allowed; write plain values", "tag")
+        if node.tag.removeprefix(_YAML) not in _PLAIN or not node.tag.startswith(_YAML):
+            tag = node.tag.replace(_YAML, "!!", 1)
+            self.fail(node, f"the tag {shown(tag)} is not allowed; write plain values", "tag")
             return empty
         self.open.add(id(node))
         try:
@@ -159,6 +143,9 @@ class _Reader:
         finally:
             self.open.discard(id(node))
         assert isinstance(node, yaml.ScalarNode)
+        if half := _SURROGATE.search(node.value):
+            self.fail(node, f"{half[0]!r} is half a character and can't be written to a file", "not-yaml")
+            return empty
         return Scalar(_value(node), node.value, line, column)
 
     def entries(self, node: yaml.MappingNode) -> Iterator[tuple[Scalar, Node]]:
@@ -166,7 +153,7 @@ class _Reader:
         merged: list[tuple[Scalar, Node]] = []
         own: list[tuple[Scalar, Node]] = []
         for key_node, value_node in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
+            if key_node.tag == f"{_YAML}merge":
                 merged += self.merge(value_node)
                 continue
             key = self.convert(key_node)
@@ -176,10 +163,14 @@ class _Reader:
             key = Scalar(key.text, key.text, key.line, key.column)
             if key.text in seen:
                 first = seen[key.text]
-                self.fail(key_node, f"{key.text!r} is here twice; first at line {first.line}", "duplicate")
+                self.fail(key_node, f"{shown(key.text)} is here twice; first at line {first.line}", "duplicate")
                 continue
             seen[key.text] = key
-            own.append((key, self.convert(value_node)))
+            value = self.convert(value_node)
+            if value_node.start_mark.index == value_node.end_mark.index and isinstance(value, Scalar):
+                # What is left out has no place of its own.
+                value = Scalar(value.value, value.text, key.line, key.column)
+            own.append((key, value))
         yield from own
         yield from ((key, value) for key, value in merged if key.text not in seen)
 
@@ -187,18 +178,19 @@ class _Reader:
         sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
         found: dict[str, tuple[Scalar, Node]] = {}
         for source in sources:
+            already = len(self.problems)
             mapping = self.convert(source)
             if isinstance(mapping, Mapping):
                 for key, value in mapping.entries:
                     found.setdefault(key.text, (key, value))
-            else:
+            elif len(self.problems) == already:
                 self.fail(source, f"`<<` merges mappings, found {kind(mapping)}", "type")
         return list(found.values())
 
 
 def _value(node: yaml.ScalarNode) -> str | int | float | bool | None:
     text: str = node.value
-    match node.tag.removeprefix("tag:yaml.org,2002:"):
+    match node.tag.removeprefix(_YAML):
         case "null":
             return None
         case "bool":

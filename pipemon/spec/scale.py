@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import fields, replace
 
+from pipemon.spec.expression import OPAQUE
 from pipemon.spec.model import Condition, Spec, Timing
 from pipemon.units import duration, seconds
 
-_STRINGS = r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)"""
-_TIME = r"((?:\d+(?:ms|[smhdwy]))+)"
-_DURATIONS = re.compile(rf"{_STRINGS}|((?:\[|\boffset\s+-?))\s*{_TIME}(?:\s*(:)\s*{_TIME}?)?")
+_TIME = r"((?:[0-9]+(?:ms|[smhdwy]))+)"
+_DURATIONS = re.compile(rf"{OPAQUE}|(\[|\boffset\b)(\s*(?:-\s*)?){_TIME}(?:\s*(:)\s*{_TIME}?)?")
+_YEARS = re.compile(r"([0-9]+)y")
 
 
 def scaled(spec: Spec, factor: float) -> Spec:
@@ -42,18 +43,16 @@ def scale_promql(text: str, factor: float) -> str:
     """Return PromQL with its ranges, subquery steps and offsets divided by `factor`; strings stay as they are."""
 
     def shorter(match: re.Match[str]) -> str:
-        string, before, first, colon, second = match.groups()
-        if string is not None:
-            return string
-        parts = [before, _divide(first, factor)]
+        opaque, before, sign, first, colon, second = match.groups()
+        if opaque is not None:
+            return opaque
+        parts = [before, sign, _divide(first, factor)]
         if colon:
             parts += [":", _divide(second, factor) if second else ""]
         return "".join(parts)
 
-    return _DURATIONS.sub(shorter, text)
+    return text if factor == 1 else _DURATIONS.sub(shorter, text)
 
 
 def _divide(text: str, factor: float) -> str:
-    years = re.fullmatch(r"(\d+)y", text)
-    value = int(years[1]) * 365 * 86400.0 if years else seconds(text)
-    return duration(value / factor)
+    return duration(seconds(_YEARS.sub(lambda years: f"{int(years[1]) * 365}d", text)) / factor)

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal, cast
 
+from pipemon.catalogue import OTHER
 from pipemon.errors import nearest
 from pipemon.spec import fields
 from pipemon.spec.fields import Report
-from pipemon.spec.reader import Mapping, Node, Scalar, kind
+from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
 from pipemon.topology import FeatureShape, PipelineShape, StageShape, find_cycle
+from pipemon.units import duration
 
 _KEYS = ("after", "budget", "features", "feedback")
 _PLANNED = ("calls", "failures", "duration", "data", "batch", "one_to_one", "schedule", "link")
 
-Declared = tuple[tuple[StageShape, Mapping], ...]
+
+@dataclass(frozen=True)
+class Declaration:
+    """A stage as a file declares it, with the nodes of its name and its body."""
+
+    shape: StageShape
+    key: Scalar
+    body: Mapping
+
+    def node(self, name: str, word: str = "") -> Node:
+        """Return where a fault of a key is: at `word` of its list, at its value, or at the stage's name."""
+        value = self.body.get(name)
+        items = value.items if isinstance(value, Items) else ()
+        found = [item for item in items if isinstance(item, Scalar) and item.text.strip() == word]
+        return found[0] if found else (value or self.key)
+
+
+Declared = tuple[Declaration, ...]
 
 
 def declared_stages(report: Report, node: Node | None) -> Declared:
@@ -22,58 +42,59 @@ def declared_stages(report: Report, node: Node | None) -> Declared:
     if node is None:
         return ()
     if not isinstance(node, Mapping) or not node.entries:
-        report.add(node, f"stages: expected a mapping of names to stages, found {kind(node)}", "type")
+        report.add(node, f"stages: expected stages by their names, such as {{vad: {{}}}}, found {kind(node)}", "type")
         return ()
-    found: list[tuple[StageShape, Mapping]] = []
+    found: list[Declaration] = []
     for name, key, value in node:
-        fields.name(report, key, "stages")
+        if name == OTHER:
+            report.add(key, f"stages: {OTHER!r} stands for whatever is outside of any stage", "name")
+        else:
+            fields.name(report, key, "stages")
         body = Mapping((), value.line, value.column) if isinstance(value, Scalar) and value.value is None else value
         if not isinstance(body, Mapping):
-            report.add(
-                value,
-                f"stages: {name}: expected a mapping such as {{budget: 50ms}}, found {kind(value)}",
-                "type",
-            )
-            continue
+            message = f"stages: {name}: expected a mapping such as {{budget: 50ms}}, found {kind(value)}"
+            report.add(value, message, "type")
+            body = Mapping((), value.line, value.column)
         where = f"stages: {name}"
         fields.check_keys(report, body, _KEYS, _PLANNED, where)
         after = body.get("after")
-        found.append(
-            (
-                StageShape(
-                    name,
-                    None
-                    if after is None
-                    else tuple(word for word, _ in fields.words(report, after, f"{where}: after")),
-                    fields.time(report, body.get("budget"), 0.0, f"{where}: budget") or None,
-                    _features(report, body.get("features"), where),
-                    (),
-                    tuple(word for word, _ in fields.words(report, body.get("feedback"), f"{where}: feedback")),
-                ),
-                body,
-            )
-        )
+        names = None if after is None else _names(report, after, f"{where}: after")
+        budget = fields.time(report, body.get("budget"), 0.0, f"{where}: budget") or None
+        feedback = _names(report, body.get("feedback"), f"{where}: feedback")
+        features = _features(report, body.get("features"), where)
+        found.append(Declaration(StageShape(name, names, budget, features, (), feedback), key, body))
     _check_after(report, tuple(found))
     return tuple(found)
 
 
+def _names(report: Report, node: Node | None, where: str) -> tuple[str, ...]:
+    words = fields.words(report, node, where)
+    return tuple(word for word, item in words if fields.name(report, item, where))
+
+
 def _check_after(report: Report, stages: Declared) -> None:
-    names = [stage.name for stage, _ in stages]
+    names = [stage.shape.name for stage in stages]
     known = True
-    for stage, body in stages:
-        for upstream, at in fields.words(Report(report.file), body.get("after"), ""):
+    for stage in stages:
+        for upstream in stage.shape.after or ():
             if upstream not in names:
-                hint = nearest(upstream, names)
-                report.add(
-                    at,
-                    f"stages: {stage.name}: after: there is no stage {upstream!r}{hint}",
-                    "unknown-stage",
-                )
+                hint = nearest(upstream, names) or f"; there are {fields.listed(names, 'and')}"
+                message = f"stages: {stage.shape.name}: after: there is no stage {shown(upstream)}{hint}"
+                report.add(stage.node("after", upstream), message, "unknown-stage")
                 known = False
-    cycle = find_cycle({stage.name: stage.after or () for stage, _ in stages}) if known else ()
-    if cycle:
-        body = next(body for stage, body in stages if stage.name == cycle[-1])
-        report.add(body.get("after") or body, f"stages: 'after' goes in a circle: {' after '.join(cycle)}", "cycle")
+    if known:
+        _check_cycle(report, tuple(stage.shape for stage in stages), stages)
+
+
+def _check_cycle(report: Report, shapes: tuple[StageShape, ...], stages: Declared) -> None:
+    """Report a circle of `after`, at the first of its edges that the file declares."""
+    cycle = find_cycle({shape.name: shape.after or () for shape in shapes})
+    for name, upstream in pairwise(cycle):
+        for stage in stages:
+            if stage.shape.name == name and stage.shape.after:
+                message = f"stages: 'after' goes in a circle: {' after '.join(cycle)}"
+                report.add(stage.node("after", upstream), message, "cycle")
+                return
 
 
 def _features(report: Report, node: Node | None, where: str) -> tuple[FeatureShape, ...]:
@@ -87,9 +108,10 @@ def _features(report: Report, node: Node | None, where: str) -> tuple[FeatureSha
     for name, key, unit in node:
         direction, _, feature = name.partition(".")
         if direction not in ("input", "output") or not fields.NAME.fullmatch(feature):
-            report.add(key, f"{where}: features: expected input.<name> or output.<name>, found {name!r}", "name")
+            report.add(key, f"{where}: features: expected input.<name> or output.<name>, found {shown(name)}", "name")
             continue
-        text = unit.text if isinstance(unit, Scalar) else fields.text(report, unit, f"{where}: features")
+        unknown = isinstance(unit, Scalar) and unit.value is None
+        text = "" if unknown else fields.text(report, unit, f"{where}: features: {name}")
         found.append(FeatureShape(cast(Literal["input", "output"], direction), feature, feature, text))
     return tuple(found)
 
@@ -97,42 +119,51 @@ def _features(report: Report, node: Node | None, where: str) -> tuple[FeatureSha
 def merge(report: Report, code: PipelineShape, declared: Declared) -> PipelineShape:
     """Return the code's shape, filled in where it is silent; reports where the file says otherwise."""
     names = [stage.name for stage in code.stages]
-    said = {}
-    for stage, body in declared:
-        if stage.name not in names:
-            hint = nearest(stage.name, names)
-            report.add(body, f"stages: the code has no stage {stage.name!r}{hint}", "differs")
-        else:
-            said[stage.name] = (stage, body)
-    stages = []
-    for own in code.stages:
-        if own.name not in said:
-            stages.append(own)
-            continue
-        other, body = said[own.name]
-        for key, mine, theirs in (("budget", own.budget, other.budget), ("after", own.after, other.after)):
-            if mine is not None and theirs is not None and mine != theirs:
-                node = body.get(key) or body
-                message = f"stages: {own.name}: {key}: {_show(theirs)} here and {_show(mine)} in the code; say it once"
-                report.add(node, message, "differs")
-        stages.append(
-            replace(
-                own,
-                after=other.after if own.after is None else own.after,
-                budget=own.budget or other.budget,
-                feedback=(
-                    *own.feedback,
-                    *(signal for signal in other.feedback if signal not in own.feedback),
-                ),
-            )
-        )
-    cycle = find_cycle({stage.name: stage.after or () for stage in stages})
-    if cycle and declared:
-        report.add(declared[0][1], f"stages: 'after' goes in a circle: {' after '.join(cycle)}", "cycle")
-    return replace(code, stages=tuple(stages))
+    for stage in declared:
+        if stage.shape.name not in names:
+            hint = nearest(stage.shape.name, names) or f"; there are {fields.listed(names, 'and')}"
+            report.add(stage.key, f"stages: the code has no stage {shown(stage.shape.name)}{hint}", "differs")
+    said = {stage.shape.name: stage for stage in declared}
+    stages = tuple(_agreed(report, own, said.get(own.name)) for own in code.stages)
+    _check_cycle(report, stages, declared)
+    return replace(code, stages=stages)
+
+
+def _agreed(report: Report, own: StageShape, declared: Declaration | None) -> StageShape:
+    if declared is None:
+        return own
+    other = declared.shape
+    after = (own.after and set(own.after), other.after and set(other.after))
+    for key, mine, theirs, differ in (
+        ("budget", own.budget, other.budget, own.budget != other.budget),
+        ("after", own.after, other.after, after[0] != after[1]),
+    ):
+        if mine is not None and theirs is not None and differ:
+            message = f"stages: {own.name}: {key}: {_show(theirs)} here and {_show(mine)} in the code; say it once"
+            report.add(declared.node(key), message, "differs")
+    features = {(feature.direction, feature.name): feature for feature in own.features}
+    for feature in other.features:
+        name = f"{feature.direction}.{feature.name}"
+        node = cast(Mapping, declared.body.get("features")).key(name)
+        mine_of = features.get((feature.direction, feature.name))
+        where = f"stages: {own.name}: features"
+        if mine_of is None:
+            names = [f"{each.direction}.{each.name}" for each in own.features]
+            hint = nearest(name, names) or (f"; there are {fields.listed(names, 'and')}" if names else "")
+            report.add(node, f"{where}: the code takes no {name!r}{hint}", "differs")
+        elif feature.unit and feature.unit != mine_of.unit:
+            unit = repr(mine_of.unit) if mine_of.unit else "none"
+            message = f"{where}: {name}: the unit is {feature.unit!r} here and {unit} in the code; say it once"
+            report.add(node, message, "differs")
+    return replace(
+        own,
+        after=other.after if own.after is None else own.after,
+        budget=own.budget or other.budget,
+        feedback=tuple(dict.fromkeys((*own.feedback, *other.feedback))),
+    )
 
 
 def _show(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(value) or "nothing"
-    return f"{value:g}s" if isinstance(value, float) else str(value)
+    return duration(value) if isinstance(value, float) else str(value)

@@ -3,78 +3,91 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping as Dict
 from dataclasses import dataclass
-from math import ceil, isfinite
+from math import ceil, floor, inf, isfinite, log10
 
 from pipemon.errors import nearest
 from pipemon.spec.baseline import FeatureBaseline
-from pipemon.spec.fields import Report
+from pipemon.spec.fields import Report, listed
 from pipemon.spec.model import Threshold
-from pipemon.spec.reader import Items, Node, Scalar, kind
+from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
 from pipemon.spec.signals import Signal
 from pipemon.units import seconds
 
 KEYS = ("above", "below", "outside", "changes_by")
 MIN_COUNT = 20
 
-_QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(%|[A-Za-z][A-Za-z/_]*)?\s*")
-_PLANNED = re.compile(r"\s*(\d+(\.\d+)?\s*x\b.*|auto)\s*")
+_SMALLEST_SHARE = 1e-6
+_LARGEST = 1e15
+_FEWEST_SD, _MOST_SD = 0.05, 100.0
+_QUANTITY = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*(%|[A-Za-z][A-Za-z/_]*)?")
+_PLANNED = re.compile(r"[0-9]+(\.[0-9]+)?\s*x\b.*|auto")
+_PAST = re.compile(r"\b(before|ago|last|yesterday|stable)\b")
 _SAME_UNIT = {"dB": ("dB", "dBFS"), "dBFS": ("dB", "dBFS")}
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a threshold may refer to: the unit of its signal, the budget in seconds, the feature's baseline."""
+    """What a threshold may refer to: the unit of its signal, the budget in seconds, the feature's baseline.
+
+    `complete` is False where the stages could not be read, so that no budget is no fault of the threshold.
+    """
 
     signal: Signal
     unit: str
     budget: float | None
     baseline: FeatureBaseline | None
+    complete: bool = True
 
 
 class WaitsForBaselineError(Exception):
     """The threshold needs a baseline that has not been learned yet."""
 
 
-def threshold(report: Report, given: Dict[str, Node], at: Node, context: Context, where: str) -> Threshold | None:
-    """Return the threshold among the keys `given`, or the signal's default.
+def threshold(report: Report, given: Mapping, at: Node, context: Context, where: str) -> Threshold | None:
+    """Return the threshold among the keys of `given`, or the signal's default.
 
     Reports what is wrong and returns None then. Raises WaitsForBaselineError.
     """
     signal = context.signal
-    found = [name for name in KEYS if name in given]
-    for name in found:
-        if name not in signal.comparisons:
-            takes = f"takes {' or '.join(signal.comparisons)}" if signal.comparisons else "takes no threshold"
-            report.add(given[name], f"{where}: {signal.name} {takes}, not {name!r}", "comparison")
-            return None
+    found = [name for name in KEYS if given.get(name) is not None]
+    wrong = [name for name in found if name not in signal.comparisons]
+    for name in wrong:
+        takes = f"takes {listed(signal.comparisons)}" if signal.comparisons else "takes no threshold"
+        report.add(given.key(name), f"{where}: {signal.name} {takes}, not {name!r}", "comparison")
+    if given.get("from") is not None and "changes_by" not in found:
+        report.add(given.key("from"), f"{where}: 'from' belongs to 'changes_by'", "comparison")
+        return None
+    if wrong or not signal.comparisons:
+        return None
     if len(found) > 1:
-        report.add(given[found[1]], f"{where}: one comparison each; found {' and '.join(found)}", "comparison")
-        return None
-    if "from" in given and found != ["changes_by"]:
-        report.add(given["from"], f"{where}: 'from' belongs to 'changes_by'", "comparison")
-        return None
-    if not signal.comparisons:
+        message = f"{where}: one comparison each, found {listed(found, 'and')}"
+        if set(found) == {"above", "below"}:
+            message += "; for both ends write `outside: [low, high]`"
+        report.add(given.key(found[1]), message, "comparison")
         return None
     if not found:
         if not signal.default:
-            report.add(at, f"{where}: {signal.name} needs one of {', '.join(signal.comparisons)}", "comparison")
+            report.add(at, f"{where}: {signal.name} needs {listed(signal.comparisons)} beside it", "comparison")
             return None
-        given = {"above": Scalar(signal.default, signal.default, at.line, at.column)}
-        found = ["above"]
-    node = given[found[0]]
+        default = Scalar(signal.default, signal.default, at.line, at.column)
+        given, found = (
+            Mapping(((Scalar("above", "above", at.line, at.column), default),), at.line, at.column),
+            ["above"],
+        )
+    node = given.get(found[0])
+    assert node is not None
     match found[0]:
         case "above":
-            high = _amount(report, node, context, where)
+            high = _amount(report, node, context, f"{where}: above")
             return None if high is None else Threshold(None, high, f"above {_words(node, high, context)}")
         case "below":
-            low = _amount(report, node, context, where)
+            low = _amount(report, node, context, f"{where}: below")
             return None if low is None else Threshold(low, None, f"below {_words(node, low, context)}")
         case "outside":
-            return _outside(report, node, context, where)
+            return _outside(report, node, context, f"{where}: outside")
         case _:
-            return _changes_by(report, node, given.get("from"), context, where)
+            return _changes_by(report, node, given.get("from"), context, f"{where}: changes_by")
 
 
 def min_count(context: Context, result: Threshold | None, changes_sd: float | None, allowed: float | None) -> int:
@@ -94,10 +107,10 @@ def min_count(context: Context, result: Threshold | None, changes_sd: float | No
     return max(MIN_COUNT, ceil(round(need, 6)))
 
 
-def sd_steps(given: Dict[str, Node]) -> float | None:
+def sd_steps(given: Mapping) -> float | None:
     """Return k of `changes_by: k sd`, or None."""
     node = given.get("changes_by")
-    match = _QUANTITY.fullmatch(node.text) if isinstance(node, Scalar) else None
+    match = _QUANTITY.fullmatch(node.text.strip()) if isinstance(node, Scalar) else None
     return float(match[1]) if match and match[2] == "sd" else None
 
 
@@ -109,42 +122,55 @@ def _amount(report: Report, node: Node, context: Context, where: str) -> float |
         return None
     written = node.text.strip()
     if _PLANNED.fullmatch(written):
-        report.add(node, f"{where}: comparisons such as {written!r} are planned, and not in this version", "planned")
+        planned = f"comparisons such as {shown(written)} are planned, and not in this version; give a fixed value"
+        report.add(node, f"{where}: {planned}", "planned")
         return None
     if written == "budget" and signal.name == "latency":
-        if context.budget is None:
+        if context.budget is None and context.complete:
             report.add(node, f"{where}: there is no budget here to compare with; give one, or a duration", "budget")
         return context.budget
-    seconds_wanted = signal.unit == "seconds" or (signal.unit == "feature" and context.unit == "seconds")
+    wrong = f"{where}: expected {_expected(context)}, found {shown(written)}"
     match = _QUANTITY.fullmatch(written)
-    if seconds_wanted and (match is None or match[2] is not None or signal.unit == "seconds"):
+    if signal.unit == "seconds" or (context.unit == "seconds" and (match is None or match[2] is not None)):
         try:
             return seconds(written)
         except ValueError:
-            match = None
+            hint = nearest(written, ("budget",)) if signal.name == "latency" else ""
+            report.add(node, f"{wrong}{hint}", "unit")
+            return None
     if match is None or not isfinite(float(match[1])):
-        hint = nearest(written, ("budget",)) if signal.name == "latency" else ""
-        report.add(node, f"{where}: expected {_expected(context)}, found {written!r}{hint}", "unit")
+        report.add(node, wrong, "unit")
         return None
     value, unit = float(match[1]), match[2]
     if unit == "%":
-        if signal.unit != "ratio" and context.unit not in ("ratio", ""):
-            report.add(node, f"{where}: expected {_expected(context)}, found {written!r}", "unit")
+        if "ratio" not in (signal.unit, context.unit):
+            report.add(node, wrong, "unit")
             return None
         value = float(format(value / 100, ".12g"))
-    elif unit is not None and (signal.unit == "ratio" or not _fits(unit, context.unit)):
-        report.add(node, f"{where}: expected {_expected(context)}, found {written!r}", "unit")
+    elif unit is not None and (signal.unit == "ratio" or unit == "sd" or not _fits(unit, context.unit)):
+        report.add(node, wrong, "unit")
         return None
-    if signal.unit == "ratio" and not _possible_share(signal, value):
-        bounds = "above 0" if signal.argument == "feedback" else "between 0 and 100%"
-        report.add(node, f"{where}: a share is {bounds}; {written!r} can never be right", "range")
+    if abs(value) > _LARGEST:
+        report.add(node, f"{where}: {shown(written)} is beyond {_LARGEST:g}", "range")
+        return None
+    return _share(report, node, value, context, where) if signal.unit == "ratio" else value
+
+
+def _share(report: Report, node: Scalar, value: float, context: Context, where: str) -> float | None:
+    # Users can ask again more than once, so feedback per call has no upper end.
+    feedback, written = context.signal.argument == "feedback", node.text.strip()
+    message = ""
+    if where.endswith("below") and value == 0:
+        message = "a share is never below 0"
+    elif value <= 0 if feedback else not 0 <= value < 1:
+        hint = f"; did you mean '{written}%'?" if "%" not in written and 1 <= value <= 100 else ""
+        message = f"a share is {'above 0' if feedback else 'from 0 to under 100%'}, found {shown(written)}{hint}"
+    elif 0 < value < _SMALLEST_SHARE:
+        message = f"{shown(written)} is under one in a million, which no traffic shows"
+    if message:
+        report.add(node, f"{where}: {message}", "range")
         return None
     return value
-
-
-def _possible_share(signal: Signal, value: float) -> bool:
-    # Users can ask again more than once, so feedback per call has no upper end.
-    return value > 0 if signal.argument == "feedback" else 0 <= value < 1
 
 
 def _fits(written: str, unit: str) -> bool:
@@ -165,8 +191,9 @@ def _words(node: Node, value: float, context: Context) -> str:
         return f"{_seconds(value)} (its budget)"
     if context.signal.unit == "ratio":
         return f"{value * 100:.4g}%"
-    if re.fullmatch(_QUANTITY, written) and re.search(r"[A-Za-z%]", written.lower().replace("e", "")):
-        return written
+    match = _QUANTITY.fullmatch(written)
+    if match is None or match[2]:
+        return " ".join(written.split())
     return f"{value:g}{_suffix(context.unit)}"
 
 
@@ -180,7 +207,8 @@ def _seconds(value: float) -> str:
 
 def _outside(report: Report, node: Node, context: Context, where: str) -> Threshold | None:
     if not isinstance(node, Items) or len(node.items) != 2:
-        report.add(node, f"{where}: expected two numbers, such as [0.5, 40], found {kind(node)}", "type")
+        found = f"{len(node.items)} of them" if isinstance(node, Items) and node.items else kind(node)
+        report.add(node, f"{where}: expected two values, such as [0.5, 40], found {found}", "type")
         return None
     low, high = (_amount(report, item, context, where) for item in node.items)
     if low is None or high is None:
@@ -197,46 +225,46 @@ def _changes_by(report: Report, node: Node, origin: Node | None, context: Contex
     match = _QUANTITY.fullmatch(written)
     in_sd = match is not None and match[2] == "sd"
     step = float(match[1]) if match is not None and in_sd else _amount(report, node, context, where)
-    if step is None:
+    learned = origin is None or (isinstance(origin, Scalar) and origin.text.strip() == "baseline")
+    stated = None if learned or origin is None else _from(report, origin, context, where, in_sd)
+    if step is None or (stated is None and not learned):
         return None
     if step <= 0:
-        report.add(node, f"{where}: a change is more than nothing; {written!r} would always hold", "range")
+        report.add(node, f"{where}: a change is more than nothing; {shown(written)} would always hold", "range")
         return None
-    learned = origin is None or (isinstance(origin, Scalar) and origin.text == "baseline")
-    if in_sd and not learned:
-        assert origin is not None
-        report.add(
-            origin,
-            f"{where}: standard deviations are learned: write `from: baseline`, or a step with its unit",
-            "comparison",
-        )
+    if in_sd and not _FEWEST_SD <= step <= _MOST_SD:
+        message = f"{where}: expected {_FEWEST_SD:g} to {_MOST_SD:g} standard deviations, found {shown(written)}"
+        report.add(node, message, "range")
         return None
-    if learned:
+    if stated is None:
         if context.baseline is None:
             raise WaitsForBaselineError
-        centre, words = context.baseline.mean, "the baseline"
-        words = f"{words} of {centre:.4g}{_suffix(context.unit)}"
-        if in_sd:
-            if not context.baseline.sd:
-                report.add(
-                    node,
-                    f"{where}: the feature never varied in the baseline; give the step in its unit",
-                    "baseline",
-                )
-                return None
-            step *= context.baseline.sd
+        centre = context.baseline.mean
+        words = f"the baseline of {centre:.4g}{_suffix(context.unit)}"
+        step *= context.baseline.sd if in_sd else 1
+        if not 0 < step < inf:
+            message = f"{where}: the feature never varied in the baseline; give the step in its unit"
+            report.add(node, message, "baseline")
+            return None
     else:
         assert origin is not None
-        stated = _from(report, origin, context, where)
-        if stated is None:
-            return None
         centre, words = stated, _words(origin, stated, context)
-    low, high = (float(format(value, ".6g")) for value in (centre - step, centre + step))
-    return Threshold(low, high, f"changed by more than {written or f'{step:g}'} from {words}")
+    # Four digits of the step: enough to compare with, few enough to read.
+    digits = 3 - floor(log10(step))
+    low, high = round(centre - step, digits), round(centre + step, digits)
+    if not low < centre < high:
+        report.add(node, f"{where}: {shown(written)} is too small a change of {centre:g} to be seen", "range")
+        return None
+    return Threshold(low, high, f"changed by more than {_words(node, step, context)} from {words}")
 
 
-def _from(report: Report, origin: Node, context: Context, where: str) -> float | None:
-    if isinstance(origin, Scalar) and re.search(r"\b(before|ago|last|yesterday|stable)\b", origin.text):
-        report.add(origin, f"{where}: comparing with {origin.text!r} is planned, and not in this version", "planned")
+def _from(report: Report, origin: Node, context: Context, where: str, in_sd: bool) -> float | None:
+    if isinstance(origin, Scalar) and _PAST.search(origin.text):
+        planned = f"comparing with {shown(origin.text)} is planned, and not in this version"
+        report.add(origin, f"{where} from: {planned}; give a fixed value, or baseline", "planned")
+        return None
+    if in_sd:
+        learned = "standard deviations are learned; write `from: baseline`, or a step with its unit"
+        report.add(origin, f"{where} from: {learned}", "comparison")
         return None
     return _amount(report, origin, context, f"{where} from")

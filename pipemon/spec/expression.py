@@ -1,0 +1,70 @@
+"""The PromQL of a `promql` signal and the series that test it: checked before they go into rules and tests."""
+
+from __future__ import annotations
+
+import re
+
+import promql_parser
+
+from pipemon.spec.reader import shown
+
+_LONGEST = 4000
+_DEEPEST = 100
+# Strings and comments, which hide what looks like an expression.
+OPAQUE = r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`|\#[^\n]*)"""
+_PLACED = re.compile(rf"{OPAQUE}|\[[^\]]*\]|\boffset\s*(?:-\s*)?\w+|\{{[^}}]*\}}")
+_TIME_AS_NUMBER = re.compile(r"(?<![\w.:])[0-9]+(?:ms|[smhdwy])\b")
+_NO_ALERT = {
+    "MatrixSelector": "a range of values",
+    "SubqueryExpr": "a range of values",
+    "StringLiteral": "a text",
+}
+_SERIES = re.compile(r"([^\s{]*(?:\{.*\})?)\s+(\S.*)")
+_NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?|inf|nan)"
+_VALUE = re.compile(
+    rf"(?:(?:_|stale|[+-]?{_NUMBER})|[+-]?{_NUMBER}[+-]{_NUMBER}x[0-9]{{1,5}}|(?:_|[+-]?{_NUMBER})x[0-9]{{1,5}})", re.I
+)
+
+
+def fault(text: str) -> str:
+    """Return what keeps PromQL from being an alert's expression in every supported Prometheus, or ""."""
+    # The parser recurses in native code, where too much would end the process.
+    if len(text) > _LONGEST:
+        return f"longer than {_LONGEST} characters; record parts of it with rules of your own"
+    bare = re.sub(OPAQUE, '""', text)
+    if _depth(bare) > _DEEPEST:
+        return f"brackets nested more than {_DEEPEST} deep"
+    try:
+        parsed = promql_parser.parse(text)
+    except ValueError as error:
+        return f"not PromQL: {' '.join(str(error).split())}"
+    while isinstance(parsed, promql_parser.ParenExpr):
+        parsed = parsed.expr
+    if found := _NO_ALERT.get(type(parsed).__name__):
+        return f"an alert needs one value a series; this is {found}"
+    if number := _TIME_AS_NUMBER.search(_PLACED.sub(" ", text)):
+        return f"a duration as a number ({number[0]}) needs Prometheus 3; write it in seconds"
+    return ""
+
+
+def series_fault(text: str) -> str:
+    """Return what is wrong with a series of a rule test, such as `errors{code="503"} 0+60x100`, or ""."""
+    match = _SERIES.fullmatch(text)
+    if not match:
+        return f"expected a series and its values, such as 'errors{{code=\"503\"}} 0+60x100', found {shown(text)}"
+    if wrong := fault(match[1]):
+        return wrong
+    if not isinstance(promql_parser.parse(match[1]), promql_parser.VectorSelector):
+        return f"expected one series, found {shown(match[1])}"
+    for value in match[2].split():
+        if not _VALUE.fullmatch(value):
+            return f"expected values such as 5, _ or 0+60x100, found {shown(value)}"
+    return ""
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        deepest = max(deepest, depth)
+    return deepest

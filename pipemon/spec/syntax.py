@@ -1,0 +1,124 @@
+"""Text to YAML's own nodes. What is not YAML is told in words a person knows, where the fault begins."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+from pipemon.errors import Problem, SpecError
+
+_MOST_BYTES = 1_000_000
+_DEEPEST = 50
+
+_INDENTED = "the indentation of this line does not fit the lines above it"
+_OPENING = {"flow sequence": ("[", "]"), "flow mapping": ("{", "}")}
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a file. Raises SpecError for one that can't be read, is no UTF-8, or is over 1 MB."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        reason = error.strerror or "it could not be read"
+        raise SpecError([Problem(str(path), 1, 1, f"cannot read the file: {reason.lower()}", "file")]) from None
+    if len(raw) > _MOST_BYTES:
+        message = f"larger than {_MOST_BYTES // 1_000_000} MB; this can't be a file of failure modes"
+        raise SpecError([Problem(str(path), 1, 1, message, "file")])
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        message = f"not UTF-8 text: the byte {raw[error.start]:#04x}; save the file as UTF-8"
+        raise SpecError([Problem(str(path), line, column, message, "not-yaml")]) from None
+
+
+def compose(text: str, file: str) -> yaml.Node:
+    """Return the root node of YAML text; `file` is the name in messages.
+
+    Raises SpecError for what is empty, not YAML, more than one document, or nested over 50 deep.
+    """
+    try:
+        root = yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark, message = _explained(error)
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise SpecError([Problem(file, line, column, f"not YAML: {message}", "not-yaml")]) from None
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        message = f"not YAML: the character {chr(error.character)!r} is not allowed"
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        raise SpecError([Problem(file, line, column, message, "not-yaml")]) from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        # PyYAML lets these out for a few numbers it can't hold, such as an escape beyond Unicode.
+        raise SpecError([Problem(file, 1, 1, f"not YAML: {' '.join(str(error).split())}", "not-yaml")]) from None
+    if root is None:
+        message = "the file is empty; it should begin with `pipeline: <name>`"
+        raise SpecError([Problem(file, 1, 1, message, "not-yaml")])
+    return root
+
+
+class _Loader(yaml.SafeLoader):
+    """Stops at a depth that no team writes, long before Python's own limit."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Return the next node."""
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem=f"nested more than {_DEEPEST} deep", problem_mark=mark)
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+
+def _explained(error: yaml.MarkedYAMLError) -> tuple[yaml.Mark | None, str]:
+    """Return where a fault begins, and PyYAML's message in a person's words."""
+    problem, context = error.problem or "", error.context or ""
+    at, begin = error.problem_mark or error.context_mark, error.context_mark or error.problem_mark
+    if context == "while scanning a quoted scalar":
+        return begin, "this quote is never closed"
+    for name, (opened, closed) in _OPENING.items():
+        if context == f"while parsing a {name}":
+            if "<stream end>" in problem:
+                return begin, f"this {opened!r} is never closed with {closed!r}"
+            since = f"line {begin.line + 1}, column {begin.column + 1}" if begin else "an earlier line"
+            return at, f"expected ',' or {closed!r}: the {opened!r} of {since} is still open"
+    if problem == "could not find expected ':'":
+        return begin, "expected `key: value`; a key stands here without its colon"
+    if problem == "mapping values are not allowed here":
+        return (
+            at,
+            "a second ': ' in one line; put a text that contains it in quotes, or check the indentation",
+        )
+    if "expected <block end>" in problem:
+        if "<scalar>" in problem:
+            return at, "text after the end of a value; put the whole value in quotes"
+        return at, _INDENTED
+    if problem == "sequence entries are not allowed here":
+        return at, "a list can't begin here; begin it on a line of its own"
+    if found := re.fullmatch(r"found character ('.*'|\".*\") that cannot start any token", problem):
+        if found[1] == r"'\t'":
+            return at, "a tab can't indent; use spaces"
+        return at, f"a value can't begin with {found[1]}; put it in quotes"
+    if found := re.fullmatch(r"found unknown escape character (.*)", problem):
+        return at, f"in double quotes a backslash can't stand before {found[1]}; use single quotes"
+    if found := re.fullmatch(r"found undefined alias '(.*)'", problem):
+        return (
+            at,
+            f"'*{found[1]}' stands for an anchor '&{found[1]}' that the file does not have; quote a text with *",
+        )
+    if found := re.match(r"found duplicate anchor '(.*)'", context):
+        first = begin.line + 1 if begin else 1
+        return at, f"the anchor '&{found[1]}' is here twice; first at line {first}"
+    if problem == "but found another document":
+        return at, "a second document begins here; one file holds one pipeline"
+    if "scanning an alias" in context or "scanning an anchor" in context:
+        return begin, "put a text that begins with * or & in quotes"
+    return at, f"{problem or 'it cannot be parsed'}{f' {context}' if context else ''}"
