@@ -73,7 +73,7 @@ FAULTS: dict[str, Fault] = {
     "silence": Fault("a dead line", "audio", -75.0, "dBFS of hiss", silence),
     "aggressive_vad": Fault("a detector set to cut more", "vad_mode", 3.0, "mode, 0 to 3"),
     # The recogniser does its usual work; each call waits first, asleep, as in the queue of a busy server.
-    "slow": Fault("a busy recogniser", "wait", 1.5, "seconds of waiting"),
+    "slow": Fault("a busy recogniser", "wait", 2.0, "seconds of waiting"),
 }
 
 

@@ -37,7 +37,7 @@ FAULTS = (
         "telephone", "telephone-band microphones", "telephone_band", 0.9, 1.0,
         "telephone-microphones", ("gibberish", "users-repeat-themselves"), needs_effects=True,
     ),
-    Fault("slow", "a recogniser that is too slow", "slow", 1.2, 2.0, "slow-asr", ("answer-too-late",)),
+    Fault("slow", "a recogniser that is too slow", "slow", 2.0, 3.0, "slow-asr", ("answer-too-late",)),
     Fault("killed", "the pipeline's process killed", None, 0.0, 0.0, "nobody-calls"),
 )  # fmt: skip
 
