@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pipemon.generate.expressions import narrowed
-from pipemon.generate.measures import measure
-from pipemon.generate.promql import text
+from pipemon.generate.measures import Measure, measure
+from pipemon.generate.promql import Matcher, text
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.spec.signals import SIGNALS
@@ -90,13 +92,21 @@ def description(spec: Spec, mode: FailureMode) -> str:
         found = measure(spec, mode, condition)
         value = ""
         if found is not None and condition.threshold is not None:
-            query = text(narrowed(spec, mode, found))
-            shown = template(". | first | value", unit(spec, mode, condition))
-            value = f"{{{{ with query `{query}` }}}}{shown}{{{{ else }}}}unknown{{{{ end }}}}"
+            value = _queried(spec, mode, found, unit(spec, mode, condition))
         elif condition.signal == "promql":
             value = "unknown"
         lines.append(sentence(spec, mode, condition, value))
     return f" {'And' if mode.combine == 'all' else 'Or'}: ".join(lines)
+
+
+def _queried(spec: Spec, mode: FailureMode, found: Measure, unit: str) -> str:
+    """Return the template that asks for a value: `$value` is that of one condition only."""
+    own = [label for label in spec.keep if label not in dict(spec.select)]
+    place = tuple(Matcher(label, "=", "%s") for label in own)
+    query = f"`{text(narrowed(spec, mode, replace(found, matchers=(*found.matchers, *place))))}`"
+    labels = " ".join(f"$labels.{label}" for label in own)
+    query = f"printf {query} {labels} | query" if own else f"query {query}"
+    return f"{{{{ with {query} }}}}{template('. | first | value', unit)}{{{{ else }}}}unknown{{{{ end }}}}"
 
 
 def alert_annotations(spec: Spec, mode: FailureMode, dashboard_url: str) -> dict[str, str]:

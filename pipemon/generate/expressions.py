@@ -72,6 +72,4 @@ def _absence(spec: Spec, mode: FailureMode) -> Expr:
     metric = c.PIPELINE_RUNS if mode.stage is None else c.STAGE_CALLS
     stage = () if mode.stage is None else (Matcher("stage", "=", mode.stage),)
     own = select(metric, (*matchers(spec, metric), *stage), target_labels=tuple(k for k, _ in spec.select))
-    gone = Call("absent", (own,))
-    # absent() has the labels that were asked for with `=`; only those of every alert may stay.
-    return Aggregate("max", key(spec, mode.stage), gone) if spec.select else gone
+    return Call("absent", (own,))

@@ -38,7 +38,8 @@ def plan(spec: Spec) -> Plan:
     slowness only, and only slowness or failures explain it.
 
     A target's `for` is no shorter than its source's, and a source goes on firing for its targets' window
-    and a group interval, so that no effect notifies before or after its cause.
+    and a group interval, so that no effect notifies before or after its cause. An effect that looks back
+    further than its cause is the exception: no page stays open for hours for its sake.
     """
     modes = {mode.name: mode for mode in spec.measurable}
     below = downstream(spec.upstream)
@@ -131,7 +132,7 @@ def _fit_for(
 
 
 def _keep_firing(source: FailureMode, targets: list[FailureMode], spec: Spec) -> FailureMode:
-    if not targets:
+    tails = [target.window + target.keep_firing_for for target in targets if target.window <= source.window]
+    if not tails:
         return source
-    least = max(target.window + target.keep_firing_for for target in targets) + spec.timing.group_interval
-    return replace(source, keep_firing_for=max(source.keep_firing_for, least))
+    return replace(source, keep_firing_for=max(source.keep_firing_for, max(tails) + spec.timing.group_interval))

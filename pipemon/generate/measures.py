@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
@@ -14,15 +15,28 @@ from pipemon.units import le
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording rule; `labels` are those of the series that it makes."""
+    """A recording rule; `labels` are those of the series that it makes, `parts` the rules that it reads."""
 
     name: str
     expr: Expr
     labels: tuple[str, ...]
+    parts: tuple[Recording, ...] = ()
 
     def series(self, *matchers: Matcher) -> Recorded:
         """Return the recorded series that `matchers` pick."""
         return Recorded(self.name, self.labels, matchers)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A count that a value is made of: `of` says which, as a share of the observations behind it.
+
+    `value`: value x count; `rest`: (1 - value) x count; `count`: the observations themselves.
+    """
+
+    recording: Recording
+    matchers: tuple[Matcher, ...]
+    of: Literal["value", "rest", "count"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +47,7 @@ class Measure:
     matchers: tuple[Matcher, ...]
     count: Recording | None
     count_matchers: tuple[Matcher, ...]
+    parts: tuple[Part, ...] = ()
 
 
 def key(spec: Spec, stage: str | None) -> tuple[str, ...]:
@@ -114,79 +129,100 @@ def quantile(spec: Spec, metric: Metric, by: tuple[str, ...], window: Window, q:
     return Call("histogram_quantile", (q, total(spec, metric, (*by, "le"), window, *more, suffix="_bucket")))
 
 
-def _name(labels: tuple[str, ...], metric: str, operations: str, window: float) -> str:
-    return f"{'_'.join(labels)}:{metric}:{operations}{span(window)}"
+def _counted(
+    spec: Spec, by: tuple[str, ...], metric: Metric, window: float, *more: Matcher, suffix: str = ""
+) -> Recording:
+    """Return the rule that counts a metric's events over a window: what ratios and guards are made of."""
+    name = f"{'_'.join(by)}:{metric.name.removesuffix('_total')}{suffix}:increase{span(window)}"
+    return Recording(name, total(spec, metric, by, window, *more, function="increase", suffix=suffix), by)
 
 
 def calls_increase(spec: Spec, stage: str | None, window: float) -> Recording:
-    """Return the rule that counts calls, or runs, over a window."""
-    by = key(spec, stage)
-    metric = c.PIPELINE_RUNS if stage is None else c.STAGE_CALLS
-    name = _name(by, metric.name.removesuffix("_total"), "increase", window)
-    return Recording(name, total(spec, metric, by, window, function="increase"), by)
+    """Return the rule that counts calls, or runs, over a window (in seconds)."""
+    return _counted(spec, key(spec, stage), c.PIPELINE_RUNS if stage is None else c.STAGE_CALLS, window)
+
+
+def _sums(spec: Spec, by: tuple[str, ...], window: float) -> Recording:
+    positive, negative = (
+        total(spec, c.FEATURE_SUM, by, window, Matcher("sign", "=", sign), function="increase")
+        for sign in ("positive", "negative")
+    )
+    name = f"{'_'.join(by)}:pipemon_feature_sum:increase{span(window)}"
+    return Recording(name, Binary("-", positive, negative), by)
+
+
+def here(spec: Spec, stage: str | None) -> tuple[Matcher, ...]:
+    """Return the matchers of a recorded series of a stage, or of the pipeline where `stage` is None."""
+    place = () if stage is None else (Matcher("stage", "=", stage),)
+    return (*_own(spec), *place)
+
+
+def _own(spec: Spec) -> tuple[Matcher, ...]:
+    selected = tuple(Matcher(label, "=", value) for label, value in spec.select)
+    return (Matcher("pipeline", "=", spec.pipeline), *selected)
 
 
 def measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | None:
     """Return how a condition is measured, or None for `promql`, which says it itself."""
-    by, window = key(spec, mode.stage), mode.window
-    stage = () if mode.stage is None else (Matcher("stage", "=", mode.stage),)
-    here = (Matcher("pipeline", "=", spec.pipeline), *stage)
+    by, window, place = key(spec, mode.stage), mode.window, here(spec, mode.stage)
     calls = calls_increase(spec, mode.stage, window)
-    of_feature = (*by, "direction", "feature")
 
-    def recording(labels: tuple[str, ...], metric: str, operations: str, expr: Expr) -> Recording:
-        return Recording(_name(labels, metric, operations, window), expr, labels)
+    def share(name: str, above: Recording, which: tuple[Matcher, ...], below: Recording = calls) -> Measure:
+        on = None if above.labels == below.labels else below.labels
+        expr = per(above.series(*_own(spec)), below.series(), on)
+        value = Recording(f"{'_'.join(above.labels)}:{name}{span(window)}", expr, above.labels, (above, below))
+        counted = which if on is None else place
+        return Measure(value, which, below, counted, (Part(above, which, "value"), Part(below, counted, "count")))
 
     match condition.signal:
         case "no_calls":
-            return Measure(calls, here, None, ())
+            return Measure(calls, place, None, (), (Part(calls, place, "count"),))
+        case "error_ratio" if mode.stage is None:
+            failures = _counted(spec, by, c.PIPELINE_FAILURES, window)
+            return share("pipemon_pipeline_failures_per_runs:ratio_increase", failures, place)
         case "error_ratio":
-            name = "pipemon_pipeline_failures_per_runs" if mode.stage is None else "pipemon_stage_failures_per_calls"
-            return Measure(recording(by, name, "ratio_rate", failures_ratio(spec, by, window)), here, calls, here)
+            failures = _counted(spec, by, c.STAGE_FAILURES, window)
+            return share("pipemon_stage_failures_per_calls:ratio_increase", failures, place)
         case "null_ratio":
-            value = recording(by, "pipemon_stage_null_outputs_per_calls", "ratio_rate", nulls_ratio(spec, by, window))
-            return Measure(value, here, calls, here)
+            nulls = _counted(spec, by, c.STAGE_NULL_OUTPUTS, window)
+            return share("pipemon_stage_null_outputs_per_calls:ratio_increase", nulls, place)
         case "feedback":
-            expr = feedback_ratio(spec, by, window)
-            value = recording((*by, "signal"), "pipemon_feedback_per_stage_calls", "ratio_rate", expr)
-            return Measure(value, (*here, Matcher("signal", "=", condition.argument)), calls, here)
-        case "latency":
-            metric = duration(mode.stage)
-            share = bound_share(spec, mode.stage, condition)
-            if share is None:
-                q = float(condition.argument.removeprefix("p")) / 100
-                operations = f"{condition.argument.replace('.', '_')}_rate"
-                return Measure(
-                    recording(by, metric.name, operations, quantile(spec, metric, by, window, q)),
-                    here,
-                    calls,
-                    here,
-                )
-            bounds = one_of("le", tuple(le(bound) for bound in _bounds(spec, mode)))
-            value = recording((*by, "le"), metric.name, "over_ratio_rate", over_ratio(spec, metric, by, window, bounds))
-            return Measure(value, (*here, Matcher("le", "=", le(share.bound))), calls, here)
+            signals = _counted(spec, (*by, "signal"), c.FEEDBACK, window)
+            which = (*place, Matcher("signal", "=", condition.argument))
+            return share("pipemon_feedback_per_stage_calls:ratio_increase", signals, which)
         case "mean" | "missing_ratio":
             assert condition.feature is not None
             feature = condition.feature
-            which = (
-                *here,
-                Matcher("direction", "=", feature.direction),
-                Matcher("feature", "=", feature.name),
-            )
+            which = (*place, Matcher("direction", "=", feature.direction), Matcher("feature", "=", feature.name))
+            labels = (*by, "direction", "feature")
             if condition.signal == "mean":
-                value = recording(
-                    of_feature, "pipemon_feature_value", "mean_rate", feature_mean(spec, of_feature, window)
-                )
-                looked_at = total(spec, c.FEATURE_VALUE, of_feature, window, function="increase", suffix="_count")
-                count = recording(of_feature, "pipemon_feature_value_count", "increase", looked_at)
-            else:
-                expr = missing_ratio(spec, of_feature, window)
-                value = recording(of_feature, "pipemon_feature_missing_per_observed", "ratio_rate", expr)
-                looked_at = total(spec, c.FEATURE_OBSERVED, of_feature, window, function="increase")
-                count = recording(of_feature, "pipemon_feature_observed", "increase", looked_at)
-            return Measure(value, which, count, which)
+                count = _counted(spec, labels, c.FEATURE_VALUE, window, suffix="_count")
+                return share("pipemon_feature_value:mean_increase", _sums(spec, labels, window), which, count)
+            missing, observed = (_counted(spec, labels, m, window) for m in (c.FEATURE_MISSING, c.FEATURE_OBSERVED))
+            return share("pipemon_feature_missing_per_observed:ratio_increase", missing, which, observed)
+        case "latency":
+            return _latency(spec, mode, condition, calls)
         case _:
             return None
+
+
+def _latency(spec: Spec, mode: FailureMode, condition: Condition, calls: Recording) -> Measure:
+    by, window, place = key(spec, mode.stage), mode.window, here(spec, mode.stage)
+    metric = duration(mode.stage)
+    share = bound_share(spec, mode.stage, condition)
+    if share is None:
+        q = float(condition.argument.removeprefix("p")) / 100
+        name = f"{'_'.join(by)}:{metric.name}:{condition.argument.replace('.', '_')}_rate{span(window)}"
+        value = Recording(name, quantile(spec, metric, by, window, q), by)
+        return Measure(value, place, calls, place, (Part(calls, place, "count"),))
+    bounds = one_of("le", tuple(le(bound) for bound in _bounds(spec, mode)))
+    within = _counted(spec, (*by, "le"), metric, window, bounds, suffix="_bucket")
+    count = _counted(spec, by, metric, window, suffix="_count")
+    expr = Binary("-", 1.0, per(within.series(*_own(spec)), count.series(), by))
+    name = f"{'_'.join(within.labels)}:{metric.name}:over_ratio_increase{span(window)}"
+    which = (*place, Matcher("le", "=", le(share.bound)))
+    parts = (Part(within, which, "rest"), Part(count, place, "count"))
+    return Measure(Recording(name, expr, within.labels, (within, count)), which, count, place, parts)
 
 
 def _bounds(spec: Spec, mode: FailureMode) -> tuple[float, ...]:

@@ -45,10 +45,11 @@ def rules(spec: Spec, dashboard_url: str = "") -> Rules:
             for recording in (found.value, found.count) if found else ():
                 if recording is None:
                     continue
-                recordings.setdefault(recording.name, recording)
-                names = readers.setdefault(recording.name, [])
-                if mode.name not in names:
-                    names.append(mode.name)
+                for needed in (*recording.parts, recording):
+                    recordings.setdefault(needed.name, needed)
+                    names = readers.setdefault(needed.name, [])
+                    if mode.name not in names:
+                        names.append(mode.name)
     alerts = tuple(_alert(spec, mode, dashboard_url) for mode in spec.measurable)
     return Rules(spec, tuple(recordings.values()), {name: tuple(found) for name, found in readers.items()}, alerts)
 

@@ -95,8 +95,9 @@ class Timing:
 class Spec:
     """A pipeline's failure modes with everything that rules, routes and panels need.
 
-    `select` goes into every selector; `keep` labels survive every aggregation; `targets` are the
-    labels of the scrape targets. `baseline` is the baseline's file, relative to `source`, the spec's own name.
+    `select` goes into every selector; `keep` labels, the selected among them, survive every aggregation;
+    `targets` are the labels of the scrape targets. `baseline` is the baseline's file, relative to the
+    spec's own, whose name is `source`.
     """
 
     pipeline: str

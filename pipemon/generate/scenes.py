@@ -1,0 +1,187 @@
+"""The scene of one rule test: a place that is judged, places beside it that must not count, and a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Literal
+
+from pipemon import catalogue as c
+from pipemon.generate.measures import measure
+from pipemon.generate.promql import Matcher
+from pipemon.generate.synthetic import World, measured, series
+from pipemon.spec.model import Condition, FailureMode, Spec
+from pipemon.units import duration
+
+NEIGHBOUR = "neighbour"
+ANOTHER = "another"
+
+
+@dataclass(frozen=True)
+class State:
+    """Each condition's value and the calls per second: in the place judged, and in those beside it."""
+
+    values: tuple[float, ...]
+    rate: float
+    others: tuple[float, ...]
+    others_rate: float
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A case's times in steps of the scrape interval: it turns bad, is judged, turns good, has resolved."""
+
+    step: float
+    bad: int
+    judged: int
+    good: int
+    resolved: int
+
+    def at(self, steps: int) -> str:
+        """Print a time."""
+        return duration(steps * self.step)
+
+
+def clock(spec: Spec, mode: FailureMode) -> Clock:
+    """Return the times at which a failure mode must fire, and must have resolved, if not a step sooner."""
+    step = spec.timing.scrape_interval
+
+    def steps(seconds: float) -> int:
+        return ceil(round(seconds / step, 6))
+
+    bad = steps(mode.window) + 3
+    judged = bad + steps(mode.window) + steps(mode.for_) + 2
+    good = judged + 2
+    return Clock(step, bad, judged, good, good + steps(mode.window) + steps(mode.keep_firing_for) + 3)
+
+
+def kept(spec: Spec, label: str) -> str:
+    """Return the value of a kept label in the place that is judged."""
+    return dict(spec.select).get(label, f"{label}-1")
+
+
+def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...] | None) -> list[World]:
+    """Return the place that is judged, then those that must not count, each unlike it in one label.
+
+    Where alerts are told apart by a kept label, the place beside is `calm`: it would fire on its own. It
+    is left out with None, for absence, which is known only of all places at once.
+    """
+    place = {"pipeline": spec.pipeline, "version": "1"}
+    if mode.stage is not None:
+        place |= {"stage": mode.stage, "track": "stable"}
+    targets = {label: kept(spec, label) for label in spec.keep}
+    own = World(place, targets)
+    _fill(own, spec, mode, state.values, state.rate)
+    beside = [World({**place, "pipeline": NEIGHBOUR}, targets)]
+    if mode.stage is not None:
+        beside += [World({**place, "stage": ANOTHER}, targets), World({**place, "track": "shadow"}, targets)]
+    beside += [World(place, {**targets, label: ANOTHER}) for label, _ in spec.select]
+    for other in beside:
+        _fill(other, spec, mode, state.others, state.others_rate)
+    for label in spec.keep:
+        if calm is not None and label not in dict(spec.select):
+            elsewhere = World(place, {**targets, label: ANOTHER})
+            _fill(elsewhere, spec, mode, calm, state.others_rate or state.rate)
+            beside.append(elsewhere)
+    similar = World(place, targets)
+    for condition, value in zip(mode.conditions, state.others, strict=True):
+        for near in _similar(condition):
+            measured(similar, spec, mode, near, value, state.others_rate)
+    similar.rates = {name: rate for name, rate in similar.rates.items() if name not in own.rates}
+    return [own, *beside, similar]
+
+
+def _fill(world: World, spec: Spec, mode: FailureMode, values: tuple[float, ...], rate: float) -> None:
+    for condition, value in zip(mode.conditions, values, strict=True):
+        measured(world, spec, mode, condition, value, rate)
+
+
+def _similar(condition: Condition) -> Iterator[Condition]:
+    """Yield conditions on the features and signals right beside a condition's own."""
+    if condition.signal == "feedback":
+        yield replace(condition, argument=ANOTHER)
+    if condition.feature is not None:
+        other: Literal["input", "output"] = "output" if condition.feature.direction == "input" else "input"
+        yield replace(condition, feature=replace(condition.feature, name=ANOTHER))
+        yield replace(condition, feature=replace(condition.feature, direction=other))
+
+
+def counters(before: list[World], during: list[World], time: Clock, *, gone: bool) -> list[dict[str, str]]:
+    """Return the series of a case: as `before` until it turns bad and after it turns good, `during` between."""
+    found = []
+    for index, (first, second) in enumerate(zip(before, during, strict=True)):
+        for name in {**first.rates, **second.rates}:
+            slopes = first.rates.get(name, 0.0), second.rates.get(name, 0.0)
+            found.append({"series": name, "values": _values(slopes, time, vanishes=gone and index == 0)})
+    return found
+
+
+def _values(slopes: tuple[float, float], time: Clock, *, vanishes: bool) -> str:
+    normal, changed = (slope * time.step for slope in slopes)
+    level = normal * (time.bad - 1)
+    parts = [f"0+{_plain(normal)}x{time.bad - 1}"]
+    length = time.good - time.bad
+    if vanishes:
+        parts.append(f"stale _x{length - 1}")
+    else:
+        parts.append(f"{_plain(level + changed)}+{_plain(changed)}x{length - 1}")
+        level += changed * length
+    parts.append(f"{_plain(level + normal)}+{_plain(normal)}x{time.resolved - time.good + 2}")
+    return " ".join(parts)
+
+
+def _plain(value: float) -> str:
+    """Print a number without an exponent, which promtool's series notation does not take."""
+    return format(value, ".9f").rstrip("0").rstrip(".")
+
+
+def constant(name: str, value: float, time: Clock) -> dict[str, str]:
+    """Return a series that stays the same."""
+    return {"series": name, "values": f"{_plain(value)}+0x{time.resolved}"}
+
+
+def up(spec: Spec, time: Clock, *, gone: bool) -> list[dict[str, str]]:
+    """Return `up` of the pipeline's target and of another, if absence is told by targets."""
+    if not spec.targets:
+        return []
+    labels = {"instance": "a", **dict(spec.targets)}
+    during = f"{0 if gone else 1}+0x{time.good - time.bad - 1}"
+    values = f"1+0x{time.bad - 1} {during} 1+0x{time.resolved - time.good + 2}"
+    another = {**labels, **{label: ANOTHER for label, _ in spec.targets}}
+    return [{"series": series(c.UP.name, labels), "values": values}, constant(series(c.UP.name, another), 1.0, time)]
+
+
+def labels_of(spec: Spec, matchers: tuple[Matcher, ...]) -> dict[str, str]:
+    """Return the labels of the recorded series that `matchers` pick in the place that is judged."""
+    return {m.label: m.value for m in matchers} | {label: kept(spec, label) for label in spec.keep}
+
+
+def recorded_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) -> list[dict[str, str]]:
+    """Return what rules of other pipelines and failure modes record under the same names, as bad as can be."""
+    found: dict[str, float] = {}
+    for condition, value in zip(mode.conditions, state.others, strict=True):
+        read = measure(spec, mode, condition)
+        if read is None:
+            continue
+        shown = 0.0 if condition.signal == "no_calls" else value
+        own = labels_of(spec, read.matchers)
+        found[series(read.value.name, {**own, "pipeline": NEIGHBOUR})] = shown
+        if "le" in own:
+            found[series(read.value.name, {**own, "le": "0.000123"})] = shown
+        if read.count is not None:
+            labels: Mapping[str, str] = labels_of(spec, read.count_matchers)
+            found[series(read.count.name, {**labels, "pipeline": NEIGHBOUR})] = 1e6
+    return [constant(name, value, time) for name, value in found.items()]
+
+
+def parts_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) -> list[dict[str, str]]:
+    """Return the counts that another pipeline's rules record, from which ours must make nothing."""
+    found: dict[str, float] = {}
+    for condition, value in zip(mode.conditions, state.others, strict=True):
+        read = measure(spec, mode, condition)
+        for part in read.parts if read and read.value.parts else ():
+            amount = {"value": value, "rest": 1 - value, "count": 1.0}[part.of]
+            labels = {**labels_of(spec, part.matchers), "pipeline": NEIGHBOUR}
+            found[series(part.recording.name, labels)] = 100 * amount
+    return [constant(name, value, time) for name, value in found.items()]

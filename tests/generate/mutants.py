@@ -1,0 +1,73 @@
+"""Small faults put into a generated rule file, one at a time, as a careless edit would."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pipemon.units import duration, seconds
+
+_FLIPPED = {">": "<", "<": ">", ">=": "<", "<=": ">", "==": "!=", "!=": "=="}
+_COMPARISON = re.compile(r"(?<![=!<>~\"])(==|!=|>=|<=|>|<)(?=\s+-?\d)")
+_THRESHOLD = re.compile(r"((?:==|!=|>=|<=|>|<)\s+)(-?\d+(?:\.\d+)?)")
+_WINDOW = re.compile(r"\[(\w+)\]")
+_MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"[^"]*"')
+_GROUPING = re.compile(r"\b(by|on) \(([^)]*)\)")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A rule document with one fault, and in words what it is; `rule` is the index of the rule it is in."""
+
+    what: str
+    rule: int
+    document: dict[str, Any]
+
+
+def mutants(document: dict[str, Any]) -> Iterator[Mutant]:
+    """Yield every mutant: comparisons flipped, thresholds and times doubled, labels dropped."""
+    for index, rule in enumerate(document["groups"][0]["rules"]):
+        name = rule.get("alert") or rule["record"]
+        for what, changed in _changed(rule):
+            mutated = copy.deepcopy(document)
+            mutated["groups"][0]["rules"][index] = changed
+            yield Mutant(f"{name}: {what}", index, mutated)
+
+
+def _changed(rule: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    expr: str = rule["expr"]
+    for what, text in _expressions(expr):
+        yield what, {**rule, "expr": text}
+    for key in ("for", "keep_firing_for"):
+        if key in rule:
+            yield f"{key} doubled", {**rule, key: duration(2 * seconds(rule[key]))}
+    for label in rule.get("labels", {}):
+        labels = {name: value for name, value in rule["labels"].items() if name != label}
+        yield f"label {label} dropped", {**rule, "labels": labels}
+
+
+def _expressions(expr: str) -> Iterator[tuple[str, str]]:
+    for match in _COMPARISON.finditer(expr):
+        yield f"{match[1]} flipped", _with(expr, match.span(1), _FLIPPED[match[1]])
+    for match in _THRESHOLD.finditer(expr):
+        if float(match[2]):
+            yield f"threshold {match[2]} doubled", _with(expr, match.span(2), f"{2 * float(match[2]):g}")
+    for match in _WINDOW.finditer(expr):
+        yield f"window {match[1]} doubled", _with(expr, match.span(1), duration(2 * seconds(match[1])))
+    for match in _MATCHER.finditer(expr):
+        start, end = match.span()
+        end += expr[end] == ","
+        start -= expr[end] == "}" and expr[start - 1] == ","
+        yield f"matcher {match[0]} dropped", expr[:start] + expr[end:]
+    for match in _GROUPING.finditer(expr):
+        labels = match[2].split(", ")
+        for label in labels:
+            kept = ", ".join(other for other in labels if other != label)
+            yield f"{label} dropped from {match[1]}", _with(expr, match.span(2), kept)
+
+
+def _with(text: str, span: tuple[int, int], new: str) -> str:
+    return text[: span[0]] + new + text[span[1] :]

@@ -1,0 +1,80 @@
+"""The generated rule tests find faults in the generated rules."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipemon.generate.inhibition import plan
+from pipemon.generate.rules import Rules, rule_file, rules
+from pipemon.generate.ruletests import test_file as rule_tests
+from pipemon.spec.load import load
+from pipemon.spec.modes import alert_name
+from mutants import Mutant, mutants
+
+pytestmark = pytest.mark.integration
+
+MUST_BE_FOUND = 0.95
+
+
+@pytest.fixture(scope="module")
+def made() -> Rules:
+    return rules(plan(load(Path(__file__).with_name("every_signal.yaml"))).spec)
+
+
+def modes_of(made: Rules, rule: dict[str, Any]) -> set[str]:
+    """The failure modes that read a rule."""
+    if "record" in rule:
+        return set(made.readers[rule["record"]])
+    return {mode.name for mode in made.spec.measurable if alert_name(made.spec.pipeline, mode.name) == rule["alert"]}
+
+
+def only(made: Rules, document: dict[str, Any], modes: set[str]) -> dict[str, Any]:
+    """A rule file with what `modes` need and no more, to save promtool's time."""
+    alerts = {alert_name(made.spec.pipeline, mode) for mode in modes}
+    kept = [
+        rule
+        for rule in document["groups"][0]["rules"]
+        if rule.get("alert") in alerts or set(made.readers.get(rule.get("record", ""), ())) & modes
+    ]
+    return {"groups": [{**document["groups"][0], "rules": kept}]}
+
+
+def passes(folder: Path, document: dict[str, Any], tests: dict[str, Any]) -> bool:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "rules.yml").write_text(yaml.safe_dump(document, sort_keys=False))
+    (folder / "tests.yml").write_text(yaml.safe_dump({**tests, "rule_files": ["rules.yml"]}, sort_keys=False))
+    done = subprocess.run(["promtool", "test", "rules", "tests.yml"], cwd=folder, capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def about(tests: dict[str, Any], modes: set[str]) -> list[dict[str, Any]]:
+    return [test for test in tests["tests"] if re.sub(":.*", "", test["name"]) in modes]
+
+
+def test_at_least_95_percent_of_faulty_rules_fail_a_generated_test(made: Rules, tmp_path: Path) -> None:
+    document = yaml.safe_load(rule_file(made))
+    tests = yaml.safe_load(rule_tests(made, "rules.yml"))
+    assert passes(tmp_path / "original", document, tests)
+
+    def survives(numbered: tuple[int, Mutant]) -> str | None:
+        number, mutant = numbered
+        modes = modes_of(made, document["groups"][0]["rules"][mutant.rule])
+        # One failure mode after another: most mutants fall at the first.
+        for mode in sorted(modes):
+            chosen = {**tests, "tests": about(tests, {mode})}
+            if not passes(tmp_path / f"{number}-{mode}", only(made, mutant.document, {mode}), chosen):
+                return None
+        return mutant.what
+
+    every = list(mutants(document))
+    with ThreadPoolExecutor(2) as pool:
+        survivors = [what for what in pool.map(survives, enumerate(every)) if what]
+    print(f"{len(every) - len(survivors)} of {len(every)} mutants found; survivors: {survivors}")
+    assert len(survivors) <= (1 - MUST_BE_FOUND) * len(every), survivors
