@@ -156,8 +156,8 @@ def test_describe_is_what_the_code_says(registry: CollectorRegistry) -> None:
     assert features == [("input", "audio_length", "length", "items"), ("output", "segments", "segments", "segments")]
 
 
-@pytest.mark.parametrize("budget", ["1ms", "50ms", "0.7s", "1.3s", "2h"])
-def test_the_budget_is_a_bound_among_rising_ones(registry: CollectorRegistry, budget: str) -> None:
+@pytest.mark.parametrize("budget", ["1ms", "50ms", "0.7s", "1.3s", "2h", 1 / 3])
+def test_the_budget_is_a_bound_among_rising_ones(registry: CollectorRegistry, budget: str | float) -> None:
     pipeline = Pipeline("speech", budget=budget, registry=registry)
     bounds = pipeline.describe().duration_bounds
     assert pipeline.budget in bounds

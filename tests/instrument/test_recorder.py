@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 
 from pipemon import Feature, Pipeline
 from pipemon.features import length
-from pipemon.instrument import background, recorder
+from pipemon.instrument import background, metrics, recorder
 from pipemon.instrument.exporter import exporter_for
 
 Read = Callable[..., float | None]
@@ -302,6 +302,61 @@ def test_a_child_ends_the_call_that_its_parent_began_without_harm(
 
     assert outer() == ("fine", 0)
     assert read("pipemon_stage_in_progress", stage="outer") == 0
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("held", ["registry", "family", "histogram", "value"])
+def test_a_child_does_not_inherit_locks_that_another_thread_holds(
+    speech: Pipeline,
+    registry: CollectorRegistry,
+    read: Read,
+    forked: Callable[[Callable[[], object]], object],
+    held: str,
+) -> None:
+    vad = speech.stage("vad")(lambda: 1)
+    family = exporter_for(registry).families["pipemon_stage_duration_seconds"]
+    histogram = family.labels("speech", "vad", "1.4", "stable")
+    lock = {
+        "registry": registry._lock,
+        "family": family._lock,
+        "histogram": histogram._whole,
+        "value": histogram._buckets[0]._lock,
+    }[held]
+
+    def child() -> object:
+        vad()
+        return read("pipemon_stage_duration_seconds_count", stage="vad")
+
+    with lock:
+        assert forked(child) == 1
+
+
+def test_a_scrape_waits_for_an_array_that_is_being_observed(registry: CollectorRegistry) -> None:
+    family = metrics.Histogram("h", "help", ["a"], registry=registry)
+    child = family.child(("x",), (1.0,))
+    scrapes: list[threading.Thread] = []
+    seen: list[dict[str, float]] = []
+
+    def scrape() -> None:
+        seen.append({sample.name + sample.labels.get("le", ""): sample.value for sample in child._child_samples()})
+
+    class Slow:
+        def inc(self, amount: float) -> None:
+            scrapes.append(threading.Thread(target=scrape))
+            scrapes[0].start()
+            scrapes[0].join(0.05)
+            bucket.inc(amount)
+
+        def get(self) -> float:
+            return float(bucket.get())
+
+        def get_exemplar(self) -> None:
+            return None
+
+    bucket, child._buckets[0] = child._buckets[0], Slow()
+    child.observe_many(np.array([0.5, 0.25]))
+    scrapes[0].join()
+    assert seen == [{"_bucket1.0": 2, "_bucket+Inf": 2, "_count": 2, "_sum": 0.75}]
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

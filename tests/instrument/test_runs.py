@@ -201,6 +201,22 @@ def test_the_failed_stage_is_the_one_whose_exception_left_the_run(
     assert failed_stages(registry) == {"other": 1, "vad": 0, "asr": 1}
 
 
+def test_of_the_stages_that_an_exception_leaves_the_innermost_is_blamed(
+    speech: Pipeline, registry: CollectorRegistry
+) -> None:
+    @speech.stage
+    def inner() -> None:
+        raise ValueError("inner")
+
+    @speech.stage
+    def outer() -> None:
+        inner()
+
+    with pytest.raises(ValueError, match="inner"):
+        speech.run(outer)()
+    assert failed_stages(registry) == {"other": 0, "inner": 1, "outer": 0}
+
+
 @pytest.mark.parametrize("chained", [True, False])
 def test_a_stage_is_blamed_for_what_was_raised_from_its_exception(
     speech: Pipeline, registry: CollectorRegistry, chained: bool

@@ -317,6 +317,23 @@ def test_a_function_under_another_decorator_finds_its_parameters(speech: Pipelin
     assert read("pipemon_feature_sum_total", feature="b_length", sign="positive") == 4 + 1 + 2
 
 
+def test_a_function_that_takes_other_arguments_than_it_says_is_called_as_it_takes_them(
+    speech: Pipeline, read: Read
+) -> None:
+    def told(audio: str, rate: int) -> str:
+        return audio * rate
+
+    @functools.wraps(told)
+    def real(sound: str) -> str:
+        return told(sound, 2)
+
+    stage = speech.stage("vad", inputs={"audio": length()})(real)
+    assert stage("abc") == "abcabc"
+    assert stage(sound="abc") == "abcabc"
+    assert read("pipemon_feature_sum_total", feature="audio_length", sign="positive") == 3
+    assert read("pipemon_feature_missing_total", feature="audio_length") == 1
+
+
 async def test_a_coroutine_from_a_stage_that_is_not_async_is_pointed_out(
     speech: Pipeline, caplog: pytest.LogCaptureFixture
 ) -> None:
