@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pipemon import catalogue as c
 from pipemon.generate.dashboard_overview import either, order
-from pipemon.generate.dashboard_states import FIRING, MODE_STATES, QUIET
+from pipemon.generate.dashboard_states import FIRING, MODE_STATES, QUIET, alerts
 from pipemon.generate.dashboard_text import link, markdown, plain, says
 from pipemon.generate.panels import Panel, Query, markdown_panel, state_timeline
-from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, select
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, FailureMode, Spec
 
 
@@ -46,13 +45,13 @@ def _whose(mode: FailureMode) -> str:
 
 
 def _mode_state(spec: Spec, mode: FailureMode) -> Expr:
-    def alerts(state: str) -> Expr:
-        here = (Matcher("pipeline", "=", spec.pipeline), Matcher("failure_mode", "=", mode.name))
-        return Aggregate("max", (), select(c.ALERTS, (*here, Matcher("alertstate", "=", state))))
+    def most(state: str) -> Expr:
+        matchers = (Matcher("failure_mode", "=", mode.name), Matcher("alertstate", "=", state))
+        return Aggregate("max", (), alerts(spec, *matchers))
 
-    firing = Binary("*", alerts("firing"), float(FIRING[mode.severity]))
+    firing = Binary("*", most("firing"), float(FIRING[mode.severity]))
     # Always some state: a series that only exists while it fires would be drawn on to the next point.
-    return either(firing, alerts("pending"), Call("vector", (float(QUIET),)))
+    return either(firing, most("pending"), Call("vector", (float(QUIET),)))
 
 
 def playbook(spec: Spec) -> Panel:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from pipemon import catalogue as c
 from pipemon.generate import measures as m
-from pipemon.generate.dashboard_states import SEVERITY_COLORS
+from pipemon.generate.dashboard_states import SEVERITY_COLORS, told_apart_by
 from pipemon.generate.dashboard_text import note, plain
 from pipemon.generate.panels import Line, Panel, Query, timeseries
-from pipemon.generate.promql import Matcher
+from pipemon.generate.promql import Matcher, Recorded
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.topology import FeatureShape
 from pipemon.units import duration
@@ -56,7 +56,7 @@ class Level:
 
     def kept(self, *more: str) -> str:
         """What a legend adds to tell the series of one query apart."""
-        return "".join(f" {{{{{label}}}}}" for label in (*more, *self.spec.keep))
+        return "".join(f" {{{{{label}}}}}" for label in (*more, *told_apart_by(self.spec)))
 
     def watching(self, signal: str, feature: FeatureShape | None = None) -> tuple[Watch, ...]:
         """The conditions on a signal, and on one feature where it has one."""
@@ -80,12 +80,15 @@ class Level:
         names: Sequence[str] = (),
     ) -> Panel:
         """A panel of this level whose description ends with the failure modes that watch it."""
+        drawn = tuple(queries)
+        if any(isinstance(query.expr, Recorded) for query in drawn):
+            empty += ", or the rules are not loaded"
         notes = dict.fromkeys(note(self.spec, watch.mode) for watch in watches)
         return timeseries(
             f"{'stage' if self.stage else 'pipeline'}/{self.stage or ''}/{key}",
             plain(title),
             "\n\n".join((description, *notes)),
-            tuple(queries),
+            drawn,
             unit=unit,
             min_step=self.spec.timing.scrape_interval,
             empty=empty,
@@ -94,7 +97,7 @@ class Level:
             stacked=stacked,
             at_least=0.05 if unit == "percentunit" and from_zero else None,
             names=names,
-            many_series=bool(self.spec.keep) and not stacked,
+            many_series=bool(told_apart_by(self.spec)),
         )
 
     def recorded(self, watches: Iterable[Watch], words: str) -> tuple[Query, ...]:

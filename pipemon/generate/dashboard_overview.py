@@ -14,10 +14,12 @@ from pipemon.generate.dashboard_states import (
     SEVERITY_COLORS,
     STAGE_STATES,
     UNWATCHED,
+    alerts,
+    told_apart_by,
 )
 from pipemon.generate.dashboard_text import markdown, plain, short
 from pipemon.generate.panels import Line, Panel, Query, stat
-from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, select
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, Severity, Spec
 from pipemon.units import duration
 
@@ -83,8 +85,9 @@ def cascade_state(spec: Spec) -> Panel:
 
 
 def _state(spec: Spec, stage: str | None) -> Expr:
+    here = (Matcher("stage", "=", stage or ""),)
     firing: list[Expr] = [
-        Binary("*", Aggregate("max", (), _alerts(spec, stage, severity)), float(FIRING[severity]))
+        Binary("*", Aggregate("max", (), alerts(spec, *here, *_firing(severity))), float(FIRING[severity]))
         for severity in SEVERITIES
     ]
     watched = any(mode.stage == stage for mode in spec.measurable)
@@ -93,26 +96,18 @@ def _state(spec: Spec, stage: str | None) -> Expr:
     return either(*firing, calls, Call("vector", (float(NO_DATA),)))
 
 
-def _alerts(spec: Spec, stage: str | None, severity: Severity) -> Expr:
-    return select(
-        c.ALERTS,
-        (
-            Matcher("pipeline", "=", spec.pipeline),
-            Matcher("stage", "=", stage or ""),
-            Matcher("alertstate", "=", "firing"),
-            Matcher("severity", "=", SEVERITY_LABELS[severity]),
-        ),
-    )
+def _firing(severity: Severity) -> tuple[Matcher, ...]:
+    return Matcher("alertstate", "=", "firing"), Matcher("severity", "=", SEVERITY_LABELS[severity])
 
 
 def _traffic(spec: Spec, stage: str | None) -> Expr:
     """Calls lately: as the rules recorded them where they do, so that missing rules are seen too."""
-    here = (Matcher("pipeline", "=", spec.pipeline), *((Matcher("stage", "=", stage),) if stage else ()))
     recorded = recorded_calls(spec, stage)
     if recorded is not None:
-        return Aggregate("sum", (), recorded.series(*here))
+        return Aggregate("sum", (), recorded.series(*m.here(spec, stage)))
     metric = c.PIPELINE_RUNS if stage is None else c.STAGE_CALLS
-    return m.total(spec, metric, (), recent(spec), *here[1:], function="increase")
+    here = (Matcher("stage", "=", stage),) if stage else ()
+    return m.total(spec, metric, (), recent(spec), *here, function="increase")
 
 
 def recorded_calls(spec: Spec, stage: str | None) -> m.Recording | None:
@@ -140,7 +135,7 @@ def vital_signs(spec: Spec) -> tuple[Panel, ...]:
     over = f"over the last {duration(window)}"
     names = order(spec)
     entries = [name for i, name in enumerate(names) if i == 0 or spec.stage(name).after == ()]
-    kept = "".join(f" {{{{{label}}}}}" for label in spec.keep)
+    kept = "".join(f" {{{{{label}}}}}" for label in told_apart_by(spec))
     by = m.key(spec, None)
 
     def flow(name: str) -> Expr:
@@ -199,7 +194,7 @@ def vital_signs(spec: Spec) -> tuple[Panel, ...]:
 def _asked_again(spec: Spec) -> list[tuple[str, Line]]:
     """The lowest share of feedback that a failure mode is about, by the series' name; none with kept labels."""
     found: dict[str, Line] = {}
-    for mode in () if spec.keep else spec.measurable:
+    for mode in () if told_apart_by(spec) else spec.measurable:
         for condition in mode.conditions:
             if condition.signal == "feedback" and condition.threshold and condition.threshold.high is not None:
                 line = Line(condition.threshold.high, SEVERITY_COLORS[mode.severity])

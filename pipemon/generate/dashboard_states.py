@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pipemon import catalogue as c
 from pipemon.generate.panels import NEUTRAL, value_mapping
-from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, Severity
+from pipemon.generate.promql import Matcher, Selector, one_of, select
+from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, Severity, Spec
 
 UNWATCHED, NO_DATA, NO_CALLS, QUIET, PENDING = -3, -2, -1, 0, 1
 FIRING: dict[Severity, int] = {"notice": 2, "ticket": 3, "page": 4}
@@ -20,3 +22,15 @@ STAGE_STATES = value_mapping(
     )
 )
 MODE_STATES = value_mapping((*_FIRING, (PENDING, "pending", "yellow"), (QUIET, " ", "transparent")))
+
+
+def alerts(spec: Spec, *more: Matcher) -> Selector:
+    """Return the pipeline's alerts, of the selection where they say whose they are: not every expression does."""
+    selected = tuple(one_of(label, (value, "")) for label, value in spec.select)
+    targets = tuple(label for label, _ in spec.select)
+    return select(c.ALERTS, (Matcher("pipeline", "=", spec.pipeline), *selected, *more), target_labels=targets)
+
+
+def told_apart_by(spec: Spec) -> tuple[str, ...]:
+    """Return the kept labels of which a dashboard can show several values."""
+    return tuple(label for label in spec.keep if label not in dict(spec.select))

@@ -5,6 +5,7 @@ What is written here loads in Grafana 10 to 13: the options are those that all o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count, cycle, pairwise
@@ -88,8 +89,9 @@ def timeseries(
     """Return lines over time.
 
     `lines` are drawn dashed, and the axis always reaches them and `at_least`. Each query has its own
-    colour, or each series of one query where their `names` are given; `many_series` lets Grafana choose,
-    for what can't be known. `empty` is shown where there is no data.
+    colour, or each series of one query where their `names` are given; with `many_series`, for queries that
+    return one for each of some kept labels, series are shades of it and legends only begin with the name.
+    `empty` is shown where there is no data.
     """
     drawn = sorted(set(lines), key=lambda line: (line.value, line.color))
     custom: Json = {
@@ -121,7 +123,8 @@ def timeseries(
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
         "tooltip": {"mode": "multi", "sort": "none"},
     }
-    colors = () if many_series else _colors_by_name(names) if names else _colors(queries)
+    mode = "shades" if many_series else "fixed"
+    colors = _colors_by_name(names, mode) if names else _colors(queries, mode)
     return Panel(key, title, description, "timeseries", height, options, defaults, colors, tuple(queries), min_step)
 
 
@@ -304,17 +307,19 @@ def _letter(index: int) -> str:
     return letters
 
 
-def _colors(queries: Sequence[Query]) -> tuple[Json, ...]:
+def _colors(queries: Sequence[Query], mode: str) -> tuple[Json, ...]:
     spare = cycle(DATA_COLORS)
-    return tuple(_color("byFrameRefID", _letter(i), query.color or next(spare)) for i, query in enumerate(queries))
+    return tuple(
+        _override("byFrameRefID", _letter(i), "color", {"mode": mode, "fixedColor": query.color or next(spare)})
+        for i, query in enumerate(queries)
+    )
 
 
-def _colors_by_name(names: Sequence[str]) -> tuple[Json, ...]:
-    return tuple(_color("byName", name, color) for name, color in zip(names, cycle(DATA_COLORS), strict=False))
-
-
-def _color(matcher: str, options: str, color: str) -> Json:
-    return _override(matcher, options, "color", {"mode": "fixed", "fixedColor": color})
+def _colors_by_name(names: Sequence[str], mode: str) -> tuple[Json, ...]:
+    return tuple(
+        _override("byRegexp", f"/^{re.escape(name)}( |$)/", "color", {"mode": mode, "fixedColor": color})
+        for name, color in zip(names, cycle(DATA_COLORS), strict=False)
+    )
 
 
 def _override(matcher: str, options: str, id: str, value: Json) -> Json:

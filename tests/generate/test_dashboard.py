@@ -158,8 +158,16 @@ def test_a_legend_names_only_labels_that_its_query_gives(spec: Spec) -> None:
 
 def test_kept_labels_tell_series_apart_in_every_legend_over_time(spec: Spec) -> None:
     drawn = [p for p in panels(dashboard(spec)) if p["type"] == "timeseries"]
-    assert spec.keep == ("cluster",)
-    assert all("{{cluster}}" in target["legendFormat"] for panel in drawn for target in panel["targets"])
+    assert (spec.keep, spec.select) == (("cluster", "namespace"), (("namespace", "prod"),))
+    legends = [target["legendFormat"] for panel in drawn for target in panel["targets"]]
+    assert all("{{cluster}}" in legend and "{{namespace}}" not in legend for legend in legends)
+
+
+def test_alerts_of_another_selection_are_not_shown(spec: Spec) -> None:
+    reading = [text for text in queries(dashboard(spec)) if "ALERTS" in text]
+    assert reading
+    # An expression of one's own may lack the label: its alert is shown all the same.
+    assert all(text.count("ALERTS") == text.count('namespace=~"prod|"') for text in reading)
 
 
 @pytest.mark.parametrize("stages", [1, 3, 12])
