@@ -1,0 +1,36 @@
+# The project's habits. Everything runs in .venv, which is made when it is needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIPEMON_CACHE ?= $(CURDIR)/.cache
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test lint golden bench demo
+
+help: ## List these habits
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.ready ## Make .venv with everything in it
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[all,dev]'
+	@touch $@
+
+test: setup ## Run all tests: unit, golden, promtool, real servers, and the demo's script
+	$(BIN)/pytest --numprocesses 2 -m 'not demo'
+	$(BIN)/pytest -m demo
+
+lint: setup ## Check style, types and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+golden: setup ## Write the generated files that tests compare with; review the diff
+	PIPEMON_GOLDEN=write $(BIN)/pytest -q tests/generate/test_golden.py
+
+bench: setup ## Measure what monitoring costs, beside its peers
+	$(BIN)/python benchmarks/overhead.py
+
+demo: setup ## Play the speech cascade with faults, from the decorator to the notification
+	$(BIN)/pipemon demo --cache $(PIPEMON_CACHE)
