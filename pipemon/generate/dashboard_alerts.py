@@ -80,7 +80,7 @@ def playbook(spec: Spec) -> Panel:
         "What can go wrong, and what to do",
         "The team's failure modes along the cascade; those that nothing measures yet come last.",
         content,
-        height=min(14, max(4, -(-pixels // 38))),
+        height=min(16, max(4, -(-pixels // 38))),
     )
 
 
