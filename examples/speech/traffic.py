@@ -36,7 +36,7 @@ MOST_CALLS = 16
 BAD = 0.5
 """Word error rate above which a listener did not get what was said."""
 
-ASK_AGAIN = 0.6
+ASK_AGAIN = 0.8
 """Share of those listeners who ask again."""
 
 ASK_ANYWAY = 0.01
@@ -121,8 +121,8 @@ def play(
 ) -> None:
     """Begin `rate` calls a second until `stop` is set or `seconds` are over, then let the last ones end.
 
-    One call at a time, but for those that wait for a busy recogniser: `wait * rate` more. So a machine that
-    is too slow makes fewer calls, not later ones.
+    One call at a time, but where calls wait for a busy recogniser as many more as keep the rate up, and some
+    to spare. So a machine that is too slow makes fewer calls, not later ones.
     """
     draw = random.Random(seed)
     playlist = shuffled(every, draw)
@@ -131,7 +131,7 @@ def play(
     with ThreadPoolExecutor(MOST_CALLS, thread_name_prefix="call") as callers:
         while not stop.wait(max(0.0, due - time.monotonic())) and time.monotonic() - began < seconds:
             control.read()
-            together = min(MOST_CALLS, 1 + math.ceil(cascade.setup.wait * rate))
+            together = min(MOST_CALLS, 1 + math.ceil(2 * cascade.setup.wait * rate))
             due = time.monotonic() + 1 / rate
             while len(calls) >= together and not stop.is_set():
                 done, calls = wait(calls, timeout=0.2, return_when=FIRST_COMPLETED)
