@@ -21,7 +21,7 @@ _QUANTILE = re.compile(r"p([0-9]{1,2}(?:\.[0-9]{1,3})?)")
 class Place:
     """Where a condition stands: in which spec, at which stage (None: the whole pipeline), and its name.
 
-    `no_baseline` says why there is no baseline.
+    `no_baseline` says why there is no baseline. `closed` tells that the code names every feature there is.
     """
 
     spec: Spec
@@ -29,6 +29,7 @@ class Place:
     baseline: Baseline | None
     name: str
     no_baseline: str = ""
+    closed: bool = False
 
     @property
     def complete(self) -> bool:
@@ -58,13 +59,13 @@ def argument_of(
             return None
         return text, None
     if not isinstance(node, Scalar) or not isinstance(node.value, str) or not node.value.strip():
-        example = {
-            "feature": "a feature such as input.level_dbfs",
-            "feedback": "what users do, such as redo",
-            "promql": "a PromQL expression",
+        expected = {
+            "feature": "a feature after it, such as input.level_dbfs",
+            "feedback": "what users do after it, such as redo",
+            "promql": "a PromQL expression after it",
         }[signal.argument]
         found = kind(node) if node else "nothing"
-        report.add(node or at, f"{where}: expected {example} after it, found {found}", "type")
+        report.add(node or at, f"{where}: expected {expected}, found {found}", "type")
         return None
     if signal.argument == "feature":
         feature = _feature(report, node, place, where)
@@ -97,6 +98,10 @@ def _feature(report: Report, node: Scalar, place: Place, where: str) -> FeatureS
     sides = (direction,) if dot and direction in ("input", "output") else ("input", "output")
     wanted = name if len(sides) == 1 else text
     if not place.stage.features:
+        if place.closed and place.complete:
+            message = f"{where}: the code takes no feature of the stage {place.stage.name!r}, found {shown(text)}"
+            report.add(node, message, "unknown-feature")
+            return None
         if len(sides) == 1 and fields.NAME.fullmatch(wanted):
             return FeatureShape("input" if direction == "input" else "output", wanted, wanted)
         if place.complete:

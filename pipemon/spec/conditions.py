@@ -12,6 +12,7 @@ from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
 from pipemon.spec.signals import PLANNED_SIGNALS, SIGNALS, Signal
 from pipemon.spec.thresholds import Context, WaitsForBaselineError
 from pipemon.topology import FeatureShape
+from pipemon.units import duration
 
 _BESIDE = ("above", "below", "outside", "changes_by", "from", "min_calls")
 _IN_SIGNALS = (*_BESIDE, "signal")
@@ -198,5 +199,7 @@ def _reachable(report: Report, signal: Signal, high: float, at: Node, place: Pla
         return
     bounds = place.spec.duration_bounds if place.stage is None else place.stage.duration_bounds
     if bounds and high > bounds[-1]:
-        message = f"{place.name}: {high:g}s is above the largest bucket ({bounds[-1]:g}s) and could never fire"
+        message = (
+            f"{place.name}: {duration(high)} is above the largest bucket ({duration(bounds[-1])}) and could never fire"
+        )
         report.add(at, message, "range")

@@ -49,17 +49,17 @@ def listed(words: Sequence[str], last: str = "or") -> str:
     return f" {last} ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
 
 
-def check_keys(report: Report, mapping: Mapping, known: Iterable[str], planned: Iterable[str], where: str) -> None:
+def check_keys(report: Report, mapping: Mapping, known: Iterable[str], planned: Iterable[str], where: str = "") -> None:
     """Report every key that is neither known nor, by its name, planned."""
-    known = tuple(known)
+    known, prefix = tuple(known), f"{where}: " if where else ""
     for name, key, _ in mapping:
         if name in known:
             continue
         if name in planned:
-            report.add(key, f"{where}: {name!r} is planned, and not in this version; remove it", "planned")
+            report.add(key, f"{prefix}{name!r} is planned, and not in this version; remove it", "planned")
         else:
             hint = likely(name, known) or f"; known are {listed(known, 'and')}"
-            report.add(key, f"{where}: unknown key {shown(name)}{hint}", "unknown-key")
+            report.add(key, f"{prefix}unknown key {shown(name)}{hint}", "unknown-key")
 
 
 def text(report: Report, node: Node | None, where: str) -> str:

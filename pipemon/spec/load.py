@@ -14,7 +14,7 @@ from pipemon.spec.fields import Report
 from pipemon.spec.model import Spec, Timing
 from pipemon.spec.modes import Surroundings, failure_modes
 from pipemon.spec.reader import Mapping, Node, Scalar, read, shown
-from pipemon.spec.stages import declared_stages, merge
+from pipemon.spec.stages import check_after, declared_stages, merge
 from pipemon.topology import PipelineShape
 from pipemon.units import duration
 
@@ -37,7 +37,7 @@ def load(path: Path) -> Spec:
     """
     root = read(path)
     report = Report(str(path))
-    fields.check_keys(report, root, _KEYS, _PLANNED, "file")
+    fields.check_keys(report, root, _KEYS, _PLANNED)
     shape = _shape(report, root, path.parent)
     learned, no_baseline = _baseline(report, root, path.parent)
     owner = fields.text(report, root.get("owner"), "owner") or shape.name
@@ -57,7 +57,7 @@ def load(path: Path) -> Spec:
         baseline=fields.text(Report(str(path)), root.get("baseline"), "baseline"),
         source=path.name,
     )
-    modes = failure_modes(report, root, Surroundings(spec, learned, no_baseline))
+    modes = failure_modes(report, root, Surroundings(spec, learned, no_baseline, root.get("code") is not None))
     if report.problems:
         raise SpecError(report.problems)
     return replace(spec, failure_modes=modes)
@@ -101,7 +101,9 @@ def _shape(report: Report, root: Mapping, folder: Path) -> PipelineShape:
                 "the stages are not known; give `code: module:pipeline`, or list them under `stages:`",
                 "missing",
             )
-        return PipelineShape(name, budget, tuple(stage.shape for stage in stages))
+        shapes = tuple(stage.shape for stage in stages)
+        check_after(report, shapes, stages)
+        return PipelineShape(name, budget, shapes)
     reference = fields.text(report, code, "code")
     if not reference:
         return PipelineShape(name)

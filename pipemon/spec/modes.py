@@ -33,11 +33,15 @@ _GRADUAL_FOR = 1800.0
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What failure modes are resolved against. `no_baseline` says why there is none."""
+    """What failure modes are resolved against. `no_baseline` says why there is no baseline.
+
+    `closed` tells that the code names every feature there is.
+    """
 
     spec: Spec
     baseline: Baseline | None
     no_baseline: str = ""
+    closed: bool = False
 
 
 def alert_name(pipeline: str, mode: str) -> str:
@@ -89,7 +93,7 @@ def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str
         report.add(key, f"{name}: say in the team's words what goes wrong: `what: ...`", "missing")
     stage = _stage(report, name, body.get("stage"), spec)
     pace = cast(Pace, fields.choice(report, body.get("pace"), ("sudden", "gradual"), "sudden", f"{name}: pace"))
-    place = Place(spec, stage, around.baseline, name, around.no_baseline)
+    place = Place(spec, stage, around.baseline, name, around.no_baseline, around.closed)
     found, combine, waiting = conditions(report, body, key, place)
     first = found[0] if found else None
     signal = SIGNALS[first.signal] if first else None

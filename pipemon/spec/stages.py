@@ -38,7 +38,7 @@ Declared = tuple[Declaration, ...]
 
 
 def declared_stages(report: Report, node: Node | None) -> Declared:
-    """Return the stages that a file declares, each with its node; `after` must name stages and hold no cycle."""
+    """Return the stages that a file declares, each with its nodes."""
     if node is None:
         return ()
     if not isinstance(node, Mapping) or not node.entries:
@@ -63,7 +63,6 @@ def declared_stages(report: Report, node: Node | None) -> Declared:
         feedback = _names(report, body.get("feedback"), f"{where}: feedback")
         features = _features(report, body.get("features"), where)
         found.append(Declaration(StageShape(name, names, budget, features, (), feedback), key, body))
-    _check_after(report, tuple(found))
     return tuple(found)
 
 
@@ -72,8 +71,9 @@ def _names(report: Report, node: Node | None, where: str) -> tuple[str, ...]:
     return tuple(word for word, item in words if fields.name(report, item, where))
 
 
-def _check_after(report: Report, stages: Declared) -> None:
-    names = [stage.shape.name for stage in stages]
+def check_after(report: Report, shapes: tuple[StageShape, ...], stages: Declared) -> None:
+    """Report where `after` names none of `shapes`, or goes in a circle."""
+    names = [shape.name for shape in shapes]
     known = True
     for stage in stages:
         for upstream in stage.shape.after or ():
@@ -83,7 +83,7 @@ def _check_after(report: Report, stages: Declared) -> None:
                 report.add(stage.node("after", upstream), message, "unknown-stage")
                 known = False
     if known:
-        _check_cycle(report, tuple(stage.shape for stage in stages), stages)
+        _check_cycle(report, shapes, stages)
 
 
 def _check_cycle(report: Report, shapes: tuple[StageShape, ...], stages: Declared) -> None:
@@ -125,7 +125,7 @@ def merge(report: Report, code: PipelineShape, declared: Declared) -> PipelineSh
             report.add(stage.key, f"stages: the code has no stage {shown(stage.shape.name)}{hint}", "differs")
     said = {stage.shape.name: stage for stage in declared}
     stages = tuple(_agreed(report, own, said.get(own.name)) for own in code.stages)
-    _check_cycle(report, stages, declared)
+    check_after(report, stages, declared)
     return replace(code, stages=stages)
 
 

@@ -52,9 +52,13 @@ def compose(text: str, file: str) -> yaml.Node:
         message = f"not YAML: the character {chr(error.character)!r} is not allowed"
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         raise SpecError([Problem(file, line, column, message, "not-yaml")]) from None
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
-        # PyYAML lets these out for a few numbers it can't hold, such as an escape beyond Unicode.
-        raise SpecError([Problem(file, 1, 1, f"not YAML: {' '.join(str(error).split())}", "not-yaml")]) from None
+    except (ValueError, OverflowError):
+        # PyYAML lets these out, without a position, for an escape beyond Unicode.
+        at = re.search(r"\\U(?!000[0-9A-Fa-f]|0010)", text)
+        before = text[: at.start()] if at else ""
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        message = "not YAML: an escape in double quotes stands for no character; use single quotes"
+        raise SpecError([Problem(file, line, column, message, "not-yaml")]) from None
     if root is None:
         message = "the file is empty; it should begin with `pipeline: <name>`"
         raise SpecError([Problem(file, 1, 1, message, "not-yaml")])

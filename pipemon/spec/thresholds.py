@@ -93,15 +93,15 @@ def threshold(report: Report, given: Mapping, at: Node, context: Context, where:
 def min_count(context: Context, result: Threshold | None, changes_sd: float | None, allowed: float | None) -> int:
     """Return how many observations make the value mean something.
 
-    For a share t, enough that one event alone is not more than t: 1/t. For a change of k standard
+    To be above a share t, enough that one event alone is not more than t: 1/t. To be below it, enough that
+    no event at all is less than chance once in twenty (the rule of three): 3/t. For a change of k standard
     deviations, enough that the mean's own error is a quarter of that: (4/k)^2. Never under 20.
     """
     need = 0.0
-    share = allowed
-    if share is None and context.signal.unit == "ratio" and result is not None and result.high:
-        share = result.high
-    if share:
-        need = 1 / share
+    if allowed:
+        need = 1 / allowed
+    elif context.signal.unit == "ratio" and result is not None:
+        need = max(1 / (result.high or 1), 3 / result.low if result.low else 0)
     if changes_sd:
         need = max(need, (4 / changes_sd) ** 2)
     return max(MIN_COUNT, ceil(round(need, 6)))
@@ -190,11 +190,11 @@ def _words(node: Node, value: float, context: Context) -> str:
     if written == "budget":
         return f"{_seconds(value)} (its budget)"
     if context.signal.unit == "ratio":
-        return f"{value * 100:.4g}%"
+        return f"{value * 100:.6g}%"
     match = _QUANTITY.fullmatch(written)
     if match is None or match[2]:
         return " ".join(written.split())
-    return f"{value:g}{_suffix(context.unit)}"
+    return f"{value:.12g}{_suffix(context.unit)}"
 
 
 def _suffix(unit: str) -> str:

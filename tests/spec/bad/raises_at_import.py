@@ -1,0 +1,5 @@
+def connect() -> None:
+    raise ConnectionError("no database at\nlocalhost")
+
+
+connect()

@@ -1,0 +1,78 @@
+"""Every file in `ok/` is read as the text beside it says: add a .yaml and a .out, get a test.
+
+`UPDATE_GOLDEN=1 pytest tests/spec/test_ok_files.py` writes the texts; read them before you keep them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipemon.spec.load import load
+from pipemon.spec.model import Condition, FailureMode, Spec
+from pipemon.units import duration
+
+OK = Path(__file__).parent / "ok"
+
+
+def words(spec: Spec) -> Iterator[str]:
+    """Say all that was resolved, a line each."""
+    yield f"pipeline {spec.pipeline} of {spec.owner}, scraped every {duration(spec.timing.scrape_interval)}"
+    for name in ("runbook", "select", "keep", "targets", "baseline"):
+        if value := getattr(spec, name):
+            yield f"{name}: {value}"
+    if spec.budget:
+        yield f"budget: {duration(spec.budget)}"
+    for stage in spec.stages:
+        budget = f" in {duration(stage.budget)}" if stage.budget else ""
+        after = "unsaid" if stage.after is None else ", ".join(stage.after) or "nothing"
+        features = "".join(f"; {f.direction}.{f.name} ({f.short}) in {f.unit or '?'}" for f in stage.features)
+        feedback = f"; feedback {', '.join(stage.feedback)}" if stage.feedback else ""
+        yield f"stage {stage.name}{budget} after {after}{features}{feedback}"
+    for mode in spec.failure_modes:
+        yield ""
+        yield from _mode(mode)
+
+
+def _mode(mode: FailureMode) -> Iterator[str]:
+    yield f"{mode.name}: {mode.what!r}"
+    for name in ("stage", "do", "runbook", "leads_to", "waiting", "fires_on", "quiet_on"):
+        if value := getattr(mode, name):
+            yield f"  {name}: {value!r}"
+    if not mode.conditions:
+        return
+    given = "given" if mode.for_given else "default"
+    yield f"  {mode.severity} to {mode.owner}, {mode.kind}, {mode.pace}"
+    yield f"  over {duration(mode.window)} for {duration(mode.for_)} ({given})"
+    for condition in mode.conditions:
+        yield f"  {'and' if mode.combine == 'all' else 'or'} {_condition(condition)}"
+
+
+def _condition(condition: Condition) -> str:
+    feature = f" {condition.feature.direction}.{condition.feature.name}" if condition.feature else ""
+    argument = f" {condition.argument}" if condition.argument else ""
+    threshold = ""
+    if condition.threshold:
+        good = f"{condition.threshold.low} to {condition.threshold.high}"
+        threshold = f" {condition.threshold.words} (good: {good})"
+    return f"{condition.signal}{argument}{feature}{threshold}, at least {condition.min_count} observations"
+
+
+@pytest.mark.parametrize("path", sorted(OK.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_file_is_read_as_it_is_meant(path: Path) -> None:
+    read = "\n".join(words(load(path))) + "\n"
+    golden = path.with_suffix(".out")
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(read, encoding="utf-8")
+    assert read == golden.read_text(encoding="utf-8")
+
+
+def test_no_expectation_is_left_without_its_file() -> None:
+    assert {path.stem for path in OK.glob("*.out")} == {path.stem for path in OK.glob("*.yaml")}
+
+
+def test_reading_twice_gives_the_same() -> None:
+    assert load(OK / "design.yaml") == load(OK / "design.yaml")
