@@ -66,8 +66,10 @@ class Performance:
         for alert in notification.alerts:
             name = alert.failure_mode or alert.name
             if known.get(name) != alert.status:
+                # Alertmanager tells of an end even where it held the beginning back.
+                unknown = " (its beginning was held back)" if alert.status == "resolved" and name not in known else ""
                 self.notified.append(Notified(self.now(), alert.status, name))
-                self.screen.notification(alert.status, sentence(alert))
+                self.screen.notification(alert.status, sentence(alert) + unknown)
 
     async def play(self, steps: Sequence[Step]) -> Observed:
         """Play the good period, then each fault with its recovery; the last one is left in place."""
@@ -82,6 +84,12 @@ class Performance:
         self.example.inject(None)
         if self.traffic is None:
             self.traffic = self.start_traffic()
+
+    async def watch(self) -> None:
+        """Show the numbers until cancelled, or until a program ends."""
+        while True:
+            self._look()
+            await asyncio.sleep(_POLL)
 
     async def _good_period(self) -> tuple[float, float]:
         self._must(await self._until(self._serving, cap=6), "the pipeline did not serve a call that Prometheus saw")

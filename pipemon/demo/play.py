@@ -50,7 +50,7 @@ class Options:
 def play(options: Options) -> int:
     """Play the demo in the main thread; return 0 if all came as it has to, 1 if not.
 
-    Stopped by Ctrl-C it returns 130, by SIGTERM 143.
+    Stopped by Ctrl-C before its end it returns 130, by SIGTERM 143.
 
     Raises DeclarationError for an unknown fault, and UnavailableError, with one sentence, where a program
     or a recording can't be had or a server does not start. No child and no file outlives it.
@@ -80,7 +80,7 @@ async def _play(options: Options, steps: tuple[Step, ...], screen: Screen, folde
                 observed = await performance.play(steps)
                 failed = failures(observed)
                 screen.table(rows(observed))
-                screen.verdict(failed)
+                screen.verdict(failed, options.inhibition)
                 if failed:
                     _show_logs(screen, started)
                 if options.keep:
@@ -169,7 +169,7 @@ async def _keep(performance: Performance, screen: Screen, folder: Path, started:
     if grafana := find_program("grafana", "grafana-server"):
         (port,) = free_ports(1)
         interval = SCRAPE_INTERVAL / performance.time_scale
-        provisioning = servers.provision_grafana(folder / "grafana", dashboards, prometheus, interval)
+        provisioning = servers.provision_grafana(folder, dashboards, prometheus, interval)
         environment = servers.grafana_environment(provisioning, folder / "grafana" / "data", port)
         log = folder / "grafana.log"
         started.append(start("grafana", servers.grafana_command(grafana), log, folder, {**os.environ, **environment}))
@@ -177,7 +177,12 @@ async def _keep(performance: Performance, screen: Screen, folder: Path, started:
             screen.say(f"Grafana       http://{servers.HOST}:{port}{path}")
     else:
         screen.say(f"There is no Grafana on the PATH; the dashboards are in {dashboards}")
-    await asyncio.Event().wait()
+    try:
+        await performance.watch()
+    except asyncio.CancelledError:
+        # The way to end it that was told: the verdict stands.
+        if me := asyncio.current_task():
+            me.uncancel()
 
 
 def _show_logs(screen: Screen, started: list[Child]) -> None:
