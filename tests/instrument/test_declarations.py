@@ -115,6 +115,22 @@ def test_loading_a_changed_module_goes_on_counting(
     assert read("pipemon_stage_in_progress", stage="asr") == 0
 
 
+def test_calls_in_progress_of_the_old_and_the_new_function_add_up(
+    registry: CollectorRegistry, read: Callable[..., float | None]
+) -> None:
+    seen = []
+    new: Callable[[str], str]
+
+    def ask(text: str) -> str:
+        seen.append(read("pipemon_stage_in_progress", stage="asr"))
+        return new(text) if len(seen) < 2 else text
+
+    old = Pipeline("speech", registry=registry).stage("asr", output=length())(ask)
+    new = Pipeline("speech", registry=registry).stage("asr")(ask)
+    old("a")
+    assert seen == [1, 2]
+
+
 def test_a_stage_of_a_pipeline_that_is_gone_can_be_declared_anew(registry: CollectorRegistry) -> None:
     for function in (vad, lambda audio: 1):
         Pipeline("speech", registry=registry).stage("vad")(function)

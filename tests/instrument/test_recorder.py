@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from bisect import bisect_left
@@ -259,9 +260,10 @@ def forked() -> Callable[[Callable[[], object]], object]:
                 os._exit(0)
         sender.close()
         try:
-            return receiver.recv() if receiver.poll(20) else "the child hangs"
+            return receiver.recv() if receiver.poll(10) else "the child hangs"
         finally:
             receiver.close()
+            os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
 
     return run
