@@ -6,15 +6,14 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from contextvars import ContextVar, Token
-from dataclasses import dataclass
+from contextvars import ContextVar
 from typing import Any
 
 from pipemon.catalogue import OTHER
 from pipemon.instrument.outcome import ERROR, of_exception
 from pipemon.instrument.recorder import Recorder
 from pipemon.instrument.series import FAILED_STAGE
-from pipemon.instrument.wrapping import parameters_of, write_wrapper
+from pipemon.instrument.wrapping import LEAVE, RECORD, parameters_of, write_wrapper
 
 _MARK = "_pipemon_failed"
 
@@ -89,41 +88,36 @@ pm_run = pm_Run(pm_pipeline, pm_begun)
 pm_token = pm_set(pm_run)
 """
 
+_ENDED = """
+try:
+    pm_reset(pm_token)
+except pm_ValueError:
+    pass  # a coroutine that is closed in another context than it began in
+"""
+
+_ENDED += LEAVE + RECORD.format(row="pm_begun, pm_ended")
+
 
 def wrap_run(function: Callable[..., Any], *, pipeline: str, recorder: Recorder) -> Callable[..., Any]:
     """Return a function like `function`, each call of which is a run. Rows are (begun, ended)."""
-    ending = _Ending(recorder)
+
+    def failed(run: Run, error: BaseException) -> None:
+        if of_exception(error) == ERROR:
+            recorder.note(FAILED_STAGE, run.failed_stage(error) or OTHER)
+
     return write_wrapper(
         function,
         parameters_of(function),
+        recorder,
         title=f"run of {pipeline}",
         before=_BEFORE,
-        returned="pm_returned(pm_begun, pm_ended, pm_token)",
-        raised="pm_raised(pm_run, pm_begun, pm_ended, pm_token, pm_error)",
+        returned=_ENDED,
+        raised=_ENDED + "pm_failed(pm_run, pm_error)",
         names={
             "pm_pipeline": pipeline,
-            "pm_clock": time.perf_counter,
             "pm_Run": Run,
             "pm_set": _current.set,
-            "pm_enter": recorder.running.append,
-            "pm_returned": ending.returned,
-            "pm_raised": ending.raised,
+            "pm_reset": _current.reset,
+            "pm_failed": failed,
         },
     )
-
-
-@dataclass(frozen=True)
-class _Ending:
-    recorder: Recorder
-
-    def returned(self, begun: float, ended: float, token: Token[Run | None]) -> None:
-        with suppress(ValueError):  # a coroutine that is closed in another context than it began in
-            _current.reset(token)
-        with suppress(IndexError):  # a forked child ends the runs that its parent began
-            self.recorder.running.pop()
-        self.recorder.add(begun, ended)
-
-    def raised(self, run: Run, begun: float, ended: float, token: Token[Run | None], error: BaseException) -> None:
-        if of_exception(error) == ERROR:
-            self.recorder.note(FAILED_STAGE, run.failed_stage(error) or OTHER)
-        self.returned(begun, ended, token)

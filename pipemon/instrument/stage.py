@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from time import perf_counter
 from typing import Any
 
 from pipemon.instrument.log import Quietly, log_once
@@ -13,7 +12,7 @@ from pipemon.instrument.outcome import ERROR, NULL, OK, PLAIN, is_null, of_excep
 from pipemon.instrument.recorder import Recorder
 from pipemon.instrument.run import Run, current
 from pipemon.instrument.series import EXCEPTION, EXTRACTOR_ERROR, UPSTREAM
-from pipemon.instrument.wrapping import parameters_of, write_wrapper
+from pipemon.instrument.wrapping import LEAVE, RECORD, parameters_of, write_wrapper
 
 _LOG_EVERY = 60.0
 
@@ -32,13 +31,6 @@ _INFER_UPSTREAM = """
         pm_new_upstream(pm_run.last_stage)
 """
 
-_LEAVE = """
-try:
-    pm_leave()
-except pm_IndexError:
-    pass  # a forked child ends the calls that its parent began
-"""
-
 _RETURNED = """
 if pm_run is not None:
     pm_run.last_stage = pm_stage
@@ -46,9 +38,6 @@ if pm_result is None:
     pm_outcome = pm_NULL
 {null_rule}
 {features}
-pm_extend((pm_begun, pm_ended, pm_outcome, {values}))
-if pm_len(pm_buffer) >= pm_limit[0]:
-    pm_full()
 """
 
 _DEFAULT_NULL_RULE = """
@@ -142,10 +131,13 @@ def wrap_stage(
     return write_wrapper(
         function,
         parameters,
+        recorder,
         title=f"stage {pipeline}.{stage}",
         before=_BEFORE.format(infer_upstream=_INFER_UPSTREAM.strip("\n") if see_upstream else ""),
-        returned=_LEAVE + _RETURNED.format(null_rule=rule.strip(), features="".join(texts), values=values),
-        raised=_LEAVE + _RAISED.format(inputs="".join(f"{read}, " for read in reads)),
+        returned=LEAVE
+        + _RETURNED.format(null_rule=rule.strip(), features="".join(texts))
+        + RECORD.format(row=f"pm_begun, pm_ended, pm_outcome, {values}"),
+        raised=LEAVE + _RAISED.format(inputs="".join(f"{read}, " for read in reads)),
         names={
             **{f"pm_extract_{index}": feature.extractor for index, (feature, *_) in enumerate(features)},
             "pm_OK": OK,
@@ -154,16 +146,9 @@ def wrap_stage(
             "pm_nan": math.nan,
             "pm_pipeline": pipeline,
             "pm_stage": stage,
-            "pm_clock": perf_counter,
             "pm_current": current,
             "pm_known_upstreams": rare.known_upstreams,
             "pm_new_upstream": rare.new_upstream,
-            "pm_enter": recorder.running.append,
-            "pm_leave": recorder.running.pop,
-            "pm_extend": recorder.buffer.extend,
-            "pm_buffer": recorder.buffer,
-            "pm_limit": recorder.limit,
-            "pm_full": recorder.full,
             "pm_is_null": is_null,
             "pm_null": null,
             "pm_number": number,

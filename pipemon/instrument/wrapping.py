@@ -4,7 +4,7 @@ The stand-in has the function's own parameters and is a coroutine function if th
 is one text for both instead of two copies, and no `*args`, loop or helper call stands in a call's way: a
 stage costs about half of what closures cost. `dataclasses` makes its methods in the same way.
 
-All names that begin with `pm_` are pipemon's: see `wrap_stage` and `wrap_run` for what they are.
+All names that begin with `pm_` are pipemon's: `write_wrapper` and its callers say what they are.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import linecache
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from textwrap import indent
+from time import perf_counter
 from types import FunctionType
 from typing import Any
 
 from pipemon.instrument.log import log_once
+from pipemon.instrument.recorder import Recorder
 
 _SKELETON = """\
 {define} pm_wrapper({parameters}):
@@ -40,8 +42,21 @@ _SKELETON = """\
     return pm_result
 """
 
+LEAVE = """
+try:
+    pm_leave()
+except pm_IndexError:
+    pass  # a forked child ends the calls that its parent began
+"""
+
+RECORD = """
+pm_extend(({row}))
+if pm_len(pm_buffer) >= pm_limit[0]:
+    pm_full()
+"""
+
 # By names of pipemon's own: the user's parameters may be called `len` or `float`.
-_BUILTINS = {f"pm_{name.__name__}": name for name in (BaseException, Exception, IndexError, float, len)}
+_BUILTINS = {f"pm_{name.__name__}": name for name in (BaseException, Exception, IndexError, ValueError, float, len)}
 
 
 @dataclass(frozen=True)
@@ -121,6 +136,7 @@ def _any_parameters(function: Callable[..., Any]) -> Parameters:
 def write_wrapper(
     function: Callable[..., Any],
     parameters: Parameters,
+    recorder: Recorder,
     *,
     title: str,
     before: str,
@@ -144,7 +160,20 @@ def write_wrapper(
     )
     file = f"<pipemon {title}>"
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)  # tracebacks show the lines
-    namespace = {**_BUILTINS, **names, **parameters.defaults, "pm_function": function, "pm_not_recorded": _not_recorded}
+    namespace = {
+        **_BUILTINS,
+        "pm_clock": perf_counter,
+        "pm_function": function,
+        "pm_not_recorded": _not_recorded,
+        "pm_enter": recorder.running.append,
+        "pm_leave": recorder.running.pop,
+        "pm_extend": recorder.buffer.extend,
+        "pm_buffer": recorder.buffer,
+        "pm_limit": recorder.limit,
+        "pm_full": recorder.full,
+        **parameters.defaults,
+        **names,
+    }
     exec(compile(source, file, "exec"), namespace)
     return functools.update_wrapper(namespace["pm_wrapper"], function)  # type: ignore[arg-type]
 
