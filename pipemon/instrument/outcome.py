@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence, Set
 from types import CoroutineType
 from typing import Any
 
@@ -22,7 +23,12 @@ def of_exception(error: BaseException) -> float:
 
 
 def is_null(result: Any) -> bool:
-    """Tell whether a result is unusable: None, NaN, an empty string or collection, an empty or all-NaN array."""
+    """Tell whether a result is unusable.
+
+    Unusable are None, NaN, an empty string, sequence, set or mapping, an array that is empty or all NaN, and
+    whatever else has a `shape` with a zero in it (data frames, tensors). Other objects are never asked for
+    their length: a lazy query would run.
+    """
     if result is None:
         return True
     if isinstance(result, PLAIN):
@@ -34,10 +40,12 @@ def is_null(result: Any) -> bool:
     if isinstance(result, CoroutineType):
         advice = "%s gave a coroutine to a stage that is not async: put @stage directly on the async function"
         log_once(("coroutine", result.__qualname__), advice, result.__qualname__)
-    size = getattr(type(result), "__len__", None)
     try:
-        return size is not None and size(result) == 0
-    except Exception:  # noqa: BLE001  a tensor without dimensions has no length, and is a value
+        if isinstance(result, Sequence | Set | Mapping):
+            return len(result) == 0
+        shape = getattr(result, "shape", None)
+        return isinstance(shape, tuple) and 0 in shape
+    except Exception:  # noqa: BLE001  a type that can't say whether it is empty is taken as a value
         return False
 
 

@@ -109,8 +109,9 @@ class Pipeline:
                 cascade. Not given: the stage that finished before it in the same run.
             inputs: features by parameter: `{"audio": [level_dbfs()]}`.
             output: a feature of the result, or a list of them.
-            null: tells whether a result is unusable; by default NaN, an empty string or collection, an
-                empty or all-NaN array. None always is.
+            null: tells whether a result is unusable; by default NaN, an empty string, sequence, set or
+                mapping, an array, data frame or tensor that is empty, an array that is all NaN. None
+                always is.
             budget: the time that a call may take: `"50ms"`, or seconds. Always a bound of the histogram.
             version: of the stage's model; by default the pipeline's.
             track: stable, canary or shadow; by default the pipeline's.

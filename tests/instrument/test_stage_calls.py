@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 import typing
+from collections import UserList, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -123,17 +124,23 @@ async def test_a_coroutine_closed_before_its_end_counts_as_cancelled(speech: Pip
     assert outcomes(read, "asr") == {"calls": 1, "null_outputs": 0, "failures": 0, "cancelled": 1}
 
 
-class Sized:
-    def __init__(self, size: int) -> None:
-        self.size = size
+class Lazy:
+    """A query that would run if asked how many rows it has."""
 
     def __len__(self) -> int:
-        return self.size
+        raise AssertionError("the query ran")
 
 
-class Unsized:
-    def __len__(self) -> int:
-        raise TypeError("a tensor without dimensions has no length")
+class Tensor:
+    def __init__(self, *shape: object) -> None:
+        self.shape = shape
+
+
+class Symbol:
+    def __eq__(self, other: object) -> bool:
+        raise TypeError("not known before it is computed")
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 NULL: list[Any] = [
@@ -148,7 +155,10 @@ NULL: list[Any] = [
     {},
     set(),
     frozenset(),
-    Sized(0),
+    deque(),
+    range(0),
+    UserList(),
+    Tensor(0, 3),
 ]
 NULL += [np.array([]), np.zeros((0, 3)), np.full(3, np.nan), np.array(np.nan)]
 USABLE: list[Any] = [
@@ -159,8 +169,12 @@ USABLE: list[Any] = [
     [None],
     [""],
     {"": None},
-    Sized(1),
-    Unsized(),
+    deque([0]),
+    range(1),
+    Tensor(),
+    Tensor(1, 2),
+    Tensor(Symbol()),
+    Lazy(),
     object(),
     np.zeros(3),
     np.float64(0),
