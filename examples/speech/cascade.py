@@ -113,7 +113,7 @@ def word_error_rate(reference: str, text: str) -> float:
     return row[-1] / len(said)
 
 
-# Two stages, and one budget for both. The bounds fit real speech: fine where it lies, coarse around it.
+# Bounds of the features' histograms, for real speech: fine where it lies, coarse around it.
 _HIGH_BAND = (-90, -80, -70, -60, -50, -45, -40, -35, -30, -25, -22.5, -20, -17.5, -15, -12.5, -10, -7.5, -5, -2.5, 0)
 _RATES = (0, 0.5, 1, 1.5, 1.75, 2, 2.25, 2.5, 2.75, 3, 3.5, 4, 5, 6, 8, 10)
 _ACOUSTIC = (-12, -10, -8, -7, -6, -5.5, -5, -4.75, -4.5, -4.25, -4, -3.75, -3.5, -3.25, -3, -2.5, -2, -1, 0)

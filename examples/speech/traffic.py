@@ -159,7 +159,7 @@ def main() -> None:
         sys.exit(str(error))
     rate = min(options.rate, affordable_rate(every))
     try:
-        exposition = pipemon.expose(port=options.port)
+        exposition = pipemon.expose(port=options.port, addr="127.0.0.1")
     except OSError as error:
         sys.exit(f"can't expose metrics on port {options.port}: {error.strerror or error}")
     print(
