@@ -260,7 +260,7 @@ def forked() -> Callable[[Callable[[], object]], object]:
                 os._exit(0)
         sender.close()
         try:
-            return receiver.recv() if receiver.poll(10) else "the child hangs"
+            return receiver.recv() if receiver.poll(30) else "the child hangs"
         finally:
             receiver.close()
             os.kill(child, signal.SIGKILL)
