@@ -111,8 +111,10 @@ def _fault(observed: Observed, injected: Injected, notified: list[Notified]) -> 
     expected = {fault.failure_mode} | (set() if observed.inhibition else set(fault.effects))
     for name in sorted(_names(notified, "firing") - expected):
         told.append(f"{name} was notified during {title}, and should not have been.")
-    # Alertmanager tells of an effect's end even where it held its beginning back.
-    for name in sorted(_names(notified, "resolved") - expected - set(fault.effects)):
+    # Alertmanager tells of an end even where it held the beginning back, up to 15 minutes later.
+    before = (other for other in observed.injected if other.began <= injected.began)
+    held_back = {name for other in before for name in (*other.held_back, *other.step.fault.effects)}
+    for name in sorted(_names(notified, "resolved") - expected - held_back):
         told.append(f"{name} was notified as resolved during {title}, and should not have been.")
     if fault.needs_effects:
         effects = " or ".join(fault.effects)

@@ -110,7 +110,11 @@ def test_one_of_the_effects_held_back_is_enough_since_which_comes_first_is_chanc
 
 
 def test_the_end_of_an_effect_that_was_held_back_may_be_told() -> None:
-    assert failures(with_note(Notified(121.0, "resolved", "gibberish"))) == []
+    for later in (121.0, 210.0):
+        assert failures(with_note(Notified(later, "resolved", "gibberish"))) == []
+    assert failures(with_note(Notified(100.0, "resolved", "answer-too-late"))) == [
+        "answer-too-late was notified as resolved during telephone-band microphones, and should not have been."
+    ]
 
 
 def test_a_fault_that_was_never_notified_is_in_the_table_with_what_was_notified_instead() -> None:
