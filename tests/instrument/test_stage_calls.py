@@ -182,13 +182,13 @@ USABLE: list[Any] = [
 USABLE += [np.array([np.nan, 1.0]), np.array(0), np.array(["a"]), float("inf"), 1j]
 
 
-@pytest.mark.parametrize("result", NULL, ids=repr)
+@pytest.mark.parametrize("result", NULL, ids=lambda value: type(value).__name__)
 def test_nothing_usable_is_a_null_output(speech: Pipeline, read: Read, result: object) -> None:
     assert speech.stage("vad")(lambda: result)() is result
     assert outcomes(read, "vad") == {"calls": 1, "null_outputs": 1, "failures": 0, "cancelled": 0}
 
 
-@pytest.mark.parametrize("result", USABLE, ids=repr)
+@pytest.mark.parametrize("result", USABLE, ids=lambda value: type(value).__name__)
 def test_zero_false_and_whatever_has_content_is_no_null_output(speech: Pipeline, read: Read, result: object) -> None:
     assert speech.stage("vad")(lambda: result)() is result
     assert outcomes(read, "vad") == {"calls": 1, "null_outputs": 0, "failures": 0, "cancelled": 0}

@@ -82,7 +82,7 @@ def test_a_keyword_of_a_function_that_takes_any_can_be_an_input(speech: Pipeline
 MISSING = [None, math.nan, math.inf, -math.inf, "12", b"1", [], [1.0], np.array([1.0]), 10**400, 1e250, object(), 1j]
 
 
-@pytest.mark.parametrize("number", MISSING, ids=repr)
+@pytest.mark.parametrize("number", MISSING, ids=lambda value: type(value).__name__)
 def test_what_is_no_finite_number_is_missing_and_never_reaches_the_histogram(
     speech: Pipeline, read: Read, number: object
 ) -> None:
@@ -92,7 +92,9 @@ def test_what_is_no_finite_number_is_missing_and_never_reaches_the_histogram(
     assert read("pipemon_feature_value_bucket", feature="score", le="+Inf") == 0
 
 
-@pytest.mark.parametrize("number", [2, 2.0, True + True, np.float32(2), np.int64(2), np.array(2)], ids=repr)
+@pytest.mark.parametrize(
+    "number", [2, 2.0, True + True, np.float32(2), np.int64(2), np.array(2)], ids=lambda value: type(value).__name__
+)
 def test_numbers_of_every_kind_are_observed(speech: Pipeline, read: Read, number: object) -> None:
     vad = speech.stage("vad", output=itself())(lambda: number)
     vad()
