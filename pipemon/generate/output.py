@@ -15,7 +15,7 @@ from pipemon.generate.dashboard import dashboard
 from pipemon.generate.inhibition import Plan, plan
 from pipemon.generate.provisioning import grafana_provisioning
 from pipemon.generate.rules import rule_file, rules
-from pipemon.generate.ruletests import test_file
+from pipemon.generate.ruletests import test_files
 from pipemon.generate.scraping import prometheus_file
 from pipemon.spec.load import load
 from pipemon.spec.scale import scaled
@@ -54,7 +54,7 @@ def files(plans: Sequence[Plan], options: Options) -> dict[str, str]:
         url = f"{options.grafana_url.rstrip('/')}/d/{board['uid']}" if options.grafana_url else ""
         made = rules(spec, url)
         found[f"rules/{spec.pipeline}.rules.yml"] = rule_file(made)
-        found[f"rules/tests/{spec.pipeline}.tests.yml"] = test_file(made, f"../{spec.pipeline}.rules.yml")
+        found |= {f"rules/tests/{name}": text for name, text in test_files(made).items()}
         found[f"grafana/dashboards/{spec.pipeline}.json"] = json.dumps(board, indent=2, ensure_ascii=False) + "\n"
     found |= grafana_provisioning(scrape_interval=min(spec.timing.scrape_interval for spec in specs))
     found["alertmanager/alertmanager.yml"] = alertmanager_file(plans, options.receiver_url)

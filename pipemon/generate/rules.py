@@ -26,32 +26,61 @@ class Alert:
 
 
 @dataclass(frozen=True)
+class Group:
+    """Rules that are evaluated together, the recordings before the alerts that read them."""
+
+    name: str
+    interval: float
+    recordings: tuple[Recording, ...]
+    alerts: tuple[Alert, ...]
+
+
+@dataclass(frozen=True)
 class Rules:
     """A pipeline's rules, and which failure modes read each recording."""
 
     spec: Spec
-    recordings: tuple[Recording, ...]
+    groups: tuple[Group, ...]
     readers: dict[str, tuple[str, ...]]
-    alerts: tuple[Alert, ...]
+
+    @property
+    def recordings(self) -> tuple[Recording, ...]:
+        """The recording rules of all groups."""
+        return tuple(recording for group in self.groups for recording in group.recordings)
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """The alerts of all groups."""
+        return tuple(alert for group in self.groups for alert in group.alerts)
 
 
 def rules(spec: Spec, dashboard_url: str = "") -> Rules:
     """Return the rules of a spec; each recording rule stands once, whoever reads it."""
-    recordings: dict[str, Recording] = {}
     readers: dict[str, list[str]] = {}
-    for mode in spec.measurable:
+    groups = []
+    for interval, name in ((spec.timing.scrape_interval, ""), (spec.timing.long_interval, "-long")):
+        is_long = bool(name)
+        modes = [mode for mode in spec.measurable if (mode.window >= spec.timing.long_window) == is_long]
+        recordings = _recordings(spec, modes, readers)
+        alerts = tuple(_alert(spec, mode, dashboard_url) for mode in modes)
+        if alerts:
+            groups.append(Group(f"pipemon-{spec.pipeline}{name}", interval, recordings, alerts))
+    return Rules(spec, tuple(groups), {name: tuple(found) for name, found in readers.items()})
+
+
+def _recordings(spec: Spec, modes: list[FailureMode], readers: dict[str, list[str]]) -> tuple[Recording, ...]:
+    """Return what `modes` read, in the order in which it is needed; note who reads it."""
+    found: dict[str, Recording] = {}
+    for mode in modes:
         for condition in mode.conditions:
-            found = measure(spec, mode, condition)
-            for recording in (found.value, found.count) if found else ():
-                if recording is None:
-                    continue
-                for needed in (*recording.parts, recording):
-                    recordings.setdefault(needed.name, needed)
+            read = measure(spec, mode, condition)
+            for recording in (read.value, read.count) if read else ():
+                for needed in (*recording.parts, recording) if recording else ():
+                    found.setdefault(needed.name, needed)
                     names = readers.setdefault(needed.name, [])
                     if mode.name not in names:
                         names.append(mode.name)
-    alerts = tuple(_alert(spec, mode, dashboard_url) for mode in spec.measurable)
-    return Rules(spec, tuple(recordings.values()), {name: tuple(found) for name, found in readers.items()}, alerts)
+    return tuple(found.values())
 
 
 def _alert(spec: Spec, mode: FailureMode, dashboard_url: str) -> Alert:
@@ -64,9 +93,12 @@ def _alert(spec: Spec, mode: FailureMode, dashboard_url: str) -> Alert:
     if _says_where(spec, mode):
         place = {"pipeline": spec.pipeline} | ({"stage": mode.stage} if mode.stage else {})
         labels = place | labels
-    url = f"{dashboard_url}?var-stage={mode.stage}" if dashboard_url and mode.stage else dashboard_url
     return Alert(
-        alert_name(spec.pipeline, mode.name), mode, alert_expr(spec, mode), labels, alert_annotations(spec, mode, url)
+        alert_name(spec.pipeline, mode.name),
+        mode,
+        alert_expr(spec, mode),
+        labels,
+        alert_annotations(spec, mode, dashboard_url),
     )
 
 
@@ -86,14 +118,19 @@ def rule_file(made: Rules) -> str:
     waiting = [mode for mode in spec.failure_modes if not mode.conditions]
     if waiting:
         head += comment("Without a rule:\n" + "\n".join(f"  {mode.name}: {mode.waiting}" for mode in waiting))
+    groups = "".join(_group(made, group) for group in made.groups)
+    return head + (f"groups:\n{groups}" if groups else "groups: []\n")
+
+
+def _group(made: Rules, group: Group) -> str:
     entries: list[tuple[str, object]] = []
-    for recording in made.recordings:
+    for recording in group.recordings:
         note = f"for {', '.join(made.readers[recording.name])}"
         entries.append((note, {"record": recording.name, "expr": block(recording.expr)}))
-    for alert in made.alerts:
+    for alert in group.alerts:
         entries.append((f"{alert.mode.name}: {alert.mode.what}", _entry(alert)))
-    body = f"groups:\n  - name: pipemon-{spec.pipeline}\n    interval: {duration(spec.timing.scrape_interval)}\n"
-    return head + body + "    rules:\n" + listed(entries, 6)
+    head = f"  - name: {group.name}\n    interval: {duration(group.interval)}\n    rules:\n"
+    return head + listed(entries, 6)
 
 
 def _entry(alert: Alert) -> dict[str, object]:

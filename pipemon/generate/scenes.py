@@ -30,7 +30,7 @@ class State:
 
 @dataclass(frozen=True)
 class Clock:
-    """A case's times in steps of the scrape interval: it turns bad, is judged, turns good, has resolved."""
+    """A case's times in steps of its rules' interval: it turns bad, is judged, turns good, has resolved."""
 
     step: float
     bad: int
@@ -45,7 +45,7 @@ class Clock:
 
 def clock(spec: Spec, mode: FailureMode) -> Clock:
     """Return the times at which a failure mode must fire, and must have resolved, if not a step sooner."""
-    step = spec.timing.scrape_interval
+    step = spec.interval(mode)
 
     def steps(seconds: float) -> int:
         return ceil(round(seconds / step, 6))
@@ -157,31 +157,40 @@ def labels_of(spec: Spec, matchers: tuple[Matcher, ...]) -> dict[str, str]:
     return {m.label: m.value for m in matchers} | {label: kept(spec, label) for label in spec.keep}
 
 
+def _elsewhere(spec: Spec, labels: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Yield the labels of what other rule files record under the same name: one label differs."""
+    for label in ("pipeline", *(label for label, _ in spec.select)):
+        yield {**labels, label: NEIGHBOUR}
+
+
 def recorded_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) -> list[dict[str, str]]:
-    """Return what rules of other pipelines and failure modes record under the same names, as bad as can be."""
+    """Return values that the rules of other pipelines and selections record, as bad as can be."""
     found: dict[str, float] = {}
     for condition, value in zip(mode.conditions, state.others, strict=True):
         read = measure(spec, mode, condition)
         if read is None:
             continue
         shown = 0.0 if condition.signal == "no_calls" else value
-        own = labels_of(spec, read.matchers)
-        found[series(read.value.name, {**own, "pipeline": NEIGHBOUR})] = shown
-        if "le" in own:
-            found[series(read.value.name, {**own, "le": "0.000123"})] = shown
+        for labels in _elsewhere(spec, labels_of(spec, read.matchers)):
+            found[series(read.value.name, labels)] = shown
         if read.count is not None:
-            labels: Mapping[str, str] = labels_of(spec, read.count_matchers)
-            found[series(read.count.name, {**labels, "pipeline": NEIGHBOUR})] = 1e6
+            for labels in _elsewhere(spec, labels_of(spec, read.count_matchers)):
+                found[series(read.count.name, labels)] = 1e6
     return [constant(name, value, time) for name, value in found.items()]
 
 
 def parts_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) -> list[dict[str, str]]:
-    """Return the counts that another pipeline's rules record, from which ours must make nothing."""
+    """Return counts that other rules record, from which ours must make nothing, and values of other bounds."""
     found: dict[str, float] = {}
     for condition, value in zip(mode.conditions, state.others, strict=True):
         read = measure(spec, mode, condition)
-        for part in read.parts if read and read.value.parts else ():
+        if read is None or not read.value.parts:
+            continue
+        for part in read.parts:
             amount = {"value": value, "rest": 1 - value, "count": 1.0}[part.of]
-            labels = {**labels_of(spec, part.matchers), "pipeline": NEIGHBOUR}
-            found[series(part.recording.name, labels)] = 100 * amount
+            for labels in _elsewhere(spec, labels_of(spec, part.matchers)):
+                found[series(part.recording.name, labels)] = 100 * amount
+        own = labels_of(spec, read.matchers)
+        if "le" in own:
+            found[series(read.value.name, {**own, "le": "0.000123"})] = value
     return [constant(name, value, time) for name, value in found.items()]

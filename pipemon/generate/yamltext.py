@@ -32,8 +32,9 @@ def dump(value: object) -> str:
 
 
 def comment(text: str) -> str:
-    """Return text as comment lines."""
-    return "".join(f"# {line}".rstrip() + "\n" for line in text.splitlines())
+    """Return text as comment lines; a character that can't be seen is a space there."""
+    lines = ("".join(c if c.isprintable() else " " for c in line) for line in text.splitlines())
+    return "".join(f"# {line}".rstrip() + "\n" for line in lines)
 
 
 def listed(entries: Iterable[tuple[str, object]], depth: int) -> str:

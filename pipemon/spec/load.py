@@ -69,7 +69,7 @@ def _timing(report: Report, root: Mapping) -> Timing:
     if node is not None and not _SHORTEST_SCRAPE <= interval <= _LONGEST_SCRAPE:
         report.add(node, "scrape_interval: expected 5s to 2m; windows and lookback are sized for that", "range")
         interval = Timing.scrape_interval
-    return Timing(scrape_interval=interval)
+    return Timing(scrape_interval=interval, long_interval=max(Timing.long_interval, interval))
 
 
 def _keep(report: Report, root: Mapping) -> tuple[str, ...]:

@@ -83,9 +83,15 @@ class FailureMode:
 
 @dataclass(frozen=True)
 class Timing:
-    """Scraping, evaluation and notification times."""
+    """Scraping, evaluation and notification times, in seconds.
+
+    Rules that look back over `long_window` or more are evaluated every `long_interval` only: they change
+    slowly and read much.
+    """
 
     scrape_interval: float = 15.0
+    long_window: float = 3600.0
+    long_interval: float = 60.0
     group_wait: float = 30.0
     group_interval: float = 300.0
     repeat_interval: float = 4 * 3600.0
@@ -123,6 +129,10 @@ class Spec:
     def measurable(self) -> tuple[FailureMode, ...]:
         """The failure modes that make a rule."""
         return tuple(mode for mode in self.failure_modes if mode.conditions)
+
+    def interval(self, mode: FailureMode) -> float:
+        """Return how often a failure mode's rules are evaluated, in seconds."""
+        return self.timing.long_interval if mode.window >= self.timing.long_window else self.timing.scrape_interval
 
     def stage(self, name: str) -> StageShape:
         """Return the stage called `name`; raises KeyError if there is none."""

@@ -20,21 +20,22 @@ _GROUPING = re.compile(r"\b(by|on) \(([^)]*)\)")
 
 @dataclass(frozen=True)
 class Mutant:
-    """A rule document with one fault, and in words what it is; `rule` is the index of the rule it is in."""
+    """A rule document with one fault, and in words what it is; `rule` is the sound rule."""
 
     what: str
-    rule: int
+    rule: dict[str, Any]
     document: dict[str, Any]
 
 
 def mutants(document: dict[str, Any]) -> Iterator[Mutant]:
     """Yield every mutant: comparisons flipped, thresholds and times doubled, labels dropped."""
-    for index, rule in enumerate(document["groups"][0]["rules"]):
-        name = rule.get("alert") or rule["record"]
-        for what, changed in _changed(rule):
-            mutated = copy.deepcopy(document)
-            mutated["groups"][0]["rules"][index] = changed
-            yield Mutant(f"{name}: {what}", index, mutated)
+    for place, group in enumerate(document["groups"]):
+        for index, rule in enumerate(group["rules"]):
+            name = rule.get("alert") or rule["record"]
+            for what, changed in _changed(rule):
+                mutated = copy.deepcopy(document)
+                mutated["groups"][place]["rules"][index] = changed
+                yield Mutant(f"{name}: {what}", rule, mutated)
 
 
 def _changed(rule: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -63,7 +64,7 @@ def _expressions(expr: str) -> Iterator[tuple[str, str]]:
         start -= expr[end] == "}" and expr[start - 1] == ","
         yield f"matcher {match[0]} dropped", expr[:start] + expr[end:]
     for match in _GROUPING.finditer(expr):
-        labels = match[2].split(", ")
+        labels = match[2].split(", ") if match[2] else []
         for label in labels:
             kept = ", ".join(other for other in labels if other != label)
             yield f"{label} dropped from {match[1]}", _with(expr, match.span(2), kept)

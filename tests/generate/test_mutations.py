@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import yaml
+from mutants import Mutant, mutants
 
 from pipemon.generate.inhibition import plan
 from pipemon.generate.rules import Rules, rule_file, rules
-from pipemon.generate.ruletests import test_file as rule_tests
+from pipemon.generate.ruletests import test_files as rule_tests
 from pipemon.spec.load import load
 from pipemon.spec.modes import alert_name
-from mutants import Mutant, mutants
 
 pytestmark = pytest.mark.integration
 
@@ -38,12 +38,12 @@ def modes_of(made: Rules, rule: dict[str, Any]) -> set[str]:
 def only(made: Rules, document: dict[str, Any], modes: set[str]) -> dict[str, Any]:
     """A rule file with what `modes` need and no more, to save promtool's time."""
     alerts = {alert_name(made.spec.pipeline, mode) for mode in modes}
-    kept = [
-        rule
-        for rule in document["groups"][0]["rules"]
-        if rule.get("alert") in alerts or set(made.readers.get(rule.get("record", ""), ())) & modes
-    ]
-    return {"groups": [{**document["groups"][0], "rules": kept}]}
+
+    def needed(rule: dict[str, Any]) -> bool:
+        return rule.get("alert") in alerts or bool(set(made.readers.get(rule.get("record", ""), ())) & modes)
+
+    groups = [{**group, "rules": list(filter(needed, group["rules"]))} for group in document["groups"]]
+    return {"groups": [group for group in groups if group["rules"]]}
 
 
 def passes(folder: Path, document: dict[str, Any], tests: dict[str, Any]) -> bool:
@@ -54,25 +54,26 @@ def passes(folder: Path, document: dict[str, Any], tests: dict[str, Any]) -> boo
     return done.returncode == 0
 
 
-def about(tests: dict[str, Any], modes: set[str]) -> list[dict[str, Any]]:
-    return [test for test in tests["tests"] if re.sub(":.*", "", test["name"]) in modes]
-
-
 def test_at_least_95_percent_of_faulty_rules_fail_a_generated_test(made: Rules, tmp_path: Path) -> None:
     document = yaml.safe_load(rule_file(made))
-    tests = yaml.safe_load(rule_tests(made, "rules.yml"))
-    assert passes(tmp_path / "original", document, tests)
+    files = [yaml.safe_load(text) for text in rule_tests(made).values()]
+
+    def tests_of(mode: str) -> dict[str, Any]:
+        for file in files:
+            if found := [test for test in file["tests"] if re.sub(":.*", "", test["name"]) == mode]:
+                return {**file, "tests": found}
+        raise KeyError(mode)
 
     def survives(numbered: tuple[int, Mutant]) -> str | None:
         number, mutant = numbered
-        modes = modes_of(made, document["groups"][0]["rules"][mutant.rule])
         # One failure mode after another: most mutants fall at the first.
-        for mode in sorted(modes):
-            chosen = {**tests, "tests": about(tests, {mode})}
-            if not passes(tmp_path / f"{number}-{mode}", only(made, mutant.document, {mode}), chosen):
+        for mode in sorted(modes_of(made, mutant.rule)):
+            if not passes(tmp_path / f"{number}-{mode}", only(made, mutant.document, {mode}), tests_of(mode)):
                 return None
         return mutant.what
 
+    for mode in (alert.mode.name for alert in made.alerts):
+        assert passes(tmp_path / mode, only(made, document, {mode}), tests_of(mode))
     every = list(mutants(document))
     with ThreadPoolExecutor(2) as pool:
         survivors = [what for what in pool.map(survives, enumerate(every)) if what]

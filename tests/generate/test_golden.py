@@ -1,0 +1,45 @@
+"""The generated files are what was reviewed. `make golden` writes them anew."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipemon.generate.inhibition import plan
+from pipemon.generate.output import Options, files, write
+from pipemon.spec.load import load
+
+ROOT = Path(__file__).resolve().parents[2]
+EVERY_SIGNAL = Path(__file__).with_name("every_signal.yaml")
+SPEECH = ROOT / "examples" / "speech" / "failure_modes.yaml"
+GOLDEN = ROOT / "tests" / "golden"
+
+
+def place(case: str, name: str) -> Path:
+    """The example's rules and dashboards stand at the top, where people look for them."""
+    if case == "speech" and name.startswith(("rules/", "grafana/")):
+        return ROOT / name
+    return GOLDEN / case / name
+
+
+@pytest.mark.parametrize(("case", "spec"), [("speech", SPEECH), ("every_signal", EVERY_SIGNAL)])
+def test_generated_files_are_the_reviewed_ones(case: str, spec: Path) -> None:
+    made = files([plan(load(spec))], Options())
+    golden = {place(case, name): text for name, text in made.items()}
+    if os.environ.get("PIPEMON_GOLDEN") == "write":
+        write(ROOT, {str(path.relative_to(ROOT)): text for path, text in golden.items()})
+    for path, text in golden.items():
+        assert path.read_text(encoding="utf-8") == text, f"{path} differs; run `make golden` and review the diff"
+
+
+def test_no_golden_file_is_left_over() -> None:
+    expected = {
+        place(case, name)
+        for case, spec in (("speech", SPEECH), ("every_signal", EVERY_SIGNAL))
+        for name in files([plan(load(spec))], Options())
+    }
+    folders = (GOLDEN, ROOT / "rules", ROOT / "grafana")
+    found = {path for folder in folders for path in folder.rglob("*") if path.is_file()}
+    assert found - expected == set()

@@ -1,0 +1,153 @@
+"""Generated rules: accepted, named after the catalogue, tested, and equal under a time scale."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from promql_names import known_series, labels_of
+
+from pipemon.generate.inhibition import plan
+from pipemon.generate.output import Options, files
+from pipemon.generate.rules import rule_file, rules
+from pipemon.spec.load import load
+from pipemon.spec.model import Spec
+from pipemon.spec.scale import scaled
+from pipemon.units import duration, seconds
+
+HERE = Path(__file__).parent
+SPECS = [HERE / "every_signal.yaml", HERE.parents[1] / "examples" / "speech" / "failure_modes.yaml"]
+
+
+@pytest.fixture(params=SPECS, ids=lambda path: path.stem)
+def spec(request: pytest.FixtureRequest) -> Spec:
+    return plan(load(request.param)).spec
+
+
+def rules_of(spec: Spec) -> list[dict[str, Any]]:
+    return [rule for group in yaml.safe_load(rule_file(rules(spec)))["groups"] for rule in group["rules"]]
+
+
+def test_every_metric_and_label_in_the_rules_exists(spec: Spec) -> None:
+    known = known_series(spec)
+    written = {c.argument for mode in spec.measurable for c in mode.conditions if c.signal == "promql"}
+    for rule in rules_of(spec):
+        if rule["expr"] not in written:
+            labels_of(rule["expr"], known)
+
+
+def test_queries_in_annotations_name_what_exists(spec: Spec) -> None:
+    known = known_series(spec)
+    for rule in rules_of(spec):
+        for query in re.findall(r"query `([^`]+)`", rule.get("annotations", {}).get("description", "")):
+            labels_of(query, known)
+
+
+def test_each_series_is_recorded_by_one_rule(spec: Spec) -> None:
+    names = [rule["record"] for rule in rules_of(spec) if "record" in rule]
+    assert len(names) == len(set(names))
+
+
+def test_a_recording_is_named_by_its_labels_metric_and_operations(spec: Spec) -> None:
+    for recording in rules(spec).recordings:
+        level, metric, operations = recording.name.split(":")
+        assert level == "_".join(recording.labels)
+        assert metric.startswith("pipemon_")
+        assert re.fullmatch(r"(\w+_)?(rate|increase)\d+\w+", operations)
+
+
+def test_an_alert_has_the_labels_that_routes_read(spec: Spec) -> None:
+    for rule in rules_of(spec):
+        if "alert" in rule:
+            assert {"failure_mode", "kind", "severity", "owner"} <= rule["labels"].keys()
+            assert rule["labels"]["severity"] in ("critical", "warning", "info")
+            assert "$value" not in str(rule["labels"])
+
+
+def test_an_idea_without_a_signal_makes_no_rule_and_is_named_in_the_file() -> None:
+    spec = plan(load(SPECS[0])).spec
+    text = rule_file(rules(spec))
+    assert "rude-voice: not yet measurable" in text
+    assert not any(rule.get("labels", {}).get("failure_mode") == "rude-voice" for rule in rules_of(spec))
+
+
+def test_a_latency_on_a_bucket_bound_compares_the_share_that_its_quantile_leaves() -> None:
+    (slow,) = [rule for rule in rules_of(plan(load(SPECS[0])).spec) if rule.get("alert") == "SpeechSlowAsr"]
+    assert 'le="0.3"}) > 0.01' in slow["expr"]
+    assert "increase5m >= 100" in slow["expr"]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_prometheus_and_alertmanager_accept_all_files_and_the_rule_tests_pass(path: Path, tmp_path: Path) -> None:
+    for name, text in files([plan(load(path))], Options()).items():
+        target = tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+    for command in (
+        ["promtool", "check", "rules", "rules/speech.rules.yml"],
+        ["promtool", "check", "config", "prometheus.yml"],
+        ["amtool", "check-config", "alertmanager/alertmanager.yml"],
+        ["promtool", "test", "rules", *map(str, (tmp_path / "rules" / "tests").glob("*.yml"))],
+    ):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.integration
+def test_the_rule_tests_pass_under_a_time_scale_too(tmp_path: Path) -> None:
+    made = files([plan(scaled(load(SPECS[1]), 20))], Options())
+    for name, text in made.items():
+        if name.startswith("rules/"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text)
+    command = ["promtool", "test", "rules", *map(str, (tmp_path / "rules" / "tests").glob("*.yml"))]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.integration
+def test_every_measurable_failure_mode_has_a_test_that_fires_and_one_that_does_not(spec: Spec) -> None:
+    made = files([plan(spec)], Options())
+    documents = [yaml.safe_load(text) for name, text in made.items() if name.startswith("rules/tests/")]
+    every = [test["name"] for document in documents for test in document["tests"]]
+    for mode in spec.measurable:
+        names = [name.removeprefix(f"{mode.name}: ") for name in every if name.startswith(f"{mode.name}:")]
+        assert any(name.startswith("fires") for name in names), mode.name
+        assert any(name.startswith("is quiet") for name in names), mode.name
+
+
+_DURATION = re.compile(r"((?:\d+(?:ms|[smhd]))+)(?![\w.])")
+
+
+def taken_apart(text: str) -> tuple[list[str], list[str]]:
+    """A text without its durations, and the durations."""
+    parts = _DURATION.split(text)
+    return parts[::2], parts[1::2]
+
+
+@pytest.mark.parametrize("factor", [4.0, 20.0])
+def test_a_time_scale_divides_every_duration_and_changes_nothing_else(spec: Spec, factor: float) -> None:
+    for rule, other in zip(rules_of(spec), rules_of(scaled(spec, factor)), strict=True):
+        assert rule.keys() == other.keys()
+        for key in rule.keys() - {"annotations", "labels"}:
+            (rest, times), (other_rest, other_times) = taken_apart(rule[key]), taken_apart(other[key])
+            assert rest == other_rest
+            assert other_times == [duration(seconds(time) / factor) for time in times]
+        assert rule.get("labels") == other.get("labels")
+        for key, text in rule.get("annotations", {}).items():
+            (rest, times), (other_rest, other_times) = taken_apart(text), taken_apart(other["annotations"][key])
+            assert rest == other_rest
+            # Budgets and people's own words say what is measured, not how long is waited: they stay.
+            for time, scaled_time in zip(times, other_times, strict=True):
+                assert scaled_time in (time, duration(seconds(time) / factor))
+
+
+def test_what_is_measured_is_not_scaled() -> None:
+    (rule,) = [rule for rule in rules_of(scaled(plan(load(SPECS[0])).spec, 20)) if rule.get("alert") == "SpeechSlowAsr"]
+    assert 'le="0.3"' in rule["expr"]
+    assert "over 300ms" in rule["annotations"]["description"]
