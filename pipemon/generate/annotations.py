@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 
 from pipemon.generate.expressions import narrowed
@@ -15,7 +17,18 @@ from pipemon.units import duration
 
 def plain(words: str) -> str:
     """Return a person's text so that the alert's template prints it as it is."""
-    return words.replace("{{", '{{ "{{" }}')
+    # A brace at the end would join one of the template behind it.
+    return re.sub(r"\{{2,}|\{$", lambda braces: f'{{{{ "{braces[0]}" }}}}', words)
+
+
+def as_read(template: str) -> str:
+    """Return what the alert's template prints for what `plain` made."""
+    return re.sub(r'\{\{ "(\{+)" \}\}', r"\1", template)
+
+
+def go_string(text: str) -> str:
+    """Return a text as a string of Go's templates."""
+    return f"`{text}`" if "`" not in text else json.dumps(text, ensure_ascii=False)
 
 
 def describe(spec: Spec, mode: FailureMode, condition: Condition) -> tuple[str, str]:
@@ -103,7 +116,11 @@ def _queried(spec: Spec, mode: FailureMode, found: Measure, unit: str) -> str:
     """Return the template that asks for a value: `$value` is that of one condition only."""
     own = [label for label in spec.keep if label not in dict(spec.select)]
     place = tuple(Matcher(label, "=", "%s") for label in own)
-    query = f"`{text(narrowed(spec, mode, replace(found, matchers=(*found.matchers, *place))))}`"
+    query = text(narrowed(spec, mode, replace(found, matchers=(*found.matchers, *place))))
+    if own:
+        # %q writes a label's value as PromQL has it, whatever is in it.
+        query = query.replace("%", "%%").replace('"%%s"', "%q")
+    query = go_string(query)
     labels = " ".join(f"$labels.{label}" for label in own)
     query = f"printf {query} {labels} | query" if own else f"query {query}"
     return f"{{{{ with {query} }}}}{template('. | first | value', unit)}{{{{ else }}}}unknown{{{{ end }}}}"

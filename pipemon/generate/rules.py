@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipemon.generate.annotations import alert_annotations
+from pipemon.generate.annotations import alert_annotations, plain
 from pipemon.generate.expressions import alert_expr
 from pipemon.generate.measures import Recording, measure
 from pipemon.generate.promql import Expr, block
@@ -137,4 +137,5 @@ def _entry(alert: Alert) -> dict[str, object]:
     entry: dict[str, object] = {"alert": alert.name, "expr": block(alert.expr), "for": duration(alert.mode.for_)}
     if alert.mode.keep_firing_for:
         entry["keep_firing_for"] = duration(alert.mode.keep_firing_for)
-    return entry | {"labels": alert.labels, "annotations": alert.annotations}
+    labels = {label: plain(value) for label, value in alert.labels.items()}
+    return entry | {"labels": labels, "annotations": alert.annotations}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipemon.generate.annotations import printed, sentence, unit
+from pipemon.generate.annotations import as_read, printed, sentence, unit
 from pipemon.generate.expressions import limits
 from pipemon.generate.measures import measure
 from pipemon.generate.promql import Matcher
@@ -195,8 +195,8 @@ def _expected(spec: Spec, alert: Alert, state: State, *, gone: bool) -> dict[str
         for condition, value in zip(mode.conditions, state.values, strict=True)
     ]
     text = f" {'And' if mode.combine == 'all' else 'Or'}: ".join(said)
-    rendered = {name: value.replace('{{ "{{" }}', "{{") for name, value in alert.annotations.items()}
-    rendered["description"] = text.replace('{{ "{{" }}', "{{")
+    rendered = {name: as_read(value) for name, value in alert.annotations.items()}
+    rendered["description"] = as_read(text)
     return {"exp_labels": {**labels, **alert.labels}, "exp_annotations": rendered}
 
 

@@ -76,7 +76,7 @@ def argument_of(
     if wrong := expression.fault(text):
         report.add(node, f"{where}: {wrong}", "promql")
         return None
-    return text, None
+    return expression.uncommented(text), None
 
 
 def _feedback(report: Report, node: Scalar, place: Place, where: str) -> tuple[str, None] | None:

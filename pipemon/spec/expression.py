@@ -35,16 +35,32 @@ def fault(text: str) -> str:
     if _depth(bare) > _DEEPEST:
         return f"brackets nested more than {_DEEPEST} deep"
     try:
-        parsed = promql_parser.parse(text)
+        parsed = _parse(text)
     except ValueError as error:
         return f"not PromQL: {' '.join(str(error).split())}"
     while isinstance(parsed, promql_parser.ParenExpr):
         parsed = parsed.expr
     if found := _NO_ALERT.get(type(parsed).__name__):
         return f"an alert needs one value a series; this is {found}"
+    if _scalar(parsed):
+        return "an alert needs series, and is held by each that the expression returns; this is a lone number"
     if number := _TIME_AS_NUMBER.search(_PLACED.sub(" ", text)):
         return f"a duration as a number ({number[0]}) needs Prometheus 3; write it in seconds"
     return ""
+
+
+def _parse(text: str) -> object:
+    # The parser takes a backslash in backticks for an escape; Prometheus does not.
+    def quoted(found: re.Match[str]) -> str:
+        inner = found[0][1:-1].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'"{inner}"' if found[0].startswith("`") else found[0]
+
+    return promql_parser.parse(re.sub(OPAQUE, quoted, text))
+
+
+def uncommented(text: str) -> str:
+    """Return PromQL without its comments, which would hide what a rule puts behind it."""
+    return re.sub(OPAQUE, lambda found: "" if found[0].startswith("#") else found[0], text).strip()
 
 
 def series_fault(text: str) -> str:
@@ -54,12 +70,30 @@ def series_fault(text: str) -> str:
         return f"expected a series and its values, such as 'errors{{code=\"503\"}} 0+60x100', found {shown(text)}"
     if wrong := fault(match[1]):
         return wrong
-    if not isinstance(promql_parser.parse(match[1]), promql_parser.VectorSelector):
+    if not isinstance(_parse(match[1]), promql_parser.VectorSelector):
         return f"expected one series, found {shown(match[1])}"
     for value in match[2].split():
         if not _VALUE.fullmatch(value):
             return f"expected values such as 5, _ or 0+60x100, found {shown(value)}"
     return ""
+
+
+def _scalar(parsed: object) -> bool:
+    # No recursion: a sum may be as long as the text.
+    left = [parsed]
+    while left:
+        match expr := left.pop():
+            case promql_parser.ParenExpr() | promql_parser.UnaryExpr():
+                left.append(expr.expr)
+            case promql_parser.BinaryExpr():
+                left += [expr.lhs, expr.rhs]
+            case promql_parser.NumberLiteral():
+                pass
+            case promql_parser.Call() if expr.func.return_type == promql_parser.ValueType.Scalar:
+                pass
+            case _:
+                return False
+    return True
 
 
 def _depth(text: str) -> int:

@@ -1,0 +1,90 @@
+"""`--time-scale` divides every duration that is waited, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipemon.spec.load import load
+from pipemon.spec.model import FailureMode, Timing
+from pipemon.spec.scale import scale_promql, scaled
+from pipemon.units import seconds
+
+OK = Path(__file__).parent / "ok"
+FILES = [path for path in sorted(OK.glob("*.yaml")) if not path.stem.startswith("waiting")]
+
+units = st.sampled_from(["ms", "s", "m", "h", "d", "w"])
+times = st.builds(lambda number, unit: f"{number}{unit}", st.integers(1, 999), units)
+# Nothing here may close the string or the comment it is put into.
+hidden = st.text(st.sampled_from("[]5ms 'offset:{}"), max_size=12)
+
+
+def untimed(mode: FailureMode) -> FailureMode:
+    """Return a failure mode without its times and without PromQL, which holds more of them."""
+    conditions = tuple(
+        replace(condition, argument="") if condition.signal == "promql" else condition for condition in mode.conditions
+    )
+    return replace(mode, window=0, for_=0, keep_firing_for=0, conditions=conditions)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_scaling_by_one_changes_nothing(path: Path) -> None:
+    spec = load(path)
+    assert scaled(spec, 1) == spec
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_time_is_divided_and_every_value_stays(path: Path) -> None:
+    spec, short = load(path), scaled(load(path), 60)
+    assert short.timing == Timing(
+        spec.timing.scrape_interval / 60,
+        spec.timing.group_wait / 60,
+        spec.timing.group_interval / 60,
+        spec.timing.repeat_interval / 60,
+    )
+    for long, brief in zip(spec.failure_modes, short.failure_modes, strict=True):
+        assert (brief.window, brief.for_) == (long.window / 60, long.for_ / 60)
+        assert brief.keep_firing_for == long.keep_firing_for / 60
+        assert untimed(long) == untimed(brief)
+    assert replace(spec, timing=Timing(), failure_modes=()) == replace(short, timing=Timing(), failure_modes=())
+
+
+@pytest.mark.parametrize(
+    ("text", "divided"),
+    [
+        ("rate(x[10m]) > 600", "rate(x[10s]) > 600"),
+        ("max_over_time(x[1h:10m])", "max_over_time(x[1m:10s])"),
+        ("max_over_time(x[ 1h : ])", "max_over_time(x[ 1m:])"),
+        ("x offset 1h", "x offset 1m"),
+        ("x offset -1h30m", "x offset -1m30s"),
+        ("x offset - 1h", "x offset - 1m"),
+        ("x[1y1d]", "x[6d2h24m]"),
+        ("x @ 1609746000 > 5", "x @ 1609746000 > 5"),
+        ("x{a='[5m]'}[5m]", "x{a='[5m]'}[5s]"),
+        ('x{a="\\"[5m] offset 5m"}', 'x{a="\\"[5m] offset 5m"}'),
+        ("x{a=`\\`}[5m]", "x{a=`\\`}[5s]"),
+        ("x[5m] # it's [5m]\n> y[5m] # isn't", "x[5s] # it's [5m]\n> y[5s] # isn't"),
+        ("rate_5m > 1 and y:5m > 2", "rate_5m > 1 and y:5m > 2"),
+        ("offset_5m[5m]", "offset_5m[5s]"),
+    ],
+)
+def test_promql_has_its_ranges_steps_and_offsets_divided(text: str, divided: str) -> None:
+    assert scale_promql(text, 60) == divided
+
+
+@given(time=times, string=hidden, factor=st.floats(0.1, 1000))
+def test_strings_and_comments_are_never_touched(time: str, string: str, factor: float) -> None:
+    promql = f'rate(x{{a="{string}"}}[{time}] offset {time}) # {string}'
+    found = re.fullmatch(
+        r'rate\(x\{a="(?P<string>.*)"\}\[(?P<range>\w+)\] offset (?P<offset>\w+)\) # (?P<comment>.*)',
+        scale_promql(promql, factor),
+    )
+    assert found is not None
+    assert found["string"] == found["comment"] == string
+    wanted = max(seconds(time) / factor, 0.001)
+    assert seconds(found["range"]) == seconds(found["offset"]) == pytest.approx(wanted, abs=0.0006)

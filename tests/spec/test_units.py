@@ -1,0 +1,47 @@
+"""Durations as people write them, and as Prometheus reads them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipemon.units import duration, le, seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("500ms", 0.5), ("0.5s", 0.5), ("10m", 600), ("1h30m", 5400), ("1h 30m", 5400), (" 5 s ", 5), ("1w2d", 777600)],
+)
+def test_a_duration_is_a_number_with_its_unit(text: str, value: float) -> None:
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "5", "m", "5x", "5 min", "-5s", "+5s", "0s", "0h0m", "1:30", "5s!", "\u0665m", "1e3s"]
+)
+def test_anything_else_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="duration"):
+        seconds(text)
+
+
+@pytest.mark.parametrize("value", [True, None, [5], float("inf"), float("nan"), 0, -1, "9" * 400 + "h"])
+def test_what_is_no_positive_finite_time_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="duration"):
+        seconds(value)  # type: ignore[arg-type]
+
+
+@given(st.integers(min_value=1, max_value=10**12))
+def test_what_is_printed_reads_back_as_the_same_whole_milliseconds(milliseconds: int) -> None:
+    value = milliseconds / 1000
+    assert seconds(duration(value)) == pytest.approx(value, rel=1e-12)
+
+
+@given(st.floats(min_value=0, max_value=1e9))
+def test_a_printed_duration_is_never_nothing(value: float) -> None:
+    assert seconds(duration(value)) >= 0.001
+
+
+@pytest.mark.parametrize(("bound", "label"), [(0.3, "0.3"), (1, "1.0"), (1e6, "1e+06"), (float("inf"), "+Inf")])
+def test_a_bound_is_printed_as_the_exporter_labels_it(bound: float, label: str) -> None:
+    assert le(bound) == label
