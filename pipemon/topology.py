@@ -37,12 +37,16 @@ class StageShape:
 
 @dataclass(frozen=True)
 class PipelineShape:
-    """A pipeline: its name, budget in seconds, and stages in the order of their declaration."""
+    """A pipeline: its name, budget in seconds, and stages in the order of their declaration.
+
+    `has_run` is false where the code marks no function as the run: then nothing is measured end to end.
+    """
 
     name: str
     budget: float | None = None
     stages: tuple[StageShape, ...] = ()
     duration_bounds: tuple[float, ...] = ()
+    has_run: bool = True
 
 
 def find_cycle(after: Mapping[str, Iterable[str]]) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ def plan(spec: Spec) -> Plan:
 
     A source is at least as severe as its target. By topology it is also upstream of it and at least as
     sudden, and neither is an absence or written in PromQL; feedback needs `leads_to`. Slowness explains
-    slowness only, and only slowness or failures explain it.
+    slowness only, and only slowness explains it.
 
     A target's `for` is no shorter than its source's, and a source goes on firing for its targets' window
     and a group interval, so that no effect notifies before or after its cause. An effect that looks back
@@ -90,9 +90,7 @@ def _by_topology(source: FailureMode, target: FailureMode, below: dict[str, froz
     effects = {condition.signal for condition in target.conditions}
     if (signals | effects) & set(_NEVER_BY_TOPOLOGY) or "feedback" in signals:
         return False
-    if signals == {"latency"} and effects != {"latency"}:
-        return False
-    if effects == {"latency"} and not signals <= {"latency", "error_ratio"}:
+    if (signals == {"latency"}) != (effects == {"latency"}):
         return False
     as_sudden = source.pace == "sudden" or target.pace == "gradual"
     return as_sudden and _at_least_as_severe(source, target)

@@ -17,7 +17,7 @@ def skeleton(shape: PipelineShape, code: str) -> str:
     text += "\nfailure_modes:\n"
     first = shape.stages[0].name if shape.stages else None
     text += _mode("nobody-calls", "No call comes in, or the process is gone", first, "no_calls", "")
-    if shape.budget is not None:
+    if shape.budget is not None and shape.has_run:
         text += _mode("answers-late", "Answers take longer than they may", None, "{latency: p95}", "above: budget")
     for stage in shape.stages:
         text += "\n" + _stage(stage)

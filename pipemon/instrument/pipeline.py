@@ -62,6 +62,7 @@ class Pipeline:
         self._signals = declaring.check_signals(what, feedback)
         self._baseline = read_bounds(baseline)
         self._stages: dict[str, StageShape] = {}
+        self._has_run = False
         self._keys: dict[str, StageKey] = {}
         self._feedback = Feedback()
         self._cascade = Cascade()
@@ -175,6 +176,7 @@ class Pipeline:
         Counts runs, their time against the pipeline's budget, and which stage made them fail.
         """
         declaring.check_function(f"run of pipeline {self.name!r}", function)
+        self._has_run = True
         if self._exporter is None:
             return function
         limits = bounds.for_duration(self.budget)
@@ -207,7 +209,8 @@ class Pipeline:
 
         `after` is None for a stage that leaves it to the runs.
         """
-        return PipelineShape(self.name, self.budget, tuple(self._stages.values()), bounds.for_duration(self.budget))
+        limits = bounds.for_duration(self.budget)
+        return PipelineShape(self.name, self.budget, tuple(self._stages.values()), limits, self._has_run)
 
     def _check_after(self, stage: str, after: str | Sequence[str] | _Unset | None) -> tuple[str, ...] | None:
         if isinstance(after, _Unset):

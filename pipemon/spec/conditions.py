@@ -113,6 +113,10 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
     if place.stage is None and not signal.whole_pipeline:
         report.add(at, f"{place.name}: {signal.name} is measured at a stage; say which with `stage:`", "missing")
         return None
+    if place.stage is None and not place.spec.has_run and signal.name != "promql":
+        message = f"{place.name}: the code marks no function with @{place.spec.pipeline}.run, so nothing is measured"
+        report.add(at, f"{message} end to end; mark it, or say `stage:`", "missing")
+        return None
     checked = argument_of(report, signal, argument, at, place)
     if checked is None:
         return None

@@ -54,6 +54,7 @@ def load(path: Path) -> Spec:
         keep=tuple(dict.fromkeys((*_keep(report, root), *(label for label, _ in selected)))),
         targets=fields.labels(report, root.get("targets"), "targets"),
         duration_bounds=shape.duration_bounds,
+        has_run=shape.has_run,
         baseline=fields.text(Report(str(path)), root.get("baseline"), "baseline"),
         source=path.name,
     )

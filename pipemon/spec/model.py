@@ -102,8 +102,8 @@ class Spec:
     """A pipeline's failure modes with everything that rules, routes and panels need.
 
     `select` goes into every selector; `keep` labels, the selected among them, survive every aggregation;
-    `targets` are the labels of the scrape targets. `baseline` is the baseline's file, relative to the
-    spec's own, whose name is `source`.
+    `targets` are the labels of the scrape targets. `has_run` tells whether the pipeline is measured end
+    to end. `baseline` is the baseline's file, relative to the spec's own, whose name is `source`.
     """
 
     pipeline: str
@@ -117,6 +117,7 @@ class Spec:
     keep: tuple[str, ...] = ()
     targets: tuple[tuple[str, str], ...] = ()
     duration_bounds: tuple[float, ...] = ()
+    has_run: bool = True
     baseline: str = ""
     source: str = field(default="", compare=False)
 
