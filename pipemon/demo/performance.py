@@ -104,8 +104,6 @@ class Performance:
         await self.configure()
         self.prometheus.reload()
         self.alertmanager.reload()
-        if broken := [rule for rule in self.prometheus.rules() if rule.health == "err"]:
-            raise UnavailableError(f"Prometheus can't evaluate {broken[0].name}: {broken[0].last_error}")
         learned = self.now()
         await self._until(lambda: self.now() - learned >= self.window and self._quiet(), cap=3)
         return began, self.now()
@@ -189,6 +187,8 @@ class Performance:
         self._held_back |= held
         if self.now() - self._numbers_at >= _NUMBERS_EVERY:
             self._numbers_at = self.now()
+            if broken := [rule for rule in self.prometheus.rules() if rule.health == "err"]:
+                raise UnavailableError(f"Prometheus can't evaluate {broken[0].name}: {broken[0].last_error}")
             stages = stage_numbers(self.prometheus, PIPELINE, self.window, KEY_FEATURES)
             self.screen.numbers(stages, self._alerts(held))
 

@@ -80,7 +80,7 @@ async def _play(options: Options, steps: tuple[Step, ...], screen: Screen, folde
                 observed = await performance.play(steps)
                 failed = failures(observed)
                 screen.table(rows(observed))
-                screen.verdict(failed, options.inhibition)
+                screen.verdict(failed)
                 if failed:
                     _show_logs(screen, started)
                 if options.keep:

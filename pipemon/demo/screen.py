@@ -84,14 +84,12 @@ class Screen:
             table.add_row(*(Text(cell) for cell in cells(row)))
         self._console.print(table)
 
-    def verdict(self, failures: Sequence[str], inhibition: bool = True) -> None:
-        """Say whether the demo succeeded, and what failed."""
-        if failures:
-            for failure in failures:
-                self._console.print(Text(f"Failed: {failure}", style="bold red"), soft_wrap=True)
-        else:
-            effects = "were held back" if inhibition else "were notified too, with no inhibition rules"
-            text = f"Every fault was notified under its name, its effects {effects}, and nothing else was notified."
+    def verdict(self, failures: Sequence[str]) -> None:
+        """Say whether all came as it has to, or what failed."""
+        for failure in failures:
+            self._console.print(Text(f"Failed: {failure}", style="bold red"), soft_wrap=True)
+        if not failures:
+            text = "All came as it has to: every fault was notified under its name, and nothing else was."
             self._console.print(Text(text, style="bold green"), soft_wrap=True)
 
     def _print(self, text: Text) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 PIPELINE = "speech"
 
-KEY_FEATURES = ("audio_high_band_db", "speech_share", "words_per_second", "language_score", "word_error_rate")
+KEY_FEATURES = ("audio_high_band_db", "speech_share", "words_per_second", "acoustic_score", "word_error_rate")
 """The features whose means the screen shows."""
 
 
