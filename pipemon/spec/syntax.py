@@ -12,6 +12,7 @@ from pipemon.errors import Problem, SpecError
 _MOST_BYTES = 1_000_000
 _DEEPEST = 50
 
+_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _INDENTED = "the indentation of this line does not fit the lines above it"
 _OPENING = {"flow sequence": ("[", "]"), "flow mapping": ("{", "}")}
 
@@ -31,7 +32,7 @@ def text_of(path: Path) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         before = raw[: error.start].decode("utf-8")
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        line, column = _end(before)
         message = f"not UTF-8 text: the byte {raw[error.start]:#04x}; save the file as UTF-8"
         raise SpecError([Problem(str(path), line, column, message, "not-yaml")]) from None
 
@@ -48,21 +49,25 @@ def compose(text: str, file: str) -> yaml.Node:
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise SpecError([Problem(file, line, column, f"not YAML: {message}", "not-yaml")]) from None
     except yaml.reader.ReaderError as error:
-        before = text[: error.position]
+        line, column = _end(text[: error.position])
         message = f"not YAML: the character {chr(error.character)!r} is not allowed"
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         raise SpecError([Problem(file, line, column, message, "not-yaml")]) from None
     except (ValueError, OverflowError):
         # PyYAML lets these out, without a position, for an escape beyond Unicode.
         at = re.search(r"\\U(?!000[0-9A-Fa-f]|0010)", text)
-        before = text[: at.start()] if at else ""
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        line, column = _end(text[: at.start()] if at else "")
         message = "not YAML: an escape in double quotes stands for no character; use single quotes"
         raise SpecError([Problem(file, line, column, message, "not-yaml")]) from None
     if root is None:
         message = "the file is empty; it should begin with `pipeline: <name>`"
         raise SpecError([Problem(file, 1, 1, message, "not-yaml")])
     return root
+
+
+def _end(text: str) -> tuple[int, int]:
+    """Return the line and column right after `text`, with YAML's line breaks."""
+    lines = _BREAK.split(text)
+    return len(lines), len(lines[-1]) + 1
 
 
 class _Loader(yaml.SafeLoader):

@@ -1,6 +1,6 @@
 """Every file in `bad/` is refused with the text beside it: add a .yaml and a .out, get a test.
 
-`UPDATE_GOLDEN=1 pytest tests/spec/test_bad_files.py` writes the texts; read them before you keep them.
+`PIPEMON_GOLDEN=write pytest tests/spec/test_bad_files.py` writes the texts; read them before you keep them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def test_every_fault_is_told_where_it_stands(path: Path) -> None:
         load(path)
     told = "\n".join(str(problem).replace(f"{BAD}/", "") for problem in refused.value.problems) + "\n"
     golden = path.with_suffix(".out")
-    if os.environ.get("UPDATE_GOLDEN"):
+    if os.environ.get("PIPEMON_GOLDEN") == "write":
         golden.write_text(told, encoding="utf-8")
     assert told == golden.read_text(encoding="utf-8")
     assert refused.value.exit_code == 2

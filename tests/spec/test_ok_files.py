@@ -1,6 +1,6 @@
 """Every file in `ok/` is read as the text beside it says: add a .yaml and a .out, get a test.
 
-`UPDATE_GOLDEN=1 pytest tests/spec/test_ok_files.py` writes the texts; read them before you keep them.
+`PIPEMON_GOLDEN=write pytest tests/spec/test_ok_files.py` writes the texts; read them before you keep them.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _condition(condition: Condition) -> str:
 def test_a_file_is_read_as_it_is_meant(path: Path) -> None:
     read = "\n".join(words(load(path))) + "\n"
     golden = path.with_suffix(".out")
-    if os.environ.get("UPDATE_GOLDEN"):
+    if os.environ.get("PIPEMON_GOLDEN") == "write":
         golden.write_text(read, encoding="utf-8")
     assert read == golden.read_text(encoding="utf-8")
 
