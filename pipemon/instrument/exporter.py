@@ -9,6 +9,7 @@ from threading import Lock
 from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.registry import Collector
 
 from pipemon import catalogue
 from pipemon.instrument import background
@@ -21,22 +22,12 @@ _LONGEST_WAIT = 1.0
 """Seconds that a scrape or fork waits for a flush under way."""
 
 
-class _FlushFirst:
-    """Collected before the families, since registered before them: a scrape shows all calls that ended."""
+class Exporter(Collector):
+    """All that pipemon exports through one registry; several pipelines share it.
 
-    def __init__(self, exporter: Exporter) -> None:
-        self._exporter = exporter
-
-    def describe(self) -> Iterable[Metric]:
-        return ()
-
-    def collect(self) -> Iterable[Metric]:
-        self._exporter.flush_all()
-        return ()
-
-
-class Exporter:
-    """All that pipemon exports through one registry; several pipelines share it."""
+    To the registry it is one collector: families registered each for itself would be read one by one, with
+    flushes between them, and a mean or ratio of two of them would be wrong.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._flushing = Lock()
@@ -45,11 +36,30 @@ class Exporter:
         self._running: dict[object, list[None]] = {}
         self._owners: dict[object, tuple[str, weakref.ref[object]]] = {}
         self._registry = weakref.ref(registry)
-        registry.register(_FlushFirst(self))
-        self.families = {name: make_family(metric, registry) for name, metric in catalogue.METRICS.items()}
+        self._latest: list[Metric] = []
+        self.families = {name: make_family(metric) for name, metric in catalogue.METRICS.items()}
         self.families[catalogue.BUILD_INFO.name].labels(__version__, platform.python_version()).set(1)
         self._spent = self.families[catalogue.FLUSH_SECONDS.name]
+        registry.register(self)
         background.add(self)
+
+    def describe(self) -> list[Metric]:
+        """Return every family, without samples."""
+        return [metric for family in self.families.values() for metric in family.describe()]
+
+    def collect(self) -> list[Metric]:
+        """Return every family as it is after all calls that ended, and all as of the same moment.
+
+        While another thread's flush is stuck: as they were at the latest scrape.
+        """
+        if not self._enter(_LONGEST_WAIT):
+            return self._latest
+        try:
+            self._flush(self._recorders.values())
+            self._latest = found = [metric for family in self.families.values() for metric in family.collect()]
+        finally:
+            self._flushing.release()
+        return found
 
     def claim(self, key: object, owner: str, pipeline: object) -> str | None:
         """Return who else declared `key`, None if nobody did; note that it is `owner`'s.
@@ -73,25 +83,34 @@ class Exporter:
 
     def flush_all(self) -> None:
         """Move every buffered call into the metrics."""
-        self._flush(list(self._recorders.values()), _LONGEST_WAIT)
+        if self._enter(_LONGEST_WAIT):
+            try:
+                self._flush(self._recorders.values())
+            finally:
+                self._flushing.release()
 
     def _try_flush(self, recorder: Recorder) -> bool:
-        return self._flush([recorder], 0)
-
-    def _flush(self, recorders: list[Recorder], wait: float) -> bool:
-        # Never without limit: a signal handler may get here in the thread that is flushing.
-        if not self._flushing.acquire(blocking=wait > 0, timeout=wait or -1):
+        if not self._enter(0):
             return False
         try:
+            self._flush([recorder])
+        finally:
+            self._flushing.release()
+        return True
+
+    def _enter(self, wait: float) -> bool:
+        # Never without limit: a signal handler may get here in the thread that is flushing.
+        return self._flushing.acquire(blocking=wait > 0, timeout=wait or -1)
+
+    def _flush(self, recorders: Iterable[Recorder]) -> None:
+        try:
             begun = perf_counter()
-            for recorder in recorders:
+            # What was declared last first: no stage shows calls whose upstream calls are not shown.
+            for recorder in reversed(list(recorders)):
                 recorder.flush()
             self._spent.inc(perf_counter() - begun)
         except Exception:  # noqa: BLE001  a scrape or the background thread must survive whatever this was
             log_once("flush all", "recorded calls could not be counted", exc=True)
-        finally:
-            self._flushing.release()
-        return True
 
     def before_fork(self) -> None:
         """Keep flushes out of the fork: the child would inherit locks that nobody releases."""
@@ -104,6 +123,7 @@ class Exporter:
                 self._flushing.release()
             return
         self._flushing = Lock()
+        self._latest = []
         renew_locks(self._registry(), self.families.values())
         for recorder in self._recorders.values():
             recorder.forget()
@@ -119,4 +139,6 @@ def exporter_for(registry: CollectorRegistry) -> Exporter:
         found = _exporters.get(registry)
         if found is None:
             found = _exporters[registry] = Exporter(registry)
+        elif found not in registry._collector_to_names:  # tests empty their registries
+            registry.register(found)
         return found

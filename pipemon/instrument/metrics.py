@@ -37,8 +37,6 @@ class Histogram(prometheus_client.Histogram):
     def _metric_init(self) -> None:
         super()._metric_init()
         self._finite_bounds = np.array(self._upper_bounds[:-1])
-        # A scrape sees an array wholly or not at all: sum, count and buckets always agree.
-        self._whole = Lock()
 
     def child(self, labels: Sequence[str], bounds: Sequence[float]) -> Histogram:
         """Return the child with these label values, made with `bounds` unless it exists.
@@ -68,23 +66,21 @@ class Histogram(prometheus_client.Histogram):
         bins = np.searchsorted(self._finite_bounds, values, side="left")
         counts = np.bincount(bins, minlength=len(self._upper_bounds))
         total = float(values.sum())
-        with self._whole:
-            if self._upper_bounds[0] >= 0:  # else no sum is shown, except by multiprocess mode
-                self._sum.inc(total)
-            for index in np.flatnonzero(counts).tolist():
-                self._buckets[index].inc(int(counts[index]))
+        if self._upper_bounds[0] >= 0:  # else no sum is shown, except by multiprocess mode
+            self._sum.inc(total)
+        for index in np.flatnonzero(counts).tolist():
+            self._buckets[index].inc(int(counts[index]))
 
     def _child_samples(self) -> tuple[Sample, ...]:
-        with self._whole:
-            return _without_created(super()._child_samples())
+        return _without_created(super()._child_samples())
 
 
-def make_family(metric: Metric, registry: prometheus_client.CollectorRegistry) -> Any:
-    """Make and register a catalogue entry's family."""
+def make_family(metric: Metric) -> Any:
+    """Make a catalogue entry's family, not registered anywhere."""
     if metric.type == "counter":
-        return Counter(metric.name, metric.help, metric.labels, unit=metric.unit, registry=registry)
+        return Counter(metric.name, metric.help, metric.labels, unit=metric.unit, registry=None)
     if metric.type == "histogram":
-        return Histogram(metric.name, metric.help, metric.labels, unit=metric.unit, registry=registry)
+        return Histogram(metric.name, metric.help, metric.labels, unit=metric.unit, registry=None)
     # Over several workers calls in progress add up; every other gauge says the same in all of them,
     # or the latest counts.
     return prometheus_client.Gauge(
@@ -92,7 +88,7 @@ def make_family(metric: Metric, registry: prometheus_client.CollectorRegistry) -
         metric.help,
         metric.labels,
         unit=metric.unit,
-        registry=registry,
+        registry=None,
         multiprocess_mode="livesum" if metric.name.endswith("_in_progress") else "max",
     )
 
@@ -109,8 +105,6 @@ def renew_locks(registry: prometheus_client.CollectorRegistry | None, families: 
         if "_lock" in vars(family):
             family._lock = Lock()
         for metric in (family, *children.values()):
-            if hasattr(metric, "_whole"):
-                metric._whole = Lock()
             for value in (
                 getattr(metric, "_value", None),
                 getattr(metric, "_sum", None),

@@ -85,12 +85,13 @@ class Recorder:
 
     def flush(self) -> None:
         """Move what is buffered into the metrics. Whoever calls it holds the flushing lock; never raises."""
-        length = len(self.buffer)
-        flat = self.buffer[:length]
-        del self.buffer[:length]
+        # Notes before calls, and added after them: no exception is counted before the call that raised it.
         length = len(self.notes)
         notes = self.notes[:length]
         del self.notes[:length]
+        length = len(self.buffer)
+        flat = self.buffer[:length]
+        del self.buffer[:length]
         with self._dropping:
             dropped, self._dropped = self._dropped, 0
         try:

@@ -190,10 +190,10 @@ class _Rare:
         outcome = of_exception(error)
         if run is not None:
             run.blame(self.stage, error)
-        if outcome == ERROR:
-            self.recorder.note(EXCEPTION, type(error).__name__)
         values = [self._take(feature, value) for feature, value in zip(self.inputs, arguments, strict=True)]
         self.recorder.add(begun, ended, outcome, *values, *(None for _ in self.outputs))
+        if outcome == ERROR:
+            self.recorder.note(EXCEPTION, type(error).__name__)
 
     def _take(self, feature: InputFeature, value: Any) -> float | None:
         if value is None:

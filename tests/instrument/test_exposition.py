@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -143,34 +142,6 @@ def test_closing_frees_the_port_and_a_taken_port_is_said_at_once(registry: Colle
         pipemon.expose(first.port, addr="127.0.0.1", registry=registry)
     first.close()
     pipemon.expose(first.port, addr="127.0.0.1", registry=registry).close()
-
-
-def test_scrapes_at_the_same_time_as_calls_see_sums_counts_and_buckets_that_agree(
-    speech: Pipeline, registry: CollectorRegistry
-) -> None:
-    vad = speech.stage("vad", output=Feature("one", lambda _: 1.0, bounds=[0, 1]))(lambda: 1)
-    done = threading.Event()
-
-    def work() -> None:
-        while not done.is_set():
-            vad()
-
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    try:
-        for _ in range(50):
-            found = {
-                sample.name: sample.value
-                for metric in registry.collect()
-                for sample in metric.samples
-                if metric.name == "pipemon_feature_value" and sample.labels.get("le", "1.0") == "1.0"
-            }
-            assert len(set(found.values())) == 1, found
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
 
 
 def run_python(code: str, **environment: str) -> str:
