@@ -11,6 +11,8 @@ from pipemon.generate.yamltext import comment, dump, listed
 from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, FailureMode, Severity, Spec
 from pipemon.units import duration
 
+Matchers = Sequence[str]
+
 _REPEAT = {"page": 1, "ticket": 6, "notice": 6}
 """How many repeat intervals pass before an alert that still fires is told again."""
 
@@ -90,27 +92,40 @@ def _route(spec: Spec, owner: str, severity: Severity) -> dict[str, object]:
 
 
 def _inhibit_rules(plan: Plan) -> list[tuple[str, object]]:
+    """Return the rules of each source. An effect is held back within its own cluster, or whatever is kept.
+
+    An absence or a written expression may lack those labels: it is everywhere then, and of every cluster.
+    """
     spec = plan.spec
     modes = {mode.name: mode for mode in spec.measurable}
+    several = tuple(label for label in spec.keep if label not in dict(spec.select))
+    nowhere = [_equal(label, "") for label in several]
     found: list[tuple[str, object]] = []
-    for source, targets in plan.targets.items():
-        by_labels: dict[tuple[str, ...], list[str]] = {}
-        for target in targets:
-            by_labels.setdefault(_equal_labels(spec, modes[source], modes[target]), []).append(target)
-        for equal, names in by_labels.items():
-            rule = {
-                "source_matchers": [_equal("pipeline", spec.pipeline), _equal("failure_mode", source)],
-                "target_matchers": [_equal("pipeline", spec.pipeline), _one_of("failure_mode", names)],
-                "equal": ["pipeline", *equal],
-            }
+
+    def add(source: str, targets: list[str], equal: tuple[str, ...], at: Matchers = (), to: Matchers = ()) -> None:
+        pipeline = _equal("pipeline", spec.pipeline)
+        rule = {
+            "source_matchers": [pipeline, _equal("failure_mode", source), *at],
+            "target_matchers": [pipeline, _one_of("failure_mode", targets), *to],
+            "equal": ["pipeline", *equal],
+        }
+        if targets:
             found.append((f"{source} holds back what it causes", rule))
+
+    for source, targets in plan.targets.items():
+        placed = [t for t in targets if _has_kept_labels(modes[source]) and _has_kept_labels(modes[t])]
+        add(source, placed, spec.keep)
+        add(source, [target for target in targets if target not in placed], several)
+        if several:
+            add(source, [t for t in targets if not _has_kept_labels(modes[t])], (), to=nowhere)
+        if several and not _has_kept_labels(modes[source]):
+            add(source, list(targets), (), at=nowhere)
     return found
 
 
-def _equal_labels(spec: Spec, source: FailureMode, target: FailureMode) -> tuple[str, ...]:
-    """The kept labels that both alerts surely have: one that both lack would count as equal."""
-    signals = {condition.signal for mode in (source, target) for condition in mode.conditions}
-    return () if signals & {"no_calls", "promql"} else spec.keep
+def _has_kept_labels(mode: FailureMode) -> bool:
+    """Tell whether a mode's alerts surely have all kept labels: an absence and a written expression may not."""
+    return not {condition.signal for condition in mode.conditions} & {"no_calls", "promql"}
 
 
 def _equal(label: str, value: str) -> str:

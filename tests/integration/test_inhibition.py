@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from textwrap import dedent
+from textwrap import dedent, indent
 
 import pytest
 from real_servers import Inbox, Labels, running_alertmanager
@@ -21,20 +21,19 @@ EVERY_SIGNAL = ROOT / "tests" / "generate" / "every_signal.yaml"
 SPEECH = ROOT / "examples" / "speech" / "failure_modes.yaml"
 
 CASCADE = """\
-    pipeline: chain
-    owner: team
-    stages:
-      first: {features: {output.share: ratio}}
-      second: {after: first, features: {output.score: ratio}}
-      third: {after: second}
-    failure_modes:
+pipeline: chain
+owner: team
+stages:
+  first: {features: {output.share: ratio}}
+  second: {after: first, features: {output.score: ratio}}
+  third: {after: second}
 """
 
 
-def planned(path: Path, modes: str = "") -> Plan:
-    """The plan of a file, or of a cascade of three stages with these failure modes, written to `path`."""
-    if modes:
-        path.write_text(dedent(CASCADE) + "".join(f"  {line}\n" for line in dedent(modes).splitlines()))
+def chain(folder: Path, modes: str, top: str = "") -> Plan:
+    """The plan of a cascade of three stages with these failure modes."""
+    path = folder / "chain.yaml"
+    path.write_text(f"{CASCADE}{top}\nfailure_modes:\n{indent(dedent(modes), '  ')}")
     return plan(load(path))
 
 
@@ -51,17 +50,18 @@ def inbox(made: Plan, tmp_path: Path) -> Iterator[Inbox]:
         yield running
 
 
-class TestEverySignal:
-    HERE = {"cluster": "a", "namespace": "prod"}
+HERE = {"cluster": "a", "namespace": "prod"}
 
+
+class TestEverySignal:
     @pytest.fixture
     def made(self) -> Plan:
-        return planned(EVERY_SIGNAL)
+        return plan(load(EVERY_SIGNAL))
 
     def test_an_upstream_page_holds_back_its_effects_of_its_own_cluster_and_namespace(
         self, inbox: Inbox, made: Plan
     ) -> None:
-        here, there = self.HERE, {"cluster": "b", "namespace": "prod"}
+        here, there = HERE, {"cluster": "b", "namespace": "prod"}
         firing = {
             "loud here": alert(made, "loud-microphones", **here),
             "gibberish here": alert(made, "gibberish", **here),
@@ -76,13 +76,13 @@ class TestEverySignal:
         self, inbox: Inbox, made: Plan
     ) -> None:
         firing = {
-            name: alert(made, name, **self.HERE)
+            name: alert(made, name, **HERE)
             for name in ("slow-asr", "answers-late", "answers-fail", "too-few-pauses", "punctuation-stopped")
         }
         assert inbox.held_back(firing) == {"answers-late": "slow-asr"}
 
     def test_no_alert_at_all_holds_back_an_absence_or_a_written_expression(self, inbox: Inbox, made: Plan) -> None:
-        firing = {mode.name: alert(made, mode.name, **self.HERE) for mode in made.spec.measurable}
+        firing = {mode.name: alert(made, mode.name, **HERE) for mode in made.spec.measurable}
         held = inbox.held_back(firing)
         assert held
         assert not {"nobody-calls", "punctuation-stopped", "gateway-overloaded"} & {*held, *held.values()}
@@ -91,7 +91,7 @@ class TestEverySignal:
 class TestSpeech:
     @pytest.fixture
     def made(self) -> Plan:
-        return planned(SPEECH)
+        return plan(load(SPEECH))
 
     def test_a_slow_recogniser_explains_a_late_answer_and_nothing_else(self, inbox: Inbox, made: Plan) -> None:
         names = ("slow-asr", "answer-too-late", "nobody-scores-us", "users-repeat-themselves", "nobody-calls")
@@ -105,8 +105,8 @@ class TestSpeech:
 class TestSeverity:
     @pytest.fixture(params=["", "leads_to: [crash]"], ids=["by topology", "with leads_to"])
     def made(self, request: pytest.FixtureRequest, tmp_path: Path) -> Plan:
-        return planned(
-            tmp_path / "chain.yaml",
+        return chain(
+            tmp_path,
             f"""\
             odd: {{what: odd, stage: first, signal: null_ratio, severity: ticket, {request.param}}}
             crash: {{what: crash, stage: second, signal: error_ratio, severity: page}}
@@ -126,24 +126,26 @@ class TestSeverity:
 class TestPace:
     @pytest.fixture
     def made(self, tmp_path: Path) -> Plan:
-        return planned(
-            tmp_path / "chain.yaml",
+        return chain(
+            tmp_path,
             """\
-            drifts: {what: drifts, stage: first, signal: {mean: output.share}, below: 0.2, pace: gradual, severity: page}
-            drops: {what: drops, stage: second, signal: {mean: output.score}, below: 0.5, severity: page}
-            fades: {what: fades, stage: second, signal: {mean: output.score}, below: 0.6, pace: gradual, severity: page}
+            drifts: {what: x, stage: first, signal: {mean: output.share}, below: 0.2, pace: gradual, severity: page}
+            drops: {what: x, stage: second, signal: {mean: output.score}, below: 0.5, severity: page}
+            fades: {what: x, stage: second, signal: {mean: output.score}, below: 0.6, pace: gradual, severity: page}
             """,
         )
 
     def test_what_comes_gradually_holds_back_only_what_does_too(self, inbox: Inbox, made: Plan) -> None:
-        assert inbox.held_back({name: alert(made, name) for name in ("drifts", "drops", "fades")}) == {"fades": "drifts"}
+        assert inbox.held_back({name: alert(made, name) for name in ("drifts", "drops", "fades")}) == {
+            "fades": "drifts"
+        }
 
 
 class TestNamed:
     @pytest.fixture
     def made(self, tmp_path: Path) -> Plan:
-        return planned(
-            tmp_path / "chain.yaml",
+        return chain(
+            tmp_path,
             """\
             crash: {what: crash, stage: first, signal: error_ratio, severity: page, leads_to: [idle, full]}
             empty: {what: empty, stage: first, signal: null_ratio, severity: page}
@@ -159,3 +161,42 @@ class TestNamed:
     ) -> None:
         firing = {mode.name: alert(made, mode.name) for mode in made.spec.measurable}
         assert inbox.held_back(firing) == {"idle": "crash", "full": "crash"}
+
+
+class TestNamedInManyClusters:
+    @pytest.fixture
+    def made(self, tmp_path: Path) -> Plan:
+        return chain(
+            tmp_path,
+            """\
+            crash: {what: crash, stage: first, signal: error_ratio, severity: page, leads_to: [idle, full]}
+            idle: {what: idle, stage: second, signal: no_calls, severity: page, leads_to: [dull]}
+            full: {what: full, signal: {promql: 'queue > 5'}, severity: page, fires_on: 'queue 9x99'}
+            dull: {what: dull, stage: third, signal: null_ratio, severity: page}
+            """,
+            top="keep: [cluster]",
+        )
+
+    def test_a_cause_holds_back_what_it_names_in_its_own_cluster_and_what_is_of_no_cluster(
+        self, inbox: Inbox, made: Plan
+    ) -> None:
+        firing = {
+            "crash in a": alert(made, "crash", cluster="a"),
+            "idle in a": alert(made, "idle", cluster="a"),
+            "idle in b": alert(made, "idle", cluster="b"),
+            "idle everywhere": alert(made, "idle"),
+            "full in a": alert(made, "full", cluster="a"),
+            "full in b": alert(made, "full", cluster="b"),
+            "full": alert(made, "full"),
+        }
+        assert inbox.held_back(firing) == dict.fromkeys(
+            ("idle in a", "idle everywhere", "full in a", "full"), "crash in a"
+        )
+
+    def test_a_cause_of_no_cluster_holds_back_its_effects_in_every_one(self, inbox: Inbox, made: Plan) -> None:
+        firing = {
+            "idle everywhere": alert(made, "idle"),
+            "dull in a": alert(made, "dull", cluster="a"),
+            "dull in b": alert(made, "dull", cluster="b"),
+        }
+        assert inbox.held_back(firing) == dict.fromkeys(("dull in a", "dull in b"), "idle everywhere")
