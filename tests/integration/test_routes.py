@@ -1,0 +1,68 @@
+"""Which receiver gets an alert, as amtool tells of the generated configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from real_servers import tool
+
+from pipemon.generate.output import generate
+
+pytestmark = pytest.mark.integration
+
+SPEECH = """\
+pipeline: speech
+owner: speech-team
+stages: {vad: {}, asr: {after: vad}}
+failure_modes:
+  fails: {what: it fails, stage: vad, signal: error_ratio, severity: page}
+  empty: {what: it returns nothing, stage: vad, signal: null_ratio, severity: ticket}
+  quiet: {what: nobody calls, signal: no_calls, severity: notice}
+  asr-fails: {what: it fails, stage: asr, signal: error_ratio, severity: page, owner: recogniser-team}
+"""
+VISION = """\
+pipeline: vision
+owner: vision-team
+stages: {detect: {}}
+failure_modes:
+  fails: {what: it fails, stage: detect, signal: error_ratio, severity: page}
+"""
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("routes")
+    specs = [folder / "speech.yaml", folder / "vision.yaml"]
+    for path, text in zip(specs, (SPEECH, VISION), strict=True):
+        path.write_text(text)
+    generate(specs, folder / "out")
+    return folder / "out" / "alertmanager" / "alertmanager.yml"
+
+
+@pytest.mark.parametrize(
+    ("labels", "receiver"),
+    [
+        ("pipeline=speech owner=speech-team severity=critical failure_mode=fails", "speech-team-page"),
+        ("pipeline=speech owner=speech-team severity=warning failure_mode=empty", "speech-team-ticket"),
+        ("pipeline=speech owner=speech-team severity=info failure_mode=quiet", "speech-team-notice"),
+        ("pipeline=speech owner=recogniser-team severity=critical failure_mode=asr-fails", "recogniser-team-page"),
+        ("pipeline=vision owner=vision-team severity=critical failure_mode=fails", "vision-team-page"),
+        ("pipeline=vision owner=speech-team severity=critical", "pipemon"),
+        ("alertname=DiskFull severity=critical", "pipemon"),
+    ],
+)
+def test_an_alert_goes_to_its_owner_by_its_severity_and_any_other_to_the_root(
+    config: Path, labels: str, receiver: str
+) -> None:
+    told = tool("amtool", "config", "routes", "test", f"--config.file={config}", *labels.split())
+    assert told.split() == [receiver]
+
+
+def test_the_owner_of_several_pipelines_has_one_receiver_for_each_severity(tmp_path: Path) -> None:
+    specs = [tmp_path / "speech.yaml", tmp_path / "vision.yaml"]
+    for path, text in zip(specs, (SPEECH, VISION.replace("vision-team", "speech-team")), strict=True):
+        path.write_text(text)
+    generate(specs, tmp_path)
+    told = tool("amtool", "check-config", str(tmp_path / "alertmanager" / "alertmanager.yml"))
+    assert "5 receivers" in told
