@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import floor, log10
 
 from pipemon.generate.annotations import as_read, printed, sentence, unit
 from pipemon.generate.expressions import limits
@@ -210,8 +211,10 @@ def _recorded(spec: Spec, mode: FailureMode, state: State, time: Clock, *, parts
         sure = ("stage", "direction", "feature", "signal", *(() if parts else ("le",)))
         asked = {m.label: m.value for m in matchers if m.label in sure}
         asked |= {label: labels[label] for label in spec.keep if label not in dict(spec.select)}
-        expr = f"round({series(name, asked) if asked else name}, 0.0001)"
-        sample = {"labels": series("", labels), "value": round(value, 4) + 0.0}
+        nearest = 10.0 ** (floor(log10(abs(value))) - 5) if value else 0.0001
+        expr = f"round({series(name, asked) if asked else name}, {nearest:g})"
+        # As Prometheus rounds, so that the last bit is the same.
+        sample = {"labels": series("", labels), "value": floor(value * (1 / nearest) + 0.5) / (1 / nearest) + 0.0}
         found[expr] = {"expr": expr, "eval_time": time.at(time.judged), "exp_samples": [sample]}
 
     count = state.rate * mode.window

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import floor, log10
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
@@ -57,8 +58,14 @@ def edge_values(spec: Spec, mode: FailureMode, condition: Condition) -> list[tup
     """Return, for each side of the threshold, a value just beyond it and one just before it."""
     threshold = limits(spec, mode, condition)
     good = good_value(spec, mode, condition)
-    edges = [edge for edge in (threshold.low, threshold.high) if edge is not None]
-    return [(edge + MARGIN * (edge - good), edge - MARGIN * (edge - good)) for edge in edges]
+    found = []
+    for edge in (threshold.low, threshold.high):
+        if edge is not None:
+            step = MARGIN * (edge - good)
+            # To few digits, so that nobody who prints a value has to round a tie.
+            digits = -floor(log10(abs(step)))
+            found.append((round(edge + step, digits), round(edge - step, digits)))
+    return found
 
 
 def measured(world: World, spec: Spec, mode: FailureMode, condition: Condition, value: float, rate: float) -> None:

@@ -44,14 +44,15 @@ def feature_key(stage: str, direction: str, feature: str) -> str:
 
 
 def dump(baseline: Baseline) -> str:
-    """Return the file's text: the same baseline is the same bytes."""
-    document = {
-        "pipeline": baseline.pipeline,
-        "from": baseline.start,
-        "to": baseline.end,
-        "features": {name: asdict(value) for name, value in sorted(baseline.features.items())},
-    }
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+    """Return the file's text, a feature a line: the same baseline is the same bytes."""
+    head = {"pipeline": baseline.pipeline, "from": baseline.start, "to": baseline.end}
+    lines = [f"  {json.dumps(name)}: {json.dumps(value, allow_nan=False)}" for name, value in head.items()]
+    features = (
+        f"    {json.dumps(name)}: {json.dumps(asdict(value), allow_nan=False, ensure_ascii=False)}"
+        for name, value in sorted(baseline.features.items())
+    )
+    lines.append('  "features": {\n' + ",\n".join(features) + "\n  }")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def load(path: Path) -> Baseline:
