@@ -6,25 +6,20 @@ Importing it loads neither: `pipemon generate` imports it only for its stages, f
 from __future__ import annotations
 
 import math
-import threading
 import time
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
+import recogniser
 from numpy.typing import NDArray
+from recogniser import RATE
 
 import pipemon
 from pipemon.features import Feature, audio_seconds, length, level_dbfs, words
 
-if TYPE_CHECKING:
-    from pocketsphinx import Decoder
-
 Audio = NDArray[np.int16]
 """Mono samples at 16 kHz."""
 
-RATE = 16_000
 FRAME = RATE * 30 // 1000
 """30 ms, the longest frame that the detector takes."""
 
@@ -33,9 +28,6 @@ _HANGOVER = 8
 
 _LEAST = 8
 """Frames of speech in a segment that is kept: the detector takes the first frames of any noise for speech."""
-
-# A third of the time that the default search takes, for nearly the same word error rate on clean speech.
-_SEARCH = {"fwdflat": False, "bestpath": False, "ds": 2, "topn": 2, "maxhmmpf": 1500, "maxwpf": 10, "pl_window": 5}
 
 
 @dataclass(frozen=True)
@@ -174,15 +166,14 @@ def transcribe(found: Speech, reference: str | None = None) -> Transcript:
     if setup.wait:
         time.sleep(setup.wait)
     audio = np.concatenate(found.segments)
-    with _one_at_a_time:
-        text, acoustic, language = _decode(_decoder(), audio)
+    heard = recogniser.decode(audio)
     return Transcript(
-        text,
+        heard.text,
         len(audio) / RATE,
         time.perf_counter() - began,
-        acoustic,
-        language,
-        word_error_rate(reference, text) if reference else None,
+        heard.acoustic_score,
+        heard.language_score,
+        word_error_rate(reference, heard.text) if reference else None,
     )
 
 
@@ -191,28 +182,3 @@ def answer(audio: Audio, reference: str | None = None) -> Transcript | None:
     """Return what is said in `audio`, or None if nobody speaks."""
     found = find_speech(audio)
     return transcribe(found, reference) if found.segments else None
-
-
-_one_at_a_time = threading.Lock()
-"""A decoder holds the state of one utterance."""
-
-
-@cache
-def _decoder() -> Decoder:
-    from pocketsphinx import Decoder  # noqa: PLC0415 - as above, and the model takes half a second to load
-
-    return Decoder(samprate=RATE, loglevel="FATAL", **_SEARCH)
-
-
-def _decode(decoder: Decoder, audio: Audio) -> tuple[str, float | None, float | None]:
-    decoder.start_utt()
-    decoder.process_raw(audio.tobytes(), full_utt=True)
-    decoder.end_utt()
-    # Scores come as probabilities of a 1024th of their logarithm.
-    parts = [part for part in decoder.seg() if not part.word.startswith(("<", "["))] if decoder.hyp() else []
-    if not parts:
-        return "", None, None
-    frames = sum(part.end_frame - part.start_frame + 1 for part in parts)
-    acoustic = 1024 * sum(math.log(part.ascore) for part in parts) / frames
-    language = 1024 * sum(math.log(part.lscore) for part in parts) / len(parts)
-    return decoder.hyp().hypstr, acoustic, language

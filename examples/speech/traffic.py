@@ -42,9 +42,6 @@ ASK_AGAIN = 0.8
 ASK_ANYWAY = 0.01
 """Share of the other listeners who ask again: they were distracted."""
 
-_LOAD = 0.6
-"""Share of one core's time that the traffic may need."""
-
 
 class Control:
     """The fault that the control file asks for; a file that can't be read leaves the last one in place."""
@@ -100,14 +97,9 @@ def serve(recording: Recording, fault: str | None, strength: float | None, chanc
         cascade.speech.feedback("redo", stage="asr")
 
 
-def affordable_rate(every: Sequence[Recording]) -> float:
-    """Return the calls a second that leave this machine room, by the time each recording takes; loads the models."""
-    find_speech, transcribe = inspect.unwrap(cascade.find_speech), inspect.unwrap(cascade.transcribe)
-    transcribe(find_speech(every[0].samples))
-    began = time.thread_time()
-    for recording in every:
-        transcribe(find_speech(recording.samples))
-    return _LOAD * len(every) / max(time.thread_time() - began, 1e-6)
+def warm_up(recording: Recording) -> None:
+    """Load the models by a call that is not counted."""
+    inspect.unwrap(cascade.transcribe)(inspect.unwrap(cascade.find_speech)(recording.samples))
 
 
 def play(
@@ -146,7 +138,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=9464, help="where metrics are exposed; 0 takes a free one")
     parser.add_argument("--control", type=Path, help="the file that tells which fault to apply")
     parser.add_argument("--cache", type=Path, default=default_cache(), help="where fetched recordings are kept")
-    parser.add_argument("--rate", type=float, default=2.8, help="calls a second, or what the machine affords")
+    parser.add_argument("--rate", type=float, default=2.8, help="calls a second, if the machine is fast enough")
     parser.add_argument("--seed", type=int, default=0, help="of the order and of the listeners' patience")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="when to end; by default never")
     options = parser.parse_args()
@@ -157,17 +149,17 @@ def main() -> None:
         every = recordings.find(options.cache) or recordings.fetch(options.cache)
     except UnavailableError as error:
         sys.exit(str(error))
-    rate = min(options.rate, affordable_rate(every))
+    warm_up(every[0])
     try:
         exposition = pipemon.expose(port=options.port, addr="127.0.0.1")
     except OSError as error:
         sys.exit(f"can't expose metrics on port {options.port}: {error.strerror or error}")
     print(
-        f"ready: {len(every)} recordings, {rate:.2g} calls a second, metrics at http://127.0.0.1:{exposition.port}/metrics",
+        f"ready: {len(every)} recordings, {options.rate:g} calls a second, metrics at http://127.0.0.1:{exposition.port}/metrics",
         flush=True,
     )
     try:
-        play(every, Control(options.control), stop, rate=rate, seed=options.seed, seconds=options.seconds)
+        play(every, Control(options.control), stop, rate=options.rate, seed=options.seed, seconds=options.seconds)
     finally:
         exposition.close()
 

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from pipemon.errors import UnavailableError
 
+_LEFT_OUT = ("__pycache__", "*.baseline.json")
+"""What is not copied: the demo learns its baseline itself."""
+
 
 @dataclass(frozen=True)
 class Example:
