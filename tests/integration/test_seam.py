@@ -1,0 +1,144 @@
+"""The seam: whatever the example's rules and dashboards read, its real run really exports or records."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import promql_parser as promql
+import pytest
+import yaml
+from promql_names import known_series, labels_of
+from real_servers import running_prometheus, until
+from real_speech import every_recording
+
+from pipemon import catalogue
+from pipemon.demo.example import Example, copy_example
+from pipemon.demo.processes import children, free_ports, start
+from pipemon.generate.dashboard_text import RATE_INTERVAL
+from pipemon.generate.inhibition import plan
+from pipemon.generate.output import Options, generate
+from pipemon.prometheus import Prometheus
+from pipemon.spec.load import load
+
+pytestmark = pytest.mark.integration
+
+BASELINE = {
+    "vad.input.audio_high_band_db": {"mean": -30, "sd": 3, "count": 1000},
+    "vad.output.speech_share": {"mean": 0.7, "sd": 0.1, "count": 1000},
+    "asr.output.acoustic_score": {"mean": -4, "sd": 0.5, "count": 1000},
+}
+ONLY_AFTER = {
+    "pipemon_stage_exceptions_total": "a call raised, by the class of its exception",
+    "ALERTS": "an alert is pending",
+}
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
+    """A copy of the example with a baseline, so that all of its failure modes that have a signal have a rule."""
+    every_recording()
+    example = copy_example(tmp_path_factory.mktemp("seam"), Path())
+    document = {"pipeline": "speech", "from": 0, "to": 1, "features": BASELINE}
+    (example.folder / "speech.baseline.json").write_text(json.dumps(document))
+    return example
+
+
+@pytest.fixture(scope="module")
+def prometheus(example: Example) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes the example while it serves calls, with the generated rules."""
+    (port,) = free_ports(1)
+    options = Options(time_scale=20, targets=(f"127.0.0.1:{port}",))
+    made = generate([example.spec], example.generated, options)
+    assert len(made.plans[0].spec.measurable) == 13
+    folder = example.folder.parent / "prometheus"
+    shutil.copytree(example.generated / "rules", folder / "rules")
+    with children() as started:
+        command = [*example.traffic_command(port, seed=1), "--rate", "2"]
+        started.append(start("traffic", command, example.folder / "traffic.log"))
+        with running_prometheus((example.generated / "prometheus.yml").read_text(), folder) as client:
+            until(lambda: client.query("pipemon_pipeline_runs_total > 2"), "calls scraped")
+            yield client
+        started[0].check()
+
+
+def queries(example: Example) -> set[str]:
+    """Every query of the generated rules and dashboards."""
+    groups = yaml.safe_load((example.generated / "rules" / "speech.rules.yml").read_text())["groups"]
+    found = {rule["expr"] for group in groups for rule in group["rules"]}
+
+    def look(value: Any) -> None:
+        if isinstance(value, dict):
+            found.update([value["expr"]] if "expr" in value else [])
+            look(list(value.values()))
+        elif isinstance(value, list):
+            for each in value:
+                look(each)
+
+    for path in (example.generated / "grafana" / "dashboards").glob("*.json"):
+        look(json.loads(path.read_text()))
+    return {text.replace(RATE_INTERVAL, "15s") for text in found}
+
+
+def selectors(expr: Any) -> Iterator[str]:
+    """Every selector of a parsed query, as text."""
+    match expr:
+        case promql.VectorSelector():
+            signs = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
+            matchers = (
+                f"{m.name}{signs[str(m.op).rpartition('.')[2]]}{json.dumps(m.value)}" for m in expr.matchers.matchers
+            )
+            yield f"{expr.name}{{{','.join(matchers)}}}"
+        case promql.MatrixSelector():
+            yield from selectors(expr.vector_selector)
+        case promql.BinaryExpr():
+            yield from selectors(expr.lhs)
+            yield from selectors(expr.rhs)
+        case promql.Call():
+            for argument in expr.args:
+                yield from selectors(argument)
+        case promql.AggregateExpr() | promql.ParenExpr() | promql.UnaryExpr() | promql.SubqueryExpr():
+            yield from selectors(expr.expr)
+
+
+def test_every_selector_of_a_rule_or_panel_finds_series_while_the_example_runs(
+    example: Example, prometheus: Prometheus
+) -> None:
+    wanted = {selector for query in queries(example) for selector in selectors(promql.parse(query))}
+    wanted = {selector for selector in wanted if selector.partition("{")[0] not in ONLY_AFTER}
+    assert len(wanted) > 60
+    missing = set(wanted)
+
+    def found() -> bool:
+        missing.difference_update([selector for selector in missing if prometheus.query(f"count({selector})")])
+        return not missing
+
+    try:
+        until(found, "all series there", patience=40)
+    except AssertionError:
+        pytest.fail("nothing is found by\n" + "\n".join(sorted(missing)))
+
+
+def test_every_label_of_a_rule_or_panel_is_on_the_series_that_were_scraped(
+    example: Example, prometheus: Prometheus
+) -> None:
+    known = known_series(plan(load(example.spec)).spec)
+    for name in {series for metric in catalogue.METRICS.values() for series in metric.series} & known.keys():
+        if name in ONLY_AFTER:
+            continue
+        scraped = prometheus.query(name)
+        assert scraped, name
+        # A label that is on some series of a name only is one that a query can't count on.
+        known[name] = frozenset.intersection(*(frozenset(each.labels) - {"__name__"} for each in scraped))
+    # The running rules are those of the demo, in which everything is 20 times as fast.
+    scaled = {name.replace("5m", "15s").replace("6h", "18m"): labels for name, labels in known.items()}
+    for query in queries(example):
+        labels_of(query, scaled)
+
+
+def test_every_rule_is_evaluated_without_error(prometheus: Prometheus) -> None:
+    rules = until(lambda: [r for r in prometheus.rules() if r.health != "unknown"], "rules evaluated")
+    assert [(rule.name, rule.last_error) for rule in rules if rule.health != "ok"] == []
