@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Literal
+
+being_described: ContextVar[bool] = ContextVar("pipemon_being_described", default=False)
+"""True while code is imported only to be asked for its shape: a module that exposes metrics opens no port then."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 
 from pipemon.instrument.switch import disabled
+from pipemon.topology import being_described
 
 
 class Exposition:
@@ -32,9 +33,10 @@ def expose(
 ) -> Exposition:  # Prometheus scrapes from another machine
     """Serve the registry's metrics over HTTP from a daemon thread; port 0 takes a free one.
 
-    Raises OSError if the address is taken. Does nothing if PIPEMON_DISABLED is set.
+    Raises OSError if the address is taken. Does nothing if PIPEMON_DISABLED is set, or while a command
+    imports the module to learn its stages.
     """
-    if disabled():
+    if disabled() or being_described.get():
         return Exposition(None, None)
     server, thread = start_http_server(port, addr, REGISTRY if registry is None else registry)
     return Exposition(server, thread)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipemon.errors import nearest
 from pipemon.spec.reader import shown
-from pipemon.topology import PipelineShape
+from pipemon.topology import PipelineShape, being_described
 
 _MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
@@ -29,6 +29,7 @@ def shape_of(reference: str, folder: Path) -> PipelineShape:
         raise CodeError(f"expected module:pipeline, such as app.speech:speech, found {shown(reference)}")
     path = str(folder.resolve())
     sys.path.insert(0, path)
+    asked = being_described.set(True)
     try:
         # Files may be newer than what Python remembers of the folder.
         importlib.invalidate_caches()
@@ -36,6 +37,7 @@ def shape_of(reference: str, folder: Path) -> PipelineShape:
     except (Exception, SystemExit) as error:  # noqa: BLE001 whatever the user's module raises
         raise CodeError(_why(error, module_name, folder)) from None
     finally:
+        being_described.reset(asked)
         if path in sys.path:
             sys.path.remove(path)
     try:
