@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import time
 import weakref
@@ -42,6 +43,7 @@ def start() -> None:
     global _thread  # noqa: PLW0603  one thread a process is the point
     if _thread is not None:
         return
+    _flush_when_a_worker_ends()
     try:
         _thread = threading.Thread(target=_flush_for_ever, name="pipemon-flush", daemon=True)
         _thread.start()
@@ -62,6 +64,13 @@ def _flush_for_ever() -> None:
 def _flush_each() -> None:
     for exporter in _living():
         exporter.flush_all()
+
+
+def _flush_when_a_worker_ends() -> None:
+    # multiprocessing ends its forked workers without atexit, but with these.
+    process, util = map(sys.modules.get, ("multiprocessing.process", "multiprocessing.util"))
+    if process is not None and util is not None and process.parent_process() is not None:
+        util.Finalize(None, _flush_each, exitpriority=0)
 
 
 def _before_fork() -> None:
