@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 
 logger = logging.getLogger("pipemon")
 
@@ -29,7 +30,8 @@ class Quietly:
         if last is not None and (self._every is None or now - last < self._every):
             return
         self._said[key] = now
-        logger.warning(message, *args, exc_info=exc)
+        with suppress(Exception):  # a filter of the user's may raise
+            logger.warning(message, *args, exc_info=exc)
 
 
 log_once = Quietly().warn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -65,8 +66,8 @@ class StageSeries:
         self._in_progress = families[catalogue.STAGE_IN_PROGRESS.name].labels(*labels)
         self._dropped = families[catalogue.OBSERVATIONS_DROPPED.name].labels(*labels)
         self._last_call = families[catalogue.STAGE_LAST_CALL.name].labels(*labels)
-        self._last_call_at = time.time()
-        self._last_call.set(self._last_call_at)
+        self._last_call.set(time.time())
+        self._last_ended = -math.inf
         self._features = [_FeatureSeries(families, key, feature) for feature in features]
         if has_null_rule:
             families[catalogue.EXTRACTOR_ERRORS.name].labels(*labels, "output", "null")
@@ -81,10 +82,9 @@ class StageSeries:
             if outcomes[int(outcome)]:
                 counter.inc(outcomes[int(outcome)])
         self._duration.observe_many(rows[:, 1] - rows[:, 0])
-        last = time.time() - perf_counter() + float(rows[:, 1].max())
-        if last > self._last_call_at:
-            self._last_call_at = last
-            self._last_call.set(last)
+        self._last_ended = max(self._last_ended, float(rows[:, 1].max()))
+        # From the wall clock of now: once it is set right, the last call no longer lies in the future.
+        self._last_call.set(time.time() - perf_counter() + self._last_ended)
         for column, feature in enumerate(self._features, start=3):
             feature.fold(rows[:, column], lambda column=column: flat[column::width].count(None))  # type: ignore[misc]
 

@@ -4,18 +4,22 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 import inspect
+import logging
+import pickle
 import threading
 import time
 import traceback
 import typing
 from collections import UserList, deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, assert_type
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 
 from pipemon import DeclarationError, Feature, Pipeline
 from pipemon.features import length
@@ -411,6 +415,64 @@ def test_the_last_call_is_told_in_wall_clock_time_and_begins_with_the_declaratio
     called = read("pipemon_stage_last_call_timestamp_seconds", stage="vad")
     assert called is not None
     assert declared < called < after + 0.1
+
+
+def test_a_wall_clock_that_was_ahead_does_not_leave_the_last_call_in_the_future(
+    speech: Pipeline, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vad = speech.stage("vad")(lambda: 1)
+    right = time.time
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: right() + 3600)
+        vad()
+        ahead = read("pipemon_stage_last_call_timestamp_seconds", stage="vad")
+        assert ahead is not None
+        assert ahead > right() + 3000
+    vad()
+    called = read("pipemon_stage_last_call_timestamp_seconds", stage="vad")
+    assert called is not None
+    assert called < right() + 1
+
+
+def test_a_log_filter_that_raises_does_not_reach_the_caller(speech: Pipeline, read: Read) -> None:
+    def refuse(record: logging.LogRecord) -> bool:
+        raise RuntimeError("the user's filter")
+
+    vad = speech.stage("vad", output=Feature("broken", lambda _: 1 / 0))(lambda: "fine")
+    logging.getLogger("pipemon").addFilter(refuse)
+    try:
+        assert vad() == "fine"
+    finally:
+        logging.getLogger("pipemon").removeFilter(refuse)
+    assert read("pipemon_extractor_errors_total", feature="broken") == 1
+    assert outcomes(read, "vad")["calls"] == 1
+
+
+REFLECTED = Pipeline("reflected", registry=CollectorRegistry())
+
+
+@REFLECTED.stage("double")
+def double(text: str, /, times: int = 2, *, sep: str = "") -> str:
+    return sep.join([text] * times)
+
+
+@REFLECTED.run
+async def answer(text: str) -> str:
+    return double(text)
+
+
+def test_a_decorated_function_can_be_pickled_and_copied_as_any_other() -> None:
+    assert pickle.loads(pickle.dumps(double)) is double
+    assert copy.deepcopy(double) is double
+    assert pickle.loads(pickle.dumps(functools.partial(double, sep="-")))("a") == "a-a"
+
+
+async def test_type_checkers_see_the_undecorated_signature() -> None:
+    """`mypy` reads this file: a wrong argument or result type would be an error here."""
+    assert_type(double("a", 3, sep="-"), str)
+    assert_type(await answer("a"), str)
+    with pytest.raises(TypeError):
+        double(1, times="x")  # type: ignore[arg-type]
 
 
 def test_parameters_may_have_any_name(speech: Pipeline, read: Read) -> None:
