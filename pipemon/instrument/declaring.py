@@ -11,9 +11,9 @@ from pipemon.catalogue import OTHER, TRACKS
 from pipemon.errors import DeclarationError, nearest
 from pipemon.instrument import bounds
 from pipemon.instrument.features import READY_MADE, Feature
-from pipemon.instrument.names import check_name
+from pipemon.instrument.names import check_name, check_text
 from pipemon.instrument.stage import InputFeature, OutputFeature
-from pipemon.instrument.wrapping import unwrapped
+from pipemon.instrument.wrapping import is_async, unwrapped
 from pipemon.topology import FeatureShape
 
 Taken = Feature | Callable[[Any], object]
@@ -37,9 +37,9 @@ def check_track(what: str, track: str) -> str:
 
 def check_version(what: str, version: object) -> str:
     """Return a version that can be a label's value."""
-    if not isinstance(version, str) or not version:
+    if not version:
         raise DeclarationError(f"{what}: version {version!r} is not a text")
-    return version
+    return check_text(f"{what}: version", version)
 
 
 def check_signals(what: str, signals: Sequence[str]) -> tuple[str, ...]:
@@ -83,6 +83,12 @@ def check_function(what: str, function: object) -> None:
         raise DeclarationError(f"{what}: generators are not supported yet; decorate a function that returns its items")
 
 
+def check_null(what: str, null: object) -> None:
+    """Refuse a null rule that can't tell."""
+    if null is not None and (not callable(null) or is_async(null)):
+        raise DeclarationError(f"{what}: null must be a function of the result and not async, not {null!r}")
+
+
 def input_features(
     stage: str, function: Callable[..., Any], inputs: Mapping[str, Taken | Sequence[Taken]] | None
 ) -> list[tuple[InputFeature, Feature]]:
@@ -94,7 +100,11 @@ def input_features(
         return []
     if not isinstance(inputs, Mapping):
         raise DeclarationError(f"stage {stage!r}: inputs are features by parameter: {{'audio': [level_dbfs()]}}")
-    parameters = inspect.signature(function).parameters.values()
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        told = f"{name_of(function)}() doesn't tell its parameters; decorate a function around it"
+        raise DeclarationError(f"stage {stage!r}: inputs: {told}") from None
     named = {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     found = []

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from pipemon.errors import DeclarationError
 from pipemon.instrument.bounds import checked
-from pipemon.instrument.names import check_name
+from pipemon.instrument.names import check_name, check_text
+from pipemon.instrument.wrapping import is_async
 
 FLOOR_DBFS = -96.0
 """The level of silence: about the quietest that 16 bits can tell."""
@@ -33,7 +34,8 @@ class Feature:
     both signs, and any other unit is taken as a count of such things. With `prefix` an input is exported
     as `<parameter>_<name>`.
 
-    Raises DeclarationError for a bad name, bounds that do not rise, or an extractor that can't be called.
+    Raises DeclarationError for a bad name, bounds that do not rise, or an extractor that can't be called or
+    is async.
     """
 
     name: str
@@ -46,6 +48,9 @@ class Feature:
         check_name("feature", self.name)
         if not callable(self.extractor):
             raise DeclarationError(f"feature {self.name!r}: its extractor can't be called: {self.extractor!r}")
+        if is_async(self.extractor):
+            raise DeclarationError(f"feature {self.name!r}: its extractor must not be async")
+        check_text(f"feature {self.name!r}: unit", self.unit)
         if self.bounds is not None:
             try:
                 object.__setattr__(self, "bounds", checked(self.bounds))

@@ -35,4 +35,7 @@ class Feedback:
             message = "feedback on stage %s: signal %r is not declared and counts as %s%s"
             self._quietly.warn((str(stage), str(signal)), message, stage, signal, OTHER, nearest(signal, counters))
             counter = counters[OTHER]
-        counter.inc()
+        try:
+            counter.inc()
+        except Exception:  # noqa: BLE001  such as a full disk under the files of multiprocess mode
+            self._quietly.warn("count", "feedback could not be counted", exc=True)

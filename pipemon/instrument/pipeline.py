@@ -108,29 +108,30 @@ class Pipeline:
             name: the stage's; by default the function's.
             after: the stage or stages before it, declared earlier; None or () for a stage that begins the
                 cascade. Not given: the stage that finished before it in the same run.
-            inputs: features by parameter: `{"audio": [level_dbfs()]}`.
+            inputs: features by parameter: `{"audio": [level_dbfs()]}`. They are looked at after the call: a
+                function that changes its argument in place is seen with what it made of it.
             output: a feature of the result, or a list of them.
             null: tells whether a result is unusable; by default NaN, an empty string, sequence, set or
                 mapping, an array, data frame or tensor that is empty, an array that is all NaN. None
                 always is.
             budget: the time that a call may take: `"50ms"`, or seconds. Always a bound of the histogram.
             version: of the stage's model; by default the pipeline's.
-            track: stable, canary or shadow; by default the pipeline's.
+            track: stable, canary or shadow; by default the pipeline's. A run that fails is never put down to
+                a shadow, and no stage is downstream of one unless `after` says so.
             feedback: further feedback signals about this stage.
 
         The function keeps its signature, type and behaviour; exceptions pass untouched.
 
         Raises DeclarationError at decoration for whatever is declared wrongly.
         """
-        if callable(name):
+        if name is not None and not isinstance(name, str):
             return self.stage()(name)
 
         def decorate(function: F) -> F:
             stage = declaring.check_stage_name(declaring.name_of(function) if name is None else name)
             what = f"stage {stage!r}"
             declaring.check_function(what, function)
-            if null is not None and not callable(null):
-                raise DeclarationError(f"{what}: null must be a function of the result, not {null!r}")
+            declaring.check_null(what, null)
             key = StageKey(
                 self.name,
                 stage,
@@ -160,6 +161,7 @@ class Pipeline:
                 function,
                 pipeline=self.name,
                 stage=stage,
+                shadow=key.track == "shadow",
                 recorder=recorder,
                 inputs=tuple(taken for taken, _ in taken_in),
                 outputs=tuple(taken for taken, _ in taken_out),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,8 @@ from pipemon.instrument.recorder import Recorder
 from pipemon.instrument.series import FAILED_STAGE
 from pipemon.instrument.wrapping import LEAVE, RECORD, parameters_of, write_wrapper
 
-_MARK = "_pipemon_failed"
+_MARKS = "_pipemon_failed"
+"""The stage that an exception left first, and when by the process's clock, for each pipeline."""
 
 
 class Run:
@@ -37,22 +39,6 @@ class Run:
         token: str = made["_id"]
         return token
 
-    def blame(self, stage: str, error: BaseException) -> None:
-        """Note on an exception that it left this stage, unless another stage of the run was first.
-
-        On the exception, since a list in the run would keep all of them, their frames and inputs alive.
-        """
-        mark = getattr(error, _MARK, None)
-        if mark is None or mark[0] != self.id:
-            with suppress(Exception):  # its class may refuse
-                setattr(error, _MARK, (self.id, stage))
-
-    def failed_stage(self, error: BaseException) -> str | None:
-        """Return the stage that raised first among what led to `error`, None if no stage did."""
-        marks = (getattr(cause, _MARK, None) for cause in _causes(error))
-        stages = [mark[1] for mark in marks if mark is not None and mark[0] == self.id]
-        return stages[-1] if stages else None
-
 
 _current: ContextVar[Run | None] = ContextVar("pipemon_run", default=None)
 
@@ -62,6 +48,26 @@ current = _current.get
 def current_run() -> Run | None:
     """Return the run that this code is part of, None outside of any."""
     return current()
+
+
+def blame(error: BaseException, pipeline: str, stage: str, begun: float, ended: float) -> None:
+    """Note on an exception that it left this stage, unless during the call it left another of the pipeline.
+
+    On the exception, since a list in the run would keep all of them, their frames and inputs alive, and since
+    an exception also comes back from executors, whose threads and processes know of no run.
+    """
+    marks = getattr(error, _MARKS, {})
+    _, left = marks.get(pipeline, ("", -math.inf))
+    if left < begun:  # not a mark of an earlier call: an exception may be raised again and again
+        with suppress(Exception):  # its class may refuse
+            setattr(error, _MARKS, {**marks, pipeline: (stage, ended)})
+
+
+def failed_stage(error: BaseException, pipeline: str, begun: float) -> str | None:
+    """Return the stage that raised first since `begun` among what led to `error`, None if no stage did."""
+    marks = (getattr(cause, _MARKS, {}).get(pipeline) for cause in _causes(error))
+    stages = [mark[0] for mark in marks if mark is not None and mark[1] >= begun]
+    return stages[-1] if stages else None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -101,9 +107,9 @@ _ENDED += LEAVE + RECORD.format(row="pm_begun, pm_ended")
 def wrap_run(function: Callable[..., Any], *, pipeline: str, recorder: Recorder) -> Callable[..., Any]:
     """Return a function like `function`, each call of which is a run. Rows are (begun, ended)."""
 
-    def failed(run: Run, error: BaseException) -> None:
+    def failed(begun: float, error: BaseException) -> None:
         if of_exception(error) == ERROR:
-            recorder.note(FAILED_STAGE, run.failed_stage(error) or OTHER)
+            recorder.note(FAILED_STAGE, failed_stage(error, pipeline, begun) or OTHER)
 
     return write_wrapper(
         function,
@@ -112,7 +118,7 @@ def wrap_run(function: Callable[..., Any], *, pipeline: str, recorder: Recorder)
         title=f"run of {pipeline}",
         before=_BEFORE,
         returned=_ENDED,
-        raised=_ENDED + "pm_failed(pm_run, pm_error)",
+        raised=_ENDED + "pm_failed(pm_begun, pm_error)",
         names={
             "pm_pipeline": pipeline,
             "pm_Run": Run,

@@ -10,7 +10,7 @@ from typing import Any
 from pipemon.instrument.log import Quietly, log_once
 from pipemon.instrument.outcome import ERROR, NULL, OK, PLAIN, is_null, of_exception
 from pipemon.instrument.recorder import Recorder
-from pipemon.instrument.run import Run, current
+from pipemon.instrument.run import blame, current
 from pipemon.instrument.series import EXCEPTION, EXTRACTOR_ERROR, UPSTREAM
 from pipemon.instrument.wrapping import LEAVE, RECORD, parameters_of, write_wrapper
 
@@ -31,9 +31,12 @@ _INFER_UPSTREAM = """
         pm_new_upstream(pm_run.last_stage)
 """
 
-_RETURNED = """
+_LAST_STAGE = """
 if pm_run is not None:
     pm_run.last_stage = pm_stage
+"""
+
+_RETURNED = """
 if pm_result is None:
     pm_outcome = pm_NULL
 {null_rule}
@@ -70,7 +73,7 @@ else:
         pm_extractor_failed("{direction}", "{name}")
 """
 
-_RAISED = "pm_raised(pm_run, pm_begun, pm_ended, pm_error, ({inputs}))"
+_RAISED = "pm_raised(pm_begun, pm_ended, pm_error, ({inputs}))"
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ def wrap_stage(
     *,
     pipeline: str,
     stage: str,
+    shadow: bool,
     recorder: Recorder,
     inputs: tuple[InputFeature, ...],
     outputs: tuple[OutputFeature, ...],
@@ -114,10 +118,11 @@ def wrap_stage(
     """Return a function like `function` whose calls are recorded.
 
     `see_upstream` is told each stage seen before this one in a run, once, and says whether that is an edge.
+    Nothing of a run comes from a `shadow` stage: neither its failure nor what is upstream of a later stage.
 
     Rows are (begun, ended, outcome, a value for each input feature, then each output feature).
     """
-    rare = _Rare(stage, recorder, inputs, outputs, see_upstream)
+    rare = _Rare(pipeline, stage, shadow, recorder, inputs, outputs, see_upstream)
     parameters = parameters_of(function)
     reads = [parameters.read(feature.parameter) for feature in inputs]
     features = [(feature, read, "input", "pm_nan") for feature, read in zip(inputs, reads, strict=True)]
@@ -135,6 +140,7 @@ def wrap_stage(
         title=f"stage {pipeline}.{stage}",
         before=_BEFORE.format(infer_upstream=_INFER_UPSTREAM.strip("\n") if see_upstream else ""),
         returned=LEAVE
+        + ("" if shadow else _LAST_STAGE)
         + _RETURNED.format(null_rule=rule.strip(), features="".join(texts))
         + RECORD.format(row=f"pm_begun, pm_ended, pm_outcome, {values}"),
         raised=LEAVE + _RAISED.format(inputs="".join(f"{read}, " for read in reads)),
@@ -162,7 +168,9 @@ def wrap_stage(
 class _Rare:
     """What happens seldom enough to cost a function call."""
 
+    pipeline: str
     stage: str
+    shadow: bool
     recorder: Recorder
     inputs: tuple[InputFeature, ...]
     outputs: tuple[OutputFeature, ...]
@@ -184,12 +192,10 @@ class _Rare:
         message = "stage %s: the extractor of %s %s raised"
         self.quietly.warn((direction, feature), message, self.stage, direction, feature, exc=True)
 
-    def raised(
-        self, run: Run | None, begun: float, ended: float, error: BaseException, arguments: tuple[Any, ...]
-    ) -> None:
+    def raised(self, begun: float, ended: float, error: BaseException, arguments: tuple[Any, ...]) -> None:
         outcome = of_exception(error)
-        if run is not None:
-            run.blame(self.stage, error)
+        if not self.shadow:
+            blame(error, self.pipeline, self.stage, begun, ended)
         values = [self._take(feature, value) for feature, value in zip(self.inputs, arguments, strict=True)]
         self.recorder.add(begun, ended, outcome, *values, *(None for _ in self.outputs))
         if outcome == ERROR:

@@ -27,6 +27,10 @@ async def items_later(audio: list[int]) -> AsyncIterator[int]:
     yield 1
 
 
+async def judge(result: object) -> bool:
+    return True
+
+
 WRONG: list[tuple[Declare, str]] = [
     (
         lambda p: p.stage("vad", inputs={"audoi": length()})(vad),
@@ -47,6 +51,11 @@ WRONG: list[tuple[Declare, str]] = [
     (lambda p: p.stage("vad", version="")(vad), "version"),
     (lambda p: p.stage("vad", feedback=["re do"])(vad), "'re do'"),
     (lambda p: p.stage("vad", null="empty")(vad), "null must be a function"),  # type: ignore[call-overload]
+    (lambda p: p.stage("vad", null=judge)(vad), "null must be a function of the result and not async"),
+    (lambda p: p.stage("vad", output=judge)(vad), "extractor must not be async"),
+    (lambda p: p.stage("vad", output=Feature("score", len, unit=None))(vad), "unit None"),  # type: ignore[arg-type]
+    (lambda p: p.stage("vad", output=Feature("score", len, unit="\udcff"))(vad), "unit .* is not a text"),
+    (lambda p: p.stage("vad", inputs={"a": length()})(max), r"max\(\) doesn't tell its parameters"),
     (
         lambda p: p.stage("vad", output=words)(vad),  # type: ignore[arg-type]
         r"write words\(\.\.\.\), not words",
@@ -61,12 +70,15 @@ WRONG: list[tuple[Declare, str]] = [
     (lambda p: p.run(items), "generators are not supported yet"),
     (lambda p: p.stage("vad")(staticmethod(vad)), "write @staticmethod above"),
     (lambda p: p.stage("vad")(classmethod(vad)), "write @classmethod above"),  # type: ignore[arg-type, type-var]
+    (lambda p: p.stage(classmethod(vad)), "write @classmethod above"),  # type: ignore[arg-type, call-overload]
+    (lambda p: p.stage(3), "decorate a function"),  # type: ignore[call-overload]
     (lambda p: p.stage("vad")(int), "decorate a function"),
     (lambda p: p.stage("vad")(3), "decorate a function"),  # type: ignore[type-var]
     (lambda p: Pipeline("a pipeline"), "pipeline name"),
     (lambda p: Pipeline("p", budget="-1s"), "budget"),
     (lambda p: Pipeline("p", track="live"), "track 'live'"),
     (lambda p: Pipeline("p", version=1), "version 1"),  # type: ignore[arg-type]
+    (lambda p: Pipeline("p", version="\udcff"), "version .* is not a text"),
 ]
 
 

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import re
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 
@@ -16,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 import pipemon
 from pipemon import Pipeline
+from pipemon.instrument import metrics
 
 Read = Callable[..., float | None]
 
@@ -313,6 +316,82 @@ async def test_a_timeout_blames_the_stage_that_it_cut_off(speech: Pipeline, regi
     assert failed_stages(registry) == {"other": 0, "asr": 1}
 
 
+def in_a_thread(function: Callable[[], object]) -> object:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
+
+
+def as_if_in_another_process(function: Callable[[], object]) -> object:
+    """Raise what comes back from a worker process: a copy of the exception."""
+    try:
+        return in_a_thread(function)
+    except ValueError as error:
+        raise pickle.loads(pickle.dumps(error)) from None
+
+
+@pytest.mark.parametrize("execute", [in_a_thread, as_if_in_another_process])
+def test_a_stage_in_an_executor_that_knows_of_no_run_is_blamed_too(
+    speech: Pipeline, registry: CollectorRegistry, execute: Callable[[Callable[[], object]], object]
+) -> None:
+    @speech.stage
+    def inner() -> None:
+        raise ValueError("inner")
+
+    @speech.stage
+    def outer() -> None:
+        inner()
+
+    with pytest.raises(ValueError, match="inner"):
+        speech.run(lambda: execute(outer))()
+    assert failed_stages(registry) == {"other": 0, "inner": 1, "outer": 0}
+
+
+def test_a_stage_of_another_pipeline_is_not_blamed(registry: CollectorRegistry) -> None:
+    speech, other = Pipeline("speech", registry=registry), Pipeline("other", registry=registry)
+
+    @other.stage
+    def inner() -> None:
+        raise ValueError("inner")
+
+    with pytest.raises(ValueError, match="inner"):
+        speech.run(inner)()
+    assert failed_stages(registry) == {"other": 1}
+    with pytest.raises(ValueError, match="inner"):
+        other.run(speech.stage("outer")(inner))()
+    assert ("pipemon_pipeline_failures_total", "inner", 1) in {
+        (sample.name, sample.labels.get("failed_stage"), sample.value)
+        for metric in registry.collect()
+        for sample in metric.samples
+    }
+
+
+def test_a_shadow_stage_is_neither_blamed_nor_upstream_of_anything(
+    speech: Pipeline, registry: CollectorRegistry, read: Read
+) -> None:
+    asr, punctuate = passing(speech, "asr"), passing(speech, "punctuate")
+
+    @speech.stage("candidate", track="shadow")
+    def candidate(fails: bool) -> None:
+        if fails:
+            raise LookupError("shadow")
+
+    @speech.run
+    def answer(fails: bool) -> object:
+        text = asr("text")
+        try:
+            candidate(fails)
+        except LookupError:
+            raise RuntimeError("outside any stage")  # noqa: B904
+        return punctuate(text)
+
+    assert answer(False) == "text"
+    with pytest.raises(RuntimeError):
+        answer(True)
+    assert edges(registry) == {("asr", "candidate"), ("asr", "punctuate")}
+    assert failed_stages(registry) == {"other": 1, "asr": 0, "candidate": 0, "punctuate": 0}
+    assert read("pipemon_stage_failures_total", stage="candidate", track="shadow") == 1
+
+
 def test_a_stage_declared_after_the_run_has_its_zero_too(speech: Pipeline, registry: CollectorRegistry) -> None:
     passing(speech, "before")
     speech.run(lambda: 1)
@@ -355,3 +434,16 @@ def test_feedback_that_was_not_declared_is_logged_once_with_the_nearest_name(
     assert "signal 'correctd' is not declared and counts as other; did you mean 'corrected'?" in messages[0]
     assert messages[1] == "feedback: there is no stage 'ars'; did you mean 'asr'?"
     assert len(messages) == 3
+
+
+def test_feedback_that_cannot_be_counted_is_logged_and_never_raises(
+    speech: Pipeline, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(self: object) -> None:
+        raise OSError("no space left")
+
+    passing(speech, "asr")
+    monkeypatch.setattr(metrics.Counter, "inc", fail)
+    for _ in range(2):
+        speech.feedback("redo", stage="asr")
+    assert [record.getMessage() for record in caplog.records] == ["feedback could not be counted"]
