@@ -27,12 +27,12 @@ FLOOR_DBFS = -96.0
 class Feature:
     """A named number taken from a stage's input or output.
 
-    `extractor` gets the value and returns a number; None, NaN, infinity and whatever is no number count
-    as missing. It runs after the stage's clock has stopped; if it raises, that is counted and the
-    pipeline goes on. `bounds` are the histogram's upper bounds; by default they come from the baseline,
-    else from `unit`: seconds, ratio (0 to 1), dB, dBFS and bytes have their own, "" has a wide range of
-    both signs, and any other unit is taken as a count of such things. With `prefix` an input is exported
-    as `<parameter>_<name>`.
+    `extractor` gets the value and returns a number; None, NaN, infinity and whatever is no number count as
+    missing. It runs after the stage's clock has stopped, but the caller waits for it; if it raises, that is
+    counted and the pipeline goes on. `bounds` are the histogram's upper bounds; by default they come from the
+    baseline, else from `unit`: seconds, ratio (0 to 1), dB, dBFS and bytes have their own, "" has a wide
+    range of both signs, and any other unit is taken as a count of such things. With `prefix` an input is
+    exported as `<parameter>_<name>`.
 
     Raises DeclarationError for a bad name, bounds that do not rise, or an extractor that can't be called or
     is async.

@@ -159,9 +159,7 @@ class Pipeline:
             self._keep(key, shape)
             wrapped: Any = wrap_stage(
                 function,
-                pipeline=self.name,
-                stage=stage,
-                shadow=key.track == "shadow",
+                key=key,
                 recorder=recorder,
                 inputs=tuple(taken for taken, _ in taken_in),
                 outputs=tuple(taken for taken, _ in taken_out),

@@ -11,9 +11,10 @@ from pipemon.instrument.log import Quietly, log_once
 from pipemon.instrument.outcome import ERROR, NULL, OK, PLAIN, is_null, of_exception
 from pipemon.instrument.recorder import Recorder
 from pipemon.instrument.run import blame, current
-from pipemon.instrument.series import EXCEPTION, EXTRACTOR_ERROR, UPSTREAM
+from pipemon.instrument.series import EXCEPTION, EXTRACTOR_ERROR, UPSTREAM, StageKey
 from pipemon.instrument.wrapping import LEAVE, RECORD, parameters_of, write_wrapper
 
+SHADOW = "shadow"
 _LOG_EVERY = 60.0
 
 _BEFORE = """
@@ -106,9 +107,7 @@ def number(value: Any) -> float:
 def wrap_stage(
     function: Callable[..., Any],
     *,
-    pipeline: str,
-    stage: str,
-    shadow: bool,
+    key: StageKey,
     recorder: Recorder,
     inputs: tuple[InputFeature, ...],
     outputs: tuple[OutputFeature, ...],
@@ -118,11 +117,12 @@ def wrap_stage(
     """Return a function like `function` whose calls are recorded.
 
     `see_upstream` is told each stage seen before this one in a run, once, and says whether that is an edge.
-    Nothing of a run comes from a `shadow` stage: neither its failure nor what is upstream of a later stage.
+    Nothing of a run comes from a shadow stage: neither its failure nor what is upstream of a later stage.
 
     Rows are (begun, ended, outcome, a value for each input feature, then each output feature).
     """
-    rare = _Rare(pipeline, stage, shadow, recorder, inputs, outputs, see_upstream)
+    shadow = key.track == SHADOW
+    rare = _Rare(key.pipeline, key.stage, shadow, recorder, inputs, outputs, see_upstream)
     parameters = parameters_of(function)
     reads = [parameters.read(feature.parameter) for feature in inputs]
     features = [(feature, read, "input", "pm_nan") for feature, read in zip(inputs, reads, strict=True)]
@@ -137,7 +137,7 @@ def wrap_stage(
         function,
         parameters,
         recorder,
-        title=f"stage {pipeline}.{stage}",
+        title=f"stage {' '.join(key.labels)}",
         before=_BEFORE.format(infer_upstream=_INFER_UPSTREAM.strip("\n") if see_upstream else ""),
         returned=LEAVE
         + ("" if shadow else _LAST_STAGE)
@@ -150,8 +150,8 @@ def wrap_stage(
             "pm_NULL": NULL,
             "pm_PLAIN": frozenset(PLAIN),
             "pm_nan": math.nan,
-            "pm_pipeline": pipeline,
-            "pm_stage": stage,
+            "pm_pipeline": key.pipeline,
+            "pm_stage": key.stage,
             "pm_current": current,
             "pm_known_upstreams": rare.known_upstreams,
             "pm_new_upstream": rare.new_upstream,

@@ -144,6 +144,25 @@ def test_a_full_buffer_is_flushed_by_the_call_that_fills_it(
     assert calls.labels("speech", "vad", "1.4", "stable")._value.get() == recorder.FLUSH_AT
 
 
+def test_calls_that_fail_and_that_nobody_scrapes_keep_the_buffer_bounded(
+    speech: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "start", lambda: None)
+    monkeypatch.setattr(recorder, "FLUSH_AT", 100)
+
+    @speech.stage("vad", inputs={"text": Feature("broken", lambda _: 1 / 0)})
+    def vad(text: str) -> None:
+        raise ValueError
+
+    (recorded,) = speech._exporter._recorders.values()  # type: ignore[union-attr]
+    longest = 0
+    for _ in range(1000):
+        with pytest.raises(ValueError):  # noqa: PT011
+            vad("hello")
+        longest = max(longest, len(recorded.buffer) // recorded.width, len(recorded.notes) // 2)
+    assert longest <= 100
+
+
 def test_while_a_flush_is_stuck_calls_go_on_and_beyond_the_limit_are_dropped_and_counted(
     speech: Pipeline, registry: CollectorRegistry, read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -501,6 +501,17 @@ def test_the_stage_shows_its_own_lines_in_a_traceback(speech: Pipeline) -> None:
     assert "pm_result = pm_function()" in "".join(traceback.format_exception(caught.value))
 
 
+def test_each_version_of_a_stage_shows_its_own_lines_in_a_traceback(speech: Pipeline) -> None:
+    def vad(audio: str) -> None:
+        raise ValueError(audio)
+
+    stable = speech.stage("vad", inputs={"audio": length()})(vad)
+    speech.stage("vad", version="2", track="canary")(lambda sound, rate: None)
+    with pytest.raises(ValueError, match="hello") as caught:
+        stable("hello")
+    assert "pm_result = pm_function(audio)" in "".join(traceback.format_exception(caught.value))
+
+
 def test_declarations_may_fail_but_say_so_with_an_exception_of_pipemons(speech: Pipeline) -> None:
     with pytest.raises(DeclarationError):
         speech.stage("vad", output=Feature("a name", len))(lambda: 1)
