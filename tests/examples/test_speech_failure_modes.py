@@ -29,7 +29,7 @@ CALLS = 38
 def spec(tmp_path_factory: pytest.TempPathFactory) -> Spec:
     """The example's file, with a baseline of the good recordings."""
     folder = tmp_path_factory.mktemp("speech")
-    for name in ("cascade.py", "failure_modes.yaml"):
+    for name in ("cascade.py", "recogniser.py", "failure_modes.yaml"):
         shutil.copy(EXAMPLE / name, folder)
     learned = {}
     for stage in cascade.speech.describe().stages:
