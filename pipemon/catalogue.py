@@ -114,7 +114,7 @@ OBSERVATIONS_DROPPED = Metric(
     "pipemon_observations_dropped_total",
     "counter",
     STAGE_LABELS,
-    "Calls that went uncounted because the buffer was full.",
+    "Calls that went uncounted: the buffer was full, or recording them failed.",
 )
 FLUSH_SECONDS = Metric(
     "pipemon_flush_seconds_total", "counter", (), "Time spent moving buffered calls into the metrics.", "seconds"

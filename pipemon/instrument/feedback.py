@@ -26,6 +26,12 @@ class Feedback:
 
     def count(self, signal: str, stage: str) -> None:
         """Add one to a stage's signal; what was not declared is logged once, and never raises."""
+        try:
+            self._count(signal, stage)
+        except Exception:  # noqa: BLE001  such as a full disk under the files of multiprocess mode
+            self._quietly.warn("count", "feedback could not be counted", exc=True)
+
+    def _count(self, signal: str, stage: str) -> None:
         counters = self._counters.get(str(stage))
         if counters is None:
             self._quietly.warn(str(stage), "feedback: there is no stage %r%s", stage, nearest(stage, self._counters))
@@ -35,7 +41,4 @@ class Feedback:
             message = "feedback on stage %s: signal %r is not declared and counts as %s%s"
             self._quietly.warn((str(stage), str(signal)), message, stage, signal, OTHER, nearest(signal, counters))
             counter = counters[OTHER]
-        try:
-            counter.inc()
-        except Exception:  # noqa: BLE001  such as a full disk under the files of multiprocess mode
-            self._quietly.warn("count", "feedback could not be counted", exc=True)
+        counter.inc()

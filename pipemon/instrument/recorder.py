@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Lock
 from typing import Protocol
 
@@ -82,6 +83,13 @@ class Recorder:
                 del self.buffer[-self.width :]
                 self._dropped += 1
             log_once("full", "calls end faster than they can be counted; some are dropped")
+
+    def lose(self) -> None:
+        """Count a call that could not be recorded; while the reason, an exception, is being handled."""
+        with suppress(Exception):  # the user's stack may be all but full
+            with self._dropping:
+                self._dropped += 1
+            log_once("record", "a call could not be recorded", exc=True)
 
     def flush(self) -> None:
         """Move what is buffered into the metrics. Whoever calls it holds the flushing lock; never raises."""

@@ -19,7 +19,6 @@ from time import perf_counter
 from types import FunctionType
 from typing import Any
 
-from pipemon.instrument.log import log_once
 from pipemon.instrument.recorder import Recorder
 
 _SKELETON = """\
@@ -164,7 +163,7 @@ def write_wrapper(
         **_BUILTINS,
         "pm_clock": perf_counter,
         "pm_function": function,
-        "pm_not_recorded": _not_recorded,
+        "pm_not_recorded": recorder.lose,
         "pm_enter": recorder.running.append,
         "pm_leave": recorder.running.pop,
         "pm_extend": recorder.buffer.extend,
@@ -176,7 +175,3 @@ def write_wrapper(
     }
     exec(compile(source, file, "exec"), namespace)
     return functools.update_wrapper(namespace["pm_wrapper"], function)  # type: ignore[arg-type]
-
-
-def _not_recorded() -> None:
-    log_once("record", "a call could not be recorded", exc=True)

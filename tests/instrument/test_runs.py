@@ -436,6 +436,11 @@ def test_feedback_that_was_not_declared_is_logged_once_with_the_nearest_name(
     assert len(messages) == 3
 
 
+class Unprintable:
+    def __str__(self) -> str:
+        raise ValueError
+
+
 def test_feedback_that_cannot_be_counted_is_logged_and_never_raises(
     speech: Pipeline, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -446,4 +451,5 @@ def test_feedback_that_cannot_be_counted_is_logged_and_never_raises(
     monkeypatch.setattr(metrics.Counter, "inc", fail)
     for _ in range(2):
         speech.feedback("redo", stage="asr")
+    speech.feedback("redo", stage=Unprintable())  # type: ignore[arg-type]
     assert [record.getMessage() for record in caplog.records] == ["feedback could not be counted"]

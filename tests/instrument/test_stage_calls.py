@@ -434,6 +434,21 @@ def test_a_wall_clock_that_was_ahead_does_not_leave_the_last_call_in_the_future(
     assert called < right() + 1
 
 
+def test_a_result_that_cannot_be_looked_at_is_returned_and_its_call_told_as_uncounted(
+    speech: Pipeline, read: Read
+) -> None:
+    class Unbound:
+        @property  # type: ignore[misc]
+        def __class__(self) -> type:
+            raise RuntimeError("no request is being served")
+
+    result = Unbound()
+    assert speech.stage("vad")(lambda: result)() is result
+    assert outcomes(read, "vad")["calls"] == 0
+    assert read("pipemon_observations_dropped_total", stage="vad") == 1
+    assert read("pipemon_stage_in_progress", stage="vad") == 0
+
+
 def test_a_log_filter_that_raises_does_not_reach_the_caller(speech: Pipeline, read: Read) -> None:
     def refuse(record: logging.LogRecord) -> bool:
         raise RuntimeError("the user's filter")
