@@ -110,7 +110,11 @@ class Inbox:
 def running_alertmanager(config: str, folder: Path) -> Iterator[Inbox]:
     """Run an Alertmanager with the text of a generated `alertmanager.yml`, and one rule for marks of the test."""
     document = yaml.safe_load(config)
-    mark = {"source_matchers": ['mark="source"'], "target_matchers": ['mark="target"'], "equal": ["post"]}
+    mark = {
+        "source_matchers": ['mark="source"'],
+        "target_matchers": ['mark="target"'],
+        "equal": ["post"],
+    }
     document["inhibit_rules"].append(mark)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "alertmanager.yml").write_text(yaml.safe_dump(document, sort_keys=False))

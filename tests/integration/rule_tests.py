@@ -28,7 +28,13 @@ def rules_of(spec: Path) -> str:
     return rule_file(rules(plan(load(spec)).spec))
 
 
-def check(rules: str, series: Mapping[str, str], expected: list[Expect], folder: Path, interval: str = "15s") -> None:
+def check(
+    rules: str,
+    series: Mapping[str, str],
+    expected: list[Expect],
+    folder: Path,
+    interval: str = "15s",
+) -> None:
     """Scrape `series`, each in promtool's notation, every `interval`; the rules must then do what is expected."""
     test = {
         "interval": interval,
@@ -42,7 +48,11 @@ def check(rules: str, series: Mapping[str, str], expected: list[Expect], folder:
             for each in expected
         ],
     }
-    document = {"rule_files": ["rules.yml"], "evaluation_interval": interval, "tests": [test]}
+    document = {
+        "rule_files": ["rules.yml"],
+        "evaluation_interval": interval,
+        "tests": [test],
+    }
     (folder / "rules.yml").write_text(rules)
     (folder / "tests.yml").write_text(yaml.safe_dump(document, sort_keys=False, width=1_000_000))
     tool("promtool", "test", "rules", "tests.yml", cwd=folder)

@@ -41,7 +41,13 @@ def alert(made: Plan, mode: str, **more: str) -> Labels:
     """The labels with which a failure mode's alert reaches Alertmanager; `more` are the kept ones."""
     (rule,) = [rule for rule in rules(made.spec).alerts if rule.mode.name == mode]
     stage = {"stage": rule.mode.stage} if rule.mode.stage else {}
-    return {"alertname": rule.name, "pipeline": made.spec.pipeline, **stage, **more, **rule.labels}
+    return {
+        "alertname": rule.name,
+        "pipeline": made.spec.pipeline,
+        **stage,
+        **more,
+        **rule.labels,
+    }
 
 
 @pytest.fixture
@@ -70,14 +76,23 @@ class TestEverySignal:
             "gibberish of another pipeline": alert(made, "gibberish", **here) | {"pipeline": "vision"},
             "users here": alert(made, "users-repeat-themselves", **here),
         }
-        assert inbox.held_back(firing) == {"gibberish here": "loud here", "users here": "loud here"}
+        assert inbox.held_back(firing) == {
+            "gibberish here": "loud here",
+            "users here": "loud here",
+        }
 
     def test_slowness_holds_back_slowness_but_neither_crashes_nor_what_nobody_calls(
         self, inbox: Inbox, made: Plan
     ) -> None:
         firing = {
             name: alert(made, name, **HERE)
-            for name in ("slow-asr", "answers-late", "answers-fail", "too-few-pauses", "punctuation-stopped")
+            for name in (
+                "slow-asr",
+                "answers-late",
+                "answers-fail",
+                "too-few-pauses",
+                "punctuation-stopped",
+            )
         }
         assert inbox.held_back(firing) == {"answers-late": "slow-asr"}
 
@@ -85,7 +100,10 @@ class TestEverySignal:
         firing = {mode.name: alert(made, mode.name, **HERE) for mode in made.spec.measurable}
         held = inbox.held_back(firing)
         assert held
-        assert not {"nobody-calls", "punctuation-stopped", "gateway-overloaded"} & {*held, *held.values()}
+        assert not {"nobody-calls", "punctuation-stopped", "gateway-overloaded"} & {
+            *held,
+            *held.values(),
+        }
 
 
 class TestSpeech:
@@ -94,7 +112,13 @@ class TestSpeech:
         return plan(load(SPEECH))
 
     def test_a_slow_recogniser_explains_a_late_answer_and_nothing_else(self, inbox: Inbox, made: Plan) -> None:
-        names = ("slow-asr", "answer-too-late", "nobody-scores-us", "users-repeat-themselves", "nobody-calls")
+        names = (
+            "slow-asr",
+            "answer-too-late",
+            "nobody-scores-us",
+            "users-repeat-themselves",
+            "nobody-calls",
+        )
         assert inbox.held_back({name: alert(made, name) for name in names}) == {"answer-too-late": "slow-asr"}
 
     def test_dead_air_explains_what_nobody_hears(self, inbox: Inbox, made: Plan) -> None:

@@ -105,7 +105,12 @@ def process(*phases: tuple[str, int], calls: Mapping[str, float] = HEALTHY, **la
     found = {}
     for name, step in calls.items():
         more = own if name.startswith("pipemon_pipeline") else {"track": "stable", **own}
-        inner = ",".join([name[name.index("{") + 1 : -1], *(f'{label}="{value}"' for label, value in more.items())])
+        inner = ",".join(
+            [
+                name[name.index("{") + 1 : -1],
+                *(f'{label}="{value}"' for label, value in more.items()),
+            ]
+        )
         found[f"{name[: name.index('{')]}{{{inner.strip(',')}}}"] = counter(step, phases)
     reachable = {"new": "1", "on": "1", "lost": "0", "down": "0", "removed": "_"}
     marked = [mark for phase, scrapes in phases for mark in [reachable[phase]] * scrapes]
@@ -148,7 +153,12 @@ def test_scrapes_that_are_lost_again_and_again_fire_nothing(rules: str, tmp_path
 def test_a_killed_process_fires_the_absence_of_calls_and_nothing_else(rules: str, tmp_path: Path) -> None:
     series = process(("new", 60), ("down", 100))
     before, after = fired("16m45s", "16m"), fired("17m", "16m", "SpeechNobodyCalls")
-    check(rules, series, [before, after, fired("39m", "39m", "SpeechNobodyCalls")], tmp_path)
+    check(
+        rules,
+        series,
+        [before, after, fired("39m", "39m", "SpeechNobodyCalls")],
+        tmp_path,
+    )
 
 
 def test_a_process_that_nobody_calls_fires_the_absence_of_calls_and_nothing_else(rules: str, tmp_path: Path) -> None:
@@ -179,4 +189,9 @@ def test_one_of_two_replicas_killed_fires_nothing(rules: str, tmp_path: Path) ->
 
 def test_a_new_version_in_place_of_the_old_one_fires_nothing(rules: str, tmp_path: Path) -> None:
     new = process(("removed", 60), ("new", 100), version="1.1.0", instance="b:9464")
-    check(rules, process(("new", 60), ("removed", 100)) | new, [fired("40m", "40m")], tmp_path)
+    check(
+        rules,
+        process(("new", 60), ("removed", 100)) | new,
+        [fired("40m", "40m")],
+        tmp_path,
+    )

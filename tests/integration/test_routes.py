@@ -43,11 +43,26 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("labels", "receiver"),
     [
-        ("pipeline=speech owner=speech-team severity=critical failure_mode=fails", "speech-team-page"),
-        ("pipeline=speech owner=speech-team severity=warning failure_mode=empty", "speech-team-ticket"),
-        ("pipeline=speech owner=speech-team severity=info failure_mode=quiet", "speech-team-notice"),
-        ("pipeline=speech owner=recogniser-team severity=critical failure_mode=asr-fails", "recogniser-team-page"),
-        ("pipeline=vision owner=vision-team severity=critical failure_mode=fails", "vision-team-page"),
+        (
+            "pipeline=speech owner=speech-team severity=critical failure_mode=fails",
+            "speech-team-page",
+        ),
+        (
+            "pipeline=speech owner=speech-team severity=warning failure_mode=empty",
+            "speech-team-ticket",
+        ),
+        (
+            "pipeline=speech owner=speech-team severity=info failure_mode=quiet",
+            "speech-team-notice",
+        ),
+        (
+            "pipeline=speech owner=recogniser-team severity=critical failure_mode=asr-fails",
+            "recogniser-team-page",
+        ),
+        (
+            "pipeline=vision owner=vision-team severity=critical failure_mode=fails",
+            "vision-team-page",
+        ),
         ("pipeline=vision owner=speech-team severity=critical", "pipemon"),
         ("alertname=DiskFull severity=critical", "pipemon"),
     ],
@@ -59,7 +74,9 @@ def test_an_alert_goes_to_its_owner_by_its_severity_and_any_other_to_the_root(
     assert told.split() == [receiver]
 
 
-def test_the_owner_of_several_pipelines_has_one_receiver_for_each_severity(tmp_path: Path) -> None:
+def test_the_owner_of_several_pipelines_has_one_receiver_for_each_severity(
+    tmp_path: Path,
+) -> None:
     specs = [tmp_path / "speech.yaml", tmp_path / "vision.yaml"]
     for path, text in zip(specs, (SPEECH, VISION.replace("vision-team", "speech-team")), strict=True):
         path.write_text(text)

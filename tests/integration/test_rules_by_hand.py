@@ -107,7 +107,10 @@ def test_a_mean_leaves_the_baseline_by_standard_deviations(tmp_path: Path) -> No
     }
     mean = "pipeline_stage_direction_feature:pipemon_feature_value:mean_increase5m"
     own = 'pipeline="chain",stage="hear",direction="output",feature="level"'
-    made = rules(tmp_path, "stage: hear, signal: {mean: output.level}, changes_by: 1.5 sd, for: 2m45s")
+    made = rules(
+        tmp_path,
+        "stage: hear, signal: {mean: output.level}, changes_by: 1.5 sd, for: 2m45s",
+    )
     expected = [
         recorded("10m", mean, -20, own),
         recorded("13m", mean, -26, own),
@@ -118,7 +121,9 @@ def test_a_mean_leaves_the_baseline_by_standard_deviations(tmp_path: Path) -> No
     check(made, series, expected, tmp_path)
 
 
-def test_a_mean_of_values_of_both_signs_is_the_difference_of_their_sums(tmp_path: Path) -> None:
+def test_a_mean_of_values_of_both_signs_is_the_difference_of_their_sums(
+    tmp_path: Path,
+) -> None:
     # Each scrape brings 1, 1 and -8: their mean is -2.
     place = f'{STAGE},direction="output",feature="level"'
     series = {
@@ -172,7 +177,9 @@ def test_no_calls_waits_until_the_window_holds_none(tmp_path: Path) -> None:
     check(made, series, expected, tmp_path)
 
 
-def test_no_calls_fires_two_minutes_after_the_last_target_is_gone(tmp_path: Path) -> None:
+def test_no_calls_fires_two_minutes_after_the_last_target_is_gone(
+    tmp_path: Path,
+) -> None:
     # Two processes: one can't be scraped from 10:00 on, the other from 12:00 on, at 12:00 the first time that
     # none is up. For 2 minutes: at 14:00, with calls still in the window.
     series = {

@@ -140,5 +140,8 @@ def test_every_label_of_a_rule_or_panel_is_on_the_series_that_were_scraped(
 
 
 def test_every_rule_is_evaluated_without_error(prometheus: Prometheus) -> None:
-    rules = until(lambda: [r for r in prometheus.rules() if r.health != "unknown"], "rules evaluated")
+    rules = until(
+        lambda: [r for r in prometheus.rules() if r.health != "unknown"],
+        "rules evaluated",
+    )
     assert [(rule.name, rule.last_error) for rule in rules if rule.health != "ok"] == []

@@ -1,0 +1,165 @@
+"""`pipemon baseline` learns a known distribution that the real runtime exported and a real Prometheus scraped."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry
+from real_servers import running_prometheus, until
+
+import pipemon
+from pipemon.generate.scraping import prometheus_file
+from pipemon.prometheus import Prometheus
+from pipemon.spec.load import load
+from pipemon.spec.scale import scaled
+
+pytestmark = pytest.mark.integration
+
+SPEC = """\
+pipeline: chain
+owner: team
+baseline: chain.baseline.json
+stages:
+  hear: {features: {output.level: dBFS, output.share: ratio, output.offset: seconds}}
+failure_modes:
+  level-moves: {what: the level moves, stage: hear, signal: {mean: output.level}, changes_by: 1.5 sd}
+  share-moves: {what: the share moves, stage: hear, signal: {mean: output.share}, changes_by: 1 sd}
+  offset-moves: {what: the offset moves, stage: hear, signal: {mean: output.offset}, changes_by: 500ms}
+"""
+COUNT = 3000
+FINE = tuple(np.arange(-3.0, 3.1, 0.25).tolist())
+
+
+def drawn(level: float, share: float, offset: float) -> list[tuple[float, float, float]]:
+    """Calls' values: a level in dB, always negative; a share; an offset in seconds, of both signs."""
+    draw = np.random.default_rng(7)
+    columns: tuple[NDArray[np.float64], ...] = (
+        draw.normal(level, 6, COUNT), draw.beta(10 * share, 10 * (1 - share), COUNT), draw.normal(offset, 0.8, COUNT)
+    )  # fmt: skip
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+GOOD = drawn(-28, 0.7, 0.1)
+BAD = drawn(-12, 0.3, 0.3)
+
+
+@dataclass(frozen=True)
+class Learned:
+    folder: Path
+    features: dict[str, dict[str, float]]
+    printed: str
+
+
+def pipemon_command(*arguments: str) -> str:
+    command = [sys.executable, "-m", "pipemon", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("learning")
+    (folder / "chain.yaml").write_text(SPEC)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def learned(folder: Path) -> Learned:
+    """Serve bad calls, then good ones, then bad ones again; learn from the time of the good ones."""
+    registry = CollectorRegistry()
+    chain = pipemon.Pipeline("chain", registry=registry)
+    output = [
+        pipemon.Feature("level", lambda heard: heard[0], unit="dBFS"),
+        pipemon.Feature("share", lambda heard: heard[1], unit="ratio"),
+        pipemon.Feature("offset", lambda heard: heard[2], unit="seconds", bounds=FINE),
+    ]
+
+    @chain.stage("hear", after=(), output=output)
+    def hear(heard: tuple[float, float, float]) -> tuple[float, float, float]:
+        return heard
+
+    exposition = pipemon.expose(port=0, addr="127.0.0.1", registry=registry)
+    config = prometheus_file(
+        [scaled(load(folder / "chain.yaml"), 60)],
+        [f"127.0.0.1:{exposition.port}"],
+        "127.0.0.1:1",
+    )
+
+    def serve(prometheus: Prometheus, calls: list[tuple[float, float, float]], served: int) -> float:
+        for call in calls:
+            hear(call)
+        until(lambda: prometheus.query(f"pipemon_stage_calls_total == {served}"), "calls scraped")
+        return time.time()
+
+    with running_prometheus(config, folder / "prometheus") as prometheus:
+        until(lambda: prometheus.query("pipemon_stage_calls_total == 0"), "the first scrape")
+        since = serve(prometheus, BAD, COUNT)
+        # Prometheus guesses what lies between the ends of a period and its scrapes: some scrapes more make that little.
+        until(lambda: prometheus.query(f"timestamp(pipemon_stage_calls_total) > {since + 2!r}"), "more scrapes")
+        end = serve(prometheus, GOOD, 2 * COUNT)
+        serve(prometheus, BAD, 3 * COUNT)
+        period = ("--from", f"{since}", "--to", f"{end}")
+        printed = pipemon_command("baseline", str(folder / "chain.yaml"), "--url", prometheus.url, *period)
+    exposition.close()
+    document = json.loads((folder / "chain.baseline.json").read_text())
+    return Learned(folder, document["features"], printed)
+
+
+@pytest.mark.parametrize(("feature", "column"), [("level", 0), ("share", 1), ("offset", 2)])
+def test_the_mean_is_that_of_the_good_calls_to_the_last_digit_written(
+    learned: Learned, feature: str, column: int
+) -> None:
+    true = float(np.mean([call[column] for call in GOOD]))
+    assert learned.features[f"hear.output.{feature}"]["mean"] == pytest.approx(true, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("feature", "column", "tolerance"),
+    [
+        ("level", 0, 0.12),  # buckets of 5 dB, nearly as wide as the spread of 6 dB
+        ("share", 1, 0.12),  # buckets of 0.1, at a spread of 0.14
+        ("offset", 2, 0.03),  # buckets of a third of the spread
+    ],
+)
+def test_the_spread_is_that_of_the_good_calls_as_well_as_buckets_tell(
+    learned: Learned, feature: str, column: int, tolerance: float
+) -> None:
+    true = float(np.std([call[column] for call in GOOD]))
+    assert learned.features[f"hear.output.{feature}"]["sd"] == pytest.approx(true, rel=tolerance)
+
+
+def test_what_was_learned_is_told(learned: Learned) -> None:
+    assert learned.printed.startswith("Learned 3 features over ")
+    assert learned.printed.strip().endswith("chain.baseline.json")
+
+
+def test_failure_modes_that_waited_have_rules_around_what_was_learned(learned: Learned, tmp_path: Path) -> None:
+    spec = learned.folder / "chain.yaml"
+    printed = pipemon_command("generate", str(spec), "--out", str(tmp_path / "after"))
+    assert "3 failure modes, 3 with an alert" in printed
+    rules = (tmp_path / "after" / "rules" / "chain.rules.yml").read_text()
+    for feature, step in (("level", 1.5), ("share", 1.0)):
+        found = learned.features[f"hear.output.{feature}"]
+        bounds = re.findall(rf'feature="{feature}"}}\) [<>] (\S+)', rules)
+        assert [float(bound) for bound in bounds[:2]] == [
+            pytest.approx(found["mean"] + sign * step * found["sd"], rel=1e-3) for sign in (-1, 1)
+        ]
+        assert all(map(math.isfinite, map(float, bounds[:2])))
+
+
+def test_without_a_baseline_they_wait_and_say_so(tmp_path: Path) -> None:
+    (tmp_path / "chain.yaml").write_text(SPEC)
+    printed = pipemon_command("generate", str(tmp_path / "chain.yaml"), "--out", str(tmp_path / "before"))
+    assert "3 failure modes, 0 with an alert" in printed
+    assert printed.count("waits for a baseline of") == 3
