@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -57,6 +59,15 @@ def cli() -> None:
     """Multi-stage pipeline monitoring for Prometheus and Grafana."""
 
 
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Tell in one sentence what can't be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UnavailableError(f"cannot write {error.filename or path}: {(error.strerror or '').lower()}") from None
+
+
 @cli.command()
 @click.argument("code", metavar="MODULE:PIPELINE")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write; by default <pipeline>.yaml here.")
@@ -75,7 +86,8 @@ def init(code: str, out: Path | None, force: bool) -> None:
     path = out or folder / f"{shape.name}.yaml"
     if path.exists() and not force:
         raise click.UsageError(f"{path} exists; give --force to replace it, or --out for another")
-    write(path.parent, {path.name: skeleton(shape, code)})
+    with _writing(path):
+        write(path.parent, {path.name: skeleton(shape, code)})
     click.echo(f"Wrote {path}. Next: pipemon generate {path} --out monitoring")
 
 
@@ -135,10 +147,8 @@ def generate(
     from pipemon.generate.output import generate as make  # noqa: PLC0415
 
     options = Options(time_scale, receiver, alertmanager, targets or Options.targets, grafana_url)
-    try:
+    with _writing(out):
         made = make(specs, out, options)
-    except OSError as error:
-        raise UnavailableError(f"cannot write {error.filename or out}: {(error.strerror or '').lower()}") from None
     for path, one in zip(specs, made.plans, strict=True):
         _summary(path, one)
     for name in made.paths:
@@ -174,7 +184,8 @@ def baseline(
     if path is None:
         raise click.UsageError(f"{spec} names no `baseline:`; add one, or give --out")
     learned = learn(loaded, Prometheus(url), since, until)
-    write(path.parent, {path.name: dump(learned)})
+    with _writing(path):
+        write(path.parent, {path.name: dump(learned)})
     click.echo(f"Learned {len(learned.features)} features over {duration(until - since)}; wrote {path}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -79,14 +80,16 @@ def generate(paths: Sequence[Path], out: Path, options: Options | None = None) -
 
 
 def write(out: Path, made: Mapping[str, str]) -> tuple[str, ...]:
-    """Write files whose text differs, each first beside its place and then renamed; return their paths."""
+    """Write files whose text differs, each first beside its place and then renamed; return their paths.
+
+    Raises OSError, with the path that can't be written; all files are then as they were.
+    """
     stale = [name for name, text in made.items() if _text(out / name) != text]
     waiting: list[tuple[str, Path]] = []
     try:
         for name in stale:
             target = out / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+            handle, temporary = _draft(target)
             waiting.append((temporary, target))
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
                 file.write(made[name])
@@ -97,6 +100,20 @@ def write(out: Path, made: Mapping[str, str]) -> tuple[str, ...]:
         for temporary, _ in waiting:
             Path(temporary).unlink(missing_ok=True)
     return tuple(stale)
+
+
+def _draft(target: Path) -> tuple[int, str]:
+    """Open a new file beside `target`. Raises OSError with the path that is in the way, not with the draft's."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(target.parent)) from None
+    if target.is_dir():
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+    try:
+        return tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from None
 
 
 def _text(path: Path) -> str | None:
