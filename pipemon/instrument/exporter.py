@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from threading import Lock
 from time import perf_counter
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.registry import Collector
@@ -14,7 +15,7 @@ from prometheus_client.registry import Collector
 from pipemon import catalogue
 from pipemon.instrument import background
 from pipemon.instrument.log import log_once
-from pipemon.instrument.metrics import make_family, renew_locks
+from pipemon.instrument.metrics import Reading, make_family, read, renew_locks, show
 from pipemon.instrument.recorder import Recorder, Series
 from pipemon.version import __version__
 
@@ -36,7 +37,7 @@ class Exporter(Collector):
         self._running: dict[object, list[None]] = {}
         self._owners: dict[object, tuple[str, weakref.ref[object]]] = {}
         self._registry = weakref.ref(registry)
-        self._latest: list[Metric] = []
+        self._latest: list[tuple[Any, Reading]] = []
         self.families = {name: make_family(metric) for name, metric in catalogue.METRICS.items()}
         self.families[catalogue.BUILD_INFO.name].labels(__version__, platform.python_version()).set(1)
         self._spent = self.families[catalogue.FLUSH_SECONDS.name]
@@ -52,14 +53,13 @@ class Exporter(Collector):
 
         While another thread's flush is stuck: as they were at the latest scrape.
         """
-        if not self._enter(_LONGEST_WAIT):
-            return self._latest
-        try:
-            self._flush(self._recorders.values())
-            self._latest = found = [metric for family in self.families.values() for metric in family.collect()]
-        finally:
-            self._flushing.release()
-        return found
+        if self._enter(_LONGEST_WAIT):
+            try:
+                self._flush(self._recorders.values())
+                self._latest = [(family, read(family)) for family in self.families.values()]
+            finally:
+                self._flushing.release()
+        return [show(family, reading) for family, reading in self._latest]
 
     def claim(self, key: object, owner: str, pipeline: object) -> str | None:
         """Return who else declared `key`, None if nobody did; note that it is `owner`'s.

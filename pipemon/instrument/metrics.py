@@ -6,27 +6,19 @@ They are subclasses, so every registry, exporter and multiprocess mode of that l
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from threading import Lock
 from typing import Any
 
 import numpy as np
 import prometheus_client
 from numpy.typing import NDArray
-from prometheus_client.samples import Sample
+from prometheus_client.utils import floatToGoString
 
 from pipemon.catalogue import Metric
 
-
-def _without_created(samples: Any) -> tuple[Sample, ...]:
-    # `_created` doubles the series of a counter and no rule reads it.
-    return tuple(sample for sample in samples if sample.name != "_created")
-
-
-class Counter(prometheus_client.Counter):
-    """A counter without its `_created` series."""
-
-    def _child_samples(self) -> tuple[Sample, ...]:
-        return _without_created(super()._child_samples())
+Reading = list[tuple[Sequence[str], Any, list[float]]]
+"""Label values, child, and its numbers: a value, or a histogram's sum and what is in each bucket."""
 
 
 class Histogram(prometheus_client.Histogram):
@@ -37,6 +29,7 @@ class Histogram(prometheus_client.Histogram):
     def _metric_init(self) -> None:
         super()._metric_init()
         self._finite_bounds = np.array(self._upper_bounds[:-1])
+        self.les = [floatToGoString(bound) for bound in self._upper_bounds]  # type: ignore[no-untyped-call]
 
     def child(self, labels: Sequence[str], bounds: Sequence[float]) -> Histogram:
         """Return the child with these label values, made with `bounds` unless it exists.
@@ -61,24 +54,26 @@ class Histogram(prometheus_client.Histogram):
         """The child's upper bounds without +Inf."""
         return tuple(self._upper_bounds[:-1])
 
+    @property
+    def has_sum(self) -> bool:
+        """Tell whether the sum only rises, as far as the bounds say; else it is not shown."""
+        return bool(self._upper_bounds[0] >= 0)
+
     def observe_many(self, values: NDArray[np.float64]) -> None:
         """Observe finite values, shape (n,): the same as n times `observe`."""
         bins = np.searchsorted(self._finite_bounds, values, side="left")
         counts = np.bincount(bins, minlength=len(self._upper_bounds))
         total = float(values.sum())
-        if self._upper_bounds[0] >= 0:  # else no sum is shown, except by multiprocess mode
+        if self.has_sum:  # multiprocess mode shows it even where it should not be
             self._sum.inc(total)
         for index in np.flatnonzero(counts).tolist():
             self._buckets[index].inc(int(counts[index]))
-
-    def _child_samples(self) -> tuple[Sample, ...]:
-        return _without_created(super()._child_samples())
 
 
 def make_family(metric: Metric) -> Any:
     """Make a catalogue entry's family, not registered anywhere."""
     if metric.type == "counter":
-        return Counter(metric.name, metric.help, metric.labels, unit=metric.unit, registry=None)
+        return prometheus_client.Counter(metric.name, metric.help, metric.labels, unit=metric.unit, registry=None)
     if metric.type == "histogram":
         return Histogram(metric.name, metric.help, metric.labels, unit=metric.unit, registry=None)
     # Over several workers calls in progress add up; every other gauge says the same in all of them,
@@ -91,6 +86,42 @@ def make_family(metric: Metric) -> Any:
         registry=None,
         multiprocess_mode="livesum" if metric.name.endswith("_in_progress") else "max",
     )
+
+
+def read(family: Any) -> Reading:
+    """Read a family's numbers, and leave to `show` what takes longer."""
+    if not family._labelnames:
+        return [((), family, _numbers(family))]
+    with family._lock:
+        children = family._metrics.copy()
+    return [(labels, child, _numbers(child)) for labels, child in children.items()]
+
+
+def _numbers(child: Any) -> list[float]:
+    if isinstance(child, Histogram):
+        return [child._sum.get(), *(bucket.get() for bucket in child._buckets)]
+    return [child._value.get()]
+
+
+def show(family: Any, reading: Reading) -> prometheus_client.Metric:
+    """Return a family with the samples of a reading.
+
+    Without `_created`, which doubles the series of a counter and which no rule reads.
+    """
+    metric: prometheus_client.Metric = family._get_metric()
+    name = metric.name + ("_total" if metric.type == "counter" else "")
+    for values, child, numbers in reading:
+        labels = dict(zip(family._labelnames, values, strict=True))
+        if isinstance(child, Histogram):
+            below = list(accumulate(numbers[1:]))
+            for le, count in zip(child.les, below, strict=True):
+                metric.add_sample(f"{name}_bucket", {**labels, "le": le}, count)
+            metric.add_sample(f"{name}_count", labels, below[-1])
+            if child.has_sum:
+                metric.add_sample(f"{name}_sum", labels, numbers[0])
+        else:
+            metric.add_sample(name, labels, numbers[0])
+    return metric
 
 
 def renew_locks(registry: prometheus_client.CollectorRegistry | None, families: Iterable[Any]) -> None:

@@ -13,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 
+import prometheus_client
 import pytest
 from prometheus_client import CollectorRegistry
 
 import pipemon
 from pipemon import Pipeline
-from pipemon.instrument import metrics
 
 Read = Callable[..., float | None]
 
@@ -448,7 +448,7 @@ def test_feedback_that_cannot_be_counted_is_logged_and_never_raises(
         raise OSError("no space left")
 
     passing(speech, "asr")
-    monkeypatch.setattr(metrics.Counter, "inc", fail)
+    monkeypatch.setattr(prometheus_client.Counter, "inc", fail)
     for _ in range(2):
         speech.feedback("redo", stage="asr")
     speech.feedback("redo", stage=Unprintable())  # type: ignore[arg-type]
