@@ -108,13 +108,15 @@ def test_a_demo_that_is_stopped_on_the_way_leaves_nothing(tmp_path: Path, starte
     process = demo(tmp_path)
     started.append(process)
     assert process.stdout is not None
+    text = ""
     for line in process.stdout:
+        text += line
         if "Good period" in line:
             break
-    assert programs_with(str(tmp_path))
+    assert programs_with(str(tmp_path)), text
     process.send_signal(signal.SIGTERM)
-    text, _ = process.communicate(timeout=30)
-    assert process.returncode == 143, text
+    rest, _ = process.communicate(timeout=30)
+    assert process.returncode == 143, text + rest
     assert temporary(tmp_path) == []
     assert programs_with(str(tmp_path)) == []
 
