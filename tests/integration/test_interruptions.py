@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from rule_tests import check, fired, rules_of
+from rule_tests import Expect, check, fired, rules_of
 
 pytestmark = pytest.mark.integration
 
@@ -195,3 +195,18 @@ def test_a_new_version_in_place_of_the_old_one_fires_nothing(rules: str, tmp_pat
         [fired("40m", "40m")],
         tmp_path,
     )
+
+
+@pytest.mark.parametrize(
+    "interruption",
+    [(("lost", 7), ("on", 60)), (("new", 67),), (("down", 3), ("new", 64))],
+    ids=["lost scrapes", "a restart", "a restart that takes a while"],
+)
+def test_a_fault_that_lasts_goes_on_firing_through_an_interruption(
+    rules: str, tmp_path: Path, interruption: Phases
+) -> None:
+    series = process(("new", 160), *interruption, calls=ILL)
+    # From 39 to 51 minutes there are 49 evaluations; the interruption is at 40 minutes.
+    throughout = 'count by (alertname) (count_over_time(ALERTS{alertstate="firing"}[12m]) == 49)'
+    alerts = {f'{{alertname="{alert}"}}': 1.0 for alert in EVERY_ALERT_ON_CALLS}
+    check(rules, series, [Expect("51m", throughout, alerts)], tmp_path)
