@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -44,13 +45,26 @@ class Moment(click.ParamType[float]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return Unix seconds, or end with a usage error."""
         try:
-            return float(str(value))
+            if isfinite(found := float(str(value))):
+                return found
         except ValueError:
             pass
         try:
             return datetime.fromisoformat(str(value)).timestamp()
         except ValueError:
             self.fail(f"{value!r} is not a time; write 2026-01-31T12:00 or Unix seconds", param, ctx)
+
+
+class TimeScale(click.FloatRange):
+    """A factor from 0.01 to 1000: beyond that, durations are no longer what Prometheus or people can wait."""
+
+    def __init__(self) -> None:
+        super().__init__(0.01, 1000.0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the factor, or end with a usage error; NaN is in no range."""
+        found = float(super().convert(value, param, ctx))
+        return found if isfinite(found) else self.fail(f"{value!r} is not a number", param, ctx)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -128,7 +142,7 @@ def _summary(path: Path, made: Plan) -> None:
 @cli.command()
 @_SPECS
 @click.option("--out", default="monitoring", show_default=True, type=click.Path(path_type=Path, file_okay=False))
-@click.option("--time-scale", default=1.0, type=click.FloatRange(min=0, min_open=True), help="Divide every duration.")
+@click.option("--time-scale", default=1.0, type=TimeScale(), help="Divide every duration.")
 @click.option("--target", "targets", multiple=True, help="host:port where the pipeline exposes metrics; repeatable.")
 @click.option("--alertmanager", default="127.0.0.1:9093", show_default=True, help="host:port of Alertmanager.")
 @click.option("--receiver", default="http://127.0.0.1:9465/alerts", show_default=True, help="URL of pipemon serve.")

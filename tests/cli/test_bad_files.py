@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -102,6 +103,15 @@ def test_a_file_that_is_not_there_is_told_by_its_name(tmp_path: Path, command: s
     assert told.err.startswith("speach.yaml:1:1: ")
     assert len(told.err.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_wrong_file_that_there_is_ends_in_lines_that_name_file_line_column_and_rule() -> None:
+    files = sorted(map(str, (Path(__file__).parents[1] / "spec" / "bad").glob("*.yaml")))
+    told = pipemon("check", *files)
+    assert (told.code, told.out) == (2, "")
+    lines = told.err.splitlines()
+    assert len(lines) >= len(files)
+    assert [line for line in lines if not re.fullmatch(r"\S+\.(yaml|json):\d+:\d+: \S.* \[[a-z-]+\]", line)] == []
 
 
 def test_a_baseline_from_a_wrong_file_is_refused_before_prometheus_is_asked(tmp_path: Path) -> None:

@@ -46,6 +46,10 @@ def test_the_version_is_that_of_the_package() -> None:
         (("baseline", "speech.yaml", "--url", "http://h:1", "--over", "30"), "30"),
         (("generate",), "SPECS"),
         (("generate", "speech.yaml", "--time-scale", "0"), "--time-scale"),
+        (("generate", "speech.yaml", "--time-scale", "nan"), "'nan' is not a number"),
+        (("generate", "speech.yaml", "--time-scale", "inf"), "--time-scale"),
+        (("baseline", "speech.yaml", "--url", "http://h:1", "--from", "nan"), "'nan' is not a time"),
+        (("baseline", "speech.yaml", "--url", "http://h:1", "--from", "yesterday"), "'yesterday' is not a time"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_what_would_be_right(arguments: tuple[str, ...], hint: str) -> None:
