@@ -121,9 +121,9 @@ class TestSpeech:
         )
         assert inbox.held_back({name: alert(made, name) for name in names}) == {"answer-too-late": "slow-asr"}
 
-    def test_dead_air_explains_what_nobody_hears(self, inbox: Inbox, made: Plan) -> None:
-        names = ("dead-air", "users-repeat-themselves", "slow-asr", "flying-blind")
-        assert inbox.held_back({name: alert(made, name) for name in names}) == {"users-repeat-themselves": "dead-air"}
+    def test_dead_air_explains_that_no_speech_is_found(self, inbox: Inbox, made: Plan) -> None:
+        names = ("dead-air", "vad-cuts-everything", "slow-asr", "flying-blind")
+        assert inbox.held_back({name: alert(made, name) for name in names}) == {"vad-cuts-everything": "dead-air"}
 
 
 class TestSeverity:
@@ -153,9 +153,9 @@ class TestPace:
         return chain(
             tmp_path,
             """\
-            drifts: {what: x, stage: first, signal: {mean: output.share}, below: 0.2, pace: gradual, severity: page}
-            drops: {what: x, stage: second, signal: {mean: output.score}, below: 0.5, severity: page}
-            fades: {what: x, stage: second, signal: {mean: output.score}, below: 0.6, pace: gradual, severity: page}
+            drifts: {what: x, stage: first, signal: null_ratio, pace: gradual, severity: page}
+            drops: {what: x, stage: second, signal: null_ratio, severity: page}
+            fades: {what: x, stage: second, signal: null_ratio, above: 1%, pace: gradual, severity: page}
             """,
         )
 

@@ -182,8 +182,10 @@ def test_no_calls_fires_two_minutes_after_the_last_target_is_gone(
 ) -> None:
     # Two processes: one can't be scraped from 10:00 on, the other from 12:00 on, at 12:00 the first time that
     # none is up. For 2 minutes: at 14:00, with calls still in the window.
+    other = STAGE.replace('"a"', '"b"')
     series = {
         f"pipemon_stage_calls_total{{{STAGE}}}": "0+2x39 stale",
+        f"pipemon_stage_calls_total{{{other}}}": "0+2x47 stale",
         'up{job="chain",instance="a"}': "1x39 0x80",
         'up{job="chain",instance="b"}': "1x47 0x72",
         'up{job="other",instance="c"}': "1x120",
