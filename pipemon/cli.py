@@ -132,6 +132,8 @@ def _summary(path: Path, made: Plan) -> None:
             click.echo(f"  {mode.name}: {mode.waiting}")
     for source, targets in made.targets.items():
         click.echo(f"  {source} holds back {', '.join(targets)}")
+    for name, words in made.waiting.items():
+        click.echo(f"  {name} waits {words}")
     for refusal in made.refused:
         click.echo(f"  {refusal.source} does not hold back {refusal.target}: {refusal.reason}")
     silent = [s.name for s in spec.stages if s.name not in {mode.stage for mode in spec.measurable}]
@@ -143,7 +145,7 @@ def _summary(path: Path, made: Plan) -> None:
 @_SPECS
 @click.option("--out", default="monitoring", show_default=True, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--time-scale", default=1.0, type=TimeScale(), help="Divide every duration.")
-@click.option("--target", "targets", multiple=True, help="host:port where the pipeline exposes metrics; repeatable.")
+@click.option("--target", "targets", multiple=True, help="host:port of metrics, or job=host:port; repeatable.")
 @click.option("--alertmanager", default="127.0.0.1:9093", show_default=True, help="host:port of Alertmanager.")
 @click.option("--receiver", default="http://127.0.0.1:9465/alerts", show_default=True, help="URL of pipemon serve.")
 @click.option("--grafana-url", default="", help="Root URL of Grafana, for links in notifications.")
@@ -160,7 +162,7 @@ def generate(
     from pipemon.generate.output import Options  # noqa: PLC0415
     from pipemon.generate.output import generate as make  # noqa: PLC0415
 
-    options = Options(time_scale, receiver, alertmanager, targets or Options.targets, grafana_url)
+    options = Options(time_scale, receiver, alertmanager, targets, grafana_url)
     with _writing(out):
         made = make(specs, out, options)
     for path, one in zip(specs, made.plans, strict=True):

@@ -21,6 +21,12 @@ class DeclarationError(PipemonError, ValueError):
     exit_code = 2
 
 
+class OptionError(PipemonError, ValueError):
+    """What a command was asked for does not fit together."""
+
+    exit_code = 2
+
+
 class UnavailableError(PipemonError):
     """A server or program that a command needs can't be reached or had."""
 

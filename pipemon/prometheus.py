@@ -129,9 +129,7 @@ class Prometheus:
         """Make it read its configuration and rules again; needs `--web.enable-lifecycle`."""
         self._server.fetch("/-/reload", {})
 
-    def _ask(
-        self, path: str, parse: Callable[[Any], Parsed], form: Mapping[str, str] | None = None
-    ) -> Parsed:
+    def _ask(self, path: str, parse: Callable[[Any], Parsed], form: Mapping[str, str] | None = None) -> Parsed:
         return self._server.parsed(path, lambda answer: parse(answer["data"]), form)
 
 
@@ -178,9 +176,7 @@ class _Server:
         self.name, self.url, self._timeout = name, url.rstrip("/"), timeout
         self._opener = _opener(parts.hostname or "")
 
-    def parsed(
-        self, path: str, parse: Callable[[Any], Parsed], form: Mapping[str, str] | None = None
-    ) -> Parsed:
+    def parsed(self, path: str, parse: Callable[[Any], Parsed], form: Mapping[str, str] | None = None) -> Parsed:
         body = self.fetch(path, form)
         try:
             return parse(json.loads(body))
@@ -262,9 +258,7 @@ def _rules(data: Any) -> list[Rule]:
             state=rule.get("state", ""),
             labels=dict(rule.get("labels") or {}),
             alerts=tuple(
-                ActiveAlert(
-                    dict(alert["labels"]), dict(alert["annotations"]), alert["state"], alert["activeAt"]
-                )
+                ActiveAlert(dict(alert["labels"]), dict(alert["annotations"]), alert["state"], alert["activeAt"])
                 for alert in rule.get("alerts") or ()
             ),
         )

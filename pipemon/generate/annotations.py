@@ -91,7 +91,7 @@ def sentence(spec: Spec, mode: FailureMode, condition: Condition, value: str) ->
         where = f"The stage {mode.stage}" if mode.stage else "The pipeline"
         return f"{where} was not called for {over}, or its series are gone."
     if condition.signal == "promql":
-        return f"The expression's value is {value}."
+        return f"The expression's value is {value}." if value else "The written expression holds."
     return f"{what[:1].upper()}{what[1:]}: {value} over {over}, {plain(threshold)}."
 
 
@@ -106,8 +106,6 @@ def description(spec: Spec, mode: FailureMode) -> str:
         value = ""
         if found is not None and condition.threshold is not None:
             value = _queried(spec, mode, found, unit(spec, mode, condition))
-        elif condition.signal == "promql":
-            value = "unknown"
         lines.append(sentence(spec, mode, condition, value))
     return f" {'And' if mode.combine == 'all' else 'Or'}: ".join(lines)
 

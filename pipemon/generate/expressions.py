@@ -2,21 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import reduce
 
 from pipemon import catalogue as c
-from pipemon.generate.measures import Measure, key, matchers, measure
+from pipemon.generate.measures import Measure, Recording, key, matchers, measure
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Raw, Recorded, select
+from pipemon.spec.expression import may_keep_place
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import Condition, FailureMode, Spec, Threshold
 
 
 def alert_expr(spec: Spec, mode: FailureMode) -> Expr:
-    """Return the expression that holds while the failure mode does; its series have the labels of `key`."""
-    return reduce(
-        lambda left, right: Binary("and" if mode.combine == "all" else "or", left, right),
-        (condition_expr(spec, mode, condition) for condition in mode.conditions),
-    )
+    """Return the expression that holds while the failure mode does.
+
+    Its series have the labels of `key`, but for a lone `promql`, which keeps its own.
+    """
+    if len(mode.conditions) == 1 and mode.conditions[0].signal == "promql":
+        return _alone(mode.conditions[0].argument)
+    exprs = [condition_expr(spec, mode, condition) for condition in mode.conditions]
+    if mode.combine == "any":
+        # Every branch has the same labels, so that two that hold at once are one alert.
+        return reduce(lambda a, b: Binary("or", a, b), (_as_any(spec, mode, expr) for expr in exprs))
+    # What a person wrote has labels of its own: it is joined by none.
+    exprs.sort(key=lambda expr: isinstance(expr, Raw))
+    return reduce(lambda a, b: Binary("and", a, b, on=() if isinstance(b, Raw) else None), exprs)
+
+
+def _alone(written: str) -> Expr:
+    """Return a person's expression, without labels that the alert's own would make alike."""
+    raw = Raw(written)
+    return Aggregate("max", ("pipeline", "stage"), raw, without=True) if may_keep_place(written) else raw
+
+
+def _as_any(spec: Spec, mode: FailureMode, expr: Expr) -> Expr:
+    if not isinstance(expr, Raw):
+        return expr
+    several = tuple(label for label in spec.keep if label not in dict(spec.select))
+    return _placed(spec, mode, Aggregate("max", several, expr))
+
+
+def _placed(spec: Spec, mode: FailureMode, expr: Expr) -> Expr:
+    """Return an expression with the labels that say where, which it lost or never had."""
+    stage = {"stage": mode.stage} if mode.stage is not None else {}
+    for label, value in {"pipeline": spec.pipeline, **stage, **dict(spec.select)}.items():
+        expr = Call("label_replace", (expr, label, value.replace("$", "$$"), "", ""))
+    return expr
 
 
 def condition_expr(spec: Spec, mode: FailureMode, condition: Condition) -> Expr:
@@ -25,8 +57,7 @@ def condition_expr(spec: Spec, mode: FailureMode, condition: Condition) -> Expr:
     if found is None:
         return Raw(condition.argument)
     if condition.signal == "no_calls":
-        # Both sides hold where a silent process can't be scraped either: one alert then, not two alike.
-        return Binary("or", Binary("==", narrowed(spec, mode, found), 0.0), _absence(spec, mode), on=())
+        return _no_calls(spec, mode, found)
     threshold = limits(spec, mode, condition)
     value = narrowed(spec, mode, found)
     sides: list[Expr] = []
@@ -35,7 +66,7 @@ def condition_expr(spec: Spec, mode: FailureMode, condition: Condition) -> Expr:
     if threshold.high is not None:
         sides.append(Binary(">", value, threshold.high))
     compared = reduce(lambda left, right: Binary("or", left, right), sides)
-    return compared if found.count is None else Binary("and", compared, _guard(spec, mode, found, condition))
+    return reduce(lambda left, right: Binary("and", left, right), (compared, *_guards(spec, mode, found, condition)))
 
 
 def limits(spec: Spec, mode: FailureMode, condition: Condition) -> Threshold:
@@ -50,26 +81,48 @@ def narrowed(spec: Spec, mode: FailureMode, found: Measure) -> Expr:
     return _labelled(key(spec, mode.stage), found.value.series(*found.matchers))
 
 
-def _guard(spec: Spec, mode: FailureMode, found: Measure, condition: Condition) -> Expr:
-    assert found.count is not None
+def _guards(spec: Spec, mode: FailureMode, found: Measure, condition: Condition) -> Iterator[Expr]:
+    """Yield what must be seen before the value means anything: bad events, observations, or both."""
     by = key(spec, mode.stage)
-    # `and` matches pipeline and stage by itself; only what it can't see is said.
-    needed = tuple(matcher for matcher in found.count_matchers if matcher.label not in by)
-    return Binary(">=", _labelled(by, found.count.series(*needed)), float(condition.min_count))
+
+    def series(recording: Recording, matchers: tuple[Matcher, ...]) -> Recorded:
+        # `and` matches pipeline and stage by itself; only what it can't see is said.
+        return recording.series(*(matcher for matcher in matchers if matcher.label not in by))
+
+    if condition.min_events:
+        part = found.parts[0]
+        events: Expr = _labelled(by, series(part.recording, part.matchers))
+        if part.of == "rest":
+            assert found.count is not None
+            slow = Binary("-", series(found.count, found.count_matchers), part.recording.series())
+            events = Aggregate("max", by, slow)
+        yield Binary(">=", events, float(condition.min_events))
+    if condition.min_count:
+        assert found.count is not None
+        yield Binary(">=", _labelled(by, series(found.count, found.count_matchers)), float(condition.min_count))
 
 
 def _labelled(by: tuple[str, ...], series: Recorded) -> Expr:
     return series if series.labels == by else Aggregate("max", by, series)
 
 
-def _absence(spec: Spec, mode: FailureMode) -> Expr:
-    """Return what tells that a process is gone: no target up, or no series of its own."""
+def _no_calls(spec: Spec, mode: FailureMode, found: Measure) -> Expr:
+    """Return what tells silence: no calls, a place that was there an hour ago, no target, or no series at all.
+
+    The last two know no place: they count where nothing else tells already, so that one alert is left.
+    """
+    calls = found.value.series(*found.matchers)
+    silent: Expr = Binary("==", calls, 0.0)
+    if any(label not in dict(spec.select) for label in spec.keep):
+        # absent() can't tell which cluster is gone while another lives.
+        lately = Call("max_over_time", (replace(calls, window=spec.timing.long_window),))
+        silent = Binary("or", silent, Binary("*", 0.0, Binary("unless", lately, found.value.series())))
     if spec.targets:
         labels = tuple(Matcher(label, "=", value) for label, value in spec.targets)
-        names = tuple(label for label, _ in spec.targets)
-        up = select(c.UP, labels, target_labels=names)
-        return Call("absent", (Binary("==", up, 1.0),))
+        up = select(c.UP, labels, target_labels=tuple(label for label, _ in spec.targets))
+        gone = _placed(spec, mode, Call("absent", (Binary("==", up, 1.0),)))
+        silent = Binary("or", silent, gone, on=())
     metric = c.PIPELINE_RUNS if mode.stage is None else c.STAGE_CALLS
     stage = () if mode.stage is None else (Matcher("stage", "=", mode.stage),)
     own = select(metric, (*matchers(spec, metric), *stage), target_labels=tuple(k for k, _ in spec.select))
-    return Call("absent", (own,))
+    return Binary("or", silent, Call("absent", (own,)), on=())

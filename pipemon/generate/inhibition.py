@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from graphlib import TopologicalSorter
 from itertools import pairwise
 
 from pipemon.spec.model import SEVERITIES, FailureMode, Spec
@@ -12,9 +13,13 @@ from pipemon.units import duration
 _NEVER_BY_TOPOLOGY = ("no_calls", "promql")
 
 
+_HARD = {"null_ratio", "error_ratio", "latency"}
+"""What tells a broken stage by itself; that a feature or the users' mood moved explains only what the team says."""
+
+
 @dataclass(frozen=True)
 class Refusal:
-    """A `leads_to` that holds nothing back, and why."""
+    """A cause that does not hold back its effect, and why."""
 
     source: str
     target: str
@@ -23,23 +28,29 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Plan:
-    """The spec with fitted times, the targets of each source, and what `leads_to` asks in vain."""
+    """The spec with fitted times, the targets of each source, and what does not work out.
+
+    `waiting` tells, for each failure mode whose `for` was lengthened, how long and after which cause.
+    """
 
     spec: Spec
     targets: dict[str, tuple[str, ...]]
     refused: tuple[Refusal, ...]
+    waiting: dict[str, str]
 
 
 def plan(spec: Spec) -> Plan:
     """Return who holds back whom.
 
     A source is at least as severe as its target. By topology it is also upstream of it and at least as
-    sudden, and neither is an absence or written in PromQL; feedback needs `leads_to`. Slowness explains
-    slowness only, and only slowness explains it.
+    sudden, it tells a broken stage (nulls, failures, slowness), and neither is an absence or written in
+    PromQL. Slowness explains slowness only. What callers see of the whole pipeline is held back only by
+    the same signal of a stage.
 
-    A target's `for` is no shorter than its source's, and a source goes on firing for its targets' window
-    and a group interval, so that no effect notifies before or after its cause. An effect that looks back
-    further than its cause is the exception: no page stays open for hours for its sake.
+    No effect may notify before its cause: a cause by topology waits and looks back no longer than its
+    effect, and with `leads_to` an effect waits as long as its cause, unless a `for` is written there. Nor
+    after it: a source goes on firing for its targets' window and a group interval. An effect that looks
+    back further than its cause is the exception: no page stays open for hours for its sake.
     """
     modes = {mode.name: mode for mode in spec.measurable}
     below = downstream(spec.upstream)
@@ -50,15 +61,20 @@ def plan(spec: Spec) -> Plan:
             if _by_topology(source, target, below) and (target.name, source.name) not in stated:
                 edges.add((source.name, target.name))
     _break_cycles(edges, stated)
-    fitted, late = _fit_for(modes, edges, stated)
-    edges -= {(refusal.source, refusal.target) for refusal in late}
+    fitted, waiting = _fit_for(modes, stated)
+    for source_name, target_name in sorted(edges):
+        if reason := _too_late(
+            fitted[source_name], fitted[target_name], is_stated=(source_name, target_name) in stated
+        ):
+            refused.append(Refusal(source_name, target_name, reason))
+            edges.discard((source_name, target_name))
     targets = {name: tuple(other for other in modes if (name, other) in edges) for name in modes}
-    kept = {name: _keep_firing(fitted[name], [fitted[t] for t in found], spec) for name, found in targets.items()}
-    failure_modes = tuple(kept.get(mode.name, mode) for mode in spec.failure_modes)
+    kept = _keep_firing(fitted, targets, spec)
     return Plan(
-        replace(spec, failure_modes=failure_modes),
+        replace(spec, failure_modes=tuple(kept.get(mode.name, mode) for mode in spec.failure_modes)),
         {name: found for name, found in targets.items() if found},
-        (*refused, *(refusal for refusal in late if (refusal.source, refusal.target) in stated)),
+        tuple(refused),
+        waiting,
     )
 
 
@@ -88,9 +104,11 @@ def _by_topology(source: FailureMode, target: FailureMode, below: dict[str, froz
         return False
     signals = {condition.signal for condition in source.conditions}
     effects = {condition.signal for condition in target.conditions}
-    if (signals | effects) & set(_NEVER_BY_TOPOLOGY) or "feedback" in signals:
+    if not signals <= _HARD or effects & set(_NEVER_BY_TOPOLOGY):
         return False
     if (signals == {"latency"}) != (effects == {"latency"}):
+        return False
+    if target.stage is None and signals != effects:
         return False
     as_sudden = source.pace == "sudden" or target.pace == "gradual"
     return as_sudden and _at_least_as_severe(source, target)
@@ -109,28 +127,45 @@ def _break_cycles(edges: set[tuple[str, str]], stated: set[tuple[str, str]]) -> 
 
 
 def _fit_for(
-    modes: dict[str, FailureMode], edges: set[tuple[str, str]], stated: set[tuple[str, str]]
-) -> tuple[dict[str, FailureMode], list[Refusal]]:
-    """Let no source wait longer than its target: fit a default `for`, never a written one."""
+    modes: dict[str, FailureMode], stated: set[tuple[str, str]]
+) -> tuple[dict[str, FailureMode], dict[str, str]]:
+    """Let a stated effect wait as long as its cause where its own `for` is a default."""
     fitted = dict(modes)
-    refused: dict[tuple[str, str], Refusal] = {}
-    for _ in modes:
-        for source, target in sorted(edges - refused.keys()):
+    waiting: dict[str, str] = {}
+    for name in _causes_first(modes, stated):
+        for source, target in sorted(stated):
             cause, effect = fitted[source], fitted[target]
-            if cause.for_ <= effect.for_:
-                continue
-            if not effect.for_given:
+            if source == name and cause.for_ > effect.for_ and not effect.for_given:
                 fitted[target] = replace(effect, for_=cause.for_)
-            elif not cause.for_given:
-                fitted[source] = replace(cause, for_=effect.for_)
-            else:
-                reason = f"its `for` of {duration(cause.for_)} is longer than the effect's {duration(effect.for_)}"
-                refused[source, target] = Refusal(source, target, reason)
-    return fitted, list(refused.values())
+                waiting[target] = f"{duration(cause.for_)}, as long as its cause {source}"
+    return fitted, waiting
 
 
-def _keep_firing(source: FailureMode, targets: list[FailureMode], spec: Spec) -> FailureMode:
-    tails = [target.window + target.keep_firing_for for target in targets if target.window <= source.window]
-    if not tails:
-        return source
-    return replace(source, keep_firing_for=max(source.keep_firing_for, max(tails) + spec.timing.group_interval))
+def _too_late(cause: FailureMode, effect: FailureMode, *, is_stated: bool) -> str:
+    """Return why a cause would notify after its effect, or ""."""
+    if cause.for_ > effect.for_:
+        return f"its `for` of {duration(cause.for_)} is longer than the effect's {duration(effect.for_)}"
+    if cause.window > effect.window and not is_stated:
+        return f"its window of {duration(cause.window)} is longer than the effect's {duration(effect.window)}"
+    return ""
+
+
+def _causes_first(modes: dict[str, FailureMode], edges: set[tuple[str, str]]) -> list[str]:
+    causes = {name: sorted(source for source, target in edges if target == name) for name in modes}
+    return list(TopologicalSorter(causes).static_order())
+
+
+def _keep_firing(
+    modes: dict[str, FailureMode], targets: dict[str, tuple[str, ...]], spec: Spec
+) -> dict[str, FailureMode]:
+    """Let each source outlast its targets, which outlast their own: effects first."""
+    edges = {(source, target) for source, found in targets.items() for target in found}
+    kept = dict(modes)
+    for name in reversed(_causes_first(modes, edges)):
+        source = kept[name]
+        effects = [kept[target] for target in targets[name]]
+        tails = [effect.window + effect.keep_firing_for for effect in effects if effect.window <= source.window]
+        if tails:
+            least = max(tails) + spec.timing.group_interval
+            kept[name] = replace(source, keep_firing_for=max(source.keep_firing_for, least))
+    return kept

@@ -143,12 +143,17 @@ def calls_increase(spec: Spec, stage: str | None, window: float) -> Recording:
 
 
 def _sums(spec: Spec, by: tuple[str, ...], window: float) -> Recording:
-    positive, negative = (
-        total(spec, c.FEATURE_SUM, by, window, Matcher("sign", "=", sign), function="increase")
-        for sign in ("positive", "negative")
-    )
+    targets = tuple(k for k, _ in spec.select)
+    own = matchers(spec, c.FEATURE_SUM)
+
+    def signed(sign: str, which: tuple[Matcher, ...]) -> Expr:
+        series = select(c.FEATURE_SUM, (*which, Matcher("sign", "=", sign)), window=window, target_labels=targets)
+        return Aggregate("sum", by, Call("increase", (series,)))
+
+    # What is selected on the left is all that finds a partner on the right.
+    unselected = tuple(matcher for matcher in own if matcher.label not in dict(spec.select))
     name = f"{'_'.join(by)}:pipemon_feature_sum:increase{span(window)}"
-    return Recording(name, Binary("-", positive, negative), by)
+    return Recording(name, Binary("-", signed("positive", own), signed("negative", unselected)), by)
 
 
 def here(spec: Spec, stage: str | None) -> tuple[Matcher, ...]:
@@ -217,12 +222,27 @@ def _latency(spec: Spec, mode: FailureMode, condition: Condition, calls: Recordi
         return Measure(value, place, calls, place, (Part(calls, place, "count"),))
     bounds = one_of("le", tuple(le(bound) for bound in _bounds(spec, mode)))
     within = _counted(spec, (*by, "le"), metric, window, bounds, suffix="_bucket")
-    count = _counted(spec, by, metric, window, suffix="_count")
-    expr = Binary("-", 1.0, per(within.series(*_own(spec)), count.series(), by))
+    count = _with_bound(spec, (*by, "le"), metric, window, bounds)
+    expr = Binary("-", 1.0, per(within.series(*_own(spec)), count.series()))
     name = f"{'_'.join(within.labels)}:{metric.name}:over_ratio_increase{span(window)}"
     which = (*place, Matcher("le", "=", le(share.bound)))
-    parts = (Part(within, which, "rest"), Part(count, place, "count"))
-    return Measure(Recording(name, expr, within.labels, (within, count)), which, count, place, parts)
+    parts = (Part(within, which, "rest"), Part(count, which, "count"))
+    return Measure(Recording(name, expr, within.labels, (within, count)), which, count, which, parts)
+
+
+def _with_bound(spec: Spec, by: tuple[str, ...], metric: Metric, window: float, bounds: Matcher) -> Recording:
+    """Return the rule that counts the calls of those series that have a bound.
+
+    While versions with other bounds roll out, calls that were never sorted by this one are not slow.
+    """
+    targets = tuple(k for k, _ in spec.select)
+    own = matchers(spec, metric)
+    bucket = select(metric, (*own, bounds), suffix="_bucket", window=window, target_labels=targets)
+    # The buckets pick the series; this only keeps Prometheus from reading every pipeline's.
+    count = select(metric, own[:1], suffix="_count", window=window, target_labels=targets)
+    none = Binary("*", Call("increase", (bucket,)), 0.0)
+    counts = Binary("+", none, Call("increase", (count,)), group_left=True, ignoring=("le",))
+    return Recording(f"{'_'.join(by)}:{metric.name}_count:increase{span(window)}", Aggregate("sum", by, counts), by)
 
 
 def _bounds(spec: Spec, mode: FailureMode) -> tuple[float, ...]:

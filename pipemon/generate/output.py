@@ -26,14 +26,15 @@ from pipemon.spec.scale import scaled
 class Options:
     """What the files say of the place they run in.
 
-    `time_scale` divides every duration. `receiver_url` is pipemon's receiver, `alertmanager` and
-    `targets` are host:port, `grafana_url` is the root of Grafana ("" for no links).
+    `time_scale` divides every duration. `receiver_url` is pipemon's receiver, `alertmanager` is host:port,
+    `grafana_url` is the root of Grafana ("" for no links). `targets` are host:port, or job=host:port where
+    there are several jobs; by default ports from 9464 on, here.
     """
 
     time_scale: float = 1.0
     receiver_url: str = "http://127.0.0.1:9465/alerts"
     alertmanager: str = "127.0.0.1:9093"
-    targets: tuple[str, ...] = ("127.0.0.1:9464",)
+    targets: tuple[str, ...] = ()
     grafana_url: str = ""
 
 

@@ -45,34 +45,37 @@ class Recorded:
     name: str
     labels: tuple[str, ...]
     matchers: tuple[Matcher, ...] = ()
+    window: Window | None = None
 
 
 @dataclass(frozen=True)
 class Call:
-    """A function over expressions and numbers."""
+    """A function over expressions, numbers and texts."""
 
     function: str
-    args: tuple[Expr | float, ...]
+    args: tuple[Expr | float | str, ...]
 
 
 @dataclass(frozen=True)
 class Aggregate:
-    """`op by (labels) (expr)`."""
+    """`op by (labels) (expr)`, or `op without (labels) (expr)`."""
 
     op: str
     by: tuple[str, ...]
     expr: Expr
+    without: bool = False
 
 
 @dataclass(frozen=True)
 class Binary:
-    """`left op right`; `on` and `group_left` as in PromQL, None where absent."""
+    """`left op right`; `on`, `ignoring` and `group_left` as in PromQL, None where absent."""
 
     op: str
     left: Expr | float
     right: Expr | float
     on: tuple[str, ...] | None = None
     group_left: bool = False
+    ignoring: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -118,8 +121,7 @@ def quote(text: str) -> str:
 
 def number(value: float) -> str:
     """Print a number without a binary tail: 0.1 + 0.2 is `0.3`, 5.0 is `5`."""
-    text = format(value, ".12g")
-    return text.removesuffix(".0")
+    return format(value, ".15g")
 
 
 def span(window: Window) -> str:
@@ -127,22 +129,19 @@ def span(window: Window) -> str:
     return window if isinstance(window, str) else duration(window)
 
 
-def text(expr: Expr | float) -> str:
+def text(expr: Expr | float | str) -> str:
     """Print an expression on one line."""
     match expr:
+        case str():
+            return quote(expr)
         case Selector():
-            return (
-                expr.metric.name
-                + expr.suffix
-                + _braces(expr.matchers)
-                + (f"[{span(expr.window)}]" if expr.window is not None else "")
-            )
+            return expr.metric.name + expr.suffix + _braces(expr.matchers) + _range(expr.window)
         case Recorded():
-            return expr.name + _braces(expr.matchers)
+            return expr.name + _braces(expr.matchers) + _range(expr.window)
         case Call():
             return f"{expr.function}({', '.join(map(text, expr.args))})"
         case Aggregate():
-            by = f" by ({', '.join(expr.by)})" if expr.by else ""
+            by = f" {'without' if expr.without else 'by'} ({', '.join(expr.by)})" if expr.by else ""
             return f"{expr.op}{by} ({text(expr.expr)})"
         case Binary():
             return f"{_operand(expr.left)} {_operator(expr)} {_operand(expr.right)}"
@@ -180,11 +179,17 @@ def _term(expr: Expr | float, parent: Binary) -> str:
 
 def _operator(expr: Binary) -> str:
     on = f" on ({', '.join(expr.on)})" if expr.on is not None else ""
+    if expr.ignoring is not None:
+        on = f" ignoring ({', '.join(expr.ignoring)})"
     return f"{expr.op}{on}{' group_left ()' if expr.group_left else ''}"
 
 
 def _operand(expr: Expr | float) -> str:
     return f"({text(expr)})" if isinstance(expr, Binary | Raw) else text(expr)
+
+
+def _range(window: Window | None) -> str:
+    return "" if window is None else f"[{span(window)}]"
 
 
 def _braces(matchers: tuple[Matcher, ...]) -> str:

@@ -30,6 +30,7 @@ class Group:
     """Rules that are evaluated together, the recordings before the alerts that read them."""
 
     name: str
+    suffix: str
     interval: float
     recordings: tuple[Recording, ...]
     alerts: tuple[Alert, ...]
@@ -58,13 +59,13 @@ def rules(spec: Spec, dashboard_url: str = "") -> Rules:
     """Return the rules of a spec; each recording rule stands once, whoever reads it."""
     readers: dict[str, list[str]] = {}
     groups = []
-    for interval, name in ((spec.timing.scrape_interval, ""), (spec.timing.long_interval, "-long")):
-        is_long = bool(name)
+    for interval, suffix in ((spec.timing.scrape_interval, ""), (spec.timing.long_interval, ".long")):
+        is_long = bool(suffix)
         modes = [mode for mode in spec.measurable if (mode.window >= spec.timing.long_window) == is_long]
         recordings = _recordings(spec, modes, readers)
         alerts = tuple(_alert(spec, mode, dashboard_url) for mode in modes)
         if alerts:
-            groups.append(Group(f"pipemon-{spec.pipeline}{name}", interval, recordings, alerts))
+            groups.append(Group(f"pipemon-{spec.pipeline}{suffix}", suffix, interval, recordings, alerts))
     return Rules(spec, tuple(groups), {name: tuple(found) for name, found in readers.items()})
 
 
@@ -90,7 +91,7 @@ def _alert(spec: Spec, mode: FailureMode, dashboard_url: str) -> Alert:
         "severity": SEVERITY_LABELS[mode.severity],
         "owner": mode.owner,
     }
-    if _says_where(spec, mode):
+    if any(condition.signal == "promql" for condition in mode.conditions):
         place = {"pipeline": spec.pipeline} | ({"stage": mode.stage} if mode.stage else {})
         labels = place | labels
     return Alert(
@@ -100,12 +101,6 @@ def _alert(spec: Spec, mode: FailureMode, dashboard_url: str) -> Alert:
         labels,
         alert_annotations(spec, mode, dashboard_url),
     )
-
-
-def _says_where(spec: Spec, mode: FailureMode) -> bool:
-    """True where the expression's own series may lack `pipeline` and `stage`."""
-    signals = {condition.signal for condition in mode.conditions}
-    return "promql" in signals or ("no_calls" in signals and bool(spec.targets))
 
 
 def rule_file(made: Rules) -> str:

@@ -16,6 +16,7 @@ from pipemon.generate.scenes import (
     State,
     clock,
     counters,
+    gone_elsewhere,
     kept,
     labels_of,
     parts_elsewhere,
@@ -23,7 +24,7 @@ from pipemon.generate.scenes import (
     up,
     worlds,
 )
-from pipemon.generate.synthetic import edge_values, good_value, series
+from pipemon.generate.synthetic import World, edge_values, good_value, measured, needed_calls, series
 from pipemon.generate.yamltext import comment, listed
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.units import duration
@@ -34,8 +35,6 @@ _FEW = 0.7
 _ENOUGH = 1.5
 _USUAL = 2.0
 """Calls, over the least that a condition needs: too few, while judged, and before."""
-
-_LEAST = 20
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class _Values:
 
 def test_files(rules: Rules) -> dict[str, str]:
     """Return promtool test files by their name: one for each rule group, which has its own interval."""
-    return {f"{group.name.removeprefix('pipemon-')}.tests.yml": _file(rules.spec, group) for group in rules.groups}
+    return {f"{rules.spec.pipeline}{group.suffix}.tests.yml": _file(rules.spec, group) for group in rules.groups}
 
 
 def _file(spec: Spec, group: Group) -> str:
@@ -79,6 +78,8 @@ def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
 def _values(spec: Spec, mode: FailureMode, condition: Condition) -> _Values:
     if condition.signal == "no_calls":
         return _Values(1.0, (0.0,), (1.0,), (1.0,))
+    if condition.signal == "promql":
+        return _Values(0.0, (0.0,), (0.0,), (0.0,))
     threshold = limits(spec, mode, condition)
     good = good_value(spec, mode, condition)
     edges = edge_values(spec, mode, condition)
@@ -97,6 +98,10 @@ def _firing(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterator[tu
     """Yield cases that fire: all conditions beyond their thresholds, or each alone where any is enough."""
     mode = alert.mode
     good = tuple(values.good for values in every)
+    if mode.combine == "any" and len(every) > 1 and not _stops(mode):
+        values = tuple(values.beyond[0] for values in every)
+        state = State(values, _rate(spec, mode, _ENOUGH), good, _rate(spec, mode, _ENOUGH))
+        yield "fires once when all of it holds", _case(spec, alert, state, fires=True)
     for index, condition in enumerate(mode.conditions):
         if mode.combine == "all" and index and len(every[index].beyond) == 1:
             continue
@@ -105,14 +110,22 @@ def _firing(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterator[tu
                 continue
             rest = tuple(other.beyond[0] for other in every) if mode.combine == "all" else good
             values = _with(rest, index, beyond)
-            rate = 0.0 if condition.signal == "no_calls" else _rate(mode, _ENOUGH, index)
-            state = State(values, rate, good, _rate(mode, _ENOUGH))
+            rate = 0.0 if condition.signal == "no_calls" else _rate(spec, mode, _ENOUGH, index)
+            state = State(values, rate, good, _rate(spec, mode, _ENOUGH))
             alone = f" on {condition.signal} alone" if mode.combine == "any" and len(every) > 1 else ""
             which = _side(side, every[index].beyond)
             yield f"fires just beyond the threshold{alone}{which}", _case(spec, alert, state, fires=True)
             if condition.signal == "no_calls":
-                gone = State(values, 0.0, good, _rate(mode, _ENOUGH))
+                gone = State(values, 0.0, good, _rate(spec, mode, _ENOUGH))
                 yield "fires when the series are gone", _case(spec, alert, gone, fires=True, gone=True)
+                if len(every) == 1:
+                    yield "fires when the series were never there", _never(spec, alert)
+                if spec.targets:
+                    yield "fires when the target is down", _case(spec, alert, gone, fires=True, gone=True, down=True)
+
+
+def _stops(mode: FailureMode) -> bool:
+    return any(condition.signal == "no_calls" for condition in mode.conditions)
 
 
 def _just_before(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterator[tuple[str, Test]]:
@@ -124,8 +137,8 @@ def _just_before(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterat
             if mode.combine == "any" and index and not side:
                 continue
             worst = tuple(v.worst[side if i == index else 0] for i, v in enumerate(every))
-            others_rate = 0.0 if condition.signal == "no_calls" else _rate(mode, 2 * _ENOUGH)
-            state = State(_with(usual, index, before), _rate(mode, _ENOUGH), worst, others_rate)
+            others_rate = 0.0 if condition.signal == "no_calls" else _rate(spec, mode, 2 * _ENOUGH)
+            state = State(_with(usual, index, before), _rate(spec, mode, _ENOUGH), worst, others_rate)
             which = _side(side, every[index].before)
             name = f" of {condition.signal}" if len(every) > 1 else ""
             yield f"is quiet just before the threshold{name}{which}", _case(spec, alert, state, fires=False)
@@ -134,13 +147,13 @@ def _just_before(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterat
 def _on_few_calls(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterator[tuple[str, Test]]:
     mode = alert.mode
     for index, condition in enumerate(mode.conditions):
-        if not condition.min_count:
+        if not (condition.min_count or condition.min_events):
             continue
         rest = tuple(v.beyond[0] if mode.combine == "all" else v.good for v in every)
-        few = _FEW * condition.min_count / mode.window
+        few = _FEW * needed_calls(spec, mode, condition) / mode.window
         for side, beyond in enumerate(every[index].beyond):
             worst = tuple(v.worst[side if i == index else 0] for i, v in enumerate(every))
-            state = State(_with(rest, index, beyond), few, worst, _rate(mode, 2 * _ENOUGH))
+            state = State(_with(rest, index, beyond), few, worst, _rate(spec, mode, 2 * _ENOUGH))
             name = (f" for {condition.signal}" if len(every) > 1 else "") + _side(side, every[index].beyond)
             yield f"is quiet on too few calls{name}", _case(spec, alert, state, fires=False, few=True)
         if mode.combine == "all":
@@ -155,44 +168,88 @@ def _with(values: tuple[float, ...], index: int, value: float) -> tuple[float, .
     return (*values[:index], value, *values[index + 1 :])
 
 
-def _rate(mode: FailureMode, times: float, index: int | None = None) -> float:
+def _rate(spec: Spec, mode: FailureMode, times: float, index: int | None = None) -> float:
     """Return the calls per second that are `times` the least that a condition (or any) needs in the window."""
     conditions = mode.conditions if index is None or mode.combine == "all" else (mode.conditions[index],)
-    return times * (max(condition.min_count for condition in conditions) or _LEAST) / mode.window
+    return times * max(needed_calls(spec, mode, condition) for condition in conditions) / mode.window
 
 
-def _case(spec: Spec, alert: Alert, state: State, *, fires: bool, gone: bool = False, few: bool = False) -> Test:
+def _case(
+    spec: Spec,
+    alert: Alert,
+    state: State,
+    *,
+    fires: bool,
+    gone: bool = False,
+    down: bool = False,
+    few: bool = False,
+) -> Test:
     mode = alert.mode
     time = clock(spec, mode)
     calm = tuple(_values(spec, mode, condition).good for condition in mode.conditions)
-    normal = State(calm, _rate(mode, _USUAL), state.others, state.others_rate)
-    before, during = (worlds(spec, mode, each, None if gone else calm) for each in (normal, state))
-    inputs = counters(before, during, time, gone=gone) + up(spec, time, gone=gone)
-    stops = any(condition.signal == "no_calls" for condition in mode.conditions)
+    normal = State(calm, _rate(spec, mode, _USUAL), state.others, state.others_rate)
+    before, during = (worlds(spec, mode, each, calm) for each in (normal, state))
+    inputs = counters(before, during, time, gone=gone) + up(spec, time, down=down)
+    stops = _stops(mode)
     if few or (stops and not fires):
-        inputs += recorded_elsewhere(spec, mode, state, time)
+        inputs += recorded_elsewhere(spec, mode, state, time) + gone_elsewhere(spec, mode, time)
     elif not fires:
         inputs += parts_elsewhere(spec, mode, state, time)
     expected = [_expected(spec, alert, state, gone=gone)] if fires else []
-    checks = [{"eval_time": time.at(time.judged), "alertname": alert.name, "exp_alerts": expected}]
+    checks = [(time.judged, expected)]
+    if fires and time.early is not None and not gone:
+        checks.insert(0, (time.early, []))
     if fires:
-        checks.append({"eval_time": time.at(time.resolved), "alertname": alert.name, "exp_alerts": []})
-    test: Test = {"interval": duration(time.step), "input_series": inputs, "alert_rule_test": checks}
-    if not few and not gone and not (stops and not fires):
-        test["promql_expr_test"] = _recorded(spec, mode, state, time, parts=fires)
-    return test
+        checks.append((time.resolved, []))
+    test: Test = {
+        "interval": duration(time.step),
+        "input_series": inputs,
+        "alert_rule_test": [
+            {"eval_time": time.at(at), "alertname": alert.name, "exp_alerts": alerts} for at, alerts in checks
+        ],
+    }
+    exprs = [] if few or gone or (stops and not fires) else _recorded(spec, mode, state, time, parts=fires)
+    if fires and time.lasting is not None:
+        labels = {**_place(spec, mode), **alert.labels}
+        exprs.append(_firing_at(alert, time.at(time.lasting), [labels]))
+    return {**test, "promql_expr_test": exprs} if exprs else test
+
+
+def _never(spec: Spec, alert: Alert) -> Test:
+    """Return the case of a place that never was, beside others that are."""
+    mode = alert.mode
+    time = clock(spec, mode)
+    calm = tuple(_values(spec, mode, condition).good for condition in mode.conditions)
+    rate = _rate(spec, mode, _ENOUGH)
+    state = State(calm, rate, calm, rate)
+    several = [label for label in spec.keep if label not in dict(spec.select)]
+    others = worlds(spec, mode, state, calm)[1 : -1 - len(several)]
+    labels = {label: value for label, value in _place(spec, mode).items() if label not in several}
+    return {
+        "interval": duration(time.step),
+        "input_series": counters(others, others, time, gone=False) + up(spec, time, down=False),
+        "promql_expr_test": [_firing_at(alert, time.at(time.judged), [{**labels, **alert.labels}])],
+    }
+
+
+def _firing_at(alert: Alert, at: str, expected: list[dict[str, str]]) -> dict[str, object]:
+    """Return a test of who fires, whatever the annotations say."""
+    asked = {"alertname": alert.name, "alertstate": "firing"}
+    samples = [{"labels": series("ALERTS", {**asked, **labels}), "value": 1} for labels in expected]
+    return {"expr": series("ALERTS", asked), "eval_time": at, "exp_samples": samples}
+
+
+def _place(spec: Spec, mode: FailureMode) -> dict[str, str]:
+    stage = {"stage": mode.stage} if mode.stage is not None else {}
+    return {"pipeline": spec.pipeline, **stage, **{label: kept(spec, label) for label in spec.keep}}
 
 
 def _expected(spec: Spec, alert: Alert, state: State, *, gone: bool) -> dict[str, object]:
     mode = alert.mode
-    labels = {"pipeline": spec.pipeline}
-    if mode.stage is not None:
-        labels["stage"] = mode.stage
-    # What is absent has only the labels that were asked for.
-    asked = () if gone and spec.targets else (label for label in spec.keep if not gone or label in dict(spec.select))
-    labels |= {label: kept(spec, label) for label in asked}
+    labels = _place(spec, mode)
+    unknown = gone or not state.rate
     said = [
-        sentence(spec, mode, condition, printed(value, unit(spec, mode, condition)))
+        sentence(spec, mode, condition, "unknown" if unknown else printed(value, unit(spec, mode, condition)))
         for condition, value in zip(mode.conditions, state.values, strict=True)
     ]
     text = f" {'And' if mode.combine == 'all' else 'Or'}: ".join(said)
@@ -211,7 +268,7 @@ def _recorded(spec: Spec, mode: FailureMode, state: State, time: Clock, *, parts
         sure = ("stage", "direction", "feature", "signal", *(() if parts else ("le",)))
         asked = {m.label: m.value for m in matchers if m.label in sure}
         asked |= {label: labels[label] for label in spec.keep if label not in dict(spec.select)}
-        nearest = 10.0 ** (floor(log10(abs(value))) - 5) if value else 0.0001
+        nearest = _step(value)
         expr = f"round({series(name, asked) if asked else name}, {nearest:g})"
         # As Prometheus rounds, so that the last bit is the same.
         sample = {"labels": series("", labels), "value": floor(value * (1 / nearest) + 0.5) / (1 / nearest) + 0.0}
@@ -225,28 +282,57 @@ def _recorded(spec: Spec, mode: FailureMode, state: State, time: Clock, *, parts
         for part in read.parts if parts else ():
             amount = {"value": value, "rest": 1 - value, "count": 1.0}[part.of]
             add(part.recording.name, part.matchers, amount * count)
-        if condition.signal != "no_calls":
+        if condition.signal != "no_calls" and count:
             add(read.value.name, read.matchers, value)
     return list(found.values())
 
 
+def _step(value: float) -> float:
+    """Return a step to round by, a millionth or so of the value, between whose multiples it is not a tie."""
+    if not value:
+        return 0.0001
+    steps = [10.0 ** (floor(log10(abs(value))) - digits) for digits in (5, 6, 4, 7, 3)]
+    return next((step for step in steps if abs(value / step % 1 - 0.5) > 0.1), steps[0])
+
+
 def _written(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
-    """Yield the tests of a promql failure mode, on the series that its author wrote."""
+    """Yield the tests of a promql failure mode, on the series that its author wrote.
+
+    Other conditions beside it hold where all must, and do not where any is enough.
+    """
     mode = alert.mode
     time = clock(spec, mode)
-    labels = {"alertname": alert.name, "alertstate": "firing", **alert.labels}
-    firing = series("ALERTS", {"alertname": alert.name, "alertstate": "firing"})
-    told = [{"labels": series("ALERTS", labels), "value": 1}]
-    for name, lines, samples in (
-        ("fires on its series", mode.fires_on, told),
+    several = [label for label in spec.keep if label not in dict(spec.select)]
+    alone = len(mode.conditions) == 1
+    place = {} if alone else _place(spec, mode)
+    if mode.combine == "any":
+        place = {label: value for label, value in place.items() if label not in several}
+    world = World({"pipeline": spec.pipeline, "stage": mode.stage or ""}, _kept_targets(spec), replicas=True)
+    for condition in mode.conditions:
+        if condition.signal != "promql":
+            found = _values(spec, mode, condition)
+            value = found.beyond[0] if mode.combine == "all" else found.good
+            rate = 0.0 if condition.signal == "no_calls" and not value else _rate(spec, mode, _ENOUGH)
+            measured(world, spec, mode, condition, value, rate)
+    beside = counters([world], [world], time, gone=False) + up(spec, time, down=False)
+    for name, lines, labels in (
+        ("fires on its series", mode.fires_on, [{**place, **alert.labels}]),
         ("is quiet on its series", mode.quiet_on, []),
         ("is quiet without series", None, []),
     ):
         if lines == ():
             continue
-        check = {"expr": firing, "eval_time": time.at(time.judged), "exp_samples": samples}
-        inputs = [_split(line) for line in lines or ()]
-        yield name, {"interval": duration(time.step), "input_series": inputs, "promql_expr_test": [check]}
+        inputs = [_split(line) for line in lines or ()] + beside
+        test: Test = {"interval": duration(time.step), "input_series": inputs}
+        exprs = [_firing_at(alert, time.at(time.judged), labels)]
+        soon = round(mode.for_ / time.step) - 1
+        if labels and soon > 0:
+            exprs.insert(0, _firing_at(alert, time.at(soon), []))
+        yield name, {**test, "promql_expr_test": exprs}
+
+
+def _kept_targets(spec: Spec) -> dict[str, str]:
+    return {label: kept(spec, label) for label in spec.keep}
 
 
 def _split(line: str) -> dict[str, str]:

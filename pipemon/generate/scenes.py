@@ -30,12 +30,17 @@ class State:
 
 @dataclass(frozen=True)
 class Clock:
-    """A case's times in steps of its rules' interval: it turns bad, is judged, turns good, has resolved."""
+    """A case's times in steps of its rules' interval: it turns bad, is judged, turns good, has resolved.
+
+    `early` is just before it may fire, `lasting` just before it may resolve; None where neither can be told.
+    """
 
     step: float
     bad: int
+    early: int | None
     judged: int
     good: int
+    lasting: int | None
     resolved: int
 
     def at(self, steps: int) -> str:
@@ -50,10 +55,22 @@ def clock(spec: Spec, mode: FailureMode) -> Clock:
     def steps(seconds: float) -> int:
         return ceil(round(seconds / step, 6))
 
-    bad = steps(mode.window) + 3
-    judged = bad + steps(mode.window) + steps(mode.for_) + 2
+    window, wait, tail = steps(mode.window), steps(mode.for_), steps(mode.keep_firing_for)
+    bad = window + 3
+    judged = bad + window + wait + 2
     good = judged + 2
-    return Clock(step, bad, judged, good, good + steps(mode.window) + steps(mode.keep_firing_for) + 3)
+    # The threshold is passed in the window's last hundredth; how its edge counts differs by version.
+    full = window + 2 if all(c.signal == "no_calls" for c in mode.conditions) else min(window, int(0.99 * window) + 1)
+    early = bad + full + wait - 3
+    return Clock(
+        step,
+        bad,
+        early if wait >= 3 else None,
+        judged,
+        good,
+        good + tail - 1 if tail > 2 else None,
+        good + window + tail + 3,
+    )
 
 
 def kept(spec: Spec, label: str) -> str:
@@ -61,17 +78,16 @@ def kept(spec: Spec, label: str) -> str:
     return dict(spec.select).get(label, f"{label}-1")
 
 
-def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...] | None) -> list[World]:
+def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...]) -> list[World]:
     """Return the place that is judged, then those that must not count, each unlike it in one label.
 
-    Where alerts are told apart by a kept label, the place beside is `calm`: it would fire on its own. It
-    is left out with None, for absence, which is known only of all places at once.
+    Where alerts are told apart by a kept label, the place beside is `calm`: it would fire on its own.
     """
     place = {"pipeline": spec.pipeline, "version": "1"}
     if mode.stage is not None:
         place |= {"stage": mode.stage, "track": "stable"}
     targets = {label: kept(spec, label) for label in spec.keep}
-    own = World(place, targets)
+    own = World(place, targets, replicas=True)
     _fill(own, spec, mode, state.values, state.rate)
     beside = [World({**place, "pipeline": NEIGHBOUR}, targets)]
     if mode.stage is not None:
@@ -80,11 +96,11 @@ def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...] 
     for other in beside:
         _fill(other, spec, mode, state.others, state.others_rate)
     for label in spec.keep:
-        if calm is not None and label not in dict(spec.select):
+        if label not in dict(spec.select):
             elsewhere = World(place, {**targets, label: ANOTHER})
             _fill(elsewhere, spec, mode, calm, state.others_rate or state.rate)
             beside.append(elsewhere)
-    similar = World(place, targets)
+    similar = World(place, targets, replicas=True)
     for condition, value in zip(mode.conditions, state.others, strict=True):
         for near in _similar(condition):
             measured(similar, spec, mode, near, value, state.others_rate)
@@ -133,7 +149,7 @@ def _values(slopes: tuple[float, float], time: Clock, *, vanishes: bool) -> str:
 
 def _plain(value: float) -> str:
     """Print a number without an exponent, which promtool's series notation does not take."""
-    return format(value, ".9f").rstrip("0").rstrip(".")
+    return format(value, ".12f").rstrip("0").rstrip(".")
 
 
 def constant(name: str, value: float, time: Clock) -> dict[str, str]:
@@ -141,12 +157,12 @@ def constant(name: str, value: float, time: Clock) -> dict[str, str]:
     return {"series": name, "values": f"{_plain(value)}+0x{time.resolved}"}
 
 
-def up(spec: Spec, time: Clock, *, gone: bool) -> list[dict[str, str]]:
+def up(spec: Spec, time: Clock, *, down: bool) -> list[dict[str, str]]:
     """Return `up` of the pipeline's target and of another, if absence is told by targets."""
     if not spec.targets:
         return []
     labels = {"instance": "a", **dict(spec.targets)}
-    during = f"{0 if gone else 1}+0x{time.good - time.bad - 1}"
+    during = f"{0 if down else 1}+0x{time.good - time.bad - 1}"
     values = f"1+0x{time.bad - 1} {during} 1+0x{time.resolved - time.good + 2}"
     another = {**labels, **{label: ANOTHER for label, _ in spec.targets}}
     return [{"series": series(c.UP.name, labels), "values": values}, constant(series(c.UP.name, another), 1.0, time)]
@@ -163,6 +179,10 @@ def _elsewhere(spec: Spec, labels: Mapping[str, str]) -> Iterator[dict[str, str]
         yield {**labels, label: NEIGHBOUR}
 
 
+def _amount(of: str, value: float) -> float:
+    return {"value": value, "rest": 1 - value, "count": 1.0}[of]
+
+
 def recorded_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) -> list[dict[str, str]]:
     """Return values that the rules of other pipelines and selections record, as bad as can be."""
     found: dict[str, float] = {}
@@ -171,12 +191,28 @@ def recorded_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock)
         if read is None:
             continue
         shown = 0.0 if condition.signal == "no_calls" else value
+        for part in read.parts:
+            own = labels_of(spec, part.matchers)
+            places = [*_elsewhere(spec, own), *([{**own, "le": "0.000123"}] if "le" in own else [])]
+            for labels in places:
+                found[series(part.recording.name, labels)] = 1e6 * _amount(part.of, value)
         for labels in _elsewhere(spec, labels_of(spec, read.matchers)):
             found[series(read.value.name, labels)] = shown
-        if read.count is not None:
-            for labels in _elsewhere(spec, labels_of(spec, read.count_matchers)):
-                found[series(read.count.name, labels)] = 1e6
     return [constant(name, value, time) for name, value in found.items()]
+
+
+def gone_elsewhere(spec: Spec, mode: FailureMode, time: Clock) -> list[dict[str, str]]:
+    """Return counts of calls of places that went while this one stayed."""
+    found = []
+    for condition in mode.conditions:
+        read = measure(spec, mode, condition)
+        if condition.signal != "no_calls" or read is None:
+            continue
+        own = labels_of(spec, read.matchers)
+        for matcher in read.matchers:
+            name = series(read.value.name, {**own, matcher.label: "gone"})
+            found.append({"series": name, "values": f"5+0x{time.bad} stale"})
+    return found
 
 
 def parts_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) -> list[dict[str, str]]:
@@ -187,9 +223,8 @@ def parts_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) ->
         if read is None or not read.value.parts:
             continue
         for part in read.parts:
-            amount = {"value": value, "rest": 1 - value, "count": 1.0}[part.of]
             for labels in _elsewhere(spec, labels_of(spec, part.matchers)):
-                found[series(part.recording.name, labels)] = 100 * amount
+                found[series(part.recording.name, labels)] = 100 * _amount(part.of, value)
         own = labels_of(spec, read.matchers)
         if "le" in own:
             found[series(read.value.name, {**own, "le": "0.000123"})] = value

@@ -15,25 +15,39 @@ from pipemon.spec.latency import bound_share
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.units import le
 
-MARGIN = 0.04
+MARGIN = 0.01
 """How far beyond (or before) a threshold the test values lie, as a share of its distance from what is good."""
+
+_LEAST = 20
+
+_REPLICAS = (
+    ({"version": "1", "track": "stable"}, "a", 0.5),
+    ({"version": "1", "track": "stable"}, "b", 0.3),
+    ({"version": "2", "track": "canary"}, "c", 0.2),
+)
+"""Labels, instance and share of the traffic: only a sum over all of them is right."""
 
 
 @dataclass
 class World:
     """Counters of one place: `place` has its own labels, `targets` those that every series of it has.
 
-    `rates` maps each series to its rise per second.
+    `rates` maps each series to its rise per second. With `replicas` each count is spread over instances and
+    versions.
     """
 
     place: Mapping[str, str]
     targets: Mapping[str, str]
+    replicas: bool = False
     rates: dict[str, float] = field(default_factory=dict)
 
     def add(self, metric: Metric, rate: float, suffix: str = "", **labels: str) -> None:
         """Let a series of `metric` rise by `rate` each second."""
-        own = {name: self.place[name] for name in metric.labels if name in self.place}
-        self.rates[series(metric.name + suffix, {**own, **labels, **self.targets})] = rate
+        for other, instance, share in _REPLICAS if self.replicas else (({}, "", 1.0),):
+            place = {**self.place, **other}
+            own = {name: place[name] for name in metric.labels if name in place}
+            where = {"instance": instance} if instance else {}
+            self.rates[series(metric.name + suffix, {**own, **labels, **self.targets, **where})] = share * rate
 
 
 def series(name: str, labels: Mapping[str, str]) -> str:
@@ -52,6 +66,16 @@ def good_value(spec: Spec, mode: FailureMode, condition: Condition) -> float:
     assert low is not None
     step = abs(low) / 2 or 1.0
     return low + step if condition.signal in ("mean", "feedback") else low + min(step, (1 - low) / 2)
+
+
+def needed_calls(spec: Spec, mode: FailureMode, condition: Condition) -> float:
+    """Return how many calls a window must hold for a condition just beyond its threshold to be believed."""
+    least = float(condition.min_count)
+    if condition.min_events:
+        share = limits(spec, mode, condition).high
+        assert share is not None
+        least = max(least, condition.min_events / share)
+    return least or _LEAST
 
 
 def edge_values(spec: Spec, mode: FailureMode, condition: Condition) -> list[tuple[float, float]]:

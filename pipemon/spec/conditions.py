@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pipemon.errors import nearest
 from pipemon.spec import fields, thresholds
 from pipemon.spec.arguments import Place, argument_of
 from pipemon.spec.baseline import FeatureBaseline, feature_key
 from pipemon.spec.fields import Report
+from pipemon.spec.latency import bound_share
 from pipemon.spec.model import Condition
 from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
 from pipemon.spec.signals import PLANNED_SIGNALS, SIGNALS, Signal
@@ -130,24 +133,31 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
         why = place.no_baseline or "which the baseline does not have; learn it again with `pipemon baseline`"
         name = feature.name if feature else signal.name
         raise WaitsForBaselineError(f"not yet measurable: waits for a baseline of {name}, {why}") from None
-    least = _min_calls(report, beside.get("min_calls"), signal, place)
+    given = _min_calls(report, beside.get("min_calls"), signal, place)
     if threshold is None and signal.comparisons:
         return None
-    if least is None:
-        allowed = 1 - float(text[1:]) / 100 if signal.argument == "quantile" else None
-        least = thresholds.min_count(context, threshold, thresholds.sd_steps(beside), allowed)
     if threshold is not None and threshold.high is not None:
         _reachable(report, signal, threshold.high, beside.get("above") or at, place)
-    return Condition(signal.name, text, feature, threshold, least)
+    condition = Condition(signal.name, text, feature, threshold)
+    if threshold is None:
+        return condition
+    stage = place.stage.name if place.stage and place.stage in place.spec.stages else None
+    known = place.stage is None or stage is not None
+    is_share = signal.unit == "ratio" or (known and bound_share(place.spec, stage, condition) is not None)
+    if is_share and threshold.low is None:
+        return replace(condition, min_count=given or 0, min_events=thresholds.MIN_EVENTS)
+    quantile = float(text[1:]) / 100 if signal.argument == "quantile" else None
+    least = thresholds.min_count(threshold, thresholds.sd_steps(beside), quantile, is_share=is_share)
+    return replace(condition, min_count=given or least)
 
 
 def _min_calls(report: Report, node: Node | None, signal: Signal, place: Place) -> int | None:
-    """Return how many observations are asked for; None leaves it to the threshold."""
+    """Return how many observations are asked for, if any; None leaves it to the threshold."""
     where = f"{place.name}: min_calls"
     if signal.name in ("no_calls", "promql"):
         if node is not None:
             report.add(node, f"{where}: {signal.name} counts no calls; remove it", "comparison")
-        return 0
+        return None
     if node is None:
         return None
     if isinstance(node, Scalar) and type(node.value) is int and 0 < node.value <= _MOST_CALLS:

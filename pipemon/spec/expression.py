@@ -78,6 +78,34 @@ def series_fault(text: str) -> str:
     return ""
 
 
+def may_keep_place(text: str) -> bool:
+    """Tell whether what an expression returns may have a `pipeline` or `stage` label of its own."""
+    left = [_parse(text)]
+    while left:
+        match expr := left.pop():
+            case promql_parser.AggregateExpr():
+                modifier = expr.modifier
+                if modifier is None:
+                    continue
+                named = {"pipeline", "stage"} & set(modifier.labels)
+                if modifier.type == promql_parser.AggModifierType.By:
+                    if named:
+                        return True
+                elif len(named) < 2:
+                    return True
+            case promql_parser.ParenExpr() | promql_parser.UnaryExpr():
+                left.append(expr.expr)
+            case promql_parser.BinaryExpr():
+                left += [expr.lhs, expr.rhs]
+            case promql_parser.NumberLiteral() | promql_parser.StringLiteral():
+                pass
+            case promql_parser.Call():
+                left += list(expr.args)
+            case _:
+                return True
+    return False
+
+
 def _scalar(parsed: object) -> bool:
     # No recursion: a sum may be as long as the text.
     left = [parsed]

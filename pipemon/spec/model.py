@@ -39,8 +39,8 @@ class Condition:
 
     `signal` is a name of the signal table. `argument` is the quantile of `latency` ("p99"), the
     signal of `feedback` ("redo") or the expression of `promql`. `feature` is set for `mean` and
-    `missing_ratio`. `threshold` is None for `no_calls` and `promql`. `min_count` is how many
-    observations the window must hold before the value means anything.
+    `missing_ratio`. `threshold` is None for `no_calls` and `promql`. `min_count` observations
+    and `min_events` bad ones must lie in the window before the value means anything.
     """
 
     signal: str
@@ -48,6 +48,7 @@ class Condition:
     feature: FeatureShape | None = None
     threshold: Threshold | None = None
     min_count: int = 0
+    min_events: int = 0
 
 
 @dataclass(frozen=True)

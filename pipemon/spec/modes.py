@@ -107,6 +107,8 @@ def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str
     usual_for = max((for_seconds(SIGNALS[c.signal], _direction(c)) for c in found), default=120.0)
     if pace == "gradual":
         usual_for = max(usual_for, _GRADUAL_FOR)
+    # A lost scrape or two is no silence.
+    usual_for = max(usual_for, 3 * spec.timing.scrape_interval)
     own_runbook = fields.text(report, body.get("runbook"), f"{name}: runbook")
     runbook = own_runbook or (f"{spec.runbook}#{name}" if spec.runbook else "")
     return FailureMode(

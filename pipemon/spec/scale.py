@@ -19,14 +19,22 @@ def scaled(spec: Spec, factor: float) -> Spec:
 
     Budgets and latency thresholds stay: they are values that are measured, not times that are waited.
     """
-    timing = replace(spec.timing, **{f.name: getattr(spec.timing, f.name) / factor for f in fields(Timing)})
+
+    def shorter(seconds: float) -> float:
+        # In whole milliseconds, as durations are written.
+        return max(0.001, round(seconds / factor, 3)) if seconds else 0.0
+
+    timing = replace(spec.timing, **{f.name: shorter(getattr(spec.timing, f.name)) for f in fields(Timing)})
     modes = tuple(
         replace(
             mode,
-            window=mode.window / factor,
-            for_=mode.for_ / factor,
-            keep_firing_for=mode.keep_firing_for / factor,
+            window=shorter(mode.window),
+            for_=shorter(mode.for_),
+            keep_firing_for=shorter(mode.keep_firing_for),
             conditions=tuple(_condition(condition, factor) for condition in mode.conditions),
+            # The series that a person wrote for a test rise by the step, not by the second.
+            fires_on=mode.fires_on if factor == 1 else (),
+            quiet_on=mode.quiet_on if factor == 1 else (),
         )
         for mode in spec.failure_modes
     )

@@ -45,7 +45,7 @@ _SIGNALS = (
         "page",
         "5%",
         ("above", "below", "outside"),
-        300,
+        120,
     ),
     Signal("missing_ratio", "missing values", "feature", "ratio", None, "ticket", "5%", ("above",), 120),
     Signal("no_calls", "no calls", "none", "none", "software", "page", "", (), 120, True),
@@ -79,5 +79,5 @@ def kind(signal: Signal, direction: str | None) -> Kind:
 
 
 def for_seconds(signal: Signal, direction: str | None) -> float:
-    """Return the default `for`: two minutes for causes, five for what is an effect more often."""
-    return 300.0 if kind(signal, direction) in ("output", "quality") else signal.for_
+    """Return the default `for`: longer for a worse output, which is an effect more often than a cause."""
+    return max(signal.for_, 300.0) if signal.name == "mean" and direction == "output" else signal.for_

@@ -16,6 +16,8 @@ from pipemon.units import seconds
 
 KEYS = ("above", "below", "outside", "changes_by")
 MIN_COUNT = 20
+MIN_EVENTS = 3
+"""Bad events that a share must rest on to be above its threshold: one or two happen by chance at any traffic."""
 
 _SMALLEST_SHARE = 1e-6
 _LARGEST = 1e15
@@ -90,20 +92,20 @@ def threshold(report: Report, given: Mapping, at: Node, context: Context, where:
             return _changes_by(report, node, given.get("from"), context, f"{where}: changes_by")
 
 
-def min_count(context: Context, result: Threshold | None, changes_sd: float | None, allowed: float | None) -> int:
+def min_count(result: Threshold | None, changes_sd: float | None, quantile: float | None, *, is_share: bool) -> int:
     """Return how many observations make the value mean something.
 
-    To be above a share t, enough that one event alone is not more than t: 1/t. To be below it, enough that
-    no event at all is less than chance once in twenty (the rule of three): 3/t. For a change of k standard
-    deviations, enough that the mean's own error is a quarter of that: (4/k)^2. Never under 20.
+    To be below a share t, enough that no event at all is less than chance once in twenty (the rule of
+    three): 3/t. For a change of k standard deviations, enough that the mean's own error is a quarter of
+    that: (4/k)^2. For a quantile, enough that one lies beyond it: 1/(1 - q). Never under 20.
     """
     need = 0.0
-    if allowed:
-        need = 1 / allowed
-    elif context.signal.unit == "ratio" and result is not None:
-        need = max(1 / (result.high or 1), 3 / result.low if result.low else 0)
+    if is_share and result is not None and result.low:
+        need = 3 / result.low
     if changes_sd:
         need = max(need, (4 / changes_sd) ** 2)
+    if quantile is not None:
+        need = max(need, 1 / (1 - quantile))
     return max(MIN_COUNT, ceil(round(need, 6)))
 
 
@@ -162,9 +164,9 @@ def _share(report: Report, node: Scalar, value: float, context: Context, where: 
     message = ""
     if where.endswith("below") and value == 0:
         message = "a share is never below 0"
-    elif value <= 0 if feedback else not 0 <= value < 1:
+    elif value <= 0 if feedback else not 0 < value < 1:
         hint = f"; did you mean '{written}%'?" if "%" not in written and 1 <= value <= 100 else ""
-        message = f"a share is {'above 0' if feedback else 'from 0 to under 100%'}, found {shown(written)}{hint}"
+        message = f"a share is {'above 0' if feedback else 'above 0 and under 100%'}, found {shown(written)}{hint}"
     elif 0 < value < _SMALLEST_SHARE:
         message = f"{shown(written)} is under one in a million, which no traffic shows"
     if message:

@@ -15,6 +15,8 @@ _COMPARISON = re.compile(r"(?<![=!<>~\"])(==|!=|>=|<=|>|<)(?=\s+-?\d)")
 _THRESHOLD = re.compile(r"((?:==|!=|>=|<=|>|<)\s+)(-?\d+(?:\.\d+)?)")
 _WINDOW = re.compile(r"\[(\w+)\]")
 _MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"[^"]*"')
+_LOGICAL = re.compile(r"^ *(and|or)\b", re.MULTILINE)
+_SUM = re.compile(r"\bsum\b")
 _GROUPING = re.compile(r"\b(by|on) \(([^)]*)\)")
 
 
@@ -28,7 +30,7 @@ class Mutant:
 
 
 def mutants(document: dict[str, Any]) -> Iterator[Mutant]:
-    """Yield every mutant: comparisons flipped, thresholds and times doubled, labels dropped."""
+    """Yield every mutant: comparisons flipped, thresholds and times doubled, times halved, labels dropped, sums not."""
     for place, group in enumerate(document["groups"]):
         for index, rule in enumerate(group["rules"]):
             name = rule.get("alert") or rule["record"]
@@ -45,6 +47,8 @@ def _changed(rule: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for key in ("for", "keep_firing_for"):
         if key in rule:
             yield f"{key} doubled", {**rule, key: duration(2 * seconds(rule[key]))}
+            yield f"{key} halved", {**rule, key: duration(seconds(rule[key]) / 2)}
+            yield f"{key} dropped", {name: value for name, value in rule.items() if name != key}
     for label in rule.get("labels", {}):
         labels = {name: value for name, value in rule["labels"].items() if name != label}
         yield f"label {label} dropped", {**rule, "labels": labels}
@@ -63,6 +67,12 @@ def _expressions(expr: str) -> Iterator[tuple[str, str]]:
         end += expr[end] == ","
         start -= expr[end] == "}" and expr[start - 1] == ","
         yield f"matcher {match[0]} dropped", expr[:start] + expr[end:]
+    for match in _LOGICAL.finditer(expr):
+        other = {"and": "or", "or": "and"}[match[1]]
+        yield f"{match[1]} made {other}", _with(expr, match.span(1), other)
+    for match in _SUM.finditer(expr):
+        for other in ("max", "avg"):
+            yield f"sum made {other}", _with(expr, match.span(), other)
     for match in _GROUPING.finditer(expr):
         labels = match[2].split(", ") if match[2] else []
         for label in labels:

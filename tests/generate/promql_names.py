@@ -59,7 +59,7 @@ def _labels(expr: object, series: Series, query: str) -> frozenset[str] | None:
                 return frozenset()
             if expr.modifier.type == promql.AggModifierType.By:
                 return _within(expr.modifier.labels, inner, query)
-            return inner - _within(expr.modifier.labels, inner, query)
+            return inner - frozenset(expr.modifier.labels)
         case promql.Call():
             vectors = [found for arg in expr.args if (found := _labels(arg, series, query)) is not None]
             inner = frozenset[str]().union(*vectors)
@@ -77,6 +77,11 @@ def _joined(expr: promql.BinaryExpr, series: Series, query: str) -> frozenset[st
     if left is None or right is None:
         return right if left is None else left
     matching = expr.modifier.matching if expr.modifier else None
+    if matching is not None and matching.type == promql.LabelModifierType.Exclude:
+        # The side that has many has the ignored labels too.
+        if left - frozenset(matching.labels) != right - frozenset(matching.labels):
+            raise UnknownNameError(f"{sorted(left)} and {sorted(right)} never match in {query}")
+        return left
     if matching is not None:
         _within(matching.labels, left, query)
         _within(matching.labels, right, query)

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EVERY_SIGNAL = Path(__file__).with_name("every_signal.yaml")
 SPEECH = ROOT / "examples" / "speech" / "failure_modes.yaml"
 GOLDEN = ROOT / "tests" / "golden"
+CASES = [("speech", SPEECH), ("every_signal", EVERY_SIGNAL), ("combined", EVERY_SIGNAL.with_name("combined.yaml"))]
 
 
 def place(case: str, name: str) -> Path:
@@ -24,7 +25,7 @@ def place(case: str, name: str) -> Path:
     return GOLDEN / case / name
 
 
-@pytest.mark.parametrize(("case", "spec"), [("speech", SPEECH), ("every_signal", EVERY_SIGNAL)])
+@pytest.mark.parametrize(("case", "spec"), CASES)
 def test_generated_files_are_the_reviewed_ones(case: str, spec: Path) -> None:
     made = files([plan(load(spec))], Options())
     golden = {place(case, name): text for name, text in made.items()}
@@ -35,11 +36,7 @@ def test_generated_files_are_the_reviewed_ones(case: str, spec: Path) -> None:
 
 
 def test_no_golden_file_is_left_over() -> None:
-    expected = {
-        place(case, name)
-        for case, spec in (("speech", SPEECH), ("every_signal", EVERY_SIGNAL))
-        for name in files([plan(load(spec))], Options())
-    }
+    expected = {place(case, name) for case, spec in CASES for name in files([plan(load(spec))], Options())}
     folders = (GOLDEN, ROOT / "rules", ROOT / "grafana")
     found = {path for folder in folders for path in folder.rglob("*") if path.is_file()}
     assert found - expected == set()

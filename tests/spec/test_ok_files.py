@@ -58,7 +58,9 @@ def _condition(condition: Condition) -> str:
     if condition.threshold:
         good = f"{condition.threshold.low} to {condition.threshold.high}"
         threshold = f" {condition.threshold.words} (good: {good})"
-    return f"{condition.signal}{argument}{feature}{threshold}, at least {condition.min_count} observations"
+    least = {"observations": condition.min_count, "bad ones": condition.min_events}
+    needs = " and ".join(f"{number} {what}" for what, number in least.items() if number)
+    return f"{condition.signal}{argument}{feature}{threshold}" + (f", at least {needs}" if needs else "")
 
 
 @pytest.mark.parametrize("path", sorted(OK.glob("*.yaml")), ids=lambda path: path.stem)
