@@ -42,7 +42,7 @@ def test_every_metric_and_label_in_the_rules_exists(spec: Spec) -> None:
         # What a person wrote names series of others: here it is as if they were known.
         for condition in mode.conditions:
             if condition.signal == "promql":
-                found = re.findall(r"(\w+)(?:\{|\[)", condition.argument)
+                found = re.findall(r"\w+", condition.argument)
                 known |= {name: frozenset({"code", "stage", "instance"}) for name in found if name not in known}
     for rule in rules_of(spec):
         labels_of(rule["expr"], known)

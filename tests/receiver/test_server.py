@@ -96,9 +96,7 @@ def test_an_address_that_is_taken_is_told_in_one_sentence() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(
-            UnavailableError, match=f"^can't listen on 127.0.0.1:{port}: Address already in use$"
-        ):
+        with pytest.raises(UnavailableError, match=f"^can't listen on 127.0.0.1:{port}: Address already in use$"):
             serve(port)
 
 
