@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY, generate_latest
 from real_speech import every_recording
+from recogniser import RATE
 from recordings import Recording
 
 EXAMPLE = Path(cascade.__file__).parent
@@ -83,11 +84,11 @@ def test_audio_too_short_for_speech_is_no_error(samples: int) -> None:
 
 
 def test_segments_are_parts_of_the_recording_in_order(every: tuple[Recording, ...]) -> None:
-    pause = np.zeros(2 * cascade.RATE, np.int16)
+    pause = np.zeros(2 * RATE, np.int16)
     audio = np.concatenate([every[0].samples, pause, every[1].samples])
     found = unwrap(cascade.find_speech)(audio)
     assert len(found) == 2
-    assert sum(map(len, found.segments)) < len(audio) - cascade.RATE
+    assert sum(map(len, found.segments)) < len(audio) - RATE
     assert all(segment.base is not None for segment in found.segments)
 
 
@@ -99,7 +100,7 @@ def test_the_same_speech_gets_the_same_segments_whatever_came_before(every: tupl
 
 
 def test_the_high_band_is_a_share_of_all_energy_in_decibels() -> None:
-    second = np.arange(cascade.RATE) / cascade.RATE
+    second = np.arange(RATE) / RATE
 
     def tone(hertz: float) -> cascade.Audio:
         return (10_000 * np.sin(2 * np.pi * hertz * second)).astype(np.int16)
