@@ -30,6 +30,17 @@ Acquire::https::Timeout "30";
 _PATIENCE = 600.0
 
 
+_SHARES_ITS_DATA = ("prometheus-alertmanager", "amtool")
+_FIXED = b"/usr/share/prometheus/alertmanager"
+_OPENED = b"/proc/self/fd/9".ljust(len(_FIXED), b"/")
+_OPENING = """\
+#!/bin/sh
+here=$(dirname "$(readlink -f "$0")")
+exec 9<"$here/../share/prometheus/alertmanager"
+exec "$here/{name}" "$@"
+"""
+
+
 def default_cache() -> Path:
     """Return $PIPEMON_CACHE, else `$XDG_CACHE_HOME/pipemon`, by default `~/.cache/pipemon`."""
     if told := os.environ.get("PIPEMON_CACHE"):
@@ -109,7 +120,25 @@ def _unpack(names: Sequence[str], work: Path) -> Path:
         if unpacked.returncode:
             raise UnavailableError(f"dpkg-deb could not unpack {deb.name}: {_cause(unpacked.stderr)}")
     (work / "root").chmod(0o755)
+    for program in _SHARES_ITS_DATA:
+        _find_own_data(work / "root" / "usr" / "bin" / program)
     return work / "root"
+
+
+def _find_own_data(program: Path) -> None:
+    """Let a program that reads its data from a fixed folder read it from where it was unpacked.
+
+    The folder's name in the copy of the binary gives way to a file descriptor's, just as long, and a
+    script in the program's place opens that.
+    """
+    if not program.is_file() or _FIXED not in (binary := program.read_bytes()):
+        return
+    moved = program.with_name(f"{program.name}.real")
+    moved.write_bytes(binary.replace(_FIXED, _OPENED))
+    moved.chmod(0o755)
+    program.unlink()
+    program.write_text(_OPENING.format(name=moved.name), encoding="utf-8")
+    program.chmod(0o755)
 
 
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:

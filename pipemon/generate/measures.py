@@ -117,13 +117,6 @@ def duration(stage: str | None) -> Metric:
     return c.PIPELINE_DURATION if stage is None else c.STAGE_DURATION
 
 
-def over_ratio(spec: Spec, metric: Metric, by: tuple[str, ...], window: Window, *bounds: Matcher) -> Expr:
-    """Return the share of calls slower than a bucket bound, by `le`: exact, unlike an interpolated quantile."""
-    within = total(spec, metric, (*by, "le"), window, *bounds, suffix="_bucket")
-    count = total(spec, metric, by, window, suffix="_count")
-    return Binary("-", 1.0, per(within, count, on=by))
-
-
 def quantile(spec: Spec, metric: Metric, by: tuple[str, ...], window: Window, q: float, *more: Matcher) -> Expr:
     """Return an interpolated quantile of a duration histogram, in seconds."""
     return Call("histogram_quantile", (q, total(spec, metric, (*by, "le"), window, *more, suffix="_bucket")))
@@ -223,7 +216,8 @@ def _latency(spec: Spec, mode: FailureMode, condition: Condition, calls: Recordi
     bounds = one_of("le", tuple(le(bound) for bound in _bounds(spec, mode)))
     within = _counted(spec, (*by, "le"), metric, window, bounds, suffix="_bucket")
     count = _with_bound(spec, (*by, "le"), metric, window, bounds)
-    expr = Binary("-", 1.0, per(within.series(*_own(spec)), count.series()))
+    # Counted, not taken from 1: a share of exactly the threshold must not round to more.
+    expr = per(Binary("-", count.series(*_own(spec)), within.series()), count.series())
     name = f"{'_'.join(within.labels)}:{metric.name}:over_ratio_increase{span(window)}"
     which = (*place, Matcher("le", "=", le(share.bound)))
     parts = (Part(within, which, "rest"), Part(count, which, "count"))

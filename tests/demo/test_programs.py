@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipemon.demo import programs
 from pipemon.demo.programs import debian_packages, default_cache, find_program, program
 from pipemon.errors import UnavailableError
 
@@ -98,6 +99,7 @@ def packages_of_the_system() -> dict[str, tuple[int, ...]]:
 AS_NOBODY = """
 import os, sys
 from pathlib import Path
+from pipemon.demo import programs
 from pipemon.demo.programs import debian_packages, default_cache
 if os.geteuid() == 0:
     os.setgroups([])
@@ -132,3 +134,14 @@ def test_a_user_without_rights_and_without_a_home_can_unpack_them() -> None:
         assert (root / "usr/share/pocketsphinx/test/data/goforward.raw").is_file(), done.stderr
         assert root.stat().st_uid != 0 or os.geteuid() != 0
     assert "can't write to /nonexistent/debian" in done.stderr
+
+
+def test_a_program_with_a_fixed_data_folder_reads_what_was_unpacked_beside_it(tmp_path: Path) -> None:
+    data = tmp_path / "usr" / "share" / "prometheus" / "alertmanager"
+    data.mkdir(parents=True)
+    (data / "default.tmpl").write_text("the template")
+    reader = tmp_path / "usr" / "bin" / "prometheus-alertmanager"
+    executable(reader, '#!/bin/sh\ncat /usr/share/prometheus/alertmanager/default.tmpl && echo " $1"\n')
+    programs._find_own_data(reader)
+    done = subprocess.run([reader, "read"], capture_output=True, text=True, check=True, cwd="/")
+    assert done.stdout == "the template read\n"
