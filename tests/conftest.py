@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Generator
@@ -21,6 +22,9 @@ PROGRAMS = {"prometheus": ("prometheus", "promtool"), "prometheus-alertmanager":
 
 def pytest_configure(config: pytest.Config) -> None:
     """Put the programs on the PATH and fetch the recordings: unpacked into .cache where they are not installed."""
+    # A job in the background ignores Ctrl-C, and so would the programs that are tested.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     cache = Path(os.environ.setdefault("PIPEMON_CACHE", str(ROOT / ".cache")))
     try:
         for package, names in PROGRAMS.items():
