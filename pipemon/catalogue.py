@@ -14,7 +14,6 @@ MetricType = Literal["counter", "gauge", "histogram"]
 STAGE_LABELS = ("pipeline", "stage", "version", "track")
 FEATURE_LABELS = (*STAGE_LABELS, "direction", "feature")
 
-DIRECTIONS = ("input", "output")
 TRACKS = ("stable", "canary", "shadow")
 FEEDBACK_SIGNALS = ("redo", "accepted", "corrected")
 """Exported at zero for every stage from the start; a pipeline may declare more."""

@@ -77,15 +77,10 @@ class Example:
 
 
 def copy_example(folder: Path, cache: Path) -> Example:
-    """Return a copy of the example under `folder`: of the installed package's, else of the repository's.
-
-    Without its baseline, which the demo learns for itself.
-    """
+    """Return a copy of the example under `folder`: of the installed package's, else of the repository's."""
     here = Path(__file__).resolve().parent
     for source in (here / "speech", here.parent.parent / "examples" / "speech"):
         if (source / "traffic.py").is_file():
-            copied = shutil.copytree(
-                source, folder / "speech", ignore=shutil.ignore_patterns("__pycache__", "*.baseline.json")
-            )
+            copied = shutil.copytree(source, folder / "speech", ignore=shutil.ignore_patterns(*_LEFT_OUT))
             return Example(Path(copied), folder / "generated", folder / "control.json", cache)
     raise UnavailableError("the example that the demo plays is not part of this installation; install pipemon[demo]")

@@ -98,7 +98,7 @@ def _inhibit_rules(plan: Plan) -> list[tuple[str, object]]:
     """
     spec = plan.spec
     modes = {mode.name: mode for mode in spec.measurable}
-    several = tuple(label for label in spec.keep if label not in dict(spec.select))
+    several = spec.told_apart_by
     nowhere = [_equal(label, "") for label in several]
     found: list[tuple[str, object]] = []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pipemon.generate.expressions import narrowed
@@ -107,12 +108,17 @@ def description(spec: Spec, mode: FailureMode) -> str:
         if found is not None and condition.threshold is not None:
             value = _queried(spec, mode, found, unit(spec, mode, condition))
         lines.append(sentence(spec, mode, condition, value))
-    return f" {'And' if mode.combine == 'all' else 'Or'}: ".join(lines)
+    return joined(mode, lines)
+
+
+def joined(mode: FailureMode, sentences: Sequence[str]) -> str:
+    """Return the sentences of a failure mode's conditions as one text."""
+    return f" {'And' if mode.combine == 'all' else 'Or'}: ".join(sentences)
 
 
 def _queried(spec: Spec, mode: FailureMode, found: Measure, unit: str) -> str:
     """Return the template that asks for a value: `$value` is that of one condition only."""
-    own = [label for label in spec.keep if label not in dict(spec.select)]
+    own = spec.told_apart_by
     place = tuple(Matcher(label, "=", "%s") for label in own)
     query = text(narrowed(spec, mode, replace(found, matchers=(*found.matchers, *place))))
     if own:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipemon import catalogue as c
 from pipemon.generate import measures as m
-from pipemon.generate.dashboard_states import SEVERITY_COLORS, told_apart_by
+from pipemon.generate.dashboard_states import SEVERITY_COLORS
 from pipemon.generate.dashboard_text import note, plain
 from pipemon.generate.panels import Line, Panel, Query, timeseries
 from pipemon.generate.promql import Matcher, Recorded
@@ -56,7 +56,7 @@ class Level:
 
     def kept(self, *more: str) -> str:
         """What a legend adds to tell the series of one query apart."""
-        return "".join(f" {{{{{label}}}}}" for label in (*more, *told_apart_by(self.spec)))
+        return "".join(f" {{{{{label}}}}}" for label in (*more, *self.spec.told_apart_by))
 
     def watching(self, signal: str, feature: FeatureShape | None = None) -> tuple[Watch, ...]:
         """The conditions on a signal, and on one feature where it has one."""
@@ -97,7 +97,7 @@ class Level:
             stacked=stacked,
             at_least=0.05 if unit == "percentunit" and from_zero else None,
             names=names,
-            many_series=bool(told_apart_by(self.spec)),
+            many_series=bool(self.spec.told_apart_by),
         )
 
     def recorded(self, watches: Iterable[Watch], words: str) -> tuple[Query, ...]:

@@ -15,7 +15,6 @@ from pipemon.generate.dashboard_states import (
     STAGE_STATES,
     UNWATCHED,
     alerts,
-    told_apart_by,
 )
 from pipemon.generate.dashboard_text import markdown, plain, short
 from pipemon.generate.panels import Line, Panel, Query, stat
@@ -105,7 +104,7 @@ def _traffic(spec: Spec, stage: str | None) -> Expr:
     recorded = recorded_calls(spec, stage)
     if recorded is not None:
         return Aggregate("sum", (), recorded.series(*m.here(spec, stage)))
-    metric = c.PIPELINE_RUNS if stage is None else c.STAGE_CALLS
+    metric = m.calls_total(stage)
     here = (Matcher("stage", "=", stage),) if stage else ()
     return m.total(spec, metric, (), recent(spec), *here, function="increase")
 
@@ -135,7 +134,7 @@ def vital_signs(spec: Spec) -> tuple[Panel, ...]:
     over = f"over the last {duration(window)}"
     names = order(spec)
     entries = [name for i, name in enumerate(names) if i == 0 or spec.stage(name).after == ()]
-    kept = "".join(f" {{{{{label}}}}}" for label in told_apart_by(spec))
+    kept = "".join(f" {{{{{label}}}}}" for label in spec.told_apart_by)
     by = m.key(spec, None)
 
     def flow(name: str) -> Expr:
@@ -194,7 +193,7 @@ def vital_signs(spec: Spec) -> tuple[Panel, ...]:
 def _asked_again(spec: Spec) -> list[tuple[str, Line]]:
     """The lowest share of feedback that a failure mode is about, by the series' name; none with kept labels."""
     found: dict[str, Line] = {}
-    for mode in () if told_apart_by(spec) else spec.measurable:
+    for mode in () if spec.told_apart_by else spec.measurable:
         for condition in mode.conditions:
             if condition.signal == "feedback" and condition.threshold and condition.threshold.high is not None:
                 line = Line(condition.threshold.high, SEVERITY_COLORS[mode.severity])

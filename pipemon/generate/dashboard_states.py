@@ -29,8 +29,3 @@ def alerts(spec: Spec, *more: Matcher) -> Selector:
     selected = tuple(one_of(label, (value, "")) for label, value in spec.select)
     targets = tuple(label for label, _ in spec.select)
     return select(c.ALERTS, (Matcher("pipeline", "=", spec.pipeline), *selected, *more), target_labels=targets)
-
-
-def told_apart_by(spec: Spec) -> tuple[str, ...]:
-    """Return the kept labels of which a dashboard can show several values."""
-    return tuple(label for label in spec.keep if label not in dict(spec.select))

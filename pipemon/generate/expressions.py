@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import reduce
 
 from pipemon import catalogue as c
-from pipemon.generate.measures import Measure, Recording, key, matchers, measure
+from pipemon.generate.measures import Measure, Recording, calls_total, key, matchers, measure
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Raw, Recorded, select
 from pipemon.spec.expression import may_keep_place
 from pipemon.spec.latency import bound_share
@@ -39,8 +39,7 @@ def _alone(written: str) -> Expr:
 def _as_any(spec: Spec, mode: FailureMode, expr: Expr) -> Expr:
     if not isinstance(expr, Raw):
         return expr
-    several = tuple(label for label in spec.keep if label not in dict(spec.select))
-    return _placed(spec, mode, Aggregate("max", several, expr))
+    return _placed(spec, mode, Aggregate("max", spec.told_apart_by, expr))
 
 
 def _placed(spec: Spec, mode: FailureMode, expr: Expr) -> Expr:
@@ -113,7 +112,7 @@ def _no_calls(spec: Spec, mode: FailureMode, found: Measure) -> Expr:
     """
     calls = found.value.series(*found.matchers)
     silent: Expr = Binary("==", calls, 0.0)
-    if any(label not in dict(spec.select) for label in spec.keep):
+    if spec.told_apart_by:
         # absent() can't tell which cluster is gone while another lives.
         lately = Call("max_over_time", (replace(calls, window=spec.timing.long_window),))
         silent = Binary("or", silent, Binary("*", 0.0, Binary("unless", lately, found.value.series())))
@@ -122,7 +121,7 @@ def _no_calls(spec: Spec, mode: FailureMode, found: Measure) -> Expr:
         up = select(c.UP, labels, target_labels=tuple(label for label, _ in spec.targets))
         gone = _placed(spec, mode, Call("absent", (Binary("==", up, 1.0),)))
         silent = Binary("or", silent, gone, on=())
-    metric = c.PIPELINE_RUNS if mode.stage is None else c.STAGE_CALLS
+    metric = calls_total(mode.stage)
     stage = () if mode.stage is None else (Matcher("stage", "=", mode.stage),)
     own = select(metric, (*matchers(spec, metric), *stage), target_labels=tuple(k for k, _ in spec.select))
     return Binary("or", silent, Call("absent", (own,)), on=())

@@ -130,9 +130,14 @@ def _counted(
     return Recording(name, total(spec, metric, by, window, *more, function="increase", suffix=suffix), by)
 
 
+def calls_total(stage: str | None) -> Metric:
+    """Return the counter of a stage's calls, or of the pipeline's runs where `stage` is None."""
+    return c.PIPELINE_RUNS if stage is None else c.STAGE_CALLS
+
+
 def calls_increase(spec: Spec, stage: str | None, window: float) -> Recording:
     """Return the rule that counts calls, or runs, over a window (in seconds)."""
-    return _counted(spec, key(spec, stage), c.PIPELINE_RUNS if stage is None else c.STAGE_CALLS, window)
+    return _counted(spec, key(spec, stage), calls_total(stage), window)
 
 
 def _sums(spec: Spec, by: tuple[str, ...], window: float) -> Recording:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import floor, log10
 
-from pipemon.generate.annotations import as_read, printed, sentence, unit
+from pipemon.generate.annotations import as_read, joined, printed, sentence, unit
 from pipemon.generate.expressions import limits
 from pipemon.generate.measures import measure
 from pipemon.generate.promql import Matcher
@@ -17,8 +17,9 @@ from pipemon.generate.scenes import (
     clock,
     counters,
     gone_elsewhere,
-    kept,
+    kept_labels,
     labels_of,
+    part_of,
     parts_elsewhere,
     recorded_elsewhere,
     up,
@@ -222,9 +223,8 @@ def _never(spec: Spec, alert: Alert) -> Test:
     calm = tuple(_values(spec, mode, condition).good for condition in mode.conditions)
     rate = _rate(spec, mode, _ENOUGH)
     state = State(calm, rate, calm, rate)
-    several = [label for label in spec.keep if label not in dict(spec.select)]
-    others = worlds(spec, mode, state, calm)[1 : -1 - len(several)]
-    labels = {label: value for label, value in _place(spec, mode).items() if label not in several}
+    others = worlds(spec, mode, state, calm)[1 : -1 - len(spec.told_apart_by)]
+    labels = _anywhere(spec, mode)
     return {
         "interval": duration(time.step),
         "input_series": counters(others, others, time, gone=False) + up(spec, time, down=False),
@@ -241,7 +241,12 @@ def _firing_at(alert: Alert, at: str, expected: list[dict[str, str]]) -> dict[st
 
 def _place(spec: Spec, mode: FailureMode) -> dict[str, str]:
     stage = {"stage": mode.stage} if mode.stage is not None else {}
-    return {"pipeline": spec.pipeline, **stage, **{label: kept(spec, label) for label in spec.keep}}
+    return {"pipeline": spec.pipeline, **stage, **kept_labels(spec)}
+
+
+def _anywhere(spec: Spec, mode: FailureMode) -> dict[str, str]:
+    """The labels of an alert that knows no place among several."""
+    return {label: value for label, value in _place(spec, mode).items() if label not in spec.told_apart_by}
 
 
 def _expected(spec: Spec, alert: Alert, state: State, *, gone: bool) -> dict[str, object]:
@@ -252,9 +257,8 @@ def _expected(spec: Spec, alert: Alert, state: State, *, gone: bool) -> dict[str
         sentence(spec, mode, condition, "unknown" if unknown else printed(value, unit(spec, mode, condition)))
         for condition, value in zip(mode.conditions, state.values, strict=True)
     ]
-    text = f" {'And' if mode.combine == 'all' else 'Or'}: ".join(said)
     rendered = {name: as_read(value) for name, value in alert.annotations.items()}
-    rendered["description"] = as_read(text)
+    rendered["description"] = as_read(joined(mode, said))
     return {"exp_labels": {**labels, **alert.labels}, "exp_annotations": rendered}
 
 
@@ -267,7 +271,7 @@ def _recorded(spec: Spec, mode: FailureMode, state: State, time: Clock, *, parts
         labels = labels_of(spec, matchers)
         sure = ("stage", "direction", "feature", "signal", *(() if parts else ("le",)))
         asked = {m.label: m.value for m in matchers if m.label in sure}
-        asked |= {label: labels[label] for label in spec.keep if label not in dict(spec.select)}
+        asked |= {label: labels[label] for label in spec.told_apart_by}
         nearest = _step(value)
         expr = f"round({series(name, asked) if asked else name}, {nearest:g})"
         # As Prometheus rounds, so that the last bit is the same.
@@ -280,8 +284,7 @@ def _recorded(spec: Spec, mode: FailureMode, state: State, time: Clock, *, parts
         if read is None:
             continue
         for part in read.parts if parts else ():
-            amount = {"value": value, "rest": 1 - value, "count": 1.0}[part.of]
-            add(part.recording.name, part.matchers, amount * count)
+            add(part.recording.name, part.matchers, part_of(part, value) * count)
         if condition.signal != "no_calls" and count:
             add(read.value.name, read.matchers, value)
     return list(found.values())
@@ -302,12 +305,10 @@ def _written(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
     """
     mode = alert.mode
     time = clock(spec, mode)
-    several = [label for label in spec.keep if label not in dict(spec.select)]
-    alone = len(mode.conditions) == 1
-    place = {} if alone else _place(spec, mode)
-    if mode.combine == "any":
-        place = {label: value for label, value in place.items() if label not in several}
-    world = World({"pipeline": spec.pipeline, "stage": mode.stage or ""}, _kept_targets(spec), replicas=True)
+    place: dict[str, str] = {}
+    if len(mode.conditions) > 1:
+        place = _anywhere(spec, mode) if mode.combine == "any" else _place(spec, mode)
+    world = World({"pipeline": spec.pipeline, "stage": mode.stage or ""}, kept_labels(spec), replicas=True)
     for condition in mode.conditions:
         if condition.signal != "promql":
             found = _values(spec, mode, condition)
@@ -329,10 +330,6 @@ def _written(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
         if labels and soon > 0:
             exprs.insert(0, _firing_at(alert, time.at(soon), []))
         yield name, {**test, "promql_expr_test": exprs}
-
-
-def _kept_targets(spec: Spec) -> dict[str, str]:
-    return {label: kept(spec, label) for label in spec.keep}
 
 
 def _split(line: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from math import ceil
 from typing import Literal
 
 from pipemon import catalogue as c
-from pipemon.generate.measures import measure
+from pipemon.generate.measures import Part, measure
 from pipemon.generate.promql import Matcher
 from pipemon.generate.synthetic import World, measured, series
 from pipemon.spec.model import Condition, FailureMode, Spec
@@ -73,9 +73,9 @@ def clock(spec: Spec, mode: FailureMode) -> Clock:
     )
 
 
-def kept(spec: Spec, label: str) -> str:
-    """Return the value of a kept label in the place that is judged."""
-    return dict(spec.select).get(label, f"{label}-1")
+def kept_labels(spec: Spec) -> dict[str, str]:
+    """Return the kept labels of the place that is judged."""
+    return {label: dict(spec.select).get(label, f"{label}-1") for label in spec.keep}
 
 
 def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...]) -> list[World]:
@@ -86,7 +86,7 @@ def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...])
     place = {"pipeline": spec.pipeline, "version": "1"}
     if mode.stage is not None:
         place |= {"stage": mode.stage, "track": "stable"}
-    targets = {label: kept(spec, label) for label in spec.keep}
+    targets = kept_labels(spec)
     own = World(place, targets, replicas=True)
     _fill(own, spec, mode, state.values, state.rate)
     beside = [World({**place, "pipeline": NEIGHBOUR}, targets)]
@@ -95,11 +95,10 @@ def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...])
     beside += [World(place, {**targets, label: ANOTHER}) for label, _ in spec.select]
     for other in beside:
         _fill(other, spec, mode, state.others, state.others_rate)
-    for label in spec.keep:
-        if label not in dict(spec.select):
-            elsewhere = World(place, {**targets, label: ANOTHER})
-            _fill(elsewhere, spec, mode, calm, state.others_rate or state.rate)
-            beside.append(elsewhere)
+    for label in spec.told_apart_by:
+        elsewhere = World(place, {**targets, label: ANOTHER})
+        _fill(elsewhere, spec, mode, calm, state.others_rate or state.rate)
+        beside.append(elsewhere)
     similar = World(place, targets, replicas=True)
     for condition, value in zip(mode.conditions, state.others, strict=True):
         for near in _similar(condition):
@@ -170,7 +169,7 @@ def up(spec: Spec, time: Clock, *, down: bool) -> list[dict[str, str]]:
 
 def labels_of(spec: Spec, matchers: tuple[Matcher, ...]) -> dict[str, str]:
     """Return the labels of the recorded series that `matchers` pick in the place that is judged."""
-    return {m.label: m.value for m in matchers} | {label: kept(spec, label) for label in spec.keep}
+    return {m.label: m.value for m in matchers} | kept_labels(spec)
 
 
 def _elsewhere(spec: Spec, labels: Mapping[str, str]) -> Iterator[dict[str, str]]:
@@ -179,8 +178,9 @@ def _elsewhere(spec: Spec, labels: Mapping[str, str]) -> Iterator[dict[str, str]
         yield {**labels, label: NEIGHBOUR}
 
 
-def _amount(of: str, value: float) -> float:
-    return {"value": value, "rest": 1 - value, "count": 1.0}[of]
+def part_of(part: Part, value: float) -> float:
+    """Return a part of a measure whose value is `value`, as a share of the observations."""
+    return {"value": value, "rest": 1 - value, "count": 1.0}[part.of]
 
 
 def recorded_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) -> list[dict[str, str]]:
@@ -195,7 +195,7 @@ def recorded_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock)
             own = labels_of(spec, part.matchers)
             places = [*_elsewhere(spec, own), *([{**own, "le": "0.000123"}] if "le" in own else [])]
             for labels in places:
-                found[series(part.recording.name, labels)] = 1e6 * _amount(part.of, value)
+                found[series(part.recording.name, labels)] = 1e6 * part_of(part, value)
         for labels in _elsewhere(spec, labels_of(spec, read.matchers)):
             found[series(read.value.name, labels)] = shown
     return [constant(name, value, time) for name, value in found.items()]
@@ -224,7 +224,7 @@ def parts_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) ->
             continue
         for part in read.parts:
             for labels in _elsewhere(spec, labels_of(spec, part.matchers)):
-                found[series(part.recording.name, labels)] = 100 * _amount(part.of, value)
+                found[series(part.recording.name, labels)] = 100 * part_of(part, value)
         own = labels_of(spec, read.matchers)
         if "le" in own:
             found[series(read.value.name, {**own, "le": "0.000123"})] = value

@@ -9,7 +9,7 @@ from math import floor, log10
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
 from pipemon.generate.expressions import limits
-from pipemon.generate.measures import duration
+from pipemon.generate.measures import calls_total, duration
 from pipemon.generate.promql import quote
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import Condition, FailureMode, Spec
@@ -94,7 +94,7 @@ def edge_values(spec: Spec, mode: FailureMode, condition: Condition) -> list[tup
 
 def measured(world: World, spec: Spec, mode: FailureMode, condition: Condition, value: float, rate: float) -> None:
     """Add the series on which a condition's value is `value`, at `rate` calls each second."""
-    world.add(c.PIPELINE_RUNS if mode.stage is None else c.STAGE_CALLS, rate)
+    world.add(calls_total(mode.stage), rate)
     match condition.signal:
         case "error_ratio" if mode.stage is None:
             world.add(c.PIPELINE_FAILURES, value * rate, failed_stage=c.OTHER)

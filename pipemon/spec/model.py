@@ -128,6 +128,12 @@ class Spec:
         return {stage.name: stage.after or () for stage in self.stages}
 
     @property
+    def told_apart_by(self) -> tuple[str, ...]:
+        """The kept labels of which there can be several values: those that are selected have one."""
+        selected = dict(self.select)
+        return tuple(label for label in self.keep if label not in selected)
+
+    @property
     def measurable(self) -> tuple[FailureMode, ...]:
         """The failure modes that make a rule."""
         return tuple(mode for mode in self.failure_modes if mode.conditions)
