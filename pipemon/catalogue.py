@@ -69,11 +69,28 @@ STAGE_CALLS = _stage("calls_total", "counter", "Calls that ended, whatever their
 STAGE_FAILURES = _stage("failures_total", "counter", "Calls that raised.")
 STAGE_NULL_OUTPUTS = _stage("null_outputs_total", "counter", "Calls that returned nothing usable.")
 STAGE_CANCELLED = _stage("cancelled_total", "counter", "Calls that were cancelled.")
+STAGE_SKIPPED = _stage("skipped_total", "counter", "Calls that the stage declined.")
 STAGE_EXCEPTIONS = _stage(
     "exceptions_total", "counter", "Calls that raised, by exception class; for display, not for alerts.", "exception"
 )
+STAGE_ITEMS_IN = _stage("items_in_total", "counter", "Items that came in; a call that is no batch is one item.")
+STAGE_ITEMS_OUT = _stage("items_out_total", "counter", "Usable items that came out.")
+STAGE_ITEMS_NULL = _stage("items_null_total", "counter", "Items that came out and were nothing usable.")
+STAGE_ITEMS_FAILED = _stage("items_failed_total", "counter", "Items of calls that raised.")
+STAGE_ITEMS_DROPPED = _stage("items_dropped_total", "counter", "Items dropped on purpose, skipped or cancelled.")
+STAGE_DROP_REASONS = _stage(
+    "drop_reasons_total", "counter", "Items dropped, by reason; for display, not for alerts.", "reason"
+)
 STAGE_DURATION = _stage(
-    "duration_seconds", "histogram", "Time of a call: ok, null, failed or cancelled.", unit="seconds"
+    "duration_seconds",
+    "histogram",
+    "Time of a call: ok, null, failed or cancelled; of a stream: the time spent in it.",
+    unit="seconds",
+)
+STAGE_FIRST_ITEM = _stage("first_item_seconds", "histogram", "Time to a stream's first item.", unit="seconds")
+STAGE_WAIT = _stage("wait_seconds", "histogram", "Time in the queue before the stage.", unit="seconds")
+STAGE_CPU = _stage(
+    "cpu_seconds_total", "counter", "Processor time of its threads in calls, sampled and scaled.", unit="seconds"
 )
 STAGE_IN_PROGRESS = _stage("in_progress", "gauge", "Calls that have begun and not ended.")
 STAGE_BUDGET = _stage("budget_seconds", "gauge", "Time that a call may take.", unit="seconds")
@@ -83,6 +100,9 @@ STAGE_LAST_CALL = _stage(
     "When the last call ended; at first, when the process declared the stage.",
     unit="seconds",
 )
+STAGE_WORKERS = _stage("workers", "gauge", "Calls that can run at once in a process.")
+STAGE_TRAINED = _stage("trained_timestamp_seconds", "gauge", "When its model was trained.", unit="seconds")
+STAGE_INFO = _stage("info", "gauge", "1: what the version is made of.", "code", "params", "data")
 STAGE_UPSTREAM = _stage("upstream_info", "gauge", "1 for each edge of the cascade.", "upstream")
 
 FEATURE_VALUE = _feature("value", "histogram", "Distribution of a feature's finite values.")
@@ -91,6 +111,9 @@ FEATURE_SUM = _feature(
     "counter",
     "Sum of the absolute values of a feature, by sign: their difference over the count is the mean.",
     "sign",
+)
+FEATURE_CATEGORY = _feature(
+    "category_total", "counter", "Times that a feature had this value; other: one not declared.", "category"
 )
 FEATURE_OBSERVED = _feature("observed_total", "counter", "Times that a feature was looked at, missing or not.")
 FEATURE_MISSING = _feature("missing_total", "counter", "Times that it was None, empty, absent or not finite.")

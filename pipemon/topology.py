@@ -17,7 +17,8 @@ class FeatureShape:
     """A feature of a stage.
 
     `short` is the extractor's own name, accepted where it is unambiguous: `level_dbfs` for
-    `audio_level_dbfs`. `bounds` are the histogram's upper bounds without +Inf.
+    `audio_level_dbfs`. `bounds` are the histogram's upper bounds without +Inf; a feature with `categories`
+    has no histogram, but a count of each.
     """
 
     direction: Literal["input", "output"]
@@ -25,11 +26,18 @@ class FeatureShape:
     short: str
     unit: str = ""
     bounds: tuple[float, ...] = ()
+    categories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class StageShape:
-    """A stage. `after` is None where the code does not say; `budget` and `duration_bounds` are in seconds."""
+    """A stage. `after` is None where the code does not say; `budget` and `duration_bounds` are in seconds.
+
+    With `one_to_one`, each item that comes in must come out, as usable, null, failed or dropped. `workers`
+    is how many calls can run at once in a process, None where the code does not say; `stream` that it yields
+    its items one by one; `queued` that the time in the queue before it is told; `trained` that its model's
+    training time is.
+    """
 
     name: str
     after: tuple[str, ...] | None = None
@@ -37,6 +45,11 @@ class StageShape:
     features: tuple[FeatureShape, ...] = ()
     duration_bounds: tuple[float, ...] = ()
     feedback: tuple[str, ...] = ()
+    one_to_one: bool = False
+    workers: int | None = None
+    stream: bool = False
+    queued: bool = False
+    trained: bool = False
 
 
 @dataclass(frozen=True)
