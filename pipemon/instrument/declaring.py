@@ -10,7 +10,7 @@ from pipemon import units
 from pipemon.catalogue import OTHER, TRACKS
 from pipemon.errors import DeclarationError, nearest
 from pipemon.instrument import bounds
-from pipemon.instrument.features import READY_MADE, Feature
+from pipemon.instrument.features import Feature
 from pipemon.instrument.names import check_name, check_text
 from pipemon.instrument.stage import InputFeature, OutputFeature
 from pipemon.instrument.wrapping import is_async, unwrapped
@@ -150,7 +150,7 @@ def _feature(stage: str, given: Any) -> Feature:
     if isinstance(given, Feature):
         return given
     name = getattr(given, "__name__", "")
-    if any(given is function for function in READY_MADE):
+    if str(getattr(given, "__module__", "")).startswith("pipemon.instrument.extractors."):
         raise DeclarationError(f"stage {stage!r}: write {name}(...), not {name}")
     if not callable(given):
         raise DeclarationError(f"stage {stage!r}: {given!r} is neither a Feature nor a function")

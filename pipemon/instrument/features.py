@@ -1,26 +1,24 @@
-"""Feature, and the first ready-made ones.
-
-A ready-made one is a function that returns a Feature. As an input it is exported as
-`<parameter>_<name>`, as an output under its own name.
-"""
+"""What a stage's inputs and outputs are described by: a named number, or a named category."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipemon.catalogue import OTHER
 from pipemon.errors import DeclarationError
 from pipemon.instrument.bounds import checked
 from pipemon.instrument.names import check_name, check_text
 from pipemon.instrument.wrapping import is_async
 
-FLOOR_DBFS = -96.0
-"""The level of silence: about the quietest that 16 bits can tell."""
+MOST_CATEGORIES = 50
+"""Each category is a series for every version, track and replica."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +28,16 @@ class Feature:
     `extractor` gets the value and returns a number; None, NaN, infinity and whatever is no number count as
     missing. It runs after the stage's clock has stopped, but the caller waits for it; if it raises, that is
     counted and the pipeline goes on. `bounds` are the histogram's upper bounds; by default they come from the
-    baseline, else from `unit`: seconds, ratio (0 to 1), dB, dBFS and bytes have their own, "" has a wide
-    range of both signs, and any other unit is taken as a count of such things. With `prefix` an input is
-    exported as `<parameter>_<name>`.
+    baseline, else from `unit`: seconds, ratio (0 to 1), dB, dBFS, bytes, tokens, pixels, levels^2 (of grey) and
+    norm have their own, "" has a wide range of both signs, and any other unit is taken as a count of such
+    things. With `prefix` an input is exported as `<parameter>_<name>`.
 
-    Raises DeclarationError for a bad name, bounds that do not rise, or an extractor that can't be called or
-    is async.
+    `sample` is the share of calls that are looked at, above 0 and at most 1: lower it where the extractor is
+    expensive; the observed counter says how many were. `many` takes a whole batch (items on axis 0, or a list of
+    them) and returns as many numbers, NaN for missing ones; without it `extractor` is called for each item.
+
+    Raises DeclarationError for a bad name, bounds that do not rise, a sample outside of its range, or an
+    extractor that can't be called or is async.
     """
 
     name: str
@@ -43,114 +45,103 @@ class Feature:
     unit: str = ""
     bounds: Sequence[float] | None = None
     prefix: bool = False
+    sample: float = 1.0
+    many: Callable[[Any], Any] | None = None
+    # Of ready-made ones: an expression of {value}, pm_len and pm_float that stands for a call of `extractor`.
+    inline: str | None = field(default=None, repr=False, compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
         check_name("feature", self.name)
-        if not callable(self.extractor):
-            raise DeclarationError(f"feature {self.name!r}: its extractor can't be called: {self.extractor!r}")
-        if is_async(self.extractor):
-            raise DeclarationError(f"feature {self.name!r}: its extractor must not be async")
+        self._check_function("extractor", self.extractor)
+        if self.many is not None:
+            self._check_function("many", self.many)
         check_text(f"feature {self.name!r}: unit", self.unit)
+        sample = self.sample
+        if isinstance(sample, bool) or not isinstance(sample, int | float) or not 0 < sample <= 1:
+            raise DeclarationError(
+                f"feature {self.name!r}: sample is a share of calls, above 0 and at most 1, not {sample!r}"
+            )
         if self.bounds is not None:
             try:
                 object.__setattr__(self, "bounds", checked(self.bounds))
             except DeclarationError as error:
                 raise DeclarationError(f"feature {self.name!r}: {error}") from None
 
+    def _check_function(self, which: str, function: object) -> None:
+        if not callable(function):
+            raise DeclarationError(f"feature {self.name!r}: its {which} can't be called: {function!r}")
+        if is_async(function):
+            raise DeclarationError(f"feature {self.name!r}: its {which} must not be async")
 
-def audio_seconds(rate: float) -> Feature:
-    """Length of audio in seconds: samples / `rate` (samples a second).
 
-    Takes an array of samples (with several channels, the longest axis is time), a list of samples, or
-    bytes of 16-bit mono PCM. Cost: constant.
+@dataclass(frozen=True)
+class Category(Feature):
+    """A named category taken from a stage's input or output: one of a declared set of at most 50 texts.
+
+    `extractor` returns the category: a text, or what prints as one (a bool, an integer, a numpy scalar; of an
+    enum its value will do). A value that is not among `categories` counts as `other`; None, NaN and "" count as
+    missing. A category has neither unit nor bounds.
+
+    Raises DeclarationError as Feature does, and unless `categories` are 1 to 50 different texts, `other` not
+    among them.
     """
-    if not rate > 0:
-        raise DeclarationError(f"audio_seconds(rate={rate!r}): the rate must be above zero")
 
-    def extract(audio: Any) -> float:
-        if isinstance(audio, bytes | bytearray | memoryview):
-            return memoryview(audio).nbytes / 2 / rate
-        shape = getattr(audio, "shape", None)
-        return (max(shape, default=0) if shape is not None else len(audio)) / rate
+    categories: tuple[str, ...] = ()
+    _positions: dict[str, float] = field(init=False, repr=False, compare=False)
 
-    return Feature("audio_seconds", extract, unit="seconds", prefix=True)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.unit or self.bounds is not None:
+            raise DeclarationError(f"feature {self.name!r}: a category has neither unit nor bounds")
+        try:
+            categories = _categories(self.categories)
+        except DeclarationError as error:
+            raise DeclarationError(f"feature {self.name!r}: {error}") from None
+        object.__setattr__(self, "categories", categories)
+        object.__setattr__(self, "_positions", {name: float(index) for index, name in enumerate(categories)})
 
+    def index(self, value: Any) -> float:
+        """Return the value's place in `categories`, their number for any other value, NaN for a missing one."""
+        try:
+            if getattr(value, "ndim", None) == 0:  # numpy's and torch's scalars
+                value = value.item()
+            if value is None or value == "":
+                return math.nan
+            # Only a value that does not equal itself is NaN.
+            return math.nan if value != value else self._position(value)  # noqa: PLR0124
+        except TypeError:  # pandas.NA is neither true nor false
+            return math.nan
+        except Exception:  # noqa: BLE001  an array, or what can't be compared or printed
+            return float(len(self.categories))
 
-def level_dbfs() -> Feature:
-    """Level of audio in decibels of full scale: 20 log10(rms / full scale), never below -96.
+    def index_many(self, values: Iterable[Any]) -> NDArray[np.float64]:
+        """Return `index` of each value, shape (n,)."""
+        if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "biuU":
+            items = values.tolist()
+            places = {value: self.index(value) for value in set(items)}
+            return np.array([places[value] for value in items], dtype=float)
+        return np.array([self.index(value) for value in values], dtype=float)
 
-    Full scale is 1.0 for floats and the type's range for integers (unsigned ones are centred first), so
-    a full-scale sine is at -3.01 and a full-scale square wave at 0. Bytes are 16-bit little-endian PCM.
-    No samples: missing. Cost: one pass over the samples in single precision.
-    """
-    return Feature("level_dbfs", _level_dbfs, unit="dBFS", prefix=True)
-
-
-def length(name: str | None = None) -> Feature:
-    """How many items there are: `len(...)`. The unit is `items`, or `name` if given. Cost: constant."""
-    return Feature(name or "length", _length, unit=name or "items", prefix=name is None)
-
-
-def words() -> Feature:
-    """Words of a text, as separated by white space, in `words`.
-
-    Takes a string, or an object whose attribute `text` is one. Cost: one pass over the text.
-    """
-    return Feature("words", _words, unit="words", prefix=True)
-
-
-def value(name: str | None = None, unit: str = "", bounds: Sequence[float] | None = None) -> Feature:
-    """The number itself, in `unit`. Cost: constant."""
-    return Feature(name or "value", _itself, unit=unit, bounds=bounds, prefix=name is None)
-
-
-def mean(name: str | None = None, unit: str = "", bounds: Sequence[float] | None = None) -> Feature:
-    """Mean of the finite numbers of an array or list, in `unit`; none: missing. Cost: one pass."""
-    return Feature(name or "mean", _mean, unit=unit, bounds=bounds, prefix=name is None)
-
-
-def share_missing() -> Feature:
-    """Share of an array's or list's entries that are None or NaN, 0 to 1; no entries: missing. Cost: one pass."""
-    return Feature("share_missing", _share_missing, unit="ratio", prefix=True)
+    def _position(self, value: Any) -> float:
+        other = float(len(self.categories))
+        found = self._positions.get(value if isinstance(value, str) else str(value))
+        if found is None and isinstance(value, Enum):
+            found = self._positions.get(str(value.value))
+        return other if found is None else found
 
 
-READY_MADE = (audio_seconds, level_dbfs, length, words, value, mean, share_missing)
-
-
-def _level_dbfs(audio: Any) -> float | None:
-    raw = isinstance(audio, bytes | bytearray | memoryview)
-    samples: NDArray[Any] = np.frombuffer(audio, dtype="<i2") if raw else np.asarray(audio)
-    if samples.size == 0:
-        return None
-    full_scale, centre = 1.0, 0.0
-    if samples.dtype.kind in "iu":
-        full_scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
-        centre = full_scale if samples.dtype.kind == "u" else 0.0
-    flat = (samples.ravel().astype(np.float32) - np.float32(centre)) / np.float32(full_scale)
-    power = float(np.dot(flat, flat)) / flat.size
-    return max(FLOOR_DBFS, 10 * math.log10(power)) if power > 0 else FLOOR_DBFS if power == 0 else None
-
-
-def _length(items: Any) -> float:
-    return float(len(items))
-
-
-def _words(text: Any) -> float | None:
-    if not isinstance(text, str):
-        text = text.text
-    return None if text is None else float(len(text.split()))
-
-
-def _itself(number: Any) -> object:
-    return number
-
-
-def _mean(numbers: Any) -> float | None:
-    array = np.asarray(numbers, dtype=float)
-    finite = array[np.isfinite(array)]
-    return float(finite.mean()) if finite.size else None
-
-
-def _share_missing(numbers: Any) -> float | None:
-    array = np.asarray(numbers, dtype=float)
-    return float(np.isnan(array).mean()) if array.size else None
+def _categories(given: Any) -> tuple[str, ...]:
+    """Return the categories of a declaration, each a text."""
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise DeclarationError(f"categories must be a list of texts, not {given!r}")
+    categories = tuple(given)
+    if not 1 <= len(categories) <= MOST_CATEGORIES:
+        raise DeclarationError(f"categories must be 1 to {MOST_CATEGORIES} texts, not {len(categories)}")
+    for category in categories:
+        if not category or check_text("category", category) != category.strip():
+            raise DeclarationError(f"category {category!r} must not be empty, nor begin or end with white space")
+        if category == OTHER:
+            raise DeclarationError(f"category {OTHER!r} stands for the values that are not declared; leave it out")
+        if categories.count(category) > 1:
+            raise DeclarationError(f"category {category!r} is declared twice")
+    return tuple(map(str, categories))
