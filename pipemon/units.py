@@ -1,4 +1,4 @@
-"""Durations as people write them (`500ms`, `10m`), in seconds."""
+"""Units: durations as people write them (`500ms`, `10m`), and the base units of what is exported."""
 
 from __future__ import annotations
 
@@ -7,6 +7,33 @@ import re
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|[smhdw])")
 _WHOLE = re.compile(rf"(?:{_PART.pattern}\s*)+")
+
+_PREFIXES = {
+    "pico": 1e-12, "nano": 1e-9, "micro": 1e-6, "milli": 1e-3, "centi": 0.01, "deci": 0.1, "deca": 10.0,
+    "hecto": 100.0, "kilo": 1e3, "mega": 1e6, "giga": 1e9, "tera": 1e12, "peta": 1e15,
+    "kibi": 2.0**10, "mebi": 2.0**20, "gibi": 2.0**30, "tebi": 2.0**40, "pebi": 2.0**50,
+}  # fmt: skip
+_BASE = ("seconds", "bytes", "meters", "metres", "grams", "joules", "volts", "amperes", "watts", "hertz")
+_SCALED: dict[str, tuple[str, float | None]] = {
+    "s": ("seconds", 1.0), "sec": ("seconds", 1.0), "secs": ("seconds", 1.0), "second": ("seconds", 1.0),
+    "ms": ("seconds", 1e-3), "msec": ("seconds", 1e-3), "msecs": ("seconds", 1e-3), "millis": ("seconds", 1e-3),
+    "us": ("seconds", 1e-6), "µs": ("seconds", 1e-6), "μs": ("seconds", 1e-6), "usec": ("seconds", 1e-6),
+    "micros": ("seconds", 1e-6), "ns": ("seconds", 1e-9), "nsec": ("seconds", 1e-9), "nanos": ("seconds", 1e-9),
+    "m": ("meters' or 'seconds", None), "min": ("seconds", 60.0), "mins": ("seconds", 60.0),
+    "minute": ("seconds", 60.0), "minutes": ("seconds", 60.0), "h": ("seconds", 3600.0), "hr": ("seconds", 3600.0),
+    "hrs": ("seconds", 3600.0), "hour": ("seconds", 3600.0), "hours": ("seconds", 3600.0),
+    "d": ("seconds", 86400.0), "day": ("seconds", 86400.0), "days": ("seconds", 86400.0),
+    "week": ("seconds", 604800.0), "weeks": ("seconds", 604800.0),
+    "%": ("ratio", 0.01), "percent": ("ratio", 0.01), "percents": ("ratio", 0.01), "percentage": ("ratio", 0.01),
+    "pct": ("ratio", 0.01), "permille": ("ratio", 1e-3), "‰": ("ratio", 1e-3), "ratios": ("ratio", 1.0),
+    "b": ("bytes", None), "byte": ("bytes", 1.0), "bit": ("bytes", 0.125), "bits": ("bytes", 0.125),
+    "kb": ("bytes", 1e3), "mb": ("bytes", 1e6), "gb": ("bytes", 1e9), "tb": ("bytes", 1e12), "pb": ("bytes", 1e15),
+    "kib": ("bytes", 2.0**10), "mib": ("bytes", 2.0**20), "gib": ("bytes", 2.0**30), "tib": ("bytes", 2.0**40),
+    "hz": ("hertz", 1.0), "khz": ("hertz", 1e3), "mhz": ("hertz", 1e6), "ghz": ("hertz", 1e9),
+    "kelvins": ("kelvin", 1.0), "fahrenheit": ("celsius", None), "rankine": ("celsius", None), "°c": ("celsius", 1.0),
+    "°f": ("celsius", None), "inches": ("meters", 0.0254), "yards": ("meters", 0.9144), "miles": ("meters", 1609.344),
+    "calories": ("joules", 4.184), "pounds": ("grams", 453.59237), "ounces": ("grams", 28.349523125),
+}  # fmt: skip
 
 
 def seconds(text: str | float) -> float:
@@ -26,6 +53,24 @@ def seconds(text: str | float) -> float:
     if not 0 < value < float("inf"):
         raise ValueError(f"{text!r} is not a positive duration")
     return value
+
+
+def check_unit(text: str) -> str:
+    """Return a unit that can be exported: a base unit of Prometheus, or whatever is counted (`words`, `tokens`).
+
+    Raises ValueError, with the base unit and the factor, for a scaled or abbreviated one: `ms`, `percent`, `MB`.
+    They are those of promlint in github.com/prometheus/client_golang, and some that people write often.
+    """
+    word = text.strip().lower()
+    base, factor = _SCALED.get(word, ("", None))
+    for prefix, scale in _PREFIXES.items():
+        rest = word.removeprefix(prefix)
+        if rest != word and rest in (*_BASE, "bits"):
+            base, factor = ("bytes", scale / 8) if rest == "bits" else (rest, scale)
+    if not base:
+        return text
+    means = f" (1 {text.strip()} is {factor:.12g} {base})" if factor is not None and factor != 1 else ""
+    raise ValueError(f"unit {text!r} is not a base unit; use '{base}'{means}")
 
 
 def duration(value: float) -> str:

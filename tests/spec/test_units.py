@@ -1,4 +1,4 @@
-"""Durations as people write them, and as Prometheus reads them."""
+"""Durations as people write them, and as Prometheus reads them; units of what is exported."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipemon.units import duration, le, seconds
+from pipemon.units import check_unit, duration, le, seconds
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,31 @@ def test_a_printed_duration_is_never_nothing(value: float) -> None:
 @pytest.mark.parametrize(("bound", "label"), [(0.3, "0.3"), (1, "1.0"), (1e6, "1e+06"), (float("inf"), "+Inf")])
 def test_a_bound_is_printed_as_the_exporter_labels_it(bound: float, label: str) -> None:
     assert le(bound) == label
+
+
+@pytest.mark.parametrize(
+    "unit", ["", "seconds", "bytes", "ratio", "dB", "dBFS", "celsius", "words", "words/s", "levels^2"]
+)
+def test_base_units_and_what_is_counted_are_units(unit: str) -> None:
+    assert check_unit(unit) == unit
+
+
+@pytest.mark.parametrize(
+    ("unit", "told"),
+    [
+        ("ms", "use 'seconds' (1 ms is 0.001 seconds)"),
+        ("milliseconds", "use 'seconds' (1 milliseconds is 0.001 seconds)"),
+        ("s", "use 'seconds'"),
+        ("%", "use 'ratio' (1 % is 0.01 ratio)"),
+        ("Percent", "use 'ratio' (1 Percent is 0.01 ratio)"),
+        ("MB", "use 'bytes' (1 MB is 1000000 bytes)"),
+        ("kilobits", "use 'bytes' (1 kilobits is 125 bytes)"),
+        ("MiB", "use 'bytes' (1 MiB is 1048576 bytes)"),
+        ("m", "use 'meters' or 'seconds'"),
+        ("fahrenheit", "use 'celsius'"),
+    ],
+)
+def test_a_scaled_or_abbreviated_unit_is_refused_with_its_base_unit(unit: str, told: str) -> None:
+    with pytest.raises(ValueError, match="is not a base unit") as error:
+        check_unit(unit)
+    assert str(error.value) == f"unit {unit!r} is not a base unit; {told}"
