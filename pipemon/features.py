@@ -1,9 +1,41 @@
 """Features to take from a stage's inputs and outputs: `from pipemon.features import words`."""
 
-from pipemon.instrument.extractors.arrays import mean, share_missing
+from pipemon.instrument.extractors.arrays import embedding_norm, maximum, mean, minimum, share_missing, share_of, std
 from pipemon.instrument.extractors.audio import audio_seconds, level_dbfs
-from pipemon.instrument.extractors.text import words
+from pipemon.instrument.extractors.categories import dtype, label, language, shape, top_class
+from pipemon.instrument.extractors.images import brightness, contrast, resolution, sharpness
+from pipemon.instrument.extractors.probabilities import confidence, entropy, margin
+from pipemon.instrument.extractors.text import share_out_of_vocabulary, tokens, words
 from pipemon.instrument.extractors.values import length, value
 from pipemon.instrument.features import Category, Feature
 
-__all__ = ["Category", "Feature", "audio_seconds", "length", "level_dbfs", "mean", "share_missing", "value", "words"]
+__all__ = [
+    "Category",
+    "Feature",
+    "audio_seconds",
+    "brightness",
+    "confidence",
+    "contrast",
+    "dtype",
+    "embedding_norm",
+    "entropy",
+    "label",
+    "language",
+    "length",
+    "level_dbfs",
+    "margin",
+    "maximum",
+    "mean",
+    "minimum",
+    "resolution",
+    "shape",
+    "share_missing",
+    "share_of",
+    "share_out_of_vocabulary",
+    "sharpness",
+    "std",
+    "tokens",
+    "top_class",
+    "value",
+    "words",
+]

@@ -138,7 +138,7 @@ def _categories(given: Any) -> tuple[str, ...]:
     if not 1 <= len(categories) <= MOST_CATEGORIES:
         raise DeclarationError(f"categories must be 1 to {MOST_CATEGORIES} texts, not {len(categories)}")
     for category in categories:
-        if not category or check_text("category", category) != category.strip():
+        if not check_text("category", category) or category != category.strip():
             raise DeclarationError(f"category {category!r} must not be empty, nor begin or end with white space")
         if category == OTHER:
             raise DeclarationError(f"category {OTHER!r} stands for the values that are not declared; leave it out")

@@ -1,4 +1,4 @@
-"""What each ready-made feature means."""
+"""What the ready-made features of audio, texts and plain values mean, and what a Feature may be."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipemon import DeclarationError, Feature
-from pipemon.features import audio_seconds, length, level_dbfs, mean, share_missing, value, words
+from pipemon.features import audio_seconds, length, level_dbfs, value, words
 
 SINE = np.sin(np.linspace(0, 200 * math.pi, 16_000, endpoint=False))
 
@@ -61,7 +61,7 @@ def test_level_is_the_rms_in_decibels_of_full_scale(audio: object, level: float)
 
 @pytest.mark.parametrize("audio", [[], b"", np.array([np.nan, 1.0])])
 def test_audio_without_a_level_is_missing(audio: object) -> None:
-    assert level_dbfs().extractor(audio) is None
+    assert math.isnan(level_dbfs().extractor(audio))  # type: ignore[arg-type]
 
 
 @given(st.lists(st.integers(-32_768, 32_767), min_size=1, max_size=200), st.integers(1, 3))
@@ -98,25 +98,6 @@ def test_value_is_the_number_itself() -> None:
     assert value("score", unit="ratio").extractor(0.25) == 0.25
 
 
-@pytest.mark.parametrize(
-    ("numbers", "expected"),
-    [([1, 2, 6], 3.0), ([1.0, None, 3.0], 2.0), (np.array([[1.0, np.inf], [2.0, np.nan]]), 1.5)],
-)
-def test_mean_is_of_the_finite_numbers(numbers: object, expected: float) -> None:
-    assert mean().extractor(numbers) == expected
-
-
-def test_the_mean_of_nothing_is_missing() -> None:
-    assert mean().extractor([]) is None
-    assert mean().extractor([math.nan]) is None
-
-
-@pytest.mark.parametrize(("numbers", "share"), [([1, None, math.nan, 2], 0.5), ([1], 0.0), (np.full(2, np.nan), 1.0)])
-def test_share_missing_is_of_all_entries(numbers: object, share: float) -> None:
-    assert share_missing().extractor(numbers) == share
-    assert share_missing().extractor([]) is None
-
-
 @pytest.mark.parametrize("bounds", [[], [1, 1], [2, 1], [math.nan], [-math.inf, 1], ["x"], 3])
 def test_bounds_must_be_finite_numbers_that_rise(bounds: list[float]) -> None:
     with pytest.raises(DeclarationError, match="feature 'a': bounds must"):
@@ -130,3 +111,30 @@ def test_a_last_bound_of_infinity_is_implied() -> None:
 def test_an_extractor_must_be_callable() -> None:
     with pytest.raises(DeclarationError, match="can't be called"):
         Feature("a", 3)  # type: ignore[arg-type]
+
+
+def test_the_function_for_batches_must_be_callable_and_not_async() -> None:
+    async def later(batch: object) -> None: ...
+
+    with pytest.raises(DeclarationError, match="feature 'a': its many can't be called: 3"):
+        Feature("a", len, many=3)  # type: ignore[arg-type]
+    with pytest.raises(DeclarationError, match="feature 'a': its many must not be async"):
+        Feature("a", len, many=later)
+
+
+@pytest.mark.parametrize("sample", [0, -0.5, 1.01, math.nan, True, "0.1", None])
+def test_a_sample_is_a_share_of_the_calls(sample: float) -> None:
+    with pytest.raises(DeclarationError, match="feature 'a': sample is a share of calls, above 0 and at most 1"):
+        Feature("a", len, sample=sample)
+
+
+def test_a_call_is_always_looked_at_unless_a_sample_is_given() -> None:
+    assert Feature("a", len).sample == 1.0
+    assert level_dbfs(sample=0.01).sample == 0.01
+
+
+def test_what_stands_for_a_call_in_the_wrapper_gives_what_the_call_gives() -> None:
+    for feature, taken in [(length(), "abc"), (value(), 0.25)]:
+        assert feature.inline is not None
+        names = {"pm_len": len, "pm_float": float, "taken": taken}
+        assert eval(feature.inline.format(value="taken"), names) == feature.extractor(taken)

@@ -1,4 +1,7 @@
-"""Features of audio."""
+"""Features of audio.
+
+All take an array of samples, with several channels as well; a list of samples; or bytes of 16-bit little-endian PCM.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,27 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipemon.errors import DeclarationError
+from pipemon.instrument.extractors.rows import Array, as_array, by_rows
 from pipemon.instrument.features import Feature
 
 FLOOR_DBFS = -96.0
 """The level of silence: about the quietest that 16 bits can tell."""
 
 
-def audio_seconds(rate: float) -> Feature:
+def audio_seconds(rate: float, name: str | None = None) -> Feature:
     """Length of audio in seconds: samples / `rate` (samples a second).
 
-    Takes an array of samples (with several channels, the longest axis is time), a list of samples, or
-    bytes of 16-bit mono PCM. Cost: constant.
+    Of an array with several channels, the longest axis is time; bytes are mono. Cost: constant.
+
+    The real-time factor of a stage, seconds of processing for each second of audio, is the ratio of two sums that
+    are exported already, so that it is right for any window and over all replicas. In PromQL, for an input `audio`:
+
+        sum by (pipeline, stage) (rate(pipemon_stage_duration_seconds_sum[5m]))
+          / sum by (pipeline, stage) (rate(pipemon_feature_value_sum{feature="audio_seconds"}[5m]))
+
+    Raises DeclarationError unless the rate is above zero.
     """
     if not rate > 0:
         raise DeclarationError(f"audio_seconds(rate={rate!r}): the rate must be above zero")
@@ -30,28 +40,37 @@ def audio_seconds(rate: float) -> Feature:
         shape = getattr(audio, "shape", None)
         return (max(shape, default=0) if shape is not None else len(audio)) / rate
 
-    return Feature("audio_seconds", extract, unit="seconds", prefix=True)
+    def many(batch: Any) -> Array:
+        array = as_array(batch)
+        if array is None or array.dtype.kind == "O":
+            items = batch if array is None else array
+            return np.array([math.nan if audio is None else extract(audio) for audio in items], dtype=float)
+        return np.full(len(array), max(array.shape[1:], default=0) / rate)
+
+    return Feature(name or "audio_seconds", extract, unit="seconds", prefix=name is None, many=many)
 
 
-def level_dbfs() -> Feature:
+def level_dbfs(name: str | None = None, sample: float = 1.0) -> Feature:
     """Level of audio in decibels of full scale: 20 log10(rms / full scale), never below -96.
 
     Full scale is 1.0 for floats and the type's range for integers (unsigned ones are centred first), so
-    a full-scale sine is at -3.01 and a full-scale square wave at 0. Bytes are 16-bit little-endian PCM.
-    No samples: missing. Cost: one pass over the samples in single precision.
+    a full-scale sine is at -3.01 and a full-scale square wave at 0. No samples: missing; digital silence is not, it
+    is at -96. Cost: one pass over the samples in single precision.
     """
-    return Feature("level_dbfs", _level_dbfs, unit="dBFS", prefix=True)
+    return by_rows("level_dbfs", _level_dbfs, name=name, unit="dBFS", sample=sample, read=_samples)
 
 
-def _level_dbfs(audio: Any) -> float | None:
-    raw = isinstance(audio, bytes | bytearray | memoryview)
-    samples: NDArray[Any] = np.frombuffer(audio, dtype="<i2") if raw else np.asarray(audio)
-    if samples.size == 0:
-        return None
+def _level_dbfs(audio: Array) -> Array:
     full_scale, centre = 1.0, 0.0
-    if samples.dtype.kind in "iu":
-        full_scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
-        centre = full_scale if samples.dtype.kind == "u" else 0.0
-    flat = (samples.ravel().astype(np.float32) - np.float32(centre)) / np.float32(full_scale)
-    power = float(np.dot(flat, flat)) / flat.size
-    return max(FLOOR_DBFS, 10 * math.log10(power)) if power > 0 else FLOOR_DBFS if power == 0 else None
+    if audio.dtype.kind in "iu":
+        full_scale = 2.0 ** (8 * audio.dtype.itemsize - 1)
+        centre = full_scale if audio.dtype.kind == "u" else 0.0
+    flat = audio.reshape(len(audio), -1).astype(np.float32)
+    flat -= np.float32(centre)
+    flat /= np.float32(full_scale)
+    power = np.array([np.dot(row, row) for row in flat], dtype=float) / flat.shape[1]
+    return np.maximum(10 * np.log10(power), FLOOR_DBFS)
+
+
+def _samples(audio: Any) -> Array:
+    return np.frombuffer(audio, dtype="<i2") if isinstance(audio, bytes | bytearray | memoryview) else np.asarray(audio)
