@@ -126,6 +126,14 @@ FEEDBACK = Metric(
     "What users did with a stage's output later.",
 )
 
+BATCH_LAST_SUCCESS = Metric(
+    "pipemon_batch_last_success_timestamp_seconds",
+    "gauge",
+    ("pipeline",),
+    "When a batch job of the pipeline last ended without an error.",
+    "seconds",
+)
+
 EXTRACTOR_ERRORS = Metric(
     "pipemon_extractor_errors_total",
     "counter",

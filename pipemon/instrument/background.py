@@ -58,10 +58,11 @@ def _living() -> list[Flushable]:
 def _flush_for_ever() -> None:
     while True:
         time.sleep(INTERVAL)
-        _flush_each()
+        flush_now()
 
 
-def _flush_each() -> None:
+def flush_now() -> None:
+    """Move every buffered call of this process into the metrics; never raises."""
     for exporter in _living():
         exporter.flush_all()
 
@@ -70,7 +71,7 @@ def _flush_when_a_worker_ends() -> None:
     # multiprocessing ends its forked workers without atexit, but with these.
     process, util = map(sys.modules.get, ("multiprocessing.process", "multiprocessing.util"))
     if process is not None and util is not None and process.parent_process() is not None:
-        util.Finalize(None, _flush_each, exitpriority=0)
+        util.Finalize(None, flush_now, exitpriority=0)
 
 
 def _before_fork() -> None:
@@ -90,5 +91,5 @@ def _after_fork_in_child() -> None:
         exporter.after_fork(in_child=True)
 
 
-atexit.register(_flush_each)
+atexit.register(flush_now)
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
