@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pipemon import units
 from pipemon.catalogue import OTHER, TRACKS
 from pipemon.errors import DeclarationError, nearest
 from pipemon.instrument import bounds
-from pipemon.instrument.features import Feature
+from pipemon.instrument.features import Category, Feature
+from pipemon.instrument.model import Model
 from pipemon.instrument.names import check_name, check_text
-from pipemon.instrument.stage import InputFeature, OutputFeature
-from pipemon.instrument.wrapping import is_async, unwrapped
+from pipemon.instrument.taking import Taken
+from pipemon.instrument.wrapping import is_async, kind_of, unwrapped
 from pipemon.topology import FeatureShape
 
-Taken = Feature | Callable[[Any], object]
+MOST_SLICES = 50
+
+Given = Feature | Callable[[Any], object]
 """A Feature, or a function in its place whose name becomes the feature's."""
 
 
@@ -73,14 +76,8 @@ def owner_of(function: object) -> str:
 
 def check_function(what: str, function: object) -> None:
     """Refuse what can't be wrapped, with the way out."""
-    if isinstance(function, staticmethod | classmethod):
-        kind = type(function).__name__
-        raise DeclarationError(f"{what}: write @{kind} above the pipeline's decorator, not below it")
     if inspect.isclass(function) or not callable(function):
         raise DeclarationError(f"{what}: decorate a function or method, not {function!r}")
-    inner = unwrapped(function)
-    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
-        raise DeclarationError(f"{what}: generators are not supported yet; decorate a function that returns its items")
 
 
 def check_null(what: str, null: object) -> None:
@@ -89,60 +86,129 @@ def check_null(what: str, null: object) -> None:
         raise DeclarationError(f"{what}: null must be a function of the result and not async, not {null!r}")
 
 
-def input_features(
-    stage: str, function: Callable[..., Any], inputs: Mapping[str, Taken | Sequence[Taken]] | None
-) -> list[tuple[InputFeature, Feature]]:
-    """Find each named parameter's place in a call, once.
+def check_model(what: str, model: object) -> Model | None:
+    """Return a model."""
+    if model is None or isinstance(model, Model):
+        return model
+    raise DeclarationError(f"{what}: model must be a pipemon.Model(code=..., params=..., data=...), not {model!r}")
 
-    Raises DeclarationError for a parameter that the function does not have.
+
+def check_queued_at(what: str, queued_at: object) -> tuple[str, Callable[[Any], object]] | None:
+    """Return the parameter and the function that tell when an input was queued."""
+    if queued_at is None:
+        return None
+    if isinstance(queued_at, Mapping) and len(queued_at) == 1:
+        ((parameter, function),) = queued_at.items()
+        if callable(function) and not is_async(function):
+            return str(parameter), function
+    raise DeclarationError(
+        f"{what}: queued_at is one parameter and the function that tells its Unix time: "
+        "{'job': lambda job: job.queued_at}"
+    )
+
+
+def check_workers(what: str, workers: object) -> int | None:
+    """Return how many calls can run at once."""
+    if workers is None or (isinstance(workers, int) and not isinstance(workers, bool) and workers > 0):
+        return workers
+    raise DeclarationError(f"{what}: workers is a number of calls that can run at once, not {workers!r}")
+
+
+def check_slices(what: str, slices: Mapping[str, Sequence[str]] | None) -> tuple[str, ...]:
+    """Return the declared slices as label values: `age=young`. At most 50: each is a series a signal and stage."""
+    found = []
+    for name, members in (slices or {}).items():
+        check_name(f"{what}: slice", name)
+        if isinstance(members, str) or not isinstance(members, Sequence) or not members:
+            raise DeclarationError(f"{what}: slice {name!r}: list its values: {{{name!r}: ['young', 'old']}}")
+        found += [f"{name}={check_text(f'{what}: slice {name!r}: value', member)}" for member in members]
+    if len(found) > MOST_SLICES:
+        raise DeclarationError(f"{what}: {len(found)} slices; at most {MOST_SLICES} are kept apart")
+    return tuple(dict.fromkeys(found))
+
+
+def batch_parameter(stage: str, function: Callable[..., Any], batch: bool | str) -> str | None:
+    """Return the parameter that has a batch's items: the named one, or the first that is not self or cls.
+
+    Raises DeclarationError if there is none, and for a generator, whose items are counted one by one.
     """
-    if not inputs:
-        return []
-    if not isinstance(inputs, Mapping):
-        raise DeclarationError(f"stage {stage!r}: inputs are features by parameter: {{'audio': [level_dbfs()]}}")
+    if not batch:
+        return None
+    if kind_of(function).endswith("generator"):
+        raise DeclarationError(f"stage {stage!r}: a generator's items are counted one by one; leave out batch")
+    names = [name for name in _parameters(stage, "batch", function) if name not in ("self", "cls")]
+    if batch is True:
+        if not names:
+            raise DeclarationError(f"stage {stage!r}: batch: {name_of(function)}() has no parameter")
+        return names[0]
+    if batch not in names:
+        told = f"{name_of(function)}() has no parameter {batch!r}{nearest(batch, names)}"
+        raise DeclarationError(f"stage {stage!r}: batch: {told}")
+    return batch
+
+
+def check_one_to_one(stage: str, function: Callable[..., Any] | None, one_to_one: bool) -> None:
+    """Refuse one_to_one for a generator, of which one call makes any number of items."""
+    if one_to_one and function is not None and kind_of(function).endswith("generator"):
+        raise DeclarationError(f"stage {stage!r}: one call of a generator makes many items; leave out one_to_one")
+
+
+def check_parameters(stage: str, function: Callable[..., Any], what: str, used: Iterable[str]) -> None:
+    """Raise DeclarationError for a parameter that the function does not have."""
+    used = list(used)
+    if not used:
+        return
+    named = _parameters(stage, what, function)
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(function).parameters.values())
+    for parameter in used:
+        if parameter not in named and not (takes_any and str(parameter).isidentifier()):
+            told = f"{name_of(function)}() has no parameter {parameter!r}{nearest(parameter, named)}"
+            raise DeclarationError(f"stage {stage!r}: {what}: {told}")
+
+
+def _parameters(stage: str, what: str, function: Callable[..., Any]) -> list[str]:
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         told = f"{name_of(function)}() doesn't tell its parameters; decorate a function around it"
-        raise DeclarationError(f"stage {stage!r}: inputs: {told}") from None
-    named = {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        raise DeclarationError(f"stage {stage!r}: {what}: {told}") from None
+    return [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
+def input_features(stage: str, inputs: Mapping[str, Given | Sequence[Given]] | None) -> tuple[Taken, ...]:
+    """Return the features of the parameters, under the names that they are exported by."""
+    if not inputs:
+        return ()
+    if not isinstance(inputs, Mapping):
+        raise DeclarationError(f"stage {stage!r}: inputs are features by parameter: {{'audio': [level_dbfs()]}}")
     found = []
     for parameter, given in inputs.items():
-        if parameter not in named and not (takes_any and str(parameter).isidentifier()):
-            raise DeclarationError(
-                f"stage {stage!r}: inputs: {name_of(function)}() has no parameter {parameter!r}"
-                + nearest(parameter, named)
-            )
         for feature in _features(stage, given):
             name = feature.name
             if feature.prefix and not name.startswith(f"{parameter}_"):
                 name = f"{parameter}_{name}"
-            found.append((InputFeature(name, feature.extractor, parameter), feature))
-    _refuse_twins(stage, "input", [feature.name for feature, _ in found])
-    return found
+            found.append(Taken("input", name, feature, str(parameter)))
+    _refuse_twins(stage, "input", [taken.name for taken in found])
+    return tuple(found)
 
 
-def output_features(stage: str, output: Taken | Sequence[Taken] | None) -> list[tuple[OutputFeature, Feature]]:
+def output_features(stage: str, output: Given | Sequence[Given] | None) -> tuple[Taken, ...]:
     """Return the features of the result."""
     features = [] if output is None else _features(stage, output)
     _refuse_twins(stage, "output", [feature.name for feature in features])
-    return [(OutputFeature(feature.name, feature.extractor), feature) for feature in features]
+    return tuple(Taken("output", feature.name, feature) for feature in features)
 
 
-def shape_of(
-    stage: str,
-    taken: InputFeature | OutputFeature,
-    feature: Feature,
-    baseline: Mapping[str, tuple[float, ...]],
-) -> FeatureShape:
+def shape_of(stage: str, taken: Taken, baseline: Mapping[str, tuple[float, ...]]) -> FeatureShape:
     """Return a feature as the generator sees it, with the bounds its histogram gets."""
-    direction = "input" if isinstance(taken, InputFeature) else "output"
-    chosen = feature.bounds or baseline.get(f"{stage}.{direction}.{taken.name}") or bounds.for_unit(feature.unit)
-    return FeatureShape(direction, taken.name, feature.name, feature.unit, tuple(chosen))  # type: ignore[arg-type]
+    feature = taken.feature
+    if isinstance(feature, Category):
+        return FeatureShape(taken.direction, taken.name, feature.name, categories=feature.categories)
+    chosen = feature.bounds or baseline.get(f"{stage}.{taken.direction}.{taken.name}") or bounds.for_unit(feature.unit)
+    return FeatureShape(taken.direction, taken.name, feature.name, feature.unit, tuple(chosen))
 
 
-def _features(stage: str, given: Taken | Sequence[Taken]) -> list[Feature]:
+def _features(stage: str, given: Given | Sequence[Given]) -> list[Feature]:
     return [_feature(stage, one) for one in (given if isinstance(given, list | tuple) else [given])]
 
 

@@ -34,8 +34,9 @@ class Exporter(Collector):
         self._flushing = Lock()
         self._held = False
         self._recorders: dict[object, Recorder] = {}
-        self._running: dict[object, list[None]] = {}
+        self._alike: dict[object, list[Recorder]] = {}
         self._owners: dict[object, tuple[str, weakref.ref[object]]] = {}
+        self._pipelines: weakref.WeakSet[Any] = weakref.WeakSet()
         self._registry = weakref.ref(registry)
         self._latest: list[tuple[Any, Reading]] = []
         self.families = {name: make_family(metric) for name, metric in catalogue.METRICS.items()}
@@ -53,6 +54,11 @@ class Exporter(Collector):
 
         While another thread's flush is stuck: as they were at the latest scrape.
         """
+        for pipeline in list(self._pipelines):
+            try:
+                pipeline.before_scrape()
+            except Exception:  # noqa: BLE001  a scrape shows what there is
+                log_once("before scrape", "a stage could not be shown", exc=True)
         if self._enter(_LONGEST_WAIT):
             try:
                 self._flush(self._recorders.values())
@@ -60,6 +66,10 @@ class Exporter(Collector):
             finally:
                 self._flushing.release()
         return [show(family, reading) for family, reading in self._latest]
+
+    def before_scrapes(self, pipeline: Any) -> None:
+        """Call a pipeline's `before_scrape` before each scrape, for as long as it lives."""
+        self._pipelines.add(pipeline)
 
     def claim(self, key: object, owner: str, pipeline: object) -> str | None:
         """Return who else declared `key`, None if nobody did; note that it is `owner`'s.
@@ -76,8 +86,8 @@ class Exporter(Collector):
         """Return the recorder for `key`; the same one when a reloaded module declares the same columns."""
         found = self._recorders.get((key, columns))
         if found is None:
-            running = self._running.setdefault(key, [])
-            found = Recorder(len(columns), series(), running, self._try_flush)
+            alike = self._alike.setdefault(key, [])
+            found = Recorder(len(columns), series(), self._try_flush, alike)
             self._recorders[key, columns] = found
         return found
 

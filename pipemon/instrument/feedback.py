@@ -2,43 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pipemon.catalogue import FEEDBACK, FEEDBACK_SIGNALS, OTHER
 from pipemon.errors import nearest
+from pipemon.instrument.calls import StageKey
+from pipemon.instrument.feature_series import Families
 from pipemon.instrument.log import Quietly
-from pipemon.instrument.series import Families, StageKey
 
 
 class Feedback:
-    """The feedback counters of one pipeline's stages: each known signal, and `other`."""
+    """The feedback counters of one pipeline's stages: each known signal and slice, and `other`."""
 
-    def __init__(self) -> None:
-        self._counters: dict[str, dict[str, Any]] = {}
+    def __init__(self, slices: Iterable[str] = ()) -> None:
+        self._slices = tuple(slices)
+        self._counters: dict[str, dict[str, dict[str, Any]]] = {}
         self._quietly = Quietly()
 
     def add_stage(self, families: Families, key: StageKey, declared: Iterable[str]) -> None:
         """Show that a stage had no feedback yet."""
         family = families[FEEDBACK.name]
-        signals = (*FEEDBACK_SIGNALS, *declared, OTHER)
-        self._counters[key.stage] = {signal: family.labels(*key.labels, signal, "") for signal in signals}
+        slices = ("", *self._slices, *((OTHER,) if self._slices else ()))
+        self._counters[key.stage] = {
+            signal: {slice: family.labels(*key.labels, signal, slice) for slice in slices}
+            for signal in (*FEEDBACK_SIGNALS, *declared, OTHER)
+        }
 
-    def count(self, signal: str, stage: str) -> None:
+    def count(self, signal: str, stage: str, slice: Mapping[str, object] | None = None) -> None:
         """Add one to a stage's signal; what was not declared is logged once, and never raises."""
         try:
-            self._count(signal, stage)
+            self._count(signal, stage, slice)
         except Exception:  # noqa: BLE001  such as a full disk under the files of multiprocess mode
             self._quietly.warn("count", "feedback could not be counted", exc=True)
 
-    def _count(self, signal: str, stage: str) -> None:
-        counters = self._counters.get(str(stage))
-        if counters is None:
+    def _count(self, signal: str, stage: str, slice: Mapping[str, object] | None) -> None:
+        signals = self._counters.get(str(stage))
+        if signals is None:
             self._quietly.warn(str(stage), "feedback: there is no stage %r%s", stage, nearest(stage, self._counters))
             return
-        counter = counters.get(str(signal))
-        if counter is None:
+        counters = signals.get(str(signal))
+        if counters is None:
             message = "feedback on stage %s: signal %r is not declared and counts as %s%s"
-            self._quietly.warn((str(stage), str(signal)), message, stage, signal, OTHER, nearest(signal, counters))
-            counter = counters[OTHER]
-        counter.inc()
+            self._quietly.warn((str(stage), str(signal)), message, stage, signal, OTHER, nearest(signal, signals))
+            counters = signals[OTHER]
+        for name in self._names(slice):
+            counters[name].inc()
+
+    def _names(self, slice: Mapping[str, object] | None) -> Iterator[str]:
+        """Yield the slices that one piece of feedback belongs to; without any, the unnamed one."""
+        if not slice:
+            yield ""
+        for name, member in (slice or {}).items():
+            text = f"{name}={member}"
+            if text in self._slices:
+                yield text
+                continue
+            # Only declared names are logged: the value may be the user's data.
+            self._quietly.warn("slice", "feedback: a value of slice %r is not declared and counts as %s", name, OTHER)
+            yield OTHER if self._slices else ""

@@ -5,6 +5,7 @@ They are subclasses, so every registry, exporter and multiprocess mode of that l
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from threading import Lock
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import prometheus_client
 from numpy.typing import NDArray
+from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
 from pipemon.catalogue import Metric
@@ -30,6 +32,7 @@ class Histogram(prometheus_client.Histogram):
         super()._metric_init()
         self._finite_bounds = np.array(self._upper_bounds[:-1])
         self.les = [floatToGoString(bound) for bound in self._upper_bounds]  # type: ignore[no-untyped-call]
+        self._pointed_out: dict[int, Exemplar] = {}
 
     def child(self, labels: Sequence[str], bounds: Sequence[float]) -> Histogram:
         """Return the child with these label values, made with `bounds` unless it exists.
@@ -68,6 +71,16 @@ class Histogram(prometheus_client.Histogram):
             self._sum.inc(total)
         for index in np.flatnonzero(counts).tolist():
             self._buckets[index].inc(int(counts[index]))
+
+    def point_out(self, value: float, trace_id: str, span_id: str) -> None:
+        """Link the bucket of an observed value to its trace, in place of an earlier one."""
+        bucket = int(np.searchsorted(self._finite_bounds, value, side="left"))
+        self._pointed_out[bucket] = Exemplar({"trace_id": trace_id, "span_id": span_id}, value, time.time())
+
+    @property
+    def pointed_out(self) -> dict[int, Exemplar]:
+        """The latest traces, by the number of the bucket."""
+        return self._pointed_out
 
 
 def make_family(metric: Metric) -> Any:
@@ -114,8 +127,10 @@ def show(family: Any, reading: Reading) -> prometheus_client.Metric:
         labels = dict(zip(family._labelnames, values, strict=True))
         if isinstance(child, Histogram):
             below = list(accumulate(numbers[1:]))
-            for le, count in zip(child.les, below, strict=True):
-                metric.add_sample(f"{name}_bucket", {**labels, "le": le}, count)
+            pointed_out = child.pointed_out
+            for index, (le, count) in enumerate(zip(child.les, below, strict=True)):
+                exemplar = pointed_out.get(index) if pointed_out else None
+                metric.add_sample(f"{name}_bucket", {**labels, "le": le}, count, exemplar=exemplar)
             metric.add_sample(f"{name}_count", labels, below[-1])
             if child.has_sum:
                 metric.add_sample(f"{name}_sum", labels, numbers[0])

@@ -14,16 +14,21 @@ from pipemon import catalogue
 from pipemon.errors import DeclarationError, nearest
 from pipemon.instrument import bounds, declaring
 from pipemon.instrument.baseline import read_bounds
+from pipemon.instrument.calls import StageKey
 from pipemon.instrument.cascade import Cascade
-from pipemon.instrument.declaring import Taken
+from pipemon.instrument.declaring import Given
+from pipemon.instrument.endings import Declared, Endings
 from pipemon.instrument.exporter import exporter_for
 from pipemon.instrument.feedback import Feedback
+from pipemon.instrument.model import Model
 from pipemon.instrument.names import check_name
 from pipemon.instrument.recorder import Recorder
 from pipemon.instrument.run import wrap_run
-from pipemon.instrument.series import RunSeries, StageKey, StageSeries
-from pipemon.instrument.stage import wrap_stage
+from pipemon.instrument.series import ItemSeries, RunSeries, StageSeries, columns_of, show_declared
+from pipemon.instrument.stage import Options, Stage
+from pipemon.instrument.stage_wrapper import wrap_stage
 from pipemon.instrument.switch import disabled
+from pipemon.instrument.wrapping import kind_of
 from pipemon.topology import PipelineShape, StageShape
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,9 +43,11 @@ class Pipeline:
 
     `version` and `track` are those of stages that don't say their own. `budget` is the time that a run
     may take: `"500ms"`, or seconds. Series go to `registry`, by default prometheus_client's. `feedback`
-    names signals beyond redo, accepted and corrected. `baseline` is a JSON file with features' bounds.
+    names signals beyond redo, accepted and corrected, `slices` the groups that feedback is kept apart by:
+    `{"age": ["young", "old"]}`. `baseline` is a JSON file with features' bounds, `spec` the one that
+    `pipemon generate` wrote from the failure modes, with the budgets and thresholds that are to be bounds.
 
-    Raises DeclarationError for a bad name, version, track, budget or signal.
+    Raises DeclarationError for a bad name, version, track, budget, signal or slice.
     """
 
     def __init__(
@@ -52,6 +59,7 @@ class Pipeline:
         track: str = "stable",
         registry: CollectorRegistry | None = None,
         feedback: Sequence[str] = (),
+        slices: Mapping[str, Sequence[str]] | None = None,
         baseline: str | os.PathLike[str] | None = None,
     ) -> None:
         self.name = check_name("pipeline", name)
@@ -64,10 +72,13 @@ class Pipeline:
         self._stages: dict[str, StageShape] = {}
         self._has_run = False
         self._keys: dict[str, StageKey] = {}
-        self._feedback = Feedback()
+        self._feedback = Feedback(declaring.check_slices(what, slices))
         self._cascade = Cascade()
         self._run_series: RunSeries | None = None
+        self._unopened: dict[str, Options] = {}
         self._exporter = None if disabled() else exporter_for(REGISTRY if registry is None else registry)
+        if self._exporter is not None:
+            self._exporter.before_scrapes(self)
 
     @overload
     def stage(self, name: F, /) -> F: ...
@@ -79,14 +90,19 @@ class Pipeline:
         /,
         *,
         after: str | Sequence[str] | _Unset | None = ...,
-        inputs: Mapping[str, Taken | Sequence[Taken]] | None = ...,
-        output: Taken | Sequence[Taken] | None = ...,
+        inputs: Mapping[str, Given | Sequence[Given]] | None = ...,
+        output: Given | Sequence[Given] | None = ...,
         null: Callable[[Any], object] | None = ...,
         budget: str | float | None = ...,
         version: str | None = ...,
+        model: Model | None = ...,
         track: str | None = ...,
         feedback: Sequence[str] = ...,
-    ) -> Callable[[F], F]: ...
+        batch: bool | str = ...,
+        one_to_one: bool = ...,
+        queued_at: Mapping[str, Callable[[Any], object]] | None = ...,
+        workers: int | None = ...,
+    ) -> Stage: ...
 
     def stage(
         self,
@@ -94,15 +110,20 @@ class Pipeline:
         /,
         *,
         after: str | Sequence[str] | _Unset | None = _Unset.UNSET,
-        inputs: Mapping[str, Taken | Sequence[Taken]] | None = None,
-        output: Taken | Sequence[Taken] | None = None,
+        inputs: Mapping[str, Given | Sequence[Given]] | None = None,
+        output: Given | Sequence[Given] | None = None,
         null: Callable[[Any], object] | None = None,
         budget: str | float | None = None,
         version: str | None = None,
+        model: Model | None = None,
         track: str | None = None,
         feedback: Sequence[str] = (),
+        batch: bool | str = False,
+        one_to_one: bool = False,
+        queued_at: Mapping[str, Callable[[Any], object]] | None = None,
+        workers: int | None = None,
     ) -> Any:
-        """Make a sync or async function or method a stage: `@pipeline.stage`, or with arguments.
+        """Make a function, method or generator, sync or async, a stage: `@pipeline.stage`, or with arguments.
 
         Args:
             name: the stage's; by default the function's.
@@ -110,65 +131,78 @@ class Pipeline:
                 cascade. Not given: the stage that finished before it in the same run.
             inputs: features by parameter: `{"audio": [level_dbfs()]}`. They are looked at after the call: a
                 function that changes its argument in place is seen with what it made of it.
-            output: a feature of the result, or a list of them.
-            null: tells whether a result is unusable; by default NaN, an empty string, sequence, set or
-                mapping, an array, data frame or tensor that is empty, an array that is all NaN. None
+            output: a feature of the result, or a list of them; of each item of a generator or batch.
+            null: tells whether a result (or item) is unusable; by default NaN, an empty string, sequence, set
+                or mapping, an array, data frame or tensor that is empty, an array that is all NaN. None
                 always is.
             budget: the time that a call may take: `"50ms"`, or seconds. Always a bound of the histogram.
-            version: of the stage's model; by default the pipeline's.
+            version: of the stage's model; by default that of `model`, else the pipeline's.
+            model: what the version is made of, and when it was trained.
             track: stable, canary or shadow; by default the pipeline's. A run that fails is never put down to
                 a shadow, and no stage is downstream of one unless `after` says so.
             feedback: further feedback signals about this stage.
+            batch: the function takes many items at once, in its first parameter or the one named here: items
+                are counted, and features taken of each, by numpy where the extractor can.
+            one_to_one: what goes in must come out, as usable, null, failed or dropped: an alert can tell if not.
+            queued_at: a parameter and a function of it that returns when it was put in the queue, in Unix
+                seconds: `{"job": lambda job: job.queued_at}`. Gives the time of waiting.
+            workers: how many calls can run at once in a process; load is told against it.
 
-        The function keeps its signature, type and behaviour; exceptions pass untouched.
+        The function keeps its signature, type and behaviour; exceptions pass untouched. A generator's call
+        lasts from its first item's asking to its end, without the time that its consumer takes. What is
+        returned can also measure blocks of code: `Stage.call`.
 
         Raises DeclarationError at decoration for whatever is declared wrongly.
         """
         if name is not None and not isinstance(name, str):
             return self.stage()(name)
+        told = not isinstance(after, _Unset)
+        options = Options(
+            None if isinstance(after, _Unset) else after, told, inputs, output, null, budget, version, model, track,
+            feedback, batch, one_to_one, queued_at, workers,
+        )  # fmt: skip
+        return Stage(self, name, options)
 
-        def decorate(function: F) -> F:
-            stage = declaring.check_stage_name(declaring.name_of(function) if name is None else name)
-            what = f"stage {stage!r}"
-            declaring.check_function(what, function)
-            declaring.check_null(what, null)
-            key = StageKey(
-                self.name,
-                stage,
-                self.version if version is None else declaring.check_version(what, version),
-                self.track if track is None else declaring.check_track(what, track),
-            )
-            taken_in = declaring.input_features(stage, function, inputs)
-            taken_out = declaring.output_features(stage, output)
-            seconds = declaring.check_budget(what, budget)
-            shape = StageShape(
-                stage,
-                self._check_after(stage, after),
-                seconds,
-                (
-                    *(declaring.shape_of(stage, *taken, self._baseline) for taken in taken_in),
-                    *(declaring.shape_of(stage, *taken, self._baseline) for taken in taken_out),
-                ),
-                bounds.for_duration(seconds),
-                tuple(dict.fromkeys((*self._signals, *declaring.check_signals(what, feedback)))),
-            )
-            if self._exporter is None:
-                self._keep(key, shape)
-                return function
-            recorder = self._export(key, shape, declaring.owner_of(function), null is not None)
+    def declare(self, name: str, options: Options) -> None:
+        """Take a stage whose function may still come: the base of `Stage`."""
+        key, shape, _ = self._resolve(name, options, None)
+        self._keep(key, shape)
+        self._unopened[name] = options
+
+    def wrap(self, name: str, options: Options, function: F) -> F:
+        """Return a function's stand-in: the base of `Stage`."""
+        declaring.check_function(f"stage {name!r}", function)
+        key, shape, declared = self._resolve(name, options, function)
+        batch = declaring.batch_parameter(name, function, options.batch)
+        self._unopened.pop(name, None)
+        if self._exporter is None:
             self._keep(key, shape)
-            wrapped: Any = wrap_stage(
-                function,
-                key=key,
-                recorder=recorder,
-                inputs=tuple(taken for taken, _ in taken_in),
-                outputs=tuple(taken for taken, _ in taken_out),
-                null=null,
-                see_upstream=partial(self._cascade.see, stage) if shape.after is None else None,
-            )
-            return wrapped  # type: ignore[no-any-return]
+            return function
+        recorder = self._export(key, shape, declared, bool(batch), declaring.owner_of(function))
+        self._keep(key, shape)
+        wrapped: Any = wrap_stage(
+            function,
+            declared,
+            recorder,
+            items=self._items(key, recorder) if shape.stream and declared.outputs else None,
+            batch=batch,
+            see_upstream=self._see_upstream(shape),
+        )
+        return wrapped  # type: ignore[no-any-return]
 
-        return decorate
+    def open(self, name: str, options: Options, function: None = None) -> Endings | None:
+        """Return where blocks of a stage record their calls: the base of `Stage`."""
+        self._unopened.pop(name, None)
+        if self._exporter is None:
+            return None
+        key, shape, declared = self._resolve(name, options, None)
+        recorder = self._export(key, shape, declared, bool(options.batch), None)
+        return Endings(declared, recorder, self._see_upstream(shape))
+
+    def before_scrape(self) -> None:
+        """Show stages that no function was decorated with: their blocks' series are there from the start."""
+        for name, options in list(self._unopened.items()):
+            self.open(name, options)
 
     def run(self, function: F, /) -> F:
         """Make a sync or async function the pipeline's run, from end to end: `@pipeline.run`.
@@ -195,14 +229,14 @@ class Pipeline:
         wrapped: Any = wrap_run(function, pipeline=self.name, recorder=recorder)
         return wrapped  # type: ignore[no-any-return]
 
-    def feedback(self, signal: str, stage: str) -> None:
+    def feedback(self, signal: str, stage: str, *, slice: Mapping[str, object] | None = None) -> None:
         """Count what a user did with a stage's output: `pipeline.feedback("redo", stage="asr")`.
 
-        A signal that was not declared counts as `other`; an unknown stage is not counted. Both are
-        logged once, with the nearest valid name. Never raises.
+        `slice` is the group it came from: `{"age": "young"}`. A signal or slice that was not declared counts as
+        `other`; an unknown stage is not counted. Each is logged once, with the nearest valid name. Never raises.
         """
         if self._exporter is not None:
-            self._feedback.count(signal, stage)
+            self._feedback.count(signal, stage, slice)
 
     def describe(self) -> PipelineShape:
         """Return the declared stages, features, budgets (seconds) and bounds: what the generator reads.
@@ -212,9 +246,40 @@ class Pipeline:
         limits = bounds.for_duration(self.budget)
         return PipelineShape(self.name, self.budget, tuple(self._stages.values()), limits, self._has_run)
 
-    def _check_after(self, stage: str, after: str | Sequence[str] | _Unset | None) -> tuple[str, ...] | None:
-        if isinstance(after, _Unset):
-            return None
+    def _resolve(
+        self, name: str, options: Options, function: Callable[..., Any] | None
+    ) -> tuple[StageKey, StageShape, Declared]:
+        stage = declaring.check_stage_name(name)
+        what = f"stage {stage!r}"
+        declaring.check_null(what, options.null)
+        model = declaring.check_model(what, options.model)
+        version = options.version if options.version is not None else model.version if model else self.version
+        track = self.track if options.track is None else declaring.check_track(what, options.track)
+        key = StageKey(self.name, stage, declaring.check_version(what, version), track)
+        declaring.check_one_to_one(stage, function, options.one_to_one)
+        queued_at = declaring.check_queued_at(what, options.queued_at)
+        inputs = declaring.input_features(stage, options.inputs)
+        outputs = declaring.output_features(stage, options.output)
+        if function is not None:
+            declaring.check_parameters(stage, function, "inputs", options.inputs or ())
+            declaring.check_parameters(stage, function, "queued_at", (queued_at[0],) if queued_at else ())
+        seconds = declaring.check_budget(what, options.budget)
+        shape = StageShape(
+            stage,
+            self._check_after(stage, options.after) if options.after_is_told else None,
+            seconds,
+            tuple(declaring.shape_of(stage, taken, self._baseline) for taken in (*inputs, *outputs)),
+            bounds.for_duration(seconds),
+            tuple(dict.fromkeys((*self._signals, *declaring.check_signals(what, options.feedback)))),
+            one_to_one=options.one_to_one,
+            workers=declaring.check_workers(what, options.workers),
+            stream=function is not None and kind_of(function).endswith("generator"),
+            queued=queued_at is not None,
+            trained=model is not None and model.trained_timestamp is not None,
+        )
+        return key, shape, Declared(key, inputs, outputs, options.null, queued_at, seconds, model)
+
+    def _check_after(self, stage: str, after: str | Sequence[str] | None) -> tuple[str, ...]:
         names = () if after is None else (after,) if isinstance(after, str) else tuple(after)
         declared = [name for name in self._stages if name != stage]
         for name in names:
@@ -224,30 +289,30 @@ class Pipeline:
                 )
         return tuple(dict.fromkeys(names))
 
+    def _see_upstream(self, shape: StageShape) -> Callable[[str], bool] | None:
+        return partial(self._cascade.see, shape.name) if shape.after is None else None
+
     def _keep(self, key: StageKey, shape: StageShape) -> None:
         # The first version of a stage describes it; a canary beside it does not.
         if self._keys.setdefault(shape.name, key) == key:
             self._stages[shape.name] = shape
 
-    def _export(self, key: StageKey, shape: StageShape, owner: str, has_null_rule: bool) -> Recorder:
+    def _export(self, key: StageKey, shape: StageShape, declared: Declared, batch: bool, owner: str | None) -> Recorder:
         exporter = self._exporter
         assert exporter is not None
-        holder = exporter.claim(key, owner, self)
+        holder = None if owner is None else exporter.claim(key, owner, self)
         if holder is not None:
             raise DeclarationError(
                 f"stage {shape.name!r} of pipeline {self.name!r} is declared twice: by {holder} and {owner}"
             )
         families = exporter.families
-        columns = ("begun", "ended", "outcome", *(f"{f.direction}.{f.name}" for f in shape.features))
+        columns = columns_of(shape, batch=batch)
         recorder = exporter.recorder(
             key,
             columns,
-            lambda: StageSeries(families, key, shape.features, shape.duration_bounds, has_null_rule),
+            lambda: StageSeries(families, key, columns, shape, declared.null is not None),
         )
-        for upstream in shape.after or ():
-            families[catalogue.STAGE_UPSTREAM.name].labels(*key.labels, upstream).set(1)
-        if shape.budget is not None:
-            families[catalogue.STAGE_BUDGET.name].labels(*key.labels).set(shape.budget)
+        show_declared(families, key, shape, declared.model)
         if self._keys.setdefault(shape.name, key) == key:
             self._feedback.add_stage(families, key, shape.feedback)
         if self._run_series is not None:
@@ -255,3 +320,10 @@ class Pipeline:
         if shape.after is not None:
             self._cascade.declare(shape.name, shape.after)
         return recorder
+
+    def _items(self, key: StageKey, recorder: Recorder) -> Recorder:
+        assert self._exporter is not None
+        assert isinstance(recorder.series, StageSeries)
+        series = ItemSeries([feature for feature in recorder.series.features if feature.direction == "output"])
+        columns = ("at", *(feature.column for feature in recorder.series.features if feature.direction == "output"))
+        return self._exporter.recorder((key, "items"), columns, lambda: series)

@@ -1,23 +1,29 @@
 """The hot path's buffer: calls go in as plain numbers, and into the metrics in bulk.
 
-A record is `width` numbers: begun and ended by the process's clock, outcome, then one value a feature
-(NaN: missing; None: not looked at). Lists are shared by all threads: `extend`, slicing and deleting a
-slice are each atomic, under the GIL and by the list's own lock without it, so that recording needs no lock.
+A row is `width` numbers. Lists are shared by all threads: `append`, `extend`, slicing and deleting a slice are
+each atomic, under the GIL and by the list's own lock without it, so that recording needs no lock.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from threading import Lock
-from typing import Protocol
+from time import perf_counter
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipemon.instrument import background
 from pipemon.instrument.log import log_once
+from pipemon.instrument.tracing import Span
+
+TICK = 0.005
+"""Seconds after which a call looks at the buffer's length and is sampled; the others do neither."""
 
 FLUSH_AT = 4096
 """Calls in the buffer at which the caller flushes it."""
@@ -25,15 +31,36 @@ FLUSH_AT = 4096
 KEEP_AT_MOST = 65_536
 """Calls kept while another thread's flush is stuck; further ones are dropped and counted."""
 
-Note = tuple[str, str]
-"""Something rare about a call, for the series to count: (kind, detail)."""
+_MOST_SAMPLES = 1024
+
+Note = tuple[str, str, int]
+"""Something rare about a call, for the series to count: (kind, detail, times)."""
+
+Rows = NDArray[np.float64]
+
+_LOST: Note = ("lost", "", 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A call that was looked at more closely: its seconds, of them the processor's, and the span it was in.
+
+    NaN processor time: not measured.
+    """
+
+    seconds: float
+    cpu: float
+    span: Span | None
 
 
 class Series(Protocol):
     """Where a recorder's calls end up."""
 
-    def fold(self, rows: NDArray[np.float64], flat: list[float | None]) -> None:
-        """Add calls, shape (n, width); `flat` has the same numbers, with None where `rows` has NaN."""
+    def fold(self, rows: Rows, samples: list[Sample]) -> None:
+        """Add calls, shape (n, width), and those of them that were sampled."""
+
+    def fold_array(self, column: int, values: Rows) -> None:
+        """Add many values of one column, shape (n,)."""
 
     def note(self, kind: str, detail: str, times: int) -> None:
         """Add notes."""
@@ -45,79 +72,129 @@ class Series(Protocol):
 class Recorder:
     """The buffer of one stage or run.
 
-    `running` has one entry for each call in progress. The wrappers hold on to the bound methods of
-    `buffer` and `running`, so these lists are emptied, never replaced. `limit` is one number: how long
-    `buffer` may grow until `full` must be called.
+    `started` has an entry for each call that began since the last flush. The wrappers hold on to the bound
+    methods of the lists, so these are emptied, never replaced. `next_look` is one number: when a call
+    that begins must call `look`. `alike` are the recorders of the same series, of which a module that was
+    loaded again makes several; this one joins them.
     """
 
-    def __init__(self, width: int, series: Series, running: list[None], try_flush: Callable[[Recorder], bool]) -> None:
+    def __init__(
+        self, width: int, series: Series, try_flush: Callable[[Recorder], bool], alike: list[Recorder]
+    ) -> None:
         self.width = width
         self.series = series
-        self.buffer: list[float | None] = []
-        self.running = running
+        self.buffer: list[float] = []
+        self.started: list[None] = []
+        self.arrays: list[tuple[int, Rows]] = []
         self.notes: list[Note] = []
-        self.limit = [0]
+        self.samples: list[Sample] = []
+        self.next_look = [-math.inf]
+        self._array_values = 0
+        self.in_progress = 0
         self._dropped = 0
-        self._dropping = Lock()
+        self._cutting = Lock()
+        self._forked_at = -math.inf
         self._try_flush = try_flush
+        self._alike = alike
+        alike.append(self)
 
-    def note(self, kind: str, detail: str) -> None:
-        """Keep a note until the next flush."""
-        if len(self.notes) < KEEP_AT_MOST:
-            self.notes.append((kind, detail))
-
-    def add(self, *row: float | None) -> None:
-        """Record a call, as the wrappers do for the frequent ones themselves."""
-        self.buffer.extend(row)
-        if len(self.buffer) >= self.limit[0]:
+    def look(self, begun: float) -> None:
+        """Keep the buffer short; for a call that begins when `next_look` says so. Never raises."""
+        if self.next_look[0] == -math.inf:  # this process's first call
+            background.start()
+        self.next_look[0] = begun + TICK
+        if len(self.buffer) >= FLUSH_AT * self.width:
             self.full()
 
+    def note(self, kind: str, detail: str, times: int = 1) -> None:
+        """Keep a note until the next flush."""
+        if len(self.notes) < KEEP_AT_MOST:
+            self.notes.append((kind, detail, times))
+
+    def add(self, *row: float) -> None:
+        """Record a call, as the wrappers do for the frequent ones themselves."""
+        self.buffer.extend(row)
+
+    def add_array(self, column: int, values: Rows) -> None:
+        """Record many values of one column; flushed when there are many."""
+        self.arrays.append((column, values))
+        self._array_values += len(values)  # threads may lose some of it: it need not be exact
+        if len(self.arrays) >= FLUSH_AT or self._array_values >= KEEP_AT_MOST:
+            self.full()
+
+    def add_sample(self, sample: Sample) -> None:
+        """Keep a sampled call until the next flush."""
+        if len(self.samples) < _MOST_SAMPLES:
+            self.samples.append(sample)
+
     def full(self) -> None:
-        """Flush without waiting; called when `buffer` is as long as `limit`."""
-        if not self.limit[0]:  # this process's first call
-            self.limit[0] = FLUSH_AT * self.width
-            background.start()
+        """Flush without waiting; while another thread's flush is stuck, drop what is too much."""
+        # Not waiting for the lock either: a signal handler may get here in the thread that cuts.
+        if self._try_flush(self) or not self._cutting.acquire(blocking=False):
             return
-        if not self._try_flush(self) and len(self.buffer) > KEEP_AT_MOST * self.width:
-            with self._dropping:
-                del self.buffer[-self.width :]
-                self._dropped += 1
+        try:
+            excess = len(self.buffer) // self.width - KEEP_AT_MOST
+            if excess > 0:
+                del self.buffer[-excess * self.width :]
+                self._dropped += excess
+            del self.arrays[FLUSH_AT:]
+        finally:
+            self._cutting.release()
+        if excess > 0:
             log_once("full", "calls end faster than they can be counted; some are dropped")
 
     def lose(self) -> None:
         """Count a call that could not be recorded; while the reason, an exception, is being handled."""
         with suppress(Exception):  # the user's stack may be all but full
-            with self._dropping:
-                self._dropped += 1
+            self.notes.append(_LOST)
             log_once("record", "a call could not be recorded", exc=True)
 
     def flush(self) -> None:
         """Move what is buffered into the metrics. Whoever calls it holds the flushing lock; never raises."""
         # Notes before calls, and added after them: no exception is counted before the call that raised it.
-        length = len(self.notes)
-        notes = self.notes[:length]
-        del self.notes[:length]
-        length = len(self.buffer)
-        flat = self.buffer[:length]
-        del self.buffer[:length]
-        with self._dropping:
-            dropped, self._dropped = self._dropped, 0
+        notes: Counter[tuple[str, str]] = Counter()
+        for kind, detail, times in _cut(self.notes):
+            notes[kind, detail] += times
+        samples = _cut(self.samples)
+        arrays = _cut(self.arrays)
+        self._array_values = 0
+        with self._cutting:
+            flat = _cut(self.buffer)
+            dropped, self._dropped = self._dropped + notes.pop(_LOST[:2], 0), 0
+        # Those that began after those that ended: none that ended is missing here.
+        self.in_progress += len(_cut(self.started)) - dropped
+        ended = len(flat) // self.width
         try:
-            if flat:
-                self.series.fold(np.array(flat, dtype=np.float64).reshape(-1, self.width), flat)
-            for (kind, detail), times in Counter(notes).items():
+            rows = np.fromiter(flat, np.float64, len(flat)).reshape(-1, self.width)
+            if self._forked_at > -math.inf:  # a call that the parent began is the parent's to count
+                rows = rows[np.abs(rows[:, 0]) >= self._forked_at]
+            self.in_progress -= len(rows)
+            if len(rows):
+                self.series.fold(rows, samples)
+            for column in {column for column, _ in arrays}:
+                self.series.fold_array(column, np.concatenate([each for own, each in arrays if own == column]))
+            for (kind, detail), times in notes.items():
                 self.series.note(kind, detail, times)
-            self.series.now(len(self.running), dropped)
+            self.series.now(max(0, sum(each.in_progress for each in self._alike)), dropped)
         except Exception:  # noqa: BLE001  a lost count must not become the user's exception
             log_once("flush", "recorded calls could not be counted", exc=True)
-            with self._dropping:
-                self._dropped += dropped + len(flat) // self.width
+            with self._cutting:
+                self._dropped += ended
+            self.in_progress += ended  # the next flush takes them off again
 
     def forget(self) -> None:
         """Begin anew in a forked child: what is buffered is the parent's to count."""
-        self.buffer.clear()
-        self.notes.clear()
-        self.running.clear()
-        self.limit[0] = 0
-        self._dropped = 0
-        self._dropping = Lock()
+        for kept in (self.buffer, self.started, self.arrays, self.notes, self.samples):
+            kept.clear()
+        self.next_look[0] = -math.inf
+        self._array_values = self.in_progress = self._dropped = 0
+        self._cutting = Lock()
+        self._forked_at = perf_counter()
+
+
+def _cut(kept: list[Any]) -> list[Any]:
+    """Take out what is in a list now; what others append meanwhile stays."""
+    length = len(kept)
+    taken = kept[:length]
+    del kept[:length]
+    return taken

@@ -3,41 +3,129 @@
 from __future__ import annotations
 
 import math
+import re
 import secrets
-import time
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from contextvars import ContextVar
-from typing import Any
+from contextvars import ContextVar, Token
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
 from pipemon.catalogue import OTHER
+from pipemon.instrument.log import log_once
 from pipemon.instrument.outcome import ERROR, of_exception
 from pipemon.instrument.recorder import Recorder
 from pipemon.instrument.series import FAILED_STAGE
-from pipemon.instrument.wrapping import LEAVE, RECORD, parameters_of, write_wrapper
+from pipemon.instrument.tracing import active_span
+from pipemon.instrument.wrapping import Texts, kind_of, parameters_of, write_wrapper
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_VENDOR = "pipemon"
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+_STATE = re.compile(rf"{_VENDOR}=([a-zA-Z0-9_.-]*):([a-zA-Z0-9_.-]*)")
 
 _MARKS = "_pipemon_failed"
 """The stage that an exception left first, and when by the process's clock, for each pipeline."""
 
 
 class Run:
-    """A run in progress. `pipeline` is its pipeline's name, `id` a token made when first asked for."""
+    """A run in progress, of the pipeline called `pipeline`. `last_stage` is the stage that ended last in it."""
 
-    def __init__(self, pipeline: str, begun: float) -> None:
+    def __init__(self, pipeline: str) -> None:
         self.pipeline = pipeline
         self.last_stage: str | None = None
-        self._begun = begun
+        self._entered: list[Token[Run | None]] = []
 
     @property
     def id(self) -> str:
-        """A token without a space, unique to this run; its end is the start time (Unix ms, in hex)."""
+        """32 hex digits, made when first asked for; where OpenTelemetry traces, those of the trace."""
         made = self.__dict__
         if "_id" not in made:
-            started = time.time() - (time.perf_counter() - self._begun)
-            # Atomic: all threads of a run get the same token.
-            made.setdefault("_id", f"{secrets.token_hex(8)}-{round(started * 1000):x}")
+            span = active_span()
+            # Atomic: all threads of a run get the same one.
+            made.setdefault("_id", secrets.token_hex(16) if span is None else span.trace_id)
         token: str = made["_id"]
         return token
+
+    def headers(self) -> dict[str, str]:
+        """Return what carries the run to another process: W3C's `traceparent` and `tracestate`.
+
+        Add them to an HTTP request's headers or a message's fields. Source: W3C Trace Context, level 1.
+        """
+        span = active_span()
+        parent = secrets.token_hex(8) if span is None or span.trace_id != self.id else span.span_id
+        return {
+            "traceparent": f"00-{self.id}-{parent}-01",
+            "tracestate": f"{_VENDOR}={self.pipeline}:{self.last_stage or ''}",
+        }
+
+    @classmethod
+    def from_headers(cls, headers: Mapping[str, str]) -> Run:
+        """Return the run that `headers()` of another process described: `with Run.from_headers(request.headers):`.
+
+        Names count in any case. Without a usable `traceparent` it is a new run; without pipemon's entry in
+        `tracestate` it is a run of whichever pipeline's stage is called first. Never raises.
+        """
+        run = cls("")
+        try:
+            found = {str(name).lower(): str(value) for name, value in headers.items()}
+            traceparent = _TRACEPARENT.fullmatch(found.get("traceparent", "").strip())
+            if traceparent is not None and set(traceparent[1]) != {"0"}:
+                run.__dict__["_id"] = traceparent[1]
+            for entry in found.get("tracestate", "").split(","):
+                state = _STATE.fullmatch(entry.strip())
+                if state is not None:
+                    # Interned as the names in code are: comparing them is then one look.
+                    run.pipeline = sys.intern(state[1])
+                    run.last_stage = sys.intern(state[2]) if state[2] else None
+        except Exception:  # noqa: BLE001  whatever a framework passes as headers
+            log_once("headers", "a run could not be read from headers", exc=True)
+        return run
+
+    def bound(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Return `function` as part of this run, for an executor of threads or processes.
+
+        `pool.submit(pipemon.current_run().bound(transcribe), audio)`: executors start without the context of
+        who submits. Can be pickled where the function can.
+        """
+        return partial(_call_in, self, function)
+
+    def of(self, pipeline: str) -> Run | None:
+        """Return this run if it is the pipeline's, or nobody's yet; else None."""
+        if not self.pipeline:
+            self.pipeline = pipeline
+        return self if self.pipeline == pipeline else None
+
+    def __enter__(self) -> Run:
+        self._entered.append(_current.set(self))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(ValueError, IndexError):  # left in another context than it was entered in
+            _current.reset(self._entered.pop())
+
+    def __reduce__(self) -> tuple[Callable[..., Run], tuple[Mapping[str, str]]]:
+        return Run.from_headers, (self.headers(),)
+
+
+def _within(outer: Run, pipeline: str) -> Run:
+    """Return a run begun in another one: of the same pipeline, as in a service that others call, it has its id."""
+    run = Run(pipeline)
+    if outer.pipeline in ("", pipeline):
+        run.__dict__["_id"] = outer.id
+        run.last_stage = outer.last_stage
+    return run
+
+
+def _call_in(run: Run, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    token = _current.set(run)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        _current.reset(token)
 
 
 _current: ContextVar[Run | None] = ContextVar("pipemon_run", default=None)
@@ -88,42 +176,71 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 _BEFORE = """
-pm_enter(None)
+pm_outer = pm_current()
+pm_run = pm_Run(pm_pipeline) if pm_outer is None else pm_within(pm_outer, pm_pipeline)
+pm_started(None)
 pm_begun = pm_clock()
-pm_run = pm_Run(pm_pipeline, pm_begun)
-pm_token = pm_set(pm_run)
+if pm_begun >= pm_next_look[0]:
+    pm_look(pm_begun)
 """
 
-_ENDED = """
+_ENTER = "pm_token = pm_set(pm_run)\n"
+
+_LEAVE = """
 try:
     pm_reset(pm_token)
 except pm_ValueError:
     pass  # a coroutine that is closed in another context than it began in
 """
 
-_ENDED += LEAVE + RECORD.format(row="pm_begun, pm_ended")
+_ENDED = "pm_extend((pm_begun, pm_ended))\n"
+_STREAM_ENDED = "pm_ended = pm_clock()\npm_extend((pm_ended - pm_busy, pm_ended))\n"
+_FAILED = "pm_failed(pm_begun, pm_ended, pm_run, {error})\n"
 
 
 def wrap_run(function: Callable[..., Any], *, pipeline: str, recorder: Recorder) -> Callable[..., Any]:
-    """Return a function like `function`, each call of which is a run. Rows are (begun, ended)."""
+    """Return a function like `function`, each call of which is a run. Rows are (begun, ended).
 
-    def failed(begun: float, error: BaseException) -> None:
+    A generator's run is the current one only while the generator itself runs, not while its consumer does.
+    """
+
+    def failed(begun: float, ended: float, run: Run, error: BaseException) -> None:
         if of_exception(error) == ERROR:
-            recorder.note(FAILED_STAGE, failed_stage(error, pipeline, begun) or OTHER)
+            stage = failed_stage(error, pipeline, begun)
+            recorder.note(FAILED_STAGE, stage or OTHER)
 
-    return write_wrapper(
-        function,
-        parameters_of(function),
-        recorder,
-        title=f"run of {pipeline}",
-        before=_BEFORE,
-        returned=_ENDED,
-        raised=_ENDED + "pm_failed(pm_begun, pm_error)",
-        names={
-            "pm_pipeline": pipeline,
-            "pm_Run": Run,
-            "pm_set": _current.set,
-            "pm_reset": _current.reset,
-            "pm_failed": failed,
-        },
-    )
+    def look(begun: float) -> None:
+        with suppress(Exception):  # nothing around it catches
+            recorder.look(begun)
+
+    parameters = parameters_of(function)
+    call = f"pm_function({parameters.passed})"
+    kind = kind_of(function)
+    if kind in ("function", "async function"):
+        texts = Texts(
+            call=call if kind == "function" else f"await {call}",
+            before=_BEFORE + _ENTER,
+            returned=_LEAVE + _ENDED,
+            raised=_LEAVE + _ENDED + _FAILED.format(error="pm_error"),
+        )
+    else:
+        texts = Texts(
+            call=call,
+            before=_BEFORE,
+            returned=_STREAM_ENDED,
+            raised=_STREAM_ENDED + _FAILED.format(error="pm_error"),
+            closed=_STREAM_ENDED + _FAILED.format(error="pm_ending"),
+            resuming=_ENTER,
+            resting=_LEAVE,
+        )
+    names = {
+        "pm_pipeline": pipeline,
+        "pm_Run": Run,
+        "pm_current": current,
+        "pm_within": _within,
+        "pm_set": _current.set,
+        "pm_reset": _current.reset,
+        "pm_failed": failed,
+        "pm_look": look,
+    }
+    return write_wrapper(function, parameters, recorder, texts, title=f"run of {pipeline}", names=names)

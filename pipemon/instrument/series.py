@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -14,130 +13,222 @@ from numpy.typing import NDArray
 
 from pipemon import catalogue
 from pipemon.catalogue import OTHER
-from pipemon.instrument.bounds import fingerprint
-from pipemon.instrument.outcome import CANCELLED, ERROR, NULL
-from pipemon.topology import FeatureShape
+from pipemon.instrument.bounds import WAITS
+from pipemon.instrument.calls import StageKey
+from pipemon.instrument.feature_series import Families, FeatureSeries, add, column_of, feature_series
+from pipemon.instrument.model import Model
+from pipemon.instrument.outcome import CANCELLED, ERROR, NULL, SKIPPED
+from pipemon.instrument.recorder import Rows, Sample
+from pipemon.topology import StageShape
 
-_MOST_EXCEPTIONS = 20
-_LARGEST = 1e200
-"""Larger values count as infinite: a few of them would make a sum infinite for the process's life."""
+_MOST_NAMES = 20
 
-EXCEPTION, EXTRACTOR_ERROR, UPSTREAM, FAILED_STAGE = "exception", "extractor error", "upstream", "failed stage"
+EXCEPTION, EXTRACTOR_ERROR, UPSTREAM, FAILED_STAGE, DROP = (
+    "exception", "extractor error", "upstream", "failed stage", "drop"
+)  # fmt: skip
 
-Families = Mapping[str, Any]
+CALL_COLUMNS = ("begun", "ended")
+STREAM_COLUMNS = ("begun", "ended", "busy", "first_item", "out", "null")
+"""`busy`: seconds spent in it, without its consumer's; `out`, `null`: items."""
+BATCH_COLUMNS = ("begun", "ended", "in", "out", "null")
 
 
-@dataclass(frozen=True)
-class StageKey:
-    """The labels that all of a stage's series carry."""
+def columns_of(shape: StageShape, *, batch: bool) -> tuple[str, ...]:
+    """Return what a row of the stage's calls has; of streams and batches, the other features are arrays."""
+    first = STREAM_COLUMNS if shape.stream else BATCH_COLUMNS if batch else CALL_COLUMNS
+    in_rows = () if batch else tuple(f for f in shape.features if f.direction == "input" or not shape.stream)
+    return (*first, *(("wait",) if shape.queued else ()), *map(column_of, in_rows))
 
-    pipeline: str
-    stage: str
-    version: str
-    track: str
 
-    @property
-    def labels(self) -> tuple[str, str, str, str]:
-        """Label values in the catalogue's order."""
-        return (self.pipeline, self.stage, self.version, self.track)
+def show_declared(families: Families, key: StageKey, shape: StageShape, model: Model | None) -> None:
+    """Show what was declared of a stage: its edges, budget, workers and model."""
+    labels = key.labels
+    for upstream in shape.after or ():
+        families[catalogue.STAGE_UPSTREAM.name].labels(*labels, upstream).set(1)
+    trained = None if model is None else model.trained_timestamp
+    for metric, value in (
+        (catalogue.STAGE_BUDGET, shape.budget),
+        (catalogue.STAGE_WORKERS, shape.workers),
+        (catalogue.STAGE_TRAINED, trained),
+    ):
+        if value is not None:
+            families[metric.name].labels(*labels).set(value)
+    if model is not None:
+        parts = model.labels
+        families[catalogue.STAGE_INFO.name].labels(*labels, parts["code"], parts["params"], parts["data"]).set(1)
 
 
 class StageSeries:
-    """Everything that a stage exports of its calls."""
+    """Everything that a stage exports of its calls.
+
+    `columns` names what a row has; `features` are all of them, in the order by which arrays of them are numbered.
+    """
 
     def __init__(
-        self,
-        families: Families,
-        key: StageKey,
-        features: Iterable[FeatureShape],
-        duration_bounds: tuple[float, ...],
-        has_null_rule: bool,
+        self, families: Families, key: StageKey, columns: tuple[str, ...], shape: StageShape, has_null_rule: bool
     ) -> None:
         labels = key.labels
         self._key = key
         self._families = families
-        self._calls = families[catalogue.STAGE_CALLS.name].labels(*labels)
+        self._column = {name: index for index, name in enumerate(columns)}
+        self._calls, self._in_progress, self._dropped, self._last_call, self._cpu = (
+            families[metric.name].labels(*labels)
+            for metric in (
+                catalogue.STAGE_CALLS, catalogue.STAGE_IN_PROGRESS, catalogue.OBSERVATIONS_DROPPED,
+                catalogue.STAGE_LAST_CALL, catalogue.STAGE_CPU,
+            )
+        )  # fmt: skip
         self._by_outcome = {
-            NULL: families[catalogue.STAGE_NULL_OUTPUTS.name].labels(*labels),
-            ERROR: families[catalogue.STAGE_FAILURES.name].labels(*labels),
-            CANCELLED: families[catalogue.STAGE_CANCELLED.name].labels(*labels),
+            outcome: families[metric.name].labels(*labels)
+            for outcome, metric in (
+                (NULL, catalogue.STAGE_NULL_OUTPUTS), (ERROR, catalogue.STAGE_FAILURES),
+                (CANCELLED, catalogue.STAGE_CANCELLED), (SKIPPED, catalogue.STAGE_SKIPPED),
+            )
+        }  # fmt: skip
+        self._items = {
+            way: families[f"pipemon_stage_items_{way}_total"].labels(*labels)
+            for way in ("in", "out", "null", "failed", "dropped")
         }
-        self._duration = families[catalogue.STAGE_DURATION.name].child(labels, duration_bounds)
-        self._in_progress = families[catalogue.STAGE_IN_PROGRESS.name].labels(*labels)
-        self._dropped = families[catalogue.OBSERVATIONS_DROPPED.name].labels(*labels)
-        self._last_call = families[catalogue.STAGE_LAST_CALL.name].labels(*labels)
+        self._duration = families[catalogue.STAGE_DURATION.name].child(labels, shape.duration_bounds)
+        self._first_item = self._wait = None
+        if "first_item" in self._column:
+            self._first_item = families[catalogue.STAGE_FIRST_ITEM.name].child(labels, shape.duration_bounds)
+        if "wait" in self._column:
+            self._wait = families[catalogue.STAGE_WAIT.name].child(labels, WAITS)
+            families[catalogue.EXTRACTOR_ERRORS.name].labels(*labels, "input", "queued_at")
         self._last_call.set(time.time())
         self._last_ended = -math.inf
-        self._features = [_FeatureSeries(families, key, feature) for feature in features]
+        self._unscaled = 0.0
+        self.features = [feature_series(families, key, feature) for feature in shape.features]
+        self._in_rows = [
+            (self._column[feature.column], feature) for feature in self.features if feature.column in self._column
+        ]
         if has_null_rule:
             families[catalogue.EXTRACTOR_ERRORS.name].labels(*labels, "output", "null")
-        self._exceptions: set[str] = set()
+        self._exceptions = _Names(families[catalogue.STAGE_EXCEPTIONS.name], labels)
+        self._reasons = _Names(families[catalogue.STAGE_DROP_REASONS.name], labels)
 
-    def fold(self, rows: NDArray[np.float64], flat: list[float | None]) -> None:
-        """Add calls: columns begun, ended, outcome, then the features."""
-        calls, width = rows.shape
-        self._calls.inc(calls)
-        outcomes = np.bincount(rows[:, 2].astype(np.intp), minlength=4).tolist()
-        for outcome, counter in self._by_outcome.items():
-            if outcomes[int(outcome)]:
-                counter.inc(outcomes[int(outcome)])
-        self._duration.observe_many(rows[:, 1] - rows[:, 0])
-        self._last_ended = max(self._last_ended, float(rows[:, 1].max()))
+    def fold(self, rows: Rows, samples: list[Sample]) -> None:
+        """Add calls. The signs of a row's times tell its outcome: see `stage`."""
+        columns = np.ascontiguousarray(rows.T)
+        begun, ended = np.abs(columns[0]), np.abs(columns[1])
+        counted = columns[1] != 0
+        # One look at the least of each spares all others for calls that returned something usable.
+        plain = columns[0].min() > 0 and columns[1].min() > 0
+        null, error = columns[0] < 0, columns[1] < 0
+        outcomes = {} if plain else {
+            NULL: null & (columns[1] > 0), ERROR: error & ~null, CANCELLED: error & null, SKIPPED: ~counted
+        }  # fmt: skip
+        self._calls.inc(len(rows))
+        for outcome, which in outcomes.items():
+            add(self._by_outcome[outcome], int(np.count_nonzero(which)))
+        self._count_items(columns, outcomes)
+        took = columns[self._column["busy"]] if "busy" in self._column else ended - begun
+        took = took if plain else took[counted]
+        self._duration.observe_many(took)
+        self._add_processor_time(float(took.sum()), samples)
+        for sample in samples:
+            if sample.span is not None:
+                self._duration.point_out(sample.seconds, sample.span.trace_id, sample.span.span_id)
+        for name, histogram in (("first_item", self._first_item), ("wait", self._wait)):
+            if histogram is not None:
+                values = columns[self._column[name]]
+                histogram.observe_many(values[np.isfinite(values)])
+        last = max(begun.max(), ended.max())
+        self._last_ended = max(self._last_ended, float(last))
         # From the wall clock of now: once it is set right, the last call no longer lies in the future.
         self._last_call.set(time.time() - perf_counter() + self._last_ended)
-        for column, feature in enumerate(self._features, start=3):
-            feature.fold(rows[:, column], lambda column=column: flat[column::width].count(None))  # type: ignore[misc]
+        for column, feature in self._in_rows:
+            feature.fold(columns[column])
+
+    def fold_array(self, column: int, values: Rows) -> None:
+        """Add values of the feature with this number."""
+        self.features[column].fold(values)
 
     def note(self, kind: str, detail: str, times: int) -> None:
-        """Add exceptions (detail: class), extractor errors (`<direction>.<feature>`), or an edge (upstream)."""
+        """Add exceptions (detail: class), extractor errors (`<direction>.<feature>`), dropped items, or an edge."""
         labels = self._key.labels
         if kind == EXCEPTION:
-            if detail not in self._exceptions and len(self._exceptions) >= _MOST_EXCEPTIONS:
-                detail = OTHER
-            self._exceptions.add(detail)
-            self._families[catalogue.STAGE_EXCEPTIONS.name].labels(*labels, detail).inc(times)
+            self._exceptions.add(detail, times)
+        elif kind == DROP:
+            self._items["dropped"].inc(times)
+            self._reasons.add(detail, times)
         elif kind == EXTRACTOR_ERROR:
             direction, _, feature = detail.partition(".")
             self._families[catalogue.EXTRACTOR_ERRORS.name].labels(*labels, direction, feature).inc(times)
         elif kind == UPSTREAM:
-            self.add_upstream(detail)
-
-    def add_upstream(self, upstream: str) -> None:
-        """Show an edge of the cascade."""
-        self._families[catalogue.STAGE_UPSTREAM.name].labels(*self._key.labels, upstream).set(1)
+            self._families[catalogue.STAGE_UPSTREAM.name].labels(*labels, detail).set(1)
 
     def now(self, in_progress: int, dropped: int) -> None:
         """Show the calls in progress, and add those dropped since."""
         self._in_progress.set(in_progress)
-        if dropped:
-            self._dropped.inc(dropped)
+        add(self._dropped, dropped)
+
+    def _count_items(self, columns: Rows, outcomes: Mapping[str, NDArray[np.bool_]]) -> None:
+        calls = columns.shape[1]
+        weights = columns[self._column["in"]] if "in" in self._column else np.ones(calls) if outcomes else None
+        ways = {"in": float(calls if weights is None else weights.sum())}
+        if weights is not None and outcomes:
+            ways["failed"] = float(weights[outcomes[ERROR]].sum())
+            ways["dropped"] = float(weights[outcomes[CANCELLED]].sum())
+            if ways["dropped"]:
+                self._reasons.add(CANCELLED, ways["dropped"])
+        if "out" in self._column:
+            ways["out"], ways["null"] = (float(columns[self._column[way]].sum()) for way in ("out", "null"))
+        else:
+            ways["null"] = float(np.count_nonzero(outcomes[NULL])) if outcomes else 0.0
+            others = sum(np.count_nonzero(which) for which in outcomes.values())
+            ways["out"] = float(calls - others)
+        for way, items in ways.items():
+            add(self._items[way], items)
+
+    def _add_processor_time(self, seconds: float, samples: list[Sample]) -> None:
+        """Scale the sampled calls' processor time by the time of all: their share is steadier than its amount."""
+        self._unscaled += seconds
+        measured = [sample for sample in samples if not math.isnan(sample.cpu)]
+        of = sum(sample.seconds for sample in measured)
+        if of > 0:
+            add(self._cpu, self._unscaled * sum(sample.cpu for sample in measured) / of)
+            self._unscaled = 0.0
 
 
-class _FeatureSeries:
-    def __init__(self, families: Families, key: StageKey, shape: FeatureShape) -> None:
-        labels = (*key.labels, shape.direction, shape.name)
-        self._values = families[catalogue.FEATURE_VALUE.name].child(labels, shape.bounds)
-        self._positive = families[catalogue.FEATURE_SUM.name].labels(*labels, "positive")
-        self._negative = families[catalogue.FEATURE_SUM.name].labels(*labels, "negative")
-        self._observed = families[catalogue.FEATURE_OBSERVED.name].labels(*labels)
-        self._missing = families[catalogue.FEATURE_MISSING.name].labels(*labels)
-        families[catalogue.EXTRACTOR_ERRORS.name].labels(*labels)
-        families[catalogue.FEATURE_INFO.name].labels(*labels, shape.unit, fingerprint(self._values.bounds)).set(1)
+class ItemSeries:
+    """The features of a stream's items: rows are (when it came, a value for each output feature)."""
 
-    def fold(self, column: NDArray[np.float64], count_untaken: Callable[[], int]) -> None:
-        usable = np.abs(column) <= _LARGEST  # False for NaN too
-        values = column[usable]
-        looked = len(column)
-        if len(values) < looked:
-            looked -= count_untaken()
-            if looked > len(values):
-                self._missing.inc(looked - len(values))
-        if looked:
-            self._observed.inc(looked)
-        if len(values):
-            self._values.observe_many(values)
-            self._positive.inc(float(values[values > 0].sum()))
-            self._negative.inc(float(-values[values < 0].sum()))
+    def __init__(self, features: Sequence[FeatureSeries]) -> None:
+        self._features = features
+
+    def fold(self, rows: Rows, samples: list[Sample]) -> None:
+        """Add items."""
+        columns = np.ascontiguousarray(rows.T)
+        for column, feature in enumerate(self._features, start=1):
+            feature.fold(columns[column])
+
+    def fold_array(self, column: int, values: Rows) -> None:
+        """Add values of the feature with this number."""
+        self._features[column].fold(values)
+
+    def note(self, kind: str, detail: str, times: int) -> None:
+        """Items have no notes."""
+
+    def now(self, in_progress: int, dropped: int) -> None:
+        """Whether items are in progress is their stream's matter."""
+
+
+class _Names:
+    """A counter by names that the code does not declare: the first 20, then `other`."""
+
+    def __init__(self, family: Any, labels: tuple[str, ...]) -> None:
+        self._family = family
+        self._labels = labels
+        self._seen: set[str] = set()
+
+    def add(self, name: str, times: float) -> None:
+        """Add to a name."""
+        if name not in self._seen and len(self._seen) >= _MOST_NAMES:
+            name = OTHER
+        self._seen.add(name)
+        self._family.labels(*self._labels, name).inc(times)
 
 
 class RunSeries:
@@ -155,10 +246,13 @@ class RunSeries:
         """Show that no run failed in a stage yet."""
         self._failures.labels(*self._labels, stage)
 
-    def fold(self, rows: NDArray[np.float64], flat: list[float | None]) -> None:
+    def fold(self, rows: Rows, samples: list[Sample]) -> None:
         """Add runs: columns begun and ended."""
         self._runs.inc(len(rows))
         self._duration.observe_many(rows[:, 1] - rows[:, 0])
+
+    def fold_array(self, column: int, values: Rows) -> None:
+        """Runs have no features."""
 
     def note(self, kind: str, detail: str, times: int) -> None:
         """Add failed runs; `detail` is the stage."""

@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from textwrap import indent
 from time import perf_counter
 from types import FunctionType
-from typing import Any
+from typing import Any, Literal
 
 from pipemon.instrument.recorder import Recorder
 
-_SKELETON = """\
+Kind = Literal["function", "async function", "generator", "async generator"]
+
+_FUNCTION = """\
 {define} pm_wrapper({parameters}):
 {before}
     try:
@@ -41,21 +43,93 @@ _SKELETON = """\
     return pm_result
 """
 
-LEAVE = """
-try:
-    pm_leave()
-except pm_IndexError:
-    pass  # a forked child ends the calls that its parent began
+# What `yield from` does, step by step, with a clock around each step; so for async generators, which have no such
+# thing. While the consumer has an item, nothing here refers to it.
+_GENERATOR = """\
+{define} pm_wrapper({parameters}):
+    pm_source = {call}
+{before}
+    pm_busy = 0.0
+    pm_sent = pm_thrown = None
+    pm_hand = []
+    while True:
+{resuming}
+        pm_at = pm_clock()
+        try:
+            try:
+                if pm_thrown is None:
+                    pm_item = {send}
+                else:
+                    pm_cause, pm_thrown = pm_thrown, None
+                    pm_item = {throw}
+            finally:
+                pm_busy += pm_clock() - pm_at
+                pm_cause = None
+{resting}
+        except {stop} as pm_error:
+            try:
+{returned}
+            except pm_Exception:
+                pm_not_recorded()
+            return{value}
+        except pm_BaseException as pm_error:
+            try:
+{raised}
+            except pm_Exception:
+                pm_not_recorded()
+            raise
+        try:
+{item}
+        except pm_Exception:
+            pm_not_recorded()
+        pm_hand.append(pm_item)
+        del pm_item
+        try:
+            pm_sent = yield pm_hand.pop()
+        except pm_GeneratorExit as pm_error:
+            pm_ending = pm_error
+            pm_at = pm_clock()
+            try:
+                {close}
+            except pm_BaseException as pm_error:
+                pm_ending = pm_error
+                raise
+            finally:
+                pm_busy += pm_clock() - pm_at
+                try:
+{closed}
+                except pm_Exception:
+                    pm_not_recorded()
+                pm_ending = None
+            raise
+        except pm_BaseException as pm_error:
+            pm_thrown = pm_error
 """
 
-RECORD = """
-pm_extend(({row}))
-if pm_len(pm_buffer) >= pm_limit[0]:
-    pm_full()
-"""
+_STEPS = {
+    "generator": {
+        "send": "pm_next(pm_source) if pm_sent is None else pm_source.send(pm_sent)",
+        "throw": "pm_source.throw(pm_cause)",
+        "close": "pm_source.close()",
+        "stop": "pm_StopIteration",
+        "value": " pm_error.value",
+    },
+    "async generator": {
+        "send": "await pm_source.asend(pm_sent)",
+        "throw": "await pm_source.athrow(pm_cause)",
+        "close": "await pm_source.aclose()",
+        "stop": "pm_StopAsyncIteration",
+        "value": "",
+    },
+}
 
 # By names of pipemon's own: the user's parameters may be called `len` or `float`.
-_BUILTINS = {f"pm_{name.__name__}": name for name in (BaseException, Exception, IndexError, ValueError, float, len)}
+_BUILTINS = {
+    f"pm_{name.__name__}": name
+    for name in (
+        BaseException, Exception, GeneratorExit, StopAsyncIteration, StopIteration, ValueError, abs, float, len, next
+    )
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,12 +150,20 @@ class Parameters:
         return self.reads.get(name, f"pm_kwargs.get({name!r})")
 
 
-def is_async(function: object) -> bool:
-    """Tell whether calling it gives a coroutine; an object with an async `__call__` counts."""
+def kind_of(function: object) -> Kind:
+    """Tell what calling it gives; an object is what its `__call__` is."""
     function = unwrapped(function)
-    if inspect.isroutine(function):
-        return inspect.iscoroutinefunction(function)
-    return inspect.iscoroutinefunction(type(function).__call__)
+    called: Any = function if inspect.isroutine(function) else type(function).__call__
+    if inspect.isasyncgenfunction(called):
+        return "async generator"
+    if inspect.isgeneratorfunction(called):
+        return "generator"
+    return "async function" if inspect.iscoroutinefunction(called) else "function"
+
+
+def is_async(function: object) -> bool:
+    """Tell whether calling it gives a coroutine."""
+    return kind_of(function) == "async function"
 
 
 def unwrapped(function: object) -> object:
@@ -132,30 +214,53 @@ def _any_parameters(function: Callable[..., Any]) -> Parameters:
     return Parameters("*pm_args, **pm_kwargs", "*pm_args, **pm_kwargs", defaults, reads)
 
 
+@dataclass(frozen=True)
+class Texts:
+    """What stands between the clock reads; each text may use what the one before it made.
+
+    `before` runs first, in no `try`: it must not raise. Then, of a function, `returned` with pm_result, or
+    `raised` with pm_error, either with pm_ended. Of a generator, `item` with pm_item for each item, with
+    `resuming` and `resting` before and after each of its steps, and at its end `returned`, `raised` with
+    pm_error, or `closed` with pm_ending; pm_busy has the seconds spent in it. No Exception of these gets out.
+    `call` is the expression for the call itself; `waiting` what an async generator awaits, made of {steps}.
+    """
+
+    call: str
+    before: str
+    returned: str
+    raised: str
+    item: str = ""
+    closed: str = ""
+    resuming: str = ""
+    resting: str = ""
+    waiting: str = "{steps}"
+
+
 def write_wrapper(
     function: Callable[..., Any],
     parameters: Parameters,
     recorder: Recorder,
+    texts: Texts,
     *,
     title: str,
-    before: str,
-    returned: str,
-    raised: str,
     names: Mapping[str, object],
 ) -> Callable[..., Any]:
-    """Return the stand-in for `function`; `title` stands for its file in tracebacks.
+    """Return the stand-in for `function`, of its kind; `title` stands for its file in tracebacks.
 
-    `before` runs first; then `returned` with pm_result, or `raised` with pm_error, either with pm_ended.
-    What the function returns or raises passes untouched, and no Exception of the three texts gets out.
+    What the function returns, yields or raises passes untouched, and so does what is sent or thrown into it.
     """
-    awaits = is_async(function)
-    source = _SKELETON.format(
-        define="async def" if awaits else "def",
+    kind = kind_of(function)
+    deep = {"before": 4, "returned": 8, "raised": 12}
+    skeleton, steps = _FUNCTION, {}
+    if kind in _STEPS:
+        deep = {"before": 4, "resuming": 8, "resting": 16, "returned": 16, "raised": 16, "item": 12, "closed": 20}
+        skeleton, steps = _GENERATOR, {name: _waiting(text, texts.waiting) for name, text in _STEPS[kind].items()}
+    source = skeleton.format(
+        define="async def" if kind.startswith("async") else "def",
         parameters=parameters.declared,
-        before=indent(before.strip("\n"), " " * 4),
-        call=f"{'await ' if awaits else ''}pm_function({parameters.passed})",
-        returned=indent(returned.strip("\n"), " " * 8),
-        raised=indent(raised.strip("\n"), " " * 12),
+        call=texts.call,
+        **steps,
+        **{name: indent((getattr(texts, name) or "pass").strip("\n"), " " * by) for name, by in deep.items()},
     )
     file = f"<pipemon {title}>"
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)  # tracebacks show the lines
@@ -164,14 +269,16 @@ def write_wrapper(
         "pm_clock": perf_counter,
         "pm_function": function,
         "pm_not_recorded": recorder.lose,
-        "pm_enter": recorder.running.append,
-        "pm_leave": recorder.running.pop,
+        "pm_started": recorder.started.append,
         "pm_extend": recorder.buffer.extend,
-        "pm_buffer": recorder.buffer,
-        "pm_limit": recorder.limit,
-        "pm_full": recorder.full,
+        "pm_next_look": recorder.next_look,
         **parameters.defaults,
         **names,
     }
     exec(compile(source, file, "exec"), namespace)
     return functools.update_wrapper(namespace["pm_wrapper"], function)  # type: ignore[arg-type]
+
+
+def _waiting(text: str, waiting: str) -> str:
+    awaits, steps = text[:6] == "await ", text[6:]
+    return f"await {waiting.format(steps=steps)}" if awaits else text

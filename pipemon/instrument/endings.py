@@ -1,0 +1,230 @@
+"""How calls end that are rarer or larger than a plain one that returns: one function call is no matter there."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter, time
+from typing import Any
+
+from pipemon.instrument.calls import Remarks, StageKey, remarks
+from pipemon.instrument.log import Quietly, log_once
+from pipemon.instrument.model import Model
+from pipemon.instrument.outcome import ERROR, count_null, is_null, of_exception
+from pipemon.instrument.recorder import Recorder
+from pipemon.instrument.run import blame
+from pipemon.instrument.sampling import Look, sampled, spotted
+from pipemon.instrument.series import DROP, EXCEPTION, EXTRACTOR_ERROR, UPSTREAM
+from pipemon.instrument.taking import UNTAKEN, Taken, take, take_many
+
+SHADOW = "shadow"
+_LOG_EVERY = 60.0
+
+SKIPPED_AT = 0.0
+"""The end of a call that was skipped, in its row."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a stage was told at its declaration, as far as its calls need it."""
+
+    key: StageKey
+    inputs: tuple[Taken, ...]
+    outputs: tuple[Taken, ...]
+    null: Callable[[Any], object] | None = None
+    queued_at: tuple[str, Callable[[Any], object]] | None = None
+    budget: float | None = None
+    model: Model | None = None
+
+    @property
+    def shadow(self) -> bool:
+        """Tell whether the pipeline's own runs take no notice of it."""
+        return self.key.track == SHADOW
+
+
+@dataclass(frozen=True)
+class Endings:
+    """Records the calls of one stage that end in another way than by returning one item."""
+
+    declared: Declared
+    recorder: Recorder
+    see_upstream: Callable[[str], bool] | None = None
+    known_upstreams: set[str | None] = field(default_factory=lambda: {None})
+    quietly: Quietly = field(default_factory=lambda: Quietly(_LOG_EVERY))
+
+    def new_upstream(self, upstream: str) -> None:
+        """See a stage before this one for the first time; never raises."""
+        # Here the user's function has not been called yet, so nothing else catches what goes wrong.
+        try:
+            self.known_upstreams.add(upstream)
+            if self.see_upstream is not None and self.see_upstream(upstream):
+                self.recorder.note(UPSTREAM, upstream)
+        except Exception:  # noqa: BLE001
+            log_once("upstream", "an edge of the cascade could not be recorded", exc=True)
+
+    def extractor_failed(self, direction: str, feature: str) -> None:
+        """Count an extractor that raised, and log it at most once a minute."""
+        self.recorder.note(EXTRACTOR_ERROR, f"{direction}.{feature}")
+        message = "stage %s: the extractor of %s %s raised"
+        self.quietly.warn((direction, feature), message, self.declared.key.stage, direction, feature, exc=True)
+
+    def declined(self) -> bool:
+        """Take out what the calling stand-in's call said; tell whether it was skipped."""
+        return self.heard(remarks.pop(sys._getframe(1), None))
+
+    def heard(self, said: Remarks | None, items: int = 1) -> bool:
+        """Count what a call with `items` said; tell whether it was skipped."""
+        if said is None:
+            return False
+        for reason, dropped in said.drops:
+            self.recorder.note(DROP, reason, dropped)
+        if said.skipped is not None:
+            self.recorder.note(DROP, said.skipped, items)
+        return said.skipped is not None
+
+    def waited(self, begun: float, value: Any) -> float:
+        """Return the seconds between the time that `value` was queued at and `begun`; NaN if it does not tell."""
+        assert self.declared.queued_at is not None
+        try:
+            queued = self.declared.queued_at[1](value)
+            if queued is None:
+                return math.nan
+            # A clock that is set, or another machine's that is ahead, must not make a wait negative.
+            return max(0.0, time() - (perf_counter() - abs(begun)) - float(queued))  # type: ignore[arg-type]
+        except Exception:  # noqa: BLE001
+            self.extractor_failed("input", "queued_at")
+            return math.nan
+
+    def null_rule(self, result: Any) -> bool:
+        """Tell whether a result or item is unusable by the stage's own rule; one that raises is counted."""
+        null = self.declared.null
+        if result is None or null is None:
+            return is_null(result)
+        try:
+            return bool(null(result))
+        except Exception:  # noqa: BLE001
+            self.extractor_failed("output", "null")
+            return False
+
+    def raised(
+        self, begun: float, ended: float, error: BaseException, look: Look | None, values: Sequence[Any]
+    ) -> None:
+        """Record a call that raised. `values`: what was queued, if that is told, then of each input feature."""
+        self._declined_by(sys._getframe(1))
+        outcome = self._blame(error, begun, ended, look)
+        self.recorder.add(
+            begun if outcome == ERROR else -begun, -ended, *self.inputs(begun, values), *self._no_outputs()
+        )
+
+    def skipped(self, begun: float, values: Sequence[Any]) -> None:
+        """Record a call that declined its input."""
+        self.recorder.add(begun, SKIPPED_AT, *self.inputs(begun, values), *self._no_outputs())
+
+    def stream(
+        self,
+        begun: float,
+        busy: float,
+        first: float,
+        out: int,
+        null: int,
+        error: BaseException | None,
+        look: Look | None,
+        values: Sequence[Any],
+    ) -> None:
+        """Record a stream that ended: exhausted, closed early (`error` is GeneratorExit) or with an exception."""
+        ended = perf_counter()
+        if self._declined_by(sys._getframe(1)):
+            signs = begun, SKIPPED_AT
+        elif error is None or (isinstance(error, GeneratorExit) and out + null):
+            # Whoever stops reading has what it wanted.
+            signs = (begun if out else -begun), ended
+            if look is not None:
+                sampled(self.recorder, look, busy)
+        else:
+            outcome = self._blame(error, begun, ended, look, busy)
+            signs = (begun if outcome == ERROR else -begun), -ended
+        self.recorder.add(*signs, busy, first, out, null, *self.inputs(begun, values))
+
+    def batch(
+        self,
+        begun: float,
+        ended: float,
+        batch: Any,
+        result: Any,
+        error: BaseException | None,
+        look: Look | None,
+        said: Remarks | None,
+        values: Sequence[Any],
+        told: bool = True,
+    ) -> None:
+        """Record a call for a whole batch; `values` has the parameter of each input feature.
+
+        Unless its result is `told`, as many usable items came out as came in.
+        """
+        came = count(batch)
+        out = null = 0
+        queued, values = self._split(values)
+        for column, (taken, value) in enumerate(zip(self.declared.inputs, values, strict=True)):
+            self._add_array(column, take_many(taken, value, self.extractor_failed))
+        if self.heard(said, came) and error is None:
+            signs = begun, SKIPPED_AT
+        elif error is not None:
+            outcome = self._blame(error, begun, ended, look)
+            signs = (begun if outcome == ERROR else -begun), -ended
+        else:
+            null = count_null(result, self.declared.null and self.null_rule) if told else 0
+            out = count(result) - null
+            signs = (begun if out else -begun), ended
+            for column, taken in enumerate(self.declared.outputs if told else (), start=len(self.declared.inputs)):
+                self._add_array(column, take_many(taken, result, self.extractor_failed))
+            if look is not None:
+                sampled(self.recorder, look, ended - begun)
+        wait = () if self.declared.queued_at is None else (self.waited(begun, queued),)
+        self.recorder.add(*signs, came, out, null, *wait)
+
+    def _declined_by(self, frame: Any) -> bool:
+        return self.heard(remarks.pop(frame, None)) if remarks else False
+
+    def _add_array(self, column: int, values: Any) -> None:
+        if values is not None and len(values):
+            self.recorder.add_array(column, values)
+
+    def _blame(
+        self, error: BaseException, begun: float, ended: float, look: Look | None, seconds: float | None = None
+    ) -> str:
+        outcome = of_exception(error)
+        if not self.declared.shadow:
+            blame(error, self.declared.key.pipeline, self.declared.key.stage, begun, ended)
+        if outcome == ERROR:
+            self.recorder.note(EXCEPTION, type(error).__name__)
+        took = ended - begun if seconds is None else seconds
+        if look is not None:
+            sampled(self.recorder, look, took)
+        elif outcome == ERROR:
+            spotted(self.recorder, took)
+        return outcome
+
+    def _split(self, values: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
+        return (None, values) if self.declared.queued_at is None else (values[0], values[1:])
+
+    def inputs(self, begun: float, values: Sequence[Any]) -> list[float]:
+        """Return the part of a row that is known of every call: the wait, if it is told, and the input features."""
+        queued, values = self._split(values)
+        wait = [] if self.declared.queued_at is None else [self.waited(begun, queued)]
+        taken = zip(self.declared.inputs, values, strict=True)
+        return wait + [take(each, value, self.extractor_failed) for each, value in taken]
+
+    def _no_outputs(self) -> list[float]:
+        return [UNTAKEN] * len(self.declared.outputs)
+
+
+def count(items: Any) -> int:
+    """Count the items of a batch: its length; without one, 1, and of None, 0."""
+    if items is None:
+        return 0
+    try:
+        return len(items)
+    except TypeError:
+        return 1

@@ -1,0 +1,99 @@
+"""A closer look at a few calls: their processor time and their span. The others pay nothing for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Coroutine, Generator
+from time import thread_time
+from typing import Any
+
+from pipemon.instrument.recorder import Recorder, Sample
+from pipemon.instrument.tracing import active_span
+
+
+class Look:
+    """One sampled call. `seconds` of processor time add up while it is between `go` and `rest`."""
+
+    __slots__ = ("_at", "seconds", "span")
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.span = active_span()
+        self._at = thread_time()
+
+    def go(self) -> None:
+        """The call's code begins to run in this thread."""
+        self._at = thread_time()
+
+    def rest(self) -> None:
+        """The call's code stops running in this thread."""
+        self.seconds += thread_time() - self._at
+
+
+def looker(recorder: Recorder) -> Any:
+    """Return what a call that begins at `begun` asks for when it is due: a Look, None if that fails."""
+
+    def look(begun: float) -> Look | None:
+        try:
+            recorder.look(begun)
+            return Look()
+        except Exception:  # noqa: BLE001  nothing around it catches
+            return None
+
+    return look
+
+
+def sampled(recorder: Recorder, look: Look, seconds: float) -> None:
+    """Keep a sampled call that ended after `seconds`."""
+    recorder.add_sample(Sample(seconds, look.seconds, look.span))
+
+
+def spotted(recorder: Recorder, seconds: float) -> None:
+    """Keep a call that is worth a link to its trace: one that failed or took too long."""
+    span = active_span()
+    if span is not None:
+        recorder.add_sample(Sample(seconds, math.nan, span))
+
+
+class Metered(Awaitable[Any]):
+    """Awaits a coroutine, or an async generator's next item, adding up its own processor time.
+
+    The event loop runs other tasks while it waits: a clock read before and after would count theirs.
+    """
+
+    __slots__ = ("_look", "_steps")
+
+    def __init__(self, look: Look, steps: Coroutine[Any, Any, Any]) -> None:
+        self._look = look
+        self._steps = steps
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        look, steps = self._look, self._steps
+        sent: Any = None
+        thrown: BaseException | None = None
+        error: BaseException | None = None
+        while True:
+            look.go()
+            try:
+                if thrown is None:
+                    waits_for = steps.send(sent)
+                else:
+                    error, thrown = thrown, None
+                    waits_for = steps.throw(error)
+            except StopIteration as stop:
+                return stop.value
+            finally:
+                error = None
+                look.rest()
+            try:
+                sent = yield waits_for
+            except GeneratorExit:
+                steps.close()
+                raise
+            except BaseException as raised:  # noqa: BLE001  passed on
+                thrown = raised
+
+
+def metered(look: Look | None, steps: Any) -> Any:
+    """Return `steps`, to be awaited: metered if this call is sampled."""
+    return steps if look is None else Metered(look, steps)
