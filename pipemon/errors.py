@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 _LONGEST_WORD = 60
 
@@ -66,6 +65,8 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     word = str(word).lower()
     if len(word) > _LONGEST_WORD:
         return ""
+    from difflib import get_close_matches  # noqa: PLC0415  seldom needed, and slow to import
+
     names = {name.lower(): name for name in valid}
     found = get_close_matches(word, names, n=1)
     return f"; did you mean {names[found[0]]!r}?" if found else ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import hashlib
 import inspect
 import json
 import math
 import os
+import sys
 import textwrap
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
@@ -60,7 +60,8 @@ def of_params(params: Any) -> str | None:
     None for anything else. The order of keys doesn't count. Values may be texts, numbers, None, dates, paths,
     functions and classes (by name), enum members, arrays, and lists, sets and mappings of them.
     """
-    if isinstance(params, argparse.Namespace):
+    argparse = sys.modules.get("argparse")  # whoever has a Namespace has imported it
+    if argparse is not None and isinstance(params, argparse.Namespace):
         params = vars(params)
     if isinstance(params, Mapping) or (dataclasses.is_dataclass(params) and not isinstance(params, type)):
         return _short([_json(params, "params")])
