@@ -29,8 +29,8 @@ lint: setup ## Check style, types and formatting
 golden: setup ## Write the generated files that tests compare with; review the diff
 	PIPEMON_GOLDEN=write $(BIN)/pytest -q tests/generate/test_golden.py
 
-bench: setup ## Measure what monitoring costs, beside its peers
-	$(BIN)/python benchmarks/overhead.py
+bench: setup ## Measure what monitoring costs, beside its peers; PART=calls for one part
+	$(BIN)/python -m benchmarks $(PART)
 
 demo: setup ## Play the speech cascade with faults, from the decorator to the notification
 	$(BIN)/pipemon demo --cache $(PIPEMON_CACHE)

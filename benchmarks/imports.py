@@ -1,0 +1,41 @@
+"""What `import pipemon` costs beyond the two libraries that it needs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from tempfile import TemporaryDirectory
+
+from benchmarks.measure import Effort, Row, nanoseconds, ratio
+
+NEEDED = "prometheus_client, numpy"
+TIMED = "from time import process_time; begun = process_time(); import {names}; print(process_time() - begun)"
+
+
+def rows(effort: Effort) -> list[Row]:
+    needed, own = [], []
+    with TemporaryDirectory() as cache:
+        # Both from bytecode, as pip leaves them, however this process was started.
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": cache}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        for names in (NEEDED, "pipemon"):
+            _seconds(names, environment)
+        for _ in range(effort.rounds):
+            needed.append(_seconds(NEEDED, environment))
+            own.append(_seconds("pipemon", environment))
+    mine, its = (nanoseconds(each, 1) / 1e6 for each in (own, needed))
+    return [
+        Row(
+            f"import pipemon, against import {NEEDED}",
+            ratio(own, needed),
+            at_most=1.15,
+            detail=f"{mine:.0f} ms against {its:.0f} ms",
+        )
+    ]
+
+
+def _seconds(names: str, environment: Mapping[str, str]) -> float:
+    command = [sys.executable, "-c", TIMED.format(names=names)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
