@@ -1,0 +1,1 @@
+"""The ways out of the process: a server, apps for other servers, a Pushgateway, a text file."""
