@@ -149,6 +149,12 @@ def _summary(path: Path, made: Plan) -> None:
 @click.option("--alertmanager", default="127.0.0.1:9093", show_default=True, help="host:port of Alertmanager.")
 @click.option("--receiver", default="http://127.0.0.1:9465/alerts", show_default=True, help="URL of pipemon serve.")
 @click.option("--grafana-url", default="", help="Root URL of Grafana, for links in notifications.")
+@click.option("--edge", is_flag=True, help="For a device that alerts on its own and sends to a centre.")
+@click.option("--remote-write", default="", metavar="URL", help="With --edge: the centre's remote-write receiver.")
+@click.option(
+    "--external-label", multiple=True, metavar="NAME=VALUE", help="With --edge: names the device; repeatable."
+)
+@click.option("--agent", is_flag=True, help="With --edge: Prometheus in agent mode, which only forwards.")
 def generate(
     specs: tuple[Path, ...],
     out: Path,
@@ -157,12 +163,20 @@ def generate(
     alertmanager: str,
     receiver: str,
     grafana_url: str,
+    edge: bool,
+    remote_write: str,
+    external_label: tuple[str, ...],
+    agent: bool,
 ) -> None:
     """Write rules, rule tests, Alertmanager configuration and dashboards."""
+    from pipemon.generate.edge import edge as edge_device  # noqa: PLC0415
     from pipemon.generate.output import Options  # noqa: PLC0415
     from pipemon.generate.output import generate as make  # noqa: PLC0415
 
-    options = Options(time_scale, receiver, alertmanager, targets, grafana_url)
+    if not edge and (remote_write or external_label or agent):
+        raise click.UsageError("--remote-write, --external-label and --agent are of an edge device; add --edge")
+    device = edge_device(remote_write, external_label, agent, time_scale) if edge else None
+    options = Options(time_scale, receiver, alertmanager, targets, grafana_url, device)
     with _writing(out):
         made = make(specs, out, options)
     for path, one in zip(specs, made.plans, strict=True):

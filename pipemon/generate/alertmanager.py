@@ -22,10 +22,13 @@ def receiver_name(owner: str, severity: Severity) -> str:
     return f"{owner}-{severity}"
 
 
-def alertmanager_file(plans: Sequence[Plan], receiver_url: str) -> str:
+def alertmanager_file(
+    plans: Sequence[Plan], receiver_url: str, further_inhibition: Sequence[tuple[str, object]] = ()
+) -> str:
     """Return the text of an Alertmanager configuration, valid from 0.25 on.
 
-    Every receiver posts to `receiver_url`; a team adds its pager and chat beside it.
+    Every receiver posts to `receiver_url`; a team adds its pager and chat beside it. `further_inhibition` has
+    rules beside those of the plans, each under its comment.
     """
     specs = [plan.spec for plan in plans]
     timing = min((spec.timing for spec in specs), key=lambda timing: timing.group_wait)
@@ -46,7 +49,7 @@ def alertmanager_file(plans: Sequence[Plan], receiver_url: str) -> str:
     text += "route:\n" + _indented(dump(root), 2)
     if routes:
         text += "  routes:\n" + listed(routes, 4)
-    rules = [entry for plan in plans for entry in _inhibit_rules(plan)]
+    rules = [*(entry for plan in plans for entry in _inhibit_rules(plan)), *further_inhibition]
     refused = [f"{r.source} does not hold back {r.target}: {r.reason}." for plan in plans for r in plan.refused]
     text += comment("\n".join(refused)) if refused else ""
     text += "inhibit_rules:\n" + listed(rules, 2) if rules else "inhibit_rules: []\n"

@@ -13,11 +13,14 @@ from pathlib import Path
 from pipemon.errors import Problem, SpecError
 from pipemon.generate.alertmanager import alertmanager_file
 from pipemon.generate.dashboard import dashboard
+from pipemon.generate.edge import Edge, check_labels, device_prometheus, device_rules
+from pipemon.generate.edge_centre import centre_files
+from pipemon.generate.edge_units import unit_files
 from pipemon.generate.inhibition import Plan, plan
 from pipemon.generate.provisioning import grafana_provisioning
 from pipemon.generate.rules import rule_file, rules
 from pipemon.generate.ruletests import test_files
-from pipemon.generate.scraping import prometheus_file
+from pipemon.generate.scraping import prometheus_document, prometheus_file
 from pipemon.spec.load import load
 from pipemon.spec.scale import scaled
 
@@ -28,7 +31,7 @@ class Options:
 
     `time_scale` divides every duration. `receiver_url` is pipemon's receiver, `alertmanager` is host:port,
     `grafana_url` is the root of Grafana ("" for no links). `targets` are host:port, or job=host:port where
-    there are several jobs; by default ports from 9464 on, here.
+    there are several jobs; by default ports from 9464 on, here. `edge` makes it the set-up of an edge device.
     """
 
     time_scale: float = 1.0
@@ -36,6 +39,7 @@ class Options:
     alertmanager: str = "127.0.0.1:9093"
     targets: tuple[str, ...] = ()
     grafana_url: str = ""
+    edge: Edge | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,18 @@ def files(plans: Sequence[Plan], options: Options) -> dict[str, str]:
     found |= grafana_provisioning(scrape_interval=min(spec.timing.scrape_interval for spec in specs))
     found["alertmanager/alertmanager.yml"] = alertmanager_file(plans, options.receiver_url)
     found["prometheus.yml"] = prometheus_file(specs, options.targets, options.alertmanager)
-    return found
+    return found | (_edge_files(options.edge, plans, options) if options.edge else {})
+
+
+def _edge_files(edge: Edge, plans: Sequence[Plan], options: Options) -> dict[str, str]:
+    specs = [made.spec for made in plans]
+    check_labels(edge, specs)
+    found = {
+        "prometheus.yml": device_prometheus(edge, prometheus_document(specs, options.targets, options.alertmanager))
+    }
+    if not edge.agent:
+        found["rules/edge.rules.yml"] = device_rules(min(spec.timing.scrape_interval for spec in specs))
+    return found | unit_files(edge) | centre_files(edge, plans, options.alertmanager, options.receiver_url)
 
 
 def generate(paths: Sequence[Path], out: Path, options: Options | None = None) -> Generated:
