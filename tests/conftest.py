@@ -17,7 +17,12 @@ from pipemon.demo.programs import debian_packages
 from pipemon.errors import UnavailableError
 
 ROOT = Path(__file__).resolve().parent.parent
-PROGRAMS = {"prometheus": ("prometheus", "promtool"), "prometheus-alertmanager": ("prometheus-alertmanager", "amtool")}
+PROGRAMS = {
+    "prometheus": ("prometheus", "promtool"),
+    "prometheus-alertmanager": ("prometheus-alertmanager", "amtool"),
+    "prometheus-node-exporter": ("prometheus-node-exporter",),
+    "prometheus-pushgateway": ("prometheus-pushgateway",),
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
