@@ -57,6 +57,8 @@ class PipelineShape:
     """A pipeline: its name, budget in seconds, and stages in the order of their declaration.
 
     `has_run` is false where the code marks no function as the run: then nothing is measured end to end.
+    `reads_bounds` tells that the code reads the generated file of budgets and thresholds; while it is being
+    described, it does not, so that a file of yesterday has no say in today's.
     """
 
     name: str
@@ -64,6 +66,7 @@ class PipelineShape:
     stages: tuple[StageShape, ...] = ()
     duration_bounds: tuple[float, ...] = ()
     has_run: bool = True
+    reads_bounds: bool = False
 
 
 def find_cycle(after: Mapping[str, Iterable[str]]) -> tuple[str, ...]:

@@ -61,11 +61,13 @@ def _short(seconds: float) -> str:
 
 
 def unit(spec: Spec, mode: FailureMode, condition: Condition) -> str:
-    """Return the unit of a condition's value: `ratio`, `seconds` or that of the feature."""
+    """Return the unit of a condition's value: `ratio`, `seconds`, `age` or that of the signal or feature."""
     if condition.signal == "latency":
         return "seconds" if bound_share(spec, mode.stage, condition) is None else "ratio"
     if condition.signal == "mean" and condition.feature is not None:
         return condition.feature.unit
+    if condition.signal == "age":
+        return "age"
     return SIGNALS[condition.signal].unit
 
 
@@ -73,6 +75,8 @@ def template(value: str, unit: str) -> str:
     """Return the Go template that prints `value` (`$value`, or `.` in a block) in human units."""
     if unit == "ratio":
         return f"{{{{ {value} | humanizePercentage }}}}"
+    if unit == "age":
+        return f"{{{{ {value} | humanizeDuration }}}}"
     suffix = {"": "", "none": "", "count": "", "seconds": "s"}.get(unit, f" {plain(unit)}")
     return f'{{{{ {value} | printf "%.4g" }}}}{suffix}'
 
@@ -81,7 +85,19 @@ def printed(value: float, unit: str) -> str:
     """Return what `template` prints for `value`, for the rule tests."""
     if unit == "ratio":
         return f"{value * 100:.4g}%"
+    if unit == "age":
+        return _humanized(value)
     return f"{value:.4g}" + {"": "", "none": "", "count": "", "seconds": "s"}.get(unit, f" {unit}")
+
+
+def _humanized(seconds: float) -> str:
+    """Return what Prometheus' humanizeDuration prints for a time of a minute or more."""
+    minutes, left = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = ((days, "d"), (hours, "h"), (minutes, "m"))
+    begin = next((index for index, (count, _) in enumerate(parts) if count), 2)
+    return " ".join(f"{count}{letter}" for count, letter in (*parts[begin:], (left, "s")))
 
 
 def sentence(spec: Spec, mode: FailureMode, condition: Condition, value: str) -> str:

@@ -110,7 +110,7 @@ def _traffic(spec: Spec, stage: str | None) -> Expr:
 
 
 def recorded_calls(spec: Spec, stage: str | None) -> m.Recording | None:
-    """Return the recorded count of calls that says best whether there is traffic.
+    """Return the recorded count of calls, or of those not skipped, that says best whether there is traffic.
 
     It is the one that `no_calls` of this stage reads, else the one of the shortest window; None where
     no rule records any.
@@ -119,10 +119,11 @@ def recorded_calls(spec: Spec, stage: str | None) -> m.Recording | None:
     for mode in spec.measurable:
         if (mode.stage is None) != (stage is None):
             continue
-        calls = m.calls_increase(spec, mode.stage, mode.window)
+        counts = [count(spec, mode.stage, mode.window) for count in (m.calls_increase, m.ran_increase)]
         for condition in mode.conditions:
             measure = m.measure(spec, mode, condition)
-            if measure and calls in (measure.value, measure.count):
+            read = (measure.value, measure.count) if measure else ()
+            if calls := next((count for count in counts if count in read), None):
                 absence = condition.signal == "no_calls" and mode.stage == stage
                 found.append((not absence, mode.window, calls))
     return min(found, key=lambda entry: entry[:2])[2] if found else None

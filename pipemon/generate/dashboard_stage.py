@@ -8,6 +8,7 @@ from pipemon.generate.dashboard_features import feature_panels
 from pipemon.generate.dashboard_level import Level, Watch, level_of, threshold_lines
 from pipemon.generate.dashboard_states import SEVERITY_COLORS
 from pipemon.generate.dashboard_text import RATE_INTERVAL, plain, short
+from pipemon.generate.dashboard_work import work_panels
 from pipemon.generate.panels import NEUTRAL, Line, Panel, Query, Row
 from pipemon.generate.promql import Binary, Call, Expr
 from pipemon.spec.latency import bound_share
@@ -29,7 +30,7 @@ def level_row(spec: Spec, stage: str | None, title: str, collapsed: bool = False
 
 
 def _software(level: Level) -> tuple[Panel, ...]:
-    return (_calls(level), _duration(level), *_slow(level), _errors(level))
+    return (_calls(level), _duration(level), *_slow(level), _errors(level), *work_panels(level))
 
 
 def _calls(level: Level) -> Panel:

@@ -31,12 +31,13 @@ class Recording:
 class Part:
     """A count that a value is made of: `of` says which, as a share of the observations behind it.
 
-    `value`: value x count; `rest`: (1 - value) x count; `count`: the observations themselves.
+    `value`: value x count; `rest`: (1 - value) x count; `count`: the observations themselves; `calls`: these
+    and the calls that were skipped.
     """
 
     recording: Recording
     matchers: tuple[Matcher, ...]
-    of: Literal["value", "rest", "count"]
+    of: Literal["value", "rest", "count", "calls"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ def matchers(spec: Spec, metric: Metric) -> tuple[Matcher, ...]:
     return (Matcher("pipeline", "=", spec.pipeline), *track, *(Matcher(k, "=", v) for k, v in spec.select))
 
 
+def _live(spec: Spec) -> tuple[Matcher, ...]:
+    """The matchers of what is joined to a selection: what is selected there finds no other partner here."""
+    return matchers(spec, c.STAGE_CALLS)[:2]
+
+
 def total(
     spec: Spec,
     metric: Metric,
@@ -81,16 +87,40 @@ def per(above: Expr, below: Expr, on: tuple[str, ...] | None = None) -> Binary:
     return Binary("/", above, Binary(">", below, 0.0), on, group_left=on is not None)
 
 
+def _not_skipped(spec: Spec, by: tuple[str, ...], window: Window, function: str, *more: Matcher) -> Expr:
+    """Return the calls that a stage did not decline.
+
+    They are what shares are of: a declined call can neither fail nor return nothing, so a stage that skips
+    nine in ten and fails the tenth fails always. An exporter that counts no skips has none.
+    """
+    calls = total(spec, c.STAGE_CALLS, by, window, *more, function=function)
+    skipped = select(c.STAGE_SKIPPED, (*_live(spec), *more), window=window)
+    ran = Binary("-", calls, Aggregate("sum", by, Call(function, (skipped,))))
+    return Binary("or", ran, calls)
+
+
+def unaccounted(spec: Spec, by: tuple[str, ...], window: Window, function: str, *more: Matcher) -> Expr:
+    """Return how many items came in and did not come out in any way, or came out and never in.
+
+    Each is counted when its call ends, so that none in flight is taken for lost.
+    """
+    left: Expr = total(spec, c.STAGE_ITEMS_IN, by, window, *more, function=function)
+    for way in (c.STAGE_ITEMS_OUT, c.STAGE_ITEMS_NULL, c.STAGE_ITEMS_FAILED, c.STAGE_ITEMS_DROPPED):
+        series = select(way, (*_live(spec), *more), window=window)
+        left = Binary("-", left, Aggregate("sum", by, Call(function, (series,))))
+    return Call("abs", (left,))
+
+
 def failures_ratio(spec: Spec, by: tuple[str, ...], window: Window, *more: Matcher) -> Expr:
     """Return the share of calls, or of runs where `by` has no stage, that raised."""
     if "stage" in by:
-        return per(total(spec, c.STAGE_FAILURES, by, window, *more), total(spec, c.STAGE_CALLS, by, window, *more))
+        return per(total(spec, c.STAGE_FAILURES, by, window, *more), _not_skipped(spec, by, window, "rate", *more))
     return per(total(spec, c.PIPELINE_FAILURES, by, window), total(spec, c.PIPELINE_RUNS, by, window))
 
 
 def nulls_ratio(spec: Spec, by: tuple[str, ...], window: Window, *more: Matcher) -> Expr:
     """Return the share of calls that returned nothing usable."""
-    return per(total(spec, c.STAGE_NULL_OUTPUTS, by, window, *more), total(spec, c.STAGE_CALLS, by, window, *more))
+    return per(total(spec, c.STAGE_NULL_OUTPUTS, by, window, *more), _not_skipped(spec, by, window, "rate", *more))
 
 
 def missing_ratio(spec: Spec, by: tuple[str, ...], window: Window, *more: Matcher) -> Expr:
@@ -109,7 +139,7 @@ def feature_mean(spec: Spec, by: tuple[str, ...], window: Window, *more: Matcher
 def feedback_ratio(spec: Spec, by: tuple[str, ...], window: Window, *more: Matcher) -> Expr:
     """Return feedback per call, by signal: the signal label is kept beside `by`."""
     signals = total(spec, c.FEEDBACK, (*by, "signal"), window, *more)
-    return per(signals, total(spec, c.STAGE_CALLS, by, window), on=by)
+    return per(signals, _not_skipped(spec, by, window, "rate"), on=by)
 
 
 def duration(stage: str | None) -> Metric:
@@ -133,6 +163,15 @@ def _counted(
 def calls_total(stage: str | None) -> Metric:
     """Return the counter of a stage's calls, or of the pipeline's runs where `stage` is None."""
     return c.PIPELINE_RUNS if stage is None else c.STAGE_CALLS
+
+
+def ran_increase(spec: Spec, stage: str | None, window: float) -> Recording:
+    """Return the rule that counts what shares are of: calls that were not skipped, or runs."""
+    if stage is None:
+        return calls_increase(spec, stage, window)
+    by = key(spec, stage)
+    name = f"{'_'.join(by)}:pipemon_stage_calls_not_skipped:increase{span(window)}"
+    return Recording(name, _not_skipped(spec, by, window, "increase"), by)
 
 
 def calls_increase(spec: Spec, stage: str | None, window: float) -> Recording:
@@ -168,7 +207,7 @@ def _own(spec: Spec) -> tuple[Matcher, ...]:
 def measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | None:
     """Return how a condition is measured, or None for `promql`, which says it itself."""
     by, window, place = key(spec, mode.stage), mode.window, here(spec, mode.stage)
-    calls = calls_increase(spec, mode.stage, window)
+    calls = ran_increase(spec, mode.stage, window)
 
     def share(name: str, above: Recording, which: tuple[Matcher, ...], below: Recording = calls) -> Measure:
         on = None if above.labels == below.labels else below.labels
@@ -179,7 +218,9 @@ def measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | No
 
     match condition.signal:
         case "no_calls":
-            return Measure(calls, place, None, (), (Part(calls, place, "count"),))
+            # A stage that declines its calls is being called.
+            every = calls_increase(spec, mode.stage, window)
+            return Measure(every, place, None, (), (Part(every, place, "calls"),))
         case "error_ratio" if mode.stage is None:
             failures = _counted(spec, by, c.PIPELINE_FAILURES, window)
             return share("pipemon_pipeline_failures_per_runs:ratio_increase", failures, place)
@@ -203,10 +244,51 @@ def measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | No
                 return share("pipemon_feature_value:mean_increase", _sums(spec, labels, window), which, count)
             missing, observed = (_counted(spec, labels, m, window) for m in (c.FEATURE_MISSING, c.FEATURE_OBSERVED))
             return share("pipemon_feature_missing_per_observed:ratio_increase", missing, which, observed)
+        case "unaccounted_ratio":
+            items = _counted(spec, by, c.STAGE_ITEMS_IN, window)
+            name = f"{'_'.join(by)}:pipemon_stage_items_unaccounted:increase{span(window)}"
+            lost = Recording(name, unaccounted(spec, by, window, "increase"), by)
+            return share("pipemon_stage_items_unaccounted_per_items_in:ratio_increase", lost, place, items)
         case "latency":
             return _latency(spec, mode, condition, calls)
+        case "throughput" | "in_progress" | "load" | "cpu" | "age":
+            return Measure(_level(spec, mode, condition.signal), place, None, ())
         case _:
             return None
+
+
+def _level(spec: Spec, mode: FailureMode, signal: str) -> Recording:
+    """Return the rule of a value that is no share of calls: how much is going on, or how old the model is."""
+    by, window = key(spec, mode.stage), mode.window
+    level, targets = "_".join(by), tuple(k for k, _ in spec.select)
+    match signal:
+        case "throughput":
+            metric = calls_total(mode.stage)
+            name = f"{metric.name.removesuffix('_total')}:rate{span(window)}"
+            return Recording(f"{level}:{name}", total(spec, metric, by, window), by)
+        case "in_progress":
+            metric = c.PIPELINE_IN_PROGRESS if mode.stage is None else c.STAGE_IN_PROGRESS
+            series = select(metric, matchers(spec, metric), target_labels=targets)
+            now = Recording(f"{level}:{metric.name}:sum", Aggregate("sum", by, series), by)
+            # Of the sum, since a replica that has gone would weigh on a mean of its own for a window.
+            mean = Call("avg_over_time", (Recorded(now.name, by, _own(spec), window),))
+            return Recording(f"{level}:{metric.name}:avg{span(window)}", mean, by, (now,))
+        case "load":
+            busy = total(spec, c.STAGE_DURATION, by, window, suffix="_sum")
+            workers = select(c.STAGE_WORKERS, _live(spec))
+            expr = per(busy, Aggregate("sum", by, workers))
+            name = f"{level}:pipemon_stage_duration_seconds_sum_per_workers:ratio_rate{span(window)}"
+            return Recording(name, expr, by)
+        case "cpu":
+            return Recording(f"{level}:{c.STAGE_CPU.name}:rate{span(window)}", total(spec, c.STAGE_CPU, by, window), by)
+        case _:
+            trained = select(c.STAGE_TRAINED, matchers(spec, c.STAGE_TRAINED), target_labels=targets)
+            version = (*by, "version")
+            # A version that nobody calls any more may be as old as it likes.
+            called = Aggregate("sum", version, Call("increase", (select(c.STAGE_CALLS, _live(spec), window=window),)))
+            age = Binary("and", Binary("-", Call("time", ()), trained), Binary(">", called, 0.0), on=version)
+            name = f"{level}:pipemon_stage_model_age_seconds:max_of_versions_called_increase{span(window)}"
+            return Recording(name, Aggregate("max", by, age), by)
 
 
 def _latency(spec: Spec, mode: FailureMode, condition: Condition, calls: Recording) -> Measure:

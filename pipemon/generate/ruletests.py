@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor, log10
 
 from pipemon.generate.annotations import as_read, joined, printed, sentence, unit
@@ -36,6 +36,9 @@ _FEW = 0.7
 _ENOUGH = 1.5
 _USUAL = 2.0
 """Calls, over the least that a condition needs: too few, while judged, and before."""
+
+_SKIPPED = 0.25
+"""Skipped calls, over the others: what is a share of calls must fire as if there were none."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,9 @@ def _case(
     mode = alert.mode
     time = clock(spec, mode)
     calm = tuple(_values(spec, mode, condition).good for condition in mode.conditions)
-    normal = State(calm, _rate(spec, mode, _USUAL), state.others, state.others_rate)
+    if fires and mode.stage is not None:
+        state = replace(state, skipped=_SKIPPED)
+    normal = replace(state, values=calm, rate=_rate(spec, mode, _USUAL))
     before, during = (worlds(spec, mode, each, calm) for each in (normal, state))
     inputs = counters(before, during, time, gone=gone) + up(spec, time, down=down)
     stops = _stops(mode)
@@ -284,7 +289,7 @@ def _recorded(spec: Spec, mode: FailureMode, state: State, time: Clock, *, parts
         if read is None:
             continue
         for part in read.parts if parts else ():
-            add(part.recording.name, part.matchers, part_of(part, value) * count)
+            add(part.recording.name, part.matchers, part_of(part, value, state.skipped) * count)
         if condition.signal != "no_calls" and count:
             add(read.value.name, read.matchers, value)
     return list(found.values())

@@ -20,12 +20,16 @@ ANOTHER = "another"
 
 @dataclass(frozen=True)
 class State:
-    """Each condition's value and the calls per second: in the place judged, and in those beside it."""
+    """Each condition's value and the calls per second: in the place judged, and in those beside it.
+
+    `skipped` calls come on top, as a share of the others; 0 for an exporter that counts none.
+    """
 
     values: tuple[float, ...]
     rate: float
     others: tuple[float, ...]
     others_rate: float
+    skipped: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,10 @@ def clock(spec: Spec, mode: FailureMode) -> Clock:
     judged = bad + window + wait + 2
     good = judged + 2
     # The threshold is passed in the window's last hundredth; how its edge counts differs by version.
-    full = window + 2 if all(c.signal == "no_calls" for c in mode.conditions) else min(window, int(0.99 * window) + 1)
+    full = min(window, int(0.99 * window) + 1)
+    if any(c.signal == "age" for c in mode.conditions):
+        # A gauge's value is there at once.
+        full = 0
     early = bad + full + wait - 3
     return Clock(
         step,
@@ -87,7 +94,7 @@ def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...])
     if mode.stage is not None:
         place |= {"stage": mode.stage, "track": "stable"}
     targets = kept_labels(spec)
-    own = World(place, targets, replicas=True)
+    own = World(place, targets, replicas=True, skipped=state.skipped)
     _fill(own, spec, mode, state.values, state.rate)
     beside = [World({**place, "pipeline": NEIGHBOUR}, targets)]
     if mode.stage is not None:
@@ -104,6 +111,7 @@ def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...])
         for near in _similar(condition):
             measured(similar, spec, mode, near, value, state.others_rate)
     similar.rates = {name: rate for name, rate in similar.rates.items() if name not in own.rates}
+    similar.gauges = {name: value for name, value in similar.gauges.items() if name not in own.gauges}
     return [own, *beside, similar]
 
 
@@ -129,7 +137,18 @@ def counters(before: list[World], during: list[World], time: Clock, *, gone: boo
         for name in {**first.rates, **second.rates}:
             slopes = first.rates.get(name, 0.0), second.rates.get(name, 0.0)
             found.append({"series": name, "values": _values(slopes, time, vanishes=gone and index == 0)})
+        for name, usual in first.gauges.items():
+            found.append({"series": name, "values": _gauge(usual, second.gauges[name], time)})
     return found
+
+
+def _gauge(usual: tuple[float, float], changed: tuple[float, float], time: Clock) -> str:
+    """Return a gauge's values: (value at time 0, rise per second) as usual, as changed, and as usual again."""
+    phases = ((usual, 0, time.bad), (changed, time.bad, time.good), (usual, time.good, time.resolved + 3))
+    return " ".join(
+        f"{_plain(value + rise * time.step * begin)}+{_plain(rise * time.step)}x{end - begin - 1}"
+        for (value, rise), begin, end in phases
+    )
 
 
 def _values(slopes: tuple[float, float], time: Clock, *, vanishes: bool) -> str:
@@ -178,9 +197,9 @@ def _elsewhere(spec: Spec, labels: Mapping[str, str]) -> Iterator[dict[str, str]
         yield {**labels, label: NEIGHBOUR}
 
 
-def part_of(part: Part, value: float) -> float:
+def part_of(part: Part, value: float, skipped: float = 0.0) -> float:
     """Return a part of a measure whose value is `value`, as a share of the observations."""
-    return {"value": value, "rest": 1 - value, "count": 1.0}[part.of]
+    return {"value": value, "rest": 1 - value, "count": 1.0, "calls": 1.0 + skipped}[part.of]
 
 
 def recorded_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) -> list[dict[str, str]]:

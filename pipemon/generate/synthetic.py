@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import floor, log10
 
@@ -19,6 +19,7 @@ MARGIN = 0.01
 """How far beyond (or before) a threshold the test values lie, as a share of its distance from what is good."""
 
 _LEAST = 20
+_WORKERS = 40.0
 
 _REPLICAS = (
     ({"version": "1", "track": "stable"}, "a", 0.5),
@@ -32,22 +33,38 @@ _REPLICAS = (
 class World:
     """Counters of one place: `place` has its own labels, `targets` those that every series of it has.
 
-    `rates` maps each series to its rise per second. With `replicas` each count is spread over instances and
-    versions.
+    `rates` maps each counter to its rise per second, `gauges` each gauge to its value at time 0 and its rise.
+    With `replicas` all is spread over instances and versions. `skipped` calls come on top of the others.
     """
 
     place: Mapping[str, str]
     targets: Mapping[str, str]
     replicas: bool = False
+    skipped: float = 0.0
     rates: dict[str, float] = field(default_factory=dict)
+    gauges: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def add(self, metric: Metric, rate: float, suffix: str = "", **labels: str) -> None:
         """Let a series of `metric` rise by `rate` each second."""
+        for name, share in self._series(metric, suffix, labels):
+            self.rates[name] = share * rate
+
+    def put(self, metric: Metric, value: float, **labels: str) -> None:
+        """Let a gauge be `value` in sum."""
+        for name, share in self._series(metric, "", labels):
+            self.gauges[name] = share * value, 0.0
+
+    def stamp(self, metric: Metric, age: float, **labels: str) -> None:
+        """Let a gauge be the time of `age` seconds ago, at whatever time."""
+        for name, _ in self._series(metric, "", labels):
+            self.gauges[name] = -age, 1.0
+
+    def _series(self, metric: Metric, suffix: str, labels: Mapping[str, str]) -> Iterator[tuple[str, float]]:
         for other, instance, share in _REPLICAS if self.replicas else (({}, "", 1.0),):
             place = {**self.place, **other}
             own = {name: place[name] for name in metric.labels if name in place}
             where = {"instance": instance} if instance else {}
-            self.rates[series(metric.name + suffix, {**own, **labels, **self.targets, **where})] = share * rate
+            yield series(metric.name + suffix, {**own, **labels, **self.targets, **where}), share
 
 
 def series(name: str, labels: Mapping[str, str]) -> str:
@@ -65,7 +82,7 @@ def good_value(spec: Spec, mode: FailureMode, condition: Condition) -> float:
         return high - (abs(high) / 2 or 1.0)
     assert low is not None
     step = abs(low) / 2 or 1.0
-    return low + step if condition.signal in ("mean", "feedback") else low + min(step, (1 - low) / 2)
+    return low + step if condition.signal in ("mean", "feedback", "throughput") else low + min(step, (1 - low) / 2)
 
 
 def needed_calls(spec: Spec, mode: FailureMode, condition: Condition) -> float:
@@ -94,7 +111,11 @@ def edge_values(spec: Spec, mode: FailureMode, condition: Condition) -> list[tup
 
 def measured(world: World, spec: Spec, mode: FailureMode, condition: Condition, value: float, rate: float) -> None:
     """Add the series on which a condition's value is `value`, at `rate` calls each second."""
-    world.add(calls_total(mode.stage), rate)
+    if condition.signal == "throughput":
+        rate = value / (1 + world.skipped)
+    world.add(calls_total(mode.stage), rate * (1 + world.skipped))
+    if world.skipped:
+        world.add(c.STAGE_SKIPPED, rate * world.skipped)
     match condition.signal:
         case "error_ratio" if mode.stage is None:
             world.add(c.PIPELINE_FAILURES, value * rate, failed_stage=c.OTHER)
@@ -113,8 +134,31 @@ def measured(world: World, spec: Spec, mode: FailureMode, condition: Condition, 
             world.add(c.FEATURE_VALUE, rate, "_count", **labels)
             world.add(c.FEATURE_SUM, max(value, 0.0) * rate, sign="positive", **labels)
             world.add(c.FEATURE_SUM, max(-value, 0.0) * rate, sign="negative", **labels)
+        case "unaccounted_ratio":
+            _items(world, value, rate)
+        case "in_progress":
+            world.put(c.PIPELINE_IN_PROGRESS if mode.stage is None else c.STAGE_IN_PROGRESS, value)
+        case "load":
+            world.put(c.STAGE_WORKERS, _WORKERS)
+            world.add(c.STAGE_DURATION, value * _WORKERS, "_sum")
+        case "cpu":
+            world.add(c.STAGE_CPU, value)
+        case "age":
+            world.stamp(c.STAGE_TRAINED, value)
+            # Nobody calls it any more.
+            world.stamp(c.STAGE_TRAINED, 3 * value, version="0")
         case "latency":
             _latency(world, spec, mode, condition, value, rate)
+
+
+def _items(world: World, value: float, rate: float) -> None:
+    """Let a share of the items that come in never come out; or, where that is too many, come out and never in."""
+    elsewhere = {c.STAGE_ITEMS_NULL: 0.1, c.STAGE_ITEMS_FAILED: 0.2, c.STAGE_ITEMS_DROPPED: 0.3}
+    for way, share in elsewhere.items():
+        world.add(way, share * rate)
+    rest = 1 - sum(elsewhere.values())
+    world.add(c.STAGE_ITEMS_IN, rate)
+    world.add(c.STAGE_ITEMS_OUT, (rest - value if value <= rest else rest + value) * rate)
 
 
 def _feature(condition: Condition) -> dict[str, str]:

@@ -14,7 +14,7 @@ from pipemon.spec.model import Condition
 from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
 from pipemon.spec.signals import PLANNED_SIGNALS, SIGNALS, Signal
 from pipemon.spec.thresholds import Context, WaitsForBaselineError
-from pipemon.topology import FeatureShape
+from pipemon.topology import FeatureShape, StageShape
 from pipemon.units import duration
 
 _BESIDE = ("above", "below", "outside", "changes_by", "from", "min_calls")
@@ -24,6 +24,8 @@ _MEANT = {
     "duration": "latency", "response_time": "latency", "errors": "error_ratio", "error_rate": "error_ratio",
     "failure_ratio": "error_ratio", "failures": "error_ratio", "nulls": "null_ratio", "average": "mean", "avg": "mean",
     "absent": "no_calls", "down": "no_calls", "missing": "missing_ratio", "expr": "promql", "query": "promql",
+    "lost": "unaccounted_ratio", "conservation": "unaccounted_ratio", "rate": "throughput", "rps": "throughput",
+    "qps": "throughput", "utilization": "load", "busy": "load", "staleness": "age",
 }  # fmt: skip
 """Words that others use for our signals, too far from them for a likeness."""
 
@@ -66,9 +68,17 @@ def conditions(report: Report, body: Mapping, key: Scalar, place: Place) -> tupl
                 "comparison",
             )
         found.append(condition)
+    _alone(report, key, found, place)
     if waiting:
         return (), combine, waiting
     return tuple(found), combine, ""
+
+
+def _alone(report: Report, key: Scalar, found: list[Condition], place: Place) -> None:
+    """Refuse a throughput beside what is measured on calls: how many there are decides what is seen of those."""
+    if len(found) > 1 and any(condition.signal == "throughput" for condition in found):
+        message = f"{place.name}: throughput stands alone; give it a failure mode of its own"
+        report.add(key, message, "comparison")
 
 
 def _only(mapping: Mapping, names: tuple[str, ...]) -> Mapping:
@@ -120,13 +130,16 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
         message = f"{place.name}: the code marks no function with @{place.spec.pipeline}.run, so nothing is measured"
         report.add(at, f"{message} end to end; mark it, or say `stage:`", "missing")
         return None
+    if place.stage is not None and not _declared(report, signal, at, place, place.stage):
+        return None
     checked = argument_of(report, signal, argument, at, place)
     if checked is None:
         return None
     text, feature = checked
     budget = place.spec.budget if place.stage is None else place.stage.budget
     learned = _learned(place, feature)
-    context = Context(signal, feature.unit if feature else "", budget, learned, place.complete)
+    own = signal.unit if signal.unit in ("calls/s", "calls", "cores") else ""
+    context = Context(signal, feature.unit if feature else own, budget, learned, place.complete)
     try:
         threshold = thresholds.threshold(report, beside, at, context, place.name)
     except WaitsForBaselineError:
@@ -139,7 +152,7 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
     if threshold is not None and threshold.high is not None:
         _reachable(report, signal, threshold.high, beside.get("above") or at, place)
     condition = Condition(signal.name, text, feature, threshold)
-    if threshold is None:
+    if threshold is None or not signal.by_calls:
         return condition
     stage = place.stage.name if place.stage and place.stage in place.spec.stages else None
     known = place.stage is None or stage is not None
@@ -154,7 +167,7 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
 def _min_calls(report: Report, node: Node | None, signal: Signal, place: Place) -> int | None:
     """Return how many observations are asked for, if any; None leaves it to the threshold."""
     where = f"{place.name}: min_calls"
-    if signal.name in ("no_calls", "promql"):
+    if signal.name in ("no_calls", "promql") or not signal.by_calls:
         if node is not None:
             report.add(node, f"{where}: {signal.name} counts no calls; remove it", "comparison")
         return None
@@ -201,6 +214,26 @@ def _signal(report: Report, node: Node, place: Place) -> tuple[Signal | None, No
     return SIGNALS.get(name), argument, at
 
 
+_MISSING = {
+    "one_to_one": "one_to_one=True, so more or less may come out than came in",
+    "workers": "workers=..., so nobody knows how many calls can run at once",
+    "trained": "a model that tells when it was trained",
+}
+
+
+def _declared(report: Report, signal: Signal, at: Node, place: Place, stage: StageShape) -> bool:
+    """Tell whether a stage is declared with what a signal needs. Without code only `one_to_one` can be known."""
+    if not signal.needs or stage not in place.spec.stages or getattr(stage, signal.needs):
+        return True
+    if not place.closed and signal.needs != "one_to_one":
+        return True
+    missing = _MISSING[signal.needs]
+    who = "the code" if place.closed else "the file"
+    missing = missing if place.closed else missing.replace("=True", ": true")
+    report.add(at, f"{place.name}: {signal.name}: {who} declares {stage.name!r} without {missing}", "undeclared")
+    return False
+
+
 def _learned(place: Place, feature: FeatureShape | None) -> FeatureBaseline | None:
     if place.baseline is None or feature is None or place.stage is None:
         return None
@@ -212,8 +245,8 @@ def _reachable(report: Report, signal: Signal, high: float, at: Node, place: Pla
     if signal.name != "latency":
         return
     bounds = place.spec.duration_bounds if place.stage is None else place.stage.duration_bounds
-    if bounds and high > bounds[-1]:
-        message = (
-            f"{place.name}: {duration(high)} is above the largest bucket ({duration(bounds[-1])}) and could never fire"
-        )
+    if bounds and high > bounds[-1] and not place.spec.reads_bounds:
+        largest = f"the largest bucket ({duration(bounds[-1])})"
+        add = f'add spec="{place.spec.pipeline}.bounds.json" to pipemon.Pipeline(...)'
+        message = f"{place.name}: {duration(high)} is above {largest} and could never fire; {add}"
         report.add(at, message, "range")

@@ -113,6 +113,15 @@ def choice(report: Report, node: Node | None, allowed: Sequence[str], default: s
     return default
 
 
+def flag(report: Report, node: Node | None, where: str) -> bool:
+    """Return `true` or `false`; false where there is none."""
+    if isinstance(node, Scalar) and isinstance(node.value, bool):
+        return node.value
+    if node is not None:
+        report.add(node, f"{where}: expected true or false, found {kind(node)}", "type")
+    return False
+
+
 def time(report: Report, node: Node | None, default: float, where: str) -> float:
     """Return a duration in seconds, above 0 and at most a year; it must have a unit."""
     if node is None:

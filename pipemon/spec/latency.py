@@ -19,7 +19,8 @@ class BoundShare:
 def bound_share(spec: Spec, stage: str | None, condition: Condition) -> BoundShare | None:
     """Return the exact form of a latency condition, or None if its threshold lies on no known bucket bound.
 
-    The code says what its bounds are. Without code, only the budget is sure to be one.
+    The code says what its bounds are; where it reads the generated bounds file, each threshold is one.
+    Without code, only the budget is sure to be one.
     """
     threshold = condition.threshold
     if condition.signal != "latency" or threshold is None or threshold.high is None or threshold.low is not None:
@@ -27,6 +28,8 @@ def bound_share(spec: Spec, stage: str | None, condition: Condition) -> BoundSha
     budget = spec.budget if stage is None else spec.stage(stage).budget
     bounds = spec.duration_bounds if stage is None else spec.stage(stage).duration_bounds
     allowed = round(1 - float(condition.argument.removeprefix("p")) / 100, 9)
+    if spec.reads_bounds:
+        bounds = (*bounds, threshold.high)
     for bound in bounds or ((budget,) if budget else ()):
         if isclose(bound, threshold.high):
             return BoundShare(bound, allowed)

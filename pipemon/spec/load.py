@@ -56,6 +56,8 @@ def load(path: Path) -> Spec:
         duration_bounds=shape.duration_bounds,
         has_run=shape.has_run,
         baseline=fields.text(Report(str(path)), root.get("baseline"), "baseline"),
+        code=fields.text(Report(str(path)), root.get("code"), "code"),
+        reads_bounds=shape.reads_bounds,
         source=path.name,
     )
     modes = failure_modes(report, root, Surroundings(spec, learned, no_baseline, root.get("code") is not None))

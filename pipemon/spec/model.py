@@ -25,12 +25,14 @@ SEVERITY_LABELS: dict[Severity, str] = {"page": "critical", "ticket": "warning",
 class Threshold:
     """The range that is good: a condition holds below `low` or above `high`; either may be None.
 
-    `words` is the threshold as a person reads it: `above 5%`, `outside 0.5 to 40`.
+    `words` is the threshold as a person reads it: `above 5%`, `outside 0.5 to 40`. `learned` tells that it
+    moves with the baseline.
     """
 
     low: float | None
     high: float | None
     words: str
+    learned: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ class Spec:
 
     `select` goes into every selector; `keep` labels, the selected among them, survive every aggregation;
     `targets` are the labels of the scrape targets. `has_run` tells whether the pipeline is measured end
-    to end. `baseline` is the baseline's file, relative to the spec's own, whose name is `source`.
+    to end. `baseline` is the baseline's file, relative to the spec's own, whose name is `source`. `code` is
+    the pipeline's place, if it is known, and `reads_bounds` that the code makes bucket bounds of thresholds.
     """
 
     pipeline: str
@@ -120,6 +123,8 @@ class Spec:
     duration_bounds: tuple[float, ...] = ()
     has_run: bool = True
     baseline: str = ""
+    code: str = ""
+    reads_bounds: bool = False
     source: str = field(default="", compare=False)
 
     @property

@@ -8,7 +8,8 @@ from typing import Literal
 from pipemon.spec.model import Kind, Severity
 
 Argument = Literal["none", "quantile", "feature", "feedback", "promql"]
-Unit = Literal["ratio", "seconds", "feature", "none"]
+Unit = Literal["ratio", "seconds", "feature", "none", "calls/s", "calls", "cores"]
+Need = Literal["", "one_to_one", "workers", "trained"]
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class Signal:
     `words` is how a person says the signal. `default` is the threshold where none is written ("" if one
     must be). `comparisons` are the thresholds that make sense. `for_` is in seconds: causes (software,
     input) are told sooner than their effects (output, quality), so that they are there to hold them back.
+    With `by_calls` it is a statement about calls, which a few of them can't make. `needs` is what the stage
+    must be declared with for its series to be there.
     """
 
     name: str
@@ -30,9 +33,12 @@ class Signal:
     comparisons: tuple[str, ...]
     for_: float
     whole_pipeline: bool = False
+    by_calls: bool = True
+    needs: Need = ""
 
 
-_RANGE = ("above", "below", "outside", "changes_by")
+_ENDS = ("above", "below", "outside")
+_RANGE = (*_ENDS, "changes_by")
 _SIGNALS = (
     Signal("latency", "duration", "quantile", "seconds", "software", "ticket", "budget", ("above",), 120, True),
     Signal("error_ratio", "failures", "none", "ratio", "software", "page", "5%", ("above",), 120, True),
@@ -44,7 +50,7 @@ _SIGNALS = (
         "output",
         "page",
         "5%",
-        ("above", "below", "outside"),
+        _ENDS,
         120,
     ),
     Signal("missing_ratio", "missing values", "feature", "ratio", None, "ticket", "5%", ("above",), 120),
@@ -58,8 +64,50 @@ _SIGNALS = (
         "quality",
         "ticket",
         "",
-        ("above", "below", "outside"),
+        _ENDS,
         300,
+    ),
+    # Extrapolation may treat a counter that just began unlike the others: no longer than the usual window.
+    Signal(
+        "unaccounted_ratio",
+        "items unaccounted for",
+        "none",
+        "ratio",
+        "software",
+        "ticket",
+        "1%",
+        ("above",),
+        300,
+        needs="one_to_one",
+    ),
+    Signal("throughput", "calls per second", "none", "calls/s", "software", "ticket", "", _ENDS, 120, True, False),
+    Signal("in_progress", "calls in progress", "none", "calls", "software", "ticket", "", ("above",), 120, True, False),
+    Signal(
+        "load",
+        "load",
+        "none",
+        "ratio",
+        "software",
+        "ticket",
+        "90%",
+        ("above",),
+        300,
+        by_calls=False,
+        needs="workers",
+    ),
+    Signal("cpu", "processor cores used", "none", "cores", "software", "ticket", "", ("above",), 300, False, False),
+    Signal(
+        "age",
+        "age of the model",
+        "none",
+        "seconds",
+        "quality",
+        "ticket",
+        "",
+        ("above",),
+        300,
+        by_calls=False,
+        needs="trained",
     ),
     Signal("promql", "expression", "promql", "none", "software", "ticket", "", (), 120, True),
 )
@@ -67,7 +115,7 @@ _SIGNALS = (
 SIGNALS: dict[str, Signal] = {signal.name: signal for signal in _SIGNALS}
 
 PLANNED_SIGNALS = (
-    "throughput", "in_progress", "load", "memory", "cpu", "age", "quantile", "share", "new_category", "drift",
+    "memory", "quantile", "share", "new_category", "drift",
     "quality", "agreement", "automation", "label_disagreement", "compare", "budget_burn",
 )  # fmt: skip
 """Named by the language, not built yet: refused by name rather than ignored."""

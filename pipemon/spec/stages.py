@@ -14,8 +14,8 @@ from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
 from pipemon.topology import FeatureShape, PipelineShape, StageShape, find_cycle
 from pipemon.units import duration
 
-_KEYS = ("after", "budget", "features", "feedback")
-_PLANNED = ("calls", "failures", "duration", "data", "batch", "one_to_one", "schedule", "link")
+_KEYS = ("after", "budget", "features", "feedback", "one_to_one")
+_PLANNED = ("calls", "failures", "duration", "data", "batch", "schedule", "link")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,9 @@ def declared_stages(report: Report, node: Node | None) -> Declared:
         budget = fields.time(report, body.get("budget"), 0.0, f"{where}: budget") or None
         feedback = _names(report, body.get("feedback"), f"{where}: feedback")
         features = _features(report, body.get("features"), where)
-        found.append(Declaration(StageShape(name, names, budget, features, (), feedback), key, body))
+        one_to_one = fields.flag(report, body.get("one_to_one"), f"{where}: one_to_one")
+        shape = StageShape(name, names, budget, features, (), feedback, one_to_one)
+        found.append(Declaration(shape, key, body))
     return tuple(found)
 
 
@@ -141,6 +143,9 @@ def _agreed(report: Report, own: StageShape, declared: Declaration | None) -> St
         if mine is not None and theirs is not None and differ:
             message = f"stages: {own.name}: {key}: {_show(theirs)} here and {_show(mine)} in the code; say it once"
             report.add(declared.node(key), message, "differs")
+    if other.one_to_one and not own.one_to_one:
+        message = f"stages: {own.name}: one_to_one: true here and not in the code; say it there"
+        report.add(declared.node("one_to_one"), message, "differs")
     features = {(feature.direction, feature.name): feature for feature in own.features}
     for feature in other.features:
         name = f"{feature.direction}.{feature.name}"

@@ -183,6 +183,8 @@ def _expected(context: Context) -> str:
     if context.signal.unit == "ratio":
         return "a share such as 5% or 0.05"
     if context.signal.unit == "seconds":
+        if context.signal.name != "latency":
+            return "a duration with its unit, such as 30d"
         return "a duration with its unit, such as 300ms, or budget"
     return f"a number{f' in {context.unit}' if context.unit else ''}"
 
@@ -257,7 +259,8 @@ def _changes_by(report: Report, node: Node, origin: Node | None, context: Contex
     if not low < centre < high:
         report.add(node, f"{where}: {shown(written)} is too small a change of {centre:g} to be seen", "range")
         return None
-    return Threshold(low, high, f"changed by more than {_words(node, step, context)} from {words}")
+    by = f"changed by more than {_words(node, step, context)} from {words}"
+    return Threshold(low, high, by, learned=stated is None)
 
 
 def _from(report: Report, origin: Node, context: Context, where: str, in_sd: bool) -> float | None:

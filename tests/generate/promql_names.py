@@ -65,6 +65,8 @@ def _labels(expr: object, series: Series, query: str) -> frozenset[str] | None:
             inner = frozenset[str]().union(*vectors)
             if expr.func.name == "histogram_quantile":
                 return inner - _within(("le",), inner, query)
+            if expr.func.name == "time":
+                return None
             return frozenset() if expr.func.name == "vector" else inner
         case promql.BinaryExpr():
             return _joined(expr, series, query)

@@ -270,9 +270,9 @@ STATES = {
     "it is called, and no failure mode watches it": (-3, ["other"]),
 }
 SAMPLES = {
-    "calls": ('pipeline_stage:pipemon_stage_calls:increase5m{pipeline="chain",stage="s0"}', "30x20"),
-    "idle": ('pipeline_stage:pipemon_stage_calls:increase5m{pipeline="chain",stage="s0"}', "0x20"),
-    "other": ('pipeline_stage:pipemon_stage_calls:increase5m{pipeline="chain",stage="s1"}', "30x20"),
+    "calls": ('pipeline_stage:pipemon_stage_calls_not_skipped:increase5m{pipeline="chain",stage="s0"}', "30x20"),
+    "idle": ('pipeline_stage:pipemon_stage_calls_not_skipped:increase5m{pipeline="chain",stage="s0"}', "0x20"),
+    "other": ('pipeline_stage:pipemon_stage_calls_not_skipped:increase5m{pipeline="chain",stage="s1"}', "30x20"),
     "raw": ('pipemon_stage_calls_total{pipeline="chain",stage="s0",track="stable"}', "0+30x20"),
     "critical": ('ALERTS{pipeline="chain",stage="s0",alertstate="firing",severity="critical"}', "1x20"),
     "info": ('ALERTS{pipeline="chain",stage="s0",alertstate="firing",severity="info"}', "1x20"),

@@ -95,7 +95,7 @@ def test_a_recording_is_named_by_its_labels_metric_and_operations(spec: Spec) ->
         level, metric, operations = recording.name.split(":")
         assert level == "_".join(recording.labels)
         assert metric.startswith("pipemon_")
-        assert re.fullmatch(r"(\w+_)?(rate|increase)\d+\w+", operations)
+        assert re.fullmatch(r"sum|(\w+_)?(rate|increase|avg)\d+\w+", operations)
 
 
 def test_an_alert_has_the_labels_that_routes_read(spec: Spec) -> None:

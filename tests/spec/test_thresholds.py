@@ -94,7 +94,7 @@ def test_a_change_without_a_baseline_waits_for_it() -> None:
 def test_the_baseline_may_be_named() -> None:
     assert resolved("changes_by: 6 dB", KNOWN) == resolved("changes_by: 6 dB\nfrom: baseline", KNOWN)
     assert resolved("changes_by: 6 dB", KNOWN)[0] == Threshold(
-        -32, -20, "changed by more than 6 dB from the baseline of -26 dBFS"
+        -32, -20, "changed by more than 6 dB from the baseline of -26 dBFS", learned=True
     )
 
 
