@@ -153,11 +153,76 @@ BUILD_INFO = Metric("pipemon_build_info", "gauge", ("pipemon", "python"), "1: ve
 
 METRICS: dict[str, Metric] = {value.name: value for value in list(globals().values()) if isinstance(value, Metric)}
 
+
+def _gpu(name: str, help: str, *more: str, unit: str = "") -> Metric:
+    return Metric(f"pipemon_gpu_{name}", "gauge", ("gpu", *more), help, unit)
+
+
+GPU_UTILIZATION = _gpu("utilization_ratio", "Share of the last sample's time in which a kernel ran.", unit="ratio")
+GPU_MEMORY_USED = _gpu("memory_used_bytes", "Memory in use, by all processes.", unit="bytes")
+GPU_MEMORY_TOTAL = _gpu("memory_total_bytes", "Memory that it has.", unit="bytes")
+GPU_TEMPERATURE = _gpu("temperature_celsius", "Temperature of the chip.", unit="celsius")
+GPU_POWER = _gpu("power_watts", "Power draw.", unit="watts")
+GPU_LAST_READ = _gpu("last_read_timestamp_seconds", "When NVML last answered for it.", unit="seconds")
+GPU_INFO = _gpu("info", "1: what is behind NVML's index of a GPU.", "uuid", "model")
+
+GPU_METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        GPU_UTILIZATION,
+        GPU_MEMORY_USED,
+        GPU_MEMORY_TOTAL,
+        GPU_TEMPERATURE,
+        GPU_POWER,
+        GPU_LAST_READ,
+        GPU_INFO,
+    )
+}
+"""Exported after `gpu_metrics()`, where there are GPUs."""
+
 UP = Metric("up", "gauge", ("job", "instance"), "1 if Prometheus could scrape the target.")
 ALERTS = Metric(
     "ALERTS", "gauge", ("alertname", "alertstate", "pipeline", "stage", "failure_mode", "kind", "severity", "owner"),
     "1 for each pending or firing alert.",
 )  # fmt: skip
 
-EXTERNAL: dict[str, Metric] = {metric.name: metric for metric in (UP, ALERTS)}
+TARGET_LABELS = ("job", "instance")
+
+
+def _process(name: str, type: MetricType, help: str) -> Metric:
+    return Metric(f"process_{name}", type, TARGET_LABELS, help)
+
+
+PROCESS = (
+    _process("cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds."),
+    _process("resident_memory_bytes", "gauge", "Resident memory size in bytes."),
+    _process("virtual_memory_bytes", "gauge", "Virtual memory size in bytes."),
+    _process("start_time_seconds", "gauge", "Start time of the process since unix epoch in seconds."),
+    _process("open_fds", "gauge", "Number of open file descriptors."),
+    _process("max_fds", "gauge", "Maximum number of open file descriptors."),
+)
+"""prometheus_client's, of a whole process: never of a stage, and absent in multiprocess mode."""
+
+
+def _dcgm(name: str, type: MetricType, help: str) -> Metric:
+    labels = ("gpu", "UUID", "pci_bus_id", "device", "modelName", "Hostname")
+    return Metric(f"DCGM_FI_DEV_{name}", type, (*TARGET_LABELS, *labels), help)
+
+
+DCGM = (
+    _dcgm("GPU_UTIL", "gauge", "GPU utilization (in %)."),
+    _dcgm("MEM_COPY_UTIL", "gauge", "Memory utilization (in %)."),
+    _dcgm("FB_USED", "gauge", "Framebuffer memory used (in MiB)."),
+    _dcgm("FB_FREE", "gauge", "Framebuffer memory free (in MiB)."),
+    _dcgm("GPU_TEMP", "gauge", "GPU temperature (in C)."),
+    _dcgm("MEMORY_TEMP", "gauge", "Memory temperature (in C)."),
+    _dcgm("SM_CLOCK", "gauge", "SM clock frequency (in MHz)."),
+    _dcgm("MEM_CLOCK", "gauge", "Memory clock frequency (in MHz)."),
+    _dcgm("POWER_USAGE", "gauge", "Power draw (in W)."),
+    _dcgm("TOTAL_ENERGY_CONSUMPTION", "counter", "Total energy consumption since boot (in mJ)."),
+    _dcgm("XID_ERRORS", "gauge", "Value of the last XID error encountered."),
+)
+"""Of dcgm-exporter's default-counters.csv; in Kubernetes there are the labels namespace, pod and container too."""
+
+EXTERNAL: dict[str, Metric] = {metric.name: metric for metric in (UP, ALERTS, *PROCESS, *DCGM)}
 """Series that rules and panels read but Prometheus or others export."""

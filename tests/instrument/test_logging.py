@@ -81,7 +81,11 @@ def test_of_stages_within_each_other_it_is_the_inner_one(
     speech: Pipeline, fields: Callable[[], dict[str, Any]]
 ) -> None:
     inner = speech.stage("inner")(fields)
-    outer = speech.stage("outer")(lambda: (inner(), fields()))
+
+    @speech.stage
+    def outer() -> tuple[dict[str, Any], dict[str, Any]]:
+        return inner(), fields()
+
     assert [found["stage"] for found in outer()] == ["inner", "outer"]
 
 
