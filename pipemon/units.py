@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Iterable
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|[smhdw])")
@@ -92,3 +94,8 @@ def le(bound: float) -> str:
     from prometheus_client.utils import floatToGoString  # noqa: PLC0415
 
     return str(floatToGoString(bound))  # type: ignore[no-untyped-call]
+
+
+def fingerprint(bounds: Iterable[float]) -> str:
+    """Return eight hex digits that are equal wherever a histogram's bounds are: SHA-256 of their `le` texts."""
+    return hashlib.sha256(",".join(map(le, bounds)).encode()).hexdigest()[:8]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipemon.errors import Problem, SpecError
 from pipemon.generate.alertmanager import alertmanager_file
+from pipemon.generate.bounds_file import bounds_file
 from pipemon.generate.dashboard import dashboard
 from pipemon.generate.edge import Edge, check_labels, device_prometheus, device_rules
 from pipemon.generate.edge_centre import centre_files
@@ -61,6 +62,7 @@ def files(plans: Sequence[Plan], options: Options) -> dict[str, str]:
         made = rules(spec, url)
         found[f"rules/{spec.pipeline}.rules.yml"] = rule_file(made)
         found |= {f"rules/tests/{name}": text for name, text in test_files(made).items()}
+        found[f"{spec.pipeline}.bounds.json"] = bounds_file(spec)
         found[f"grafana/dashboards/{spec.pipeline}.json"] = json.dumps(board, indent=2, ensure_ascii=False) + "\n"
     found |= grafana_provisioning(scrape_interval=min(spec.timing.scrape_interval for spec in specs))
     found["alertmanager/alertmanager.yml"] = alertmanager_file(plans, options.receiver_url)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable
 from itertools import pairwise
-
-from prometheus_client.utils import floatToGoString
 
 from pipemon.errors import DeclarationError
 
@@ -64,8 +61,3 @@ def checked(bounds: Iterable[float]) -> tuple[float, ...]:
     if any(upper <= lower for lower, upper in pairwise(values)):
         raise DeclarationError(f"bounds must rise, each above the one before: {values!r}")
     return values
-
-
-def fingerprint(bounds: Iterable[float]) -> str:
-    """Return eight hex digits that are equal wherever the bounds are: SHA-256 of their `le` texts."""
-    return hashlib.sha256(",".join(map(floatToGoString, bounds)).encode()).hexdigest()[:8]

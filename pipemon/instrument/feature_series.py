@@ -9,11 +9,11 @@ import numpy as np
 
 from pipemon import catalogue
 from pipemon.catalogue import OTHER
-from pipemon.instrument.bounds import fingerprint
 from pipemon.instrument.calls import StageKey
 from pipemon.instrument.recorder import Rows
 from pipemon.instrument.taking import untaken
 from pipemon.topology import FeatureShape
+from pipemon.units import fingerprint
 
 _LARGEST = 1e200
 """Larger values count as infinite: a few of them would make a sum infinite for the process's life."""
