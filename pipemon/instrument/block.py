@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import Token
 from time import perf_counter
 from types import TracebackType
@@ -102,10 +103,8 @@ class Call:
     def _end(self, endings: Endings, state: Block, ended: float, error: BaseException | None) -> None:
         declared, begun = endings.declared, state.begun
         if self._token is not None:
-            try:
+            with suppress(ValueError):  # left in another context than it was entered in
                 block.reset(self._token)
-            except ValueError:
-                pass  # left in another context than it was entered in
         run = current()
         run = None if run is None else run.of(declared.key.pipeline)
         if run is not None and error is None and not declared.shadow:

@@ -14,8 +14,9 @@ from typing import Any, ParamSpec, TypeVar
 
 from pipemon.catalogue import OTHER
 from pipemon.instrument.log import log_once
-from pipemon.instrument.outcome import ERROR, of_exception
+from pipemon.instrument.outcome import ERROR, NULL, PLAIN, is_null, of_exception
 from pipemon.instrument.recorder import Recorder
+from pipemon.instrument.runlog import log_ended_run
 from pipemon.instrument.series import FAILED_STAGE
 from pipemon.instrument.tracing import active_span
 from pipemon.instrument.wrapping import Texts, kind_of, parameters_of, write_wrapper
@@ -194,6 +195,10 @@ except pm_ValueError:
 """
 
 _ENDED = "pm_extend((pm_begun, pm_ended))\n"
+_IF_NULL = """
+if not pm_result if pm_result.__class__ in pm_PLAIN else pm_is_null(pm_result):
+    pm_gave_nothing(pm_begun, pm_ended, pm_run)
+"""
 _STREAM_ENDED = "pm_ended = pm_clock()\npm_extend((pm_ended - pm_busy, pm_ended))\n"
 _FAILED = "pm_failed(pm_begun, pm_ended, pm_run, {error})\n"
 
@@ -208,6 +213,10 @@ def wrap_run(function: Callable[..., Any], *, pipeline: str, recorder: Recorder)
         if of_exception(error) == ERROR:
             stage = failed_stage(error, pipeline, begun)
             recorder.note(FAILED_STAGE, stage or OTHER)
+            log_ended_run(pipeline, run, ERROR, stage, type(error).__name__, ended - begun)
+
+    def gave_nothing(begun: float, ended: float, run: Run) -> None:
+        log_ended_run(pipeline, run, NULL, None, None, ended - begun)
 
     def look(begun: float) -> None:
         with suppress(Exception):  # nothing around it catches
@@ -220,7 +229,7 @@ def wrap_run(function: Callable[..., Any], *, pipeline: str, recorder: Recorder)
         texts = Texts(
             call=call if kind == "function" else f"await {call}",
             before=_BEFORE + _ENTER,
-            returned=_LEAVE + _ENDED,
+            returned=_LEAVE + _ENDED + _IF_NULL,
             raised=_LEAVE + _ENDED + _FAILED.format(error="pm_error"),
         )
     else:
@@ -240,6 +249,9 @@ def wrap_run(function: Callable[..., Any], *, pipeline: str, recorder: Recorder)
         "pm_within": _within,
         "pm_set": _current.set,
         "pm_reset": _current.reset,
+        "pm_PLAIN": frozenset(PLAIN),
+        "pm_is_null": is_null,
+        "pm_gave_nothing": gave_nothing,
         "pm_failed": failed,
         "pm_look": look,
     }

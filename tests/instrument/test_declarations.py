@@ -57,20 +57,23 @@ WRONG: list[tuple[Declare, str]] = [
     (lambda p: p.stage("vad", output=Feature("score", len, unit="\udcff"))(vad), "unit .* is not a text"),
     (lambda p: p.stage("vad", inputs={"a": length()})(max), r"max\(\) doesn't tell its parameters"),
     (
-        lambda p: p.stage("vad", output=words)(vad),  # type: ignore[arg-type]
+        lambda p: p.stage("vad", output=words)(vad),
         r"write words\(\.\.\.\), not words",
     ),
+    (lambda p: p.stage("vad", batch=True)(items), "a generator's items are counted one by one"),
+    (lambda p: p.stage("vad", batch="sounds")(vad), "no parameter 'sounds'"),
+    (lambda p: p.stage("vad", batch=True)(lambda: 1), "has no parameter"),
+    (lambda p: p.stage("vad", one_to_one=True)(items_later), "one call of a generator makes many items"),
+    (lambda p: p.stage("vad", model="v2")(vad), r"pipemon\.Model"),  # type: ignore[call-overload]
+    (lambda p: p.stage("vad", queued_at={"adio": len})(vad), "no parameter 'adio'; did you mean 'audio'"),
+    (lambda p: p.stage("vad", queued_at=len)(vad), "queued_at is one parameter and the function"),  # type: ignore[call-overload]
+    (lambda p: p.stage("vad", workers=0)(vad), "workers is a number of calls"),
+    (lambda p: Pipeline("p", slices={"age": "young"}), "list its values"),
+    (lambda p: Pipeline("p", slices={"age": [str(n) for n in range(51)]}), "at most 50"),
     (lambda p: p.stage("vad", output=3)(vad), "neither a Feature nor a function"),  # type: ignore[call-overload]
     (lambda p: p.stage("vad", output=lambda r: 1)(vad), "no name"),
     (lambda p: p.stage("vad", output=[length(), length()])(vad), "two output features are called 'length'"),
     (lambda p: p.stage("vad", output=Feature("a-b c", len))(vad), "feature name"),
-    (lambda p: p.stage("vad")(items), "generators are not supported yet"),
-    (lambda p: p.stage("vad")(items_later), "generators are not supported yet"),
-    (lambda p: p.stage("vad")(functools.partial(items, [1])), "generators are not supported yet"),
-    (lambda p: p.run(items), "generators are not supported yet"),
-    (lambda p: p.stage("vad")(staticmethod(vad)), "write @staticmethod above"),
-    (lambda p: p.stage("vad")(classmethod(vad)), "write @classmethod above"),  # type: ignore[arg-type, type-var]
-    (lambda p: p.stage(classmethod(vad)), "write @classmethod above"),  # type: ignore[arg-type, call-overload]
     (lambda p: p.stage(3), "decorate a function"),  # type: ignore[call-overload]
     (lambda p: p.stage("vad")(int), "decorate a function"),
     (lambda p: p.stage("vad")(3), "decorate a function"),  # type: ignore[type-var]
