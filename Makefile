@@ -27,7 +27,7 @@ lint: setup ## Check style, types and formatting
 	$(BIN)/mypy
 
 golden: setup ## Write the generated files that tests compare with; review the diff
-	PIPEMON_GOLDEN=write $(BIN)/pytest -q tests/generate/test_golden.py
+	PIPEMON_GOLDEN=write $(BIN)/pytest -q tests/generate/test_golden.py tests/generate/test_edge.py -k reviewed
 
 bench: setup ## Measure what monitoring costs, beside its peers; PART=calls for one part
 	$(BIN)/python -m benchmarks $(PART)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from textwrap import fill
+from urllib.parse import SplitResult, urlsplit
 
 from pipemon.generate.edge import BLOCK, Edge
 from pipemon.generate.yamltext import comment
@@ -65,8 +66,8 @@ not yet sent when Prometheus restarts: it does not continue where it stopped (pr
 """
 
 
-def unit_files(place: Edge) -> dict[str, str]:
-    """Return the systemd units and their README by path."""
+def unit_files(place: Edge, alertmanager_address: str, receiver_url: str) -> dict[str, str]:
+    """Return the systemd units and their README by path: Alertmanager and its receiver where they are here."""
     block = place.scaled(BLOCK)
     data = "%S/pipemon-prometheus"
     listen = "--web.listen-address=127.0.0.1:9090"
@@ -93,20 +94,27 @@ def unit_files(place: Edge) -> dict[str, str]:
     if place.agent:
         note = "The WAL is shortened rarely, to keep it for the centre; see README.md beside this file."
     found = {"pipemon-prometheus": _unit("pipemon-prometheus", "Prometheus", ["prometheus", *prometheus], note)}
-    if not place.agent:
+    if not place.agent and _is_here(urlsplit(f"//{alertmanager_address}")):
         alertmanager = [
             "prometheus-alertmanager",
             "--config.file=/etc/pipemon/alertmanager/alertmanager.yml",
             "--storage.path=%S/pipemon-alertmanager",
             "--cluster.listen-address=",
-            "--web.listen-address=127.0.0.1:9093",
+            f"--web.listen-address={alertmanager_address}",
         ]
         upstream = "Where it is not Debian's, the program is called alertmanager."
         found["pipemon-alertmanager"] = _unit("pipemon-alertmanager", "Alertmanager", alertmanager, upstream)
-        receiver = "pipemon serve, which prints each notification to the journal"
-        found["pipemon-serve"] = _unit("pipemon-serve", receiver, ["pipemon", "serve"], "")
+    receiver = urlsplit(receiver_url)
+    if not place.agent and _is_here(receiver):
+        serve = ["pipemon", "serve", f"--host={receiver.hostname}", f"--port={receiver.port or 80}"]
+        what = "pipemon serve, which prints each notification to the journal"
+        found["pipemon-serve"] = _unit("pipemon-serve", what, serve, "")
     files = {f"edge/{name}.service": text for name, text in found.items()}
     return files | {"edge/README.md": _readme(place, list(found))}
+
+
+def _is_here(address: SplitResult) -> bool:
+    return address.hostname in ("127.0.0.1", "localhost", "::1")
 
 
 def _unit(name: str, description: str, command: list[str], note: str) -> str:
@@ -146,7 +154,7 @@ def _readme(place: Edge, units: list[str]) -> str:
         _README.format(
             **common,
             check="",
-            follow="\n    journalctl -fu pipemon-serve  # the notifications",
+            follow="\n    journalctl -fu pipemon-serve  # the notifications" if "pipemon-serve" in units else "",
             alone="Nothing of it listens beyond the device. Rules, alerts, notifications and queries need no link; "
             "`alertmanager/alertmanager.yml` takes a local pager.",
             centre="It has no rules of the pipelines: it alerts on what each device says of its own alerts, once, and "
@@ -154,8 +162,8 @@ def _readme(place: Edge, units: list[str]) -> str:
             "centre's series and was notified at the device only.",
             flag="--storage.tsdb.min-block-duration",
             stays=f"; the device keeps it for {kept} or 4 GB, whichever is less",
-            disk="Disk: about 7 bytes a sample in the WAL and 2 in blocks. Memory: the index of up to a block and a half "
-            "of chunks; a restart reads the WAL again.",
+            disk="Disk: about 7 bytes a sample in the WAL and 2 in blocks. Memory: the index of a block and a half of "
+            "chunks; a restart reads the WAL again.",
         )
     )
 

@@ -78,7 +78,8 @@ def _edge_files(edge: Edge, plans: Sequence[Plan], options: Options) -> dict[str
     }
     if not edge.agent:
         found["rules/edge.rules.yml"] = device_rules(min(spec.timing.scrape_interval for spec in specs))
-    return found | unit_files(edge) | centre_files(edge, plans, options.alertmanager, options.receiver_url)
+    found |= unit_files(edge, options.alertmanager, options.receiver_url)
+    return found | centre_files(edge, plans, options.alertmanager, options.receiver_url)
 
 
 def generate(paths: Sequence[Path], out: Path, options: Options | None = None) -> Generated:

@@ -143,6 +143,12 @@ def test_systemd_accepts_the_units(tmp_path: Path, agent: bool) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_what_runs_elsewhere_has_no_unit_on_the_device() -> None:
+    options = Options(alertmanager="alerts.example:9093", receiver_url="https://hook.example/alerts", edge=LINE)
+    units = [name for name in files([plan(load(SPECS[1]))], options) if name.endswith(".service")]
+    assert units == ["edge/pipemon-prometheus.service"]
+
+
 @pytest.mark.parametrize(
     ("url", "labels", "told"),
     [

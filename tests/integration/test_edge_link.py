@@ -140,49 +140,80 @@ class Scene:
     fault: Path
 
 
-def place(folder: Path, made: Path, ports: list[int], started: list[Child], *flags: str) -> Place:
-    """Start a Prometheus, an Alertmanager and a receiver with the files generated at `made`."""
+def run_units(made: Path, folder: Path, port: int, started: list[Child]) -> Place:
+    """Start what the device's systemd units start; Prometheus on a port of the test."""
     folder.mkdir()
-    client = Prometheus(f"http://127.0.0.1:{ports[0]}")
-    alertmanager = program("prometheus-alertmanager", "alertmanager")
-    config = made / "alertmanager" / "alertmanager.yml"
-    receiver = start(
-        "receiver", [sys.executable, "-m", "pipemon", "serve", "--port", str(ports[2])], folder / "receiver.log"
+    programs = {
+        "prometheus": [str(program("prometheus"))],
+        "prometheus-alertmanager": [str(program("prometheus-alertmanager", "alertmanager"))],
+        "pipemon": [sys.executable, "-m", "pipemon"],
+    }
+    named: dict[str, Child] = {}
+    for unit in sorted((made / "edge").glob("*.service")):
+        text = unit.read_text().replace("\\\n", " ").replace("/etc/pipemon", str(made)).replace("%S", str(folder))
+        (line,) = [line for line in text.splitlines() if line.startswith("ExecStart=/usr/bin/env ")]
+        name, *arguments = line.partition(" ")[2].replace("127.0.0.1:9090", f"127.0.0.1:{port}").split()
+        # It would wait a minute at the end for a link that is gone by then.
+        more = ["--storage.remote.flush-deadline=1s"] if name == "prometheus" else []
+        named[name] = start(name, [*programs[name], *arguments, *more], folder / f"{name}.log")
+    started += named.values()
+    return Place(Prometheus(f"http://127.0.0.1:{port}"), named.get("pipemon", named["prometheus"]))
+
+
+def run_centre(made: Path, folder: Path, ports: list[int], started: list[Child]) -> Place:
+    """Start the centre's Prometheus and Alertmanager with the files generated for them, and a receiver."""
+    folder.mkdir()
+    serve = [sys.executable, "-m", "pipemon", "serve", f"--port={ports[2]}"]
+    alertmanager = alertmanager_command(
+        program("prometheus-alertmanager", "alertmanager"),
+        made / "alertmanager" / "alertmanager.yml",
+        folder / "alerts",
+        ports[1],
     )
-    started.append(receiver)
-    command = alertmanager_command(alertmanager, config, folder / "alerts", ports[1])
-    started.append(start("alertmanager", command, folder / "alertmanager.log"))
-    command = prometheus_command(program("prometheus"), made / "prometheus.yml", folder / "data", ports[0])
-    started.append(start("prometheus", [*command, *flags], folder / "prometheus.log"))
-    return Place(client, receiver)
+    prometheus = prometheus_command(program("prometheus"), made / "prometheus.yml", folder / "data", ports[0])
+    receiver = start("receiver", serve, folder / "receiver.log")
+    started += [
+        receiver,
+        start("alertmanager", alertmanager, folder / "alertmanager.log"),
+        start("prometheus", [*prometheus, "--web.enable-remote-write-receiver"], folder / "prometheus.log"),
+    ]
+    return Place(Prometheus(f"http://127.0.0.1:{ports[0]}"), receiver)
 
 
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    spec = tmp_path / "line.yaml"
+@contextlib.contextmanager
+def running(folder: Path, *, agent: bool) -> Iterator[Scene]:
+    spec = folder / "line.yaml"
     spec.write_text(SPEC)
     ports = free_ports(7)
     device, centre, metrics = ports[:3], ports[3:6], ports[6]
     link = Link(centre[0])
-    where = edge(f"http://127.0.0.1:{link.port}/api/v1/write", ["site=line-3"], agent=False, time_scale=SCALE)
+    where = edge(f"http://127.0.0.1:{link.port}/api/v1/write", ["site=line-3"], agent, SCALE)
     for name, own in (("device", device), ("centre", centre)):
         url = f"http://127.0.0.1:{own[2]}/alerts"
         options = Options(SCALE, url, f"127.0.0.1:{own[1]}", (f"127.0.0.1:{metrics}",), edge=where)
-        generate([spec], tmp_path / f"{name}-files", options)
-    (tmp_path / "line.py").write_text(PIPELINE)
-    fault = tmp_path / "fault"
+        generate([spec], folder / f"{name}-files", options)
+    (folder / "line.py").write_text(PIPELINE)
+    fault = folder / "fault"
     with contextlib.ExitStack() as stack, children() as started:
         stack.callback(link.cut)
         link.restore()
-        pipeline = [sys.executable, str(tmp_path / "line.py"), str(metrics), str(fault)]
-        started.append(start("pipeline", pipeline, tmp_path / "pipeline.log"))
-        no_waiting, receiver = ["--storage.remote.flush-deadline=1s"], ["--web.enable-remote-write-receiver"]
-        far = place(tmp_path / "device", tmp_path / "device-files", device, started, *no_waiting)
-        near = place(tmp_path / "centre", tmp_path / "centre-files" / "centre", centre, started, *receiver)
-        until(lambda: far.prometheus.ready() and near.prometheus.ready(), "both Prometheus ready")
-        yield Scene(far, near, link, fault)
+        pipeline = [sys.executable, str(folder / "line.py"), str(metrics), str(fault)]
+        started.append(start("pipeline", pipeline, folder / "pipeline.log"))
+        far = run_units(folder / "device-files", folder / "device", device[0], started)
+        near = run_centre(folder / "centre-files" / "centre", folder / "centre", centre, started)
+        scene = Scene(far, near, link, fault)
+        until(near.prometheus.ready, "the centre's Prometheus ready")
+        until(lambda: near.prometheus.query("pipemon_stage_calls_total > 100"), "the device's calls at the centre")
+        heard(scene)
+        yield scene
         for child in started:
             child.check()
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    with running(tmp_path, agent=False) as found:
+        yield found
 
 
 def heard(scene: Scene) -> None:
@@ -195,9 +226,6 @@ def test_a_fault_during_a_cut_is_told_at_the_device_then_and_at_the_centre_once_
     scene: Scene,
 ) -> None:
     device, centre, link = scene.device, scene.centre, scene.link
-    until(lambda: centre.prometheus.query("pipemon_stage_calls_total > 100"), "the device's calls at the centre")
-    heard(scene)
-
     link.cut()
     cut = time.time()
     scene.fault.touch()
@@ -232,8 +260,6 @@ def test_a_fault_during_a_cut_is_told_at_the_device_then_and_at_the_centre_once_
 def test_a_fault_that_came_and_went_during_a_cut_is_in_the_centres_series_and_told_at_the_device_only(
     scene: Scene,
 ) -> None:
-    until(lambda: scene.device.prometheus.query("pipemon_stage_calls_total > 100"), "calls")
-    heard(scene)
     scene.link.cut()
     cut = time.time()
     scene.fault.touch()
@@ -245,3 +271,13 @@ def test_a_fault_that_came_and_went_during_a_cut_is_in_the_centres_series_and_to
     until(lambda: scene.centre.told("RESOLVED", "edge-link-lost"), "the notice's end")
     assert scene.centre.samples("pipemon_edge:alert_firing", f"{round(time.time() - cut)}s", time.time())
     assert scene.centre.told("blind") == []
+
+
+def test_behind_an_agent_the_centre_evaluates_and_a_lost_link_is_one_notice(tmp_path: Path) -> None:
+    with running(tmp_path, agent=True) as scene:
+        scene.fault.touch()
+        (line,) = until(lambda: scene.centre.told("FIRING", "blind"), "the notification at the centre")
+        assert "critical line/inspect" in line
+        scene.link.cut()
+        until(lambda: scene.centre.told("FIRING", "edge-link-lost"), "the notice of the lost link")
+        assert len(scene.centre.told("FIRING", "edge-link-lost")) == 1
