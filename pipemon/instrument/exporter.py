@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from threading import Lock
 from time import perf_counter
 from typing import Any
@@ -81,6 +82,15 @@ class Exporter(Collector):
             return holder
         self._owners[key] = (owner, weakref.ref(pipeline))
         return None
+
+    @contextmanager
+    def claims_undone(self) -> Iterator[None]:
+        """Forget at the end who declared what meanwhile: a test's stages are in nobody's way."""
+        before = self._owners.copy()
+        try:
+            yield
+        finally:
+            self._owners = before
 
     def recorder(self, key: object, columns: tuple[str, ...], series: Callable[[], Series]) -> Recorder:
         """Return the recorder for `key`; the same one when a reloaded module declares the same columns."""
