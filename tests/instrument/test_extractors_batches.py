@@ -118,6 +118,22 @@ def test_a_large_batch_is_looked_at_in_parts_and_none_is_left_out() -> None:
     np.testing.assert_allclose(numbers_of(features.mean(), list(batch)), batch.mean(axis=1))
 
 
+def test_items_of_a_list_may_differ_in_type() -> None:
+    white = [np.full((4, 4), 255, np.uint8), np.full((4, 4), 65_535, np.uint16), np.ones((4, 4))]
+    np.testing.assert_allclose(numbers_of(features.brightness(), white), [1, 1, 1])
+
+
+def test_an_array_of_arrays_is_a_list_of_them() -> None:
+    ragged = np.empty(3, dtype=object)
+    ragged[:] = [np.ones(2), None, np.zeros(3)]
+    np.testing.assert_array_equal(numbers_of(features.mean(), ragged), [1, np.nan, 0])
+    np.testing.assert_array_equal(numbers_of(features.audio_seconds(1), ragged), [2, np.nan, 3])
+
+
+def test_time_is_the_longest_axis_of_each_item_of_a_batch() -> None:
+    np.testing.assert_array_equal(numbers_of(features.audio_seconds(8_000), np.zeros((4, 2, 8_000))), [1, 1, 1, 1])
+
+
 def test_a_data_frames_items_are_its_rows() -> None:
     frame = pd.DataFrame({"age": [30.0, None, 20.0], "name": ["a", None, "c"]})
     np.testing.assert_array_equal(numbers_of(features.share_missing(), frame), [0, 1, 0])

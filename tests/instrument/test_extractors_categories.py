@@ -62,7 +62,9 @@ def test_a_value_counts_as_the_category_it_prints_as_or_as_other(value: object, 
     assert category_of(SOME, value) == counts_as
 
 
-@pytest.mark.parametrize("value", [None, "", math.nan, np.float32("nan"), np.datetime64("NaT"), pd.NA, pd.NaT])
+@pytest.mark.parametrize(
+    "value", [None, "", math.nan, np.float32("nan"), np.datetime64("NaT"), pd.NA, pd.NaT, np.array(None)]
+)
 def test_nothing_is_missing_and_not_other(value: object) -> None:
     assert category_of(SOME, value) is None
 
@@ -92,6 +94,11 @@ def test_many_places_are_the_places_of_each_in_an_array(values: Any) -> None:
     found = SOME.index_many(values)
     assert found.shape == (len(values),)
     np.testing.assert_array_equal(found, [SOME.index(value) for value in values])
+
+
+def test_minus_zero_is_another_text_than_zero() -> None:
+    zero = Category("zero", str, categories=("0.0",))
+    np.testing.assert_array_equal(zero.index_many(np.array([-0.0, 0.0, -0.0])), [1, 0, 1])
 
 
 @pytest.mark.parametrize(

@@ -78,10 +78,14 @@ def test_masked_classes_have_no_probability() -> None:
 
 @pytest.mark.parametrize("feature", ALL)
 @pytest.mark.parametrize(
-    "given", [[2.0, -1.0], [0.9, 0.8], [0.1, 0.1], [math.nan, 1.0], 1.5, -0.1, [], [[0.5, 0.5], [3, 4]]]
+    "given", [[2.0, -1.0], [0.9, 0.8], [0.6, 0.6], [0.1, 0.1], [math.nan, 1.0], 1.5, -0.1, [], [[0.5, 0.5], [3, 4]]]
 )
 def test_what_is_no_distribution_is_missing(feature: Callable[..., Feature], given: object) -> None:
     assert math.isnan(feature().extractor(given))  # type: ignore[arg-type]
+
+
+def test_a_sum_that_rounding_put_off_one_is_put_right() -> None:
+    assert confidence().extractor([0.505, 0.505]) == 0.5
 
 
 def test_half_precision_is_precise_enough() -> None:

@@ -41,7 +41,7 @@ def entropy(name: str | None = None, logits: bool = False, sample: float = 1.0) 
     """Normalised entropy, -sum(p ln p) / ln(classes): 0 is certain, 1 any class alike; in `ratio`. Cost: three passes.
 
     Normalised, models with different numbers of classes compare. Source: C. E. Shannon, A Mathematical Theory of
-    Communication, 1948, section 6 (there, relative entropy).
+    Communication, 1948, section 7, where it is called relative entropy.
     """
     return _feature("entropy", _entropy, name, logits, sample)
 
