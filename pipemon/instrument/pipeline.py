@@ -11,7 +11,7 @@ from typing import Any, TypeVar, overload
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from pipemon import catalogue
-from pipemon.errors import DeclarationError, nearest
+from pipemon.errors import DeclarationError
 from pipemon.instrument import bounds, declaring
 from pipemon.instrument.baseline import read_bounds
 from pipemon.instrument.calls import StageKey
@@ -23,12 +23,12 @@ from pipemon.instrument.feedback import Feedback
 from pipemon.instrument.model import Model
 from pipemon.instrument.names import check_name
 from pipemon.instrument.recorder import Recorder
+from pipemon.instrument.resolving import Told, resolve
 from pipemon.instrument.run import wrap_run
 from pipemon.instrument.series import ItemSeries, RunSeries, StageSeries, columns_of, show_declared
 from pipemon.instrument.stage import Options, Stage
 from pipemon.instrument.stage_wrapper import wrap_stage
 from pipemon.instrument.switch import disabled
-from pipemon.instrument.wrapping import kind_of
 from pipemon.topology import PipelineShape, StageShape
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -67,8 +67,9 @@ class Pipeline:
         self.version = declaring.check_version(what, version)
         self.track = declaring.check_track(what, track)
         self.budget = declaring.check_budget(what, budget)
-        self._signals = declaring.check_signals(what, feedback)
-        self._baseline = read_bounds(baseline)
+        self._told = Told(
+            self.name, self.version, self.track, declaring.check_signals(what, feedback), read_bounds(baseline)
+        )
         self._stages: dict[str, StageShape] = {}
         self._has_run = False
         self._keys: dict[str, StageKey] = {}
@@ -165,14 +166,14 @@ class Pipeline:
 
     def declare(self, name: str, options: Options) -> None:
         """Take a stage whose function may still come: the base of `Stage`."""
-        key, shape, _ = self._resolve(name, options, None)
+        key, shape, _ = resolve(self._told, self._stages, name, options, None)
         self._keep(key, shape)
         self._unopened[name] = options
 
     def wrap(self, name: str, options: Options, function: F) -> F:
         """Return a function's stand-in: the base of `Stage`."""
         declaring.check_function(f"stage {name!r}", function)
-        key, shape, declared = self._resolve(name, options, function)
+        key, shape, declared = resolve(self._told, self._stages, name, options, function)
         batch = declaring.batch_parameter(name, function, options.batch)
         self._unopened.pop(name, None)
         if self._exporter is None:
@@ -195,7 +196,7 @@ class Pipeline:
         self._unopened.pop(name, None)
         if self._exporter is None:
             return None
-        key, shape, declared = self._resolve(name, options, None)
+        key, shape, declared = resolve(self._told, self._stages, name, options, None)
         recorder = self._export(key, shape, declared, bool(options.batch), None)
         return Endings(declared, recorder, self._see_upstream(shape))
 
@@ -245,49 +246,6 @@ class Pipeline:
         """
         limits = bounds.for_duration(self.budget)
         return PipelineShape(self.name, self.budget, tuple(self._stages.values()), limits, self._has_run)
-
-    def _resolve(
-        self, name: str, options: Options, function: Callable[..., Any] | None
-    ) -> tuple[StageKey, StageShape, Declared]:
-        stage = declaring.check_stage_name(name)
-        what = f"stage {stage!r}"
-        declaring.check_null(what, options.null)
-        model = declaring.check_model(what, options.model)
-        version = options.version if options.version is not None else model.version if model else self.version
-        track = self.track if options.track is None else declaring.check_track(what, options.track)
-        key = StageKey(self.name, stage, declaring.check_version(what, version), track)
-        declaring.check_one_to_one(stage, function, options.one_to_one)
-        queued_at = declaring.check_queued_at(what, options.queued_at)
-        inputs = declaring.input_features(stage, options.inputs)
-        outputs = declaring.output_features(stage, options.output)
-        if function is not None:
-            declaring.check_parameters(stage, function, "inputs", options.inputs or ())
-            declaring.check_parameters(stage, function, "queued_at", (queued_at[0],) if queued_at else ())
-        seconds = declaring.check_budget(what, options.budget)
-        shape = StageShape(
-            stage,
-            self._check_after(stage, options.after) if options.after_is_told else None,
-            seconds,
-            tuple(declaring.shape_of(stage, taken, self._baseline) for taken in (*inputs, *outputs)),
-            bounds.for_duration(seconds),
-            tuple(dict.fromkeys((*self._signals, *declaring.check_signals(what, options.feedback)))),
-            one_to_one=options.one_to_one,
-            workers=declaring.check_workers(what, options.workers),
-            stream=function is not None and kind_of(function).endswith("generator"),
-            queued=queued_at is not None,
-            trained=model is not None and model.trained_timestamp is not None,
-        )
-        return key, shape, Declared(key, inputs, outputs, options.null, queued_at, seconds, model)
-
-    def _check_after(self, stage: str, after: str | Sequence[str] | None) -> tuple[str, ...]:
-        names = () if after is None else (after,) if isinstance(after, str) else tuple(after)
-        declared = [name for name in self._stages if name != stage]
-        for name in names:
-            if name not in declared:
-                raise DeclarationError(
-                    f"stage {stage!r}: after {name!r}: no such stage is declared before it{nearest(name, declared)}"
-                )
-        return tuple(dict.fromkeys(names))
 
     def _see_upstream(self, shape: StageShape) -> Callable[[str], bool] | None:
         return partial(self._cascade.see, shape.name) if shape.after is None else None

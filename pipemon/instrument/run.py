@@ -38,7 +38,6 @@ class Run:
     def __init__(self, pipeline: str) -> None:
         self.pipeline = pipeline
         self.last_stage: str | None = None
-        self._entered: list[Token[Run | None]] = []
 
     @property
     def id(self) -> str:
@@ -101,12 +100,14 @@ class Run:
         return self if self.pipeline == pipeline else None
 
     def __enter__(self) -> Run:
-        self._entered.append(_current.set(self))
+        _entered.set((*_entered.get(), _current.set(self)))
         return self
 
     def __exit__(self, *_: object) -> None:
         with suppress(ValueError, IndexError):  # left in another context than it was entered in
-            _current.reset(self._entered.pop())
+            *before, token = _entered.get() or ()
+            _entered.set(tuple(before))
+            _current.reset(token)
 
     def __reduce__(self) -> tuple[Callable[..., Run], tuple[Mapping[str, str]]]:
         return Run.from_headers, (self.headers(),)
@@ -130,6 +131,7 @@ def _call_in(run: Run, function: Callable[..., Any], *args: Any, **kwargs: Any) 
 
 
 _current: ContextVar[Run | None] = ContextVar("pipemon_run", default=None)
+_entered: ContextVar[tuple[Token[Run | None], ...]] = ContextVar("pipemon_entered", default=())
 
 current = _current.get
 

@@ -7,7 +7,6 @@ import asyncio
 import pickle
 import re
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress

@@ -1,0 +1,75 @@
+"""From what a stage was told to what it is: every name checked, every default filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipemon.errors import DeclarationError, nearest
+from pipemon.instrument import bounds, declaring
+from pipemon.instrument.calls import StageKey
+from pipemon.instrument.endings import Declared
+from pipemon.instrument.stage import Options
+from pipemon.instrument.wrapping import kind_of
+from pipemon.topology import StageShape
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a pipeline says for all of its stages."""
+
+    pipeline: str
+    version: str
+    track: str
+    signals: tuple[str, ...]
+    baseline: Mapping[str, tuple[float, ...]]
+
+
+def resolve(
+    told: Told, stages: Iterable[str], name: str, options: Options, function: Callable[..., Any] | None
+) -> tuple[StageKey, StageShape, Declared]:
+    """Return a stage's labels, its shape, and what its calls need; `stages` are those declared so far.
+
+    Without a function, as for blocks, nothing is checked against one. Raises DeclarationError.
+    """
+    stage = declaring.check_stage_name(name)
+    what = f"stage {stage!r}"
+    declaring.check_null(what, options.null)
+    model = declaring.check_model(what, options.model)
+    version = options.version if options.version is not None else model.version if model else told.version
+    track = told.track if options.track is None else declaring.check_track(what, options.track)
+    key = StageKey(told.pipeline, stage, declaring.check_version(what, version), track)
+    declaring.check_one_to_one(stage, function, options.one_to_one)
+    queued_at = declaring.check_queued_at(what, options.queued_at)
+    inputs = declaring.input_features(stage, options.inputs)
+    outputs = declaring.output_features(stage, options.output)
+    if function is not None:
+        declaring.check_parameters(stage, function, "inputs", options.inputs or ())
+        declaring.check_parameters(stage, function, "queued_at", (queued_at[0],) if queued_at else ())
+    budget = declaring.check_budget(what, options.budget)
+    shape = StageShape(
+        stage,
+        _after(stage, options.after, stages) if options.after_is_told else None,
+        budget,
+        tuple(declaring.shape_of(stage, taken, told.baseline) for taken in (*inputs, *outputs)),
+        bounds.for_duration(budget),
+        tuple(dict.fromkeys((*told.signals, *declaring.check_signals(what, options.feedback)))),
+        one_to_one=options.one_to_one,
+        workers=declaring.check_workers(what, options.workers),
+        stream=function is not None and kind_of(function).endswith("generator"),
+        queued=queued_at is not None,
+        trained=model is not None and model.trained_timestamp is not None,
+    )
+    return key, shape, Declared(key, inputs, outputs, options.null, queued_at, budget, model)
+
+
+def _after(stage: str, after: str | Sequence[str] | None, stages: Iterable[str]) -> tuple[str, ...]:
+    names = () if after is None else (after,) if isinstance(after, str) else tuple(after)
+    declared = [name for name in stages if name != stage]
+    for name in names:
+        if name not in declared:
+            raise DeclarationError(
+                f"stage {stage!r}: after {name!r}: no such stage is declared before it{nearest(name, declared)}"
+            )
+    return tuple(dict.fromkeys(names))
