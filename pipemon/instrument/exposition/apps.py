@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +97,10 @@ def aiohttp_handler(
 
 async def _meanwhile(work: Callable[[], Answer]) -> Answer:
     """Run `work` in a thread of its own: the loop's are the host's, and may all be busy."""
+    # Whoever serves by these has them; to anybody else they would be a tenth of `import pipemon`.
+    import asyncio  # noqa: PLC0415
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:  # another kind of event loop, such as Trio's
