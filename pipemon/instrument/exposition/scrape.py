@@ -63,6 +63,7 @@ class Scrapes:
         if gzip_accepted(accept_encoding):
             headers["Content-Encoding"] = "gzip"
             body = gzip.compress(body, compresslevel=6)
+        headers["Content-Length"] = str(len(body))
         return Answer(200, headers, body)
 
 

@@ -18,6 +18,8 @@ from pipemon.topology import being_described
 
 _PATIENCE = 30.0
 """Seconds that a connection may be silent."""
+_LOOK = 0.1
+"""Seconds after which the server's thread looks whether it is to end."""
 
 
 class Exposition:
@@ -74,7 +76,7 @@ def expose(
     access = check_access(username, password, password_file, bearer_token, bearer_token_file)
     certificate = check_certificate(certfile, keyfile, client_cafile)
     server = _listen(addr, port, _guarded(wsgi_app(registry), access), certificate)
-    thread = Thread(target=server.serve_forever, name="pipemon-expose", daemon=True)
+    thread = Thread(target=server.serve_forever, args=(_LOOK,), name="pipemon-expose", daemon=True)
     thread.start()
     return Exposition(server, thread)
 
