@@ -16,6 +16,7 @@ from pipemon.errors import DeclarationError
 from pipemon.instrument.bounds import checked
 from pipemon.instrument.names import check_name, check_text
 from pipemon.instrument.wrapping import is_async
+from pipemon.units import check_unit
 
 MOST_CATEGORIES = 50
 """Each category is a series for every version, track and replica."""
@@ -36,8 +37,8 @@ class Feature:
     expensive; the observed counter says how many were. `many` takes a whole batch (items on axis 0, or a list of
     them) and returns as many numbers, NaN for missing ones; without it `extractor` is called for each item.
 
-    Raises DeclarationError for a bad name, bounds that do not rise, a sample outside of its range, or an
-    extractor that can't be called or is async.
+    Raises DeclarationError for a bad name, a scaled unit (`ms`, `percent`), bounds that do not rise, a sample
+    outside of its range, or an extractor that can't be called or is async.
     """
 
     name: str
@@ -56,6 +57,10 @@ class Feature:
         if self.many is not None:
             self._check_function("many", self.many)
         check_text(f"feature {self.name!r}: unit", self.unit)
+        try:
+            check_unit(self.unit)
+        except ValueError as error:
+            raise DeclarationError(f"feature {self.name!r}: {error}") from None
         sample = self.sample
         if isinstance(sample, bool) or not isinstance(sample, int | float) or not 0 < sample <= 1:
             raise DeclarationError(
