@@ -216,7 +216,7 @@ def _plain(value: Any, where: str) -> Any:
 
 def _name_of(value: Any, where: str) -> str:
     name: str = getattr(value, "__qualname__", "")
-    if isinstance(value, type | Callable) and name and "<" not in name:  # type: ignore[arg-type]
+    if isinstance(value, type | Callable) and name and "<" not in name:
         return f"{value.__module__}.{name}"
     kind = "a function without a name" if name else f"of type {type(value).__name__}"
     raise DeclarationError(f"{where} is {kind}, which is not the same text in every process; give a text or number")

@@ -20,7 +20,7 @@ class LogFilter(logging.Filter):
     `logging.Filter(name)` keeps. Costs a look at each frame of the stack.
     """
 
-    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
+    def filter(self, record: logging.LogRecord) -> bool:
         """Add the fields."""
         pipeline = stage = version = track = run_id = ""
         try:

@@ -94,7 +94,7 @@ def _sentence(fields: dict[str, object]) -> str:
     why = f": {fields['exception']}" if fields["exception"] else ""
     more = f" ({fields['suppressed']} more since the last line)" if fields["suppressed"] else ""
     which = f"run {fields['run_id']}" if fields["run_id"] else "a run"
-    return f"{which} of {fields['pipeline']} {how}{where} after {fields['seconds']:.3g} s{why}{more}"
+    return f"{which} of {fields['pipeline']} {how}{where} after {fields['seconds']:.3f} s{why}{more}"
 
 
 log_ended_run = RunLog().ended

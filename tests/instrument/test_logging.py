@@ -170,7 +170,7 @@ def test_a_failed_run_is_told_by_stage_and_class_for_people_and_for_machines(lin
     (record,) = lines.records
     assert record.levelno == logging.WARNING
     assert record.getMessage() == (
-        "run 0af7651916cd43dd8448eb211c80319c of speech failed in stage asr after 1.23 s: TimeoutError"
+        "run 0af7651916cd43dd8448eb211c80319c of speech failed in stage asr after 1.235 s: TimeoutError"
     )
     told = {
         "pipeline": "speech",
@@ -188,7 +188,7 @@ def test_a_run_that_gave_nothing_usable_is_information(lines: Kept) -> None:
     RunLog().ended("speech", None, "null", None, None, 0.5)
     (record,) = lines.records
     assert record.levelno == logging.INFO
-    assert record.getMessage() == "a run of speech gave nothing usable after 0.5 s"
+    assert record.getMessage() == "a run of speech gave nothing usable after 0.500 s"
 
 
 def test_a_flood_is_one_line_a_second_that_says_how_many_it_stands_for(lines: Kept) -> None:
