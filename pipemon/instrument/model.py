@@ -31,8 +31,8 @@ class Model:
     `trained`, when: a datetime with its time zone, a date (midnight UTC), either as ISO text, or Unix seconds.
 
     A hash is eight hex digits of SHA-256, the same in every process and on every machine. Hashing is done once,
-    here, and reads at most 64 MiB of a file or column, in about 0.1 s; of a larger one it reads 64 parts, says
-    so in the log, and sees no change between them.
+    here, and reads at most 64 MiB of a file, array or data frame, in about 0.2 s. Of a larger one it reads 64
+    parts spread evenly (for a file it says so in the log), and sees no change between them.
 
     Parts are kept as their texts: `Model(code=f, data="2026-06").code` is `"9f2c01ab"`. Names of more than 40
     characters are cut, and end in a hash.

@@ -262,6 +262,22 @@ def test_a_data_frame_is_hashed_by_its_columns(frame: Callable[..., Any]) -> Non
     assert Model(data=frame({("years" if k == "age" else k): v for k, v in FRAME.items()})).version != version
 
 
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+def test_the_columns_of_a_wide_frame_share_what_may_be_read(
+    frame: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digest, "MOST_BYTES", 64_000)
+    narrow = {"a": np.arange(4000.0)}
+    wide = narrow | dict.fromkeys("bcdefgh", narrow["a"])
+
+    def sees(columns: dict[str, Any], place: int) -> bool:
+        changed = columns | {"a": np.where(np.arange(4000) == place, -1.0, columns["a"])}
+        return Model(data=frame(columns)).version != Model(data=frame(changed)).version
+
+    assert [sees(narrow, place) for place in (0, 100, 3999)] == [True, True, True]
+    assert [sees(wide, place) for place in (0, 100, 3999)] == [True, False, True]
+
+
 def test_missing_values_and_categories_of_pandas_are_read() -> None:
     frame = pd.DataFrame({"n": pd.array([1, None], dtype="Int64"), "c": pd.Categorical(["a", "b"])})
     frame.columns = pd.Index(["same", "same"])
