@@ -140,6 +140,13 @@ EXTRACTOR_ERRORS = Metric(
     FEATURE_LABELS,
     "Extractors that raised; the pipeline was not disturbed.",
 )
+EXTRACTOR_SECONDS = Metric(
+    "pipemon_extractor_seconds_total",
+    "counter",
+    STAGE_LABELS,
+    "Time that callers waited while their features were taken, sampled and scaled.",
+    "seconds",
+)
 OBSERVATIONS_DROPPED = Metric(
     "pipemon_observations_dropped_total",
     "counter",

@@ -130,7 +130,7 @@ class Call:
             row = [*endings.inputs(begun, values), *outputs]
             endings.recorder.add(-begun if null else begun, ended, *row)
             if self._look is not None:
-                sampled(endings.recorder, self._look, ended - begun)
+                sampled(endings.recorder, self._look, ended - begun, ended)
 
     def _value(self, parameter: str) -> Any:
         if parameter in self._values:

@@ -68,7 +68,7 @@ class Endings:
         """Count an extractor that raised, and log it at most once a minute."""
         self.recorder.note(EXTRACTOR_ERROR, f"{direction}.{feature}")
         message = "stage %s: the extractor of %s %s raised"
-        self.quietly.warn((direction, feature), message, self.declared.key.stage, direction, feature, exc=True)
+        self.quietly.warn((direction, feature), message, self.declared.key.stage, direction, feature, where=True)
 
     def declined(self) -> bool:
         """Take out what the calling stand-in's call said; tell whether it was skipped."""
@@ -141,7 +141,7 @@ class Endings:
             # Whoever stops reading has what it wanted.
             signs = (begun if out else -begun), ended
             if look is not None:
-                sampled(self.recorder, look, busy)
+                sampled(self.recorder, look, busy, ended)
         else:
             outcome = self._blame(error, begun, ended, look, busy)
             signs = (begun if outcome == ERROR else -begun), -ended
@@ -180,7 +180,7 @@ class Endings:
             for column, taken in enumerate(self.declared.outputs if told else (), start=len(self.declared.inputs)):
                 self._add_array(column, take_many(taken, result, self.extractor_failed))
             if look is not None:
-                sampled(self.recorder, look, ended - begun)
+                sampled(self.recorder, look, ended - begun, ended)
         wait = () if self.declared.queued_at is None else (self.waited(begun, queued),)
         self.recorder.add(*signs, came, out, null, *wait)
 
@@ -201,7 +201,7 @@ class Endings:
             self.recorder.note(EXCEPTION, type(error).__name__)
         took = ended - begun if seconds is None else seconds
         if look is not None:
-            sampled(self.recorder, look, took)
+            sampled(self.recorder, look, took, ended)
         elif outcome == ERROR:
             spotted(self.recorder, took)
         return outcome

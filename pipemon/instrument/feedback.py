@@ -39,12 +39,14 @@ class Feedback:
     def _count(self, signal: str, stage: str, slice: Mapping[str, object] | None) -> None:
         signals = self._counters.get(str(stage))
         if signals is None:
-            self._quietly.warn(str(stage), "feedback: there is no stage %r%s", stage, nearest(stage, self._counters))
+            close = _close(stage, self._counters)
+            self._quietly.warn(close, "feedback: there is no stage %s", close)
             return
         counters = signals.get(str(signal))
         if counters is None:
-            message = "feedback on stage %s: signal %r is not declared and counts as %s%s"
-            self._quietly.warn((str(stage), str(signal)), message, stage, signal, OTHER, nearest(signal, signals))
+            message = "feedback on stage %s counts as %s: there is no signal %s"
+            close = _close(signal, signals)
+            self._quietly.warn((str(stage), close), message, stage, OTHER, close)
             counters = signals[OTHER]
         for name in self._names(slice):
             counters[name].inc()
@@ -61,3 +63,10 @@ class Feedback:
             # Only declared names are logged: the value may be the user's data.
             self._quietly.warn("slice", "feedback: a value of slice %r is not declared and counts as %s", name, OTHER)
             yield OTHER if self._slices else ""
+
+
+def _close(word: object, names: Iterable[str]) -> str:
+    """Return what is safe to log of an unknown word: itself if it is nearly a name, else only the names."""
+    names = list(names)
+    near = nearest(str(word), names)
+    return f"{str(word)!r}{near}" if near else f"of that name; the names are {', '.join(names)}"

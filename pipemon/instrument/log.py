@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from contextlib import suppress
 
@@ -21,8 +22,11 @@ class Quietly:
         self._every = every
         self._said: dict[object, float] = {}
 
-    def warn(self, key: object, message: str, *args: object, exc: bool = False) -> None:
-        """Log a warning, with the exception being handled if `exc`."""
+    def warn(self, key: object, message: str, *args: object, exc: bool = False, where: bool = False) -> None:
+        """Log a warning, with the exception being handled if `exc`; if `where`, with its class and lines only.
+
+        `where` is for exceptions of the user's code: their messages may hold the user's data.
+        """
         now = time.monotonic()
         last = self._said.get(key)
         if last is None and len(self._said) >= _MOST_KEYS:
@@ -31,7 +35,16 @@ class Quietly:
             return
         self._said[key] = now
         with suppress(Exception):  # a filter of the user's may raise
-            logger.warning(message, *args, exc_info=exc)
+            logger.warning(message, *args, exc_info=_bare(sys.exc_info()[1]) if where else exc)
+
+
+def _bare(error: BaseException | None) -> BaseException | None:
+    """Return an exception that prints as `error` does, without what it says."""
+    if error is None:
+        return None
+    kind = type(error)
+    bare = type(kind.__name__, (Exception,), {"__module__": kind.__module__, "__qualname__": kind.__qualname__})
+    return bare().with_traceback(error.__traceback__)  # type: ignore[no-any-return]
 
 
 log_once = Quietly().warn

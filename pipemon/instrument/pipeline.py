@@ -270,6 +270,7 @@ class Pipeline:
             columns,
             lambda: StageSeries(families, key, columns, shape, declared.null is not None),
         )
+        recorder.name = f"stage {shape.name} of pipeline {self.name}"
         show_declared(families, key, shape, declared.model)
         if self._keys.setdefault(shape.name, key) == key:
             self._feedback.add_stage(families, key, shape.feedback)

@@ -1,7 +1,8 @@
 """The hot path's buffer: calls go in as plain numbers, and into the metrics in bulk.
 
-A row is `width` numbers. Lists are shared by all threads: `append`, `extend`, slicing and deleting a slice are
-each atomic, under the GIL and by the list's own lock without it, so that recording needs no lock.
+A row is `width` numbers. Lists are shared by all threads: `append`, `extend` by a tuple, slicing and deleting a
+slice are each atomic, under the GIL and by the list's own lock without it, so that recording needs no lock: a row
+goes in whole, and what is taken out is what stood first. Whoever takes out or deletes holds `_cutting`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ KEEP_AT_MOST = 65_536
 """Calls kept while another thread's flush is stuck; further ones are dropped and counted."""
 
 _MOST_SAMPLES = 1024
+_MOST_ARRAY_VALUES = 1 << 20
 
 Note = tuple[str, str, int]
 """Something rare about a call, for the series to count: (kind, detail, times)."""
@@ -45,12 +47,13 @@ _LOST: Note = ("lost", "", 1)
 class Sample:
     """A call that was looked at more closely: its seconds, of them the processor's, and the span it was in.
 
-    NaN processor time: not measured.
+    `afterwards`: seconds that taking its features took. NaN: not measured.
     """
 
     seconds: float
     cpu: float
     span: Span | None
+    afterwards: float = math.nan
 
 
 class Series(Protocol):
@@ -82,6 +85,7 @@ class Recorder:
         self, width: int, series: Series, try_flush: Callable[[Recorder], bool], alike: list[Recorder]
     ) -> None:
         self.width = width
+        self.name = ""  # what logs call it
         self.series = series
         self.buffer: list[float] = []
         self.started: list[None] = []
@@ -89,9 +93,8 @@ class Recorder:
         self.notes: list[Note] = []
         self.samples: list[Sample] = []
         self.next_look = [-math.inf]
-        self._array_values = 0
         self.in_progress = 0
-        self._dropped = 0
+        self._array_values = self._begun = self._dropped = 0
         self._cutting = Lock()
         self._forked_at = -math.inf
         self._try_flush = try_flush
@@ -106,17 +109,23 @@ class Recorder:
         if len(self.buffer) >= FLUSH_AT * self.width:
             self.full()
 
-    def note(self, kind: str, detail: str, times: int = 1) -> None:
-        """Keep a note until the next flush."""
-        if len(self.notes) < KEEP_AT_MOST:
+    def inherited(self, begun: float) -> bool:
+        """Tell whether a call that began then is the parent's, which this process was forked from in its middle."""
+        return abs(begun) < self._forked_at
+
+    def note(self, kind: str, detail: str, times: int = 1, *, begun: float = math.inf) -> None:
+        """Keep a note until the next flush, unless it is of a call that `inherited` says is not ours."""
+        if len(self.notes) < KEEP_AT_MOST and not self.inherited(begun):
             self.notes.append((kind, detail, times))
 
     def add(self, *row: float) -> None:
         """Record a call, as the wrappers do for the frequent ones themselves."""
         self.buffer.extend(row)
 
-    def add_array(self, column: int, values: Rows) -> None:
-        """Record many values of one column; flushed when there are many."""
+    def add_array(self, column: int, values: Rows, *, begun: float = math.inf) -> None:
+        """Record many values of one column, unless `inherited`; flushed when there are many."""
+        if self.inherited(begun):
+            return
         self.arrays.append((column, values))
         self._array_values += len(values)  # threads may lose some of it: it need not be exact
         if len(self.arrays) >= FLUSH_AT or self._array_values >= KEEP_AT_MOST:
@@ -137,7 +146,12 @@ class Recorder:
             if excess > 0:
                 del self.buffer[-excess * self.width :]
                 self._dropped += excess
-            del self.arrays[FLUSH_AT:]
+            if len(self.started) > KEEP_AT_MOST:
+                self._begun += len(_cut(self.started))
+            if len(self.arrays) > FLUSH_AT or self._array_values > _MOST_ARRAY_VALUES:
+                # Without counts: they are features of calls that are counted.
+                _cut(self.arrays)
+                self._array_values = 0
         finally:
             self._cutting.release()
         if excess > 0:
@@ -147,7 +161,7 @@ class Recorder:
         """Count a call that could not be recorded; while the reason, an exception, is being handled."""
         with suppress(Exception):  # the user's stack may be all but full
             self.notes.append(_LOST)
-            log_once("record", "a call could not be recorded", exc=True)
+            log_once("record", "a call could not be recorded", where=True)
 
     def flush(self) -> None:
         """Move what is buffered into the metrics. Whoever calls it holds the flushing lock; never raises."""
@@ -156,19 +170,21 @@ class Recorder:
         for kind, detail, times in _cut(self.notes):
             notes[kind, detail] += times
         samples = _cut(self.samples)
-        arrays = _cut(self.arrays)
-        self._array_values = 0
         with self._cutting:
+            arrays = _cut(self.arrays)
+            self._array_values = 0
             flat = _cut(self.buffer)
             dropped, self._dropped = self._dropped + notes.pop(_LOST[:2], 0), 0
-        # Those that began after those that ended: none that ended is missing here.
-        self.in_progress += len(_cut(self.started)) - dropped
+            # Those that began after those that ended: none that ended is missing here.
+            began, self._begun = self._begun + len(_cut(self.started)), 0
         ended = len(flat) // self.width
+        self.in_progress += began - ended - dropped
         try:
             rows = np.fromiter(flat, np.float64, len(flat)).reshape(-1, self.width)
-            if self._forked_at > -math.inf:  # a call that the parent began is the parent's to count
-                rows = rows[np.abs(rows[:, 0]) >= self._forked_at]
-            self.in_progress -= len(rows)
+            if self._forked_at > -math.inf:
+                own = np.abs(rows[:, 0]) >= self._forked_at
+                rows = rows[own]
+                self.in_progress += ended - len(rows)
             if len(rows):
                 self.series.fold(rows, samples)
             for column in {column for column, _ in arrays}:
@@ -177,7 +193,7 @@ class Recorder:
                 self.series.note(kind, detail, times)
             self.series.now(max(0, sum(each.in_progress for each in self._alike)), dropped)
         except Exception:  # noqa: BLE001  a lost count must not become the user's exception
-            log_once("flush", "recorded calls could not be counted", exc=True)
+            log_once("flush", "recorded calls could not be counted", where=True)
             with self._cutting:
                 self._dropped += ended
             self.in_progress += ended  # the next flush takes them off again

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Coroutine, Generator
-from time import thread_time
+from time import perf_counter, thread_time
 from typing import Any
 
+from pipemon.instrument.log import Quietly
 from pipemon.instrument.recorder import Recorder, Sample
 from pipemon.instrument.tracing import active_span
 
@@ -43,9 +44,18 @@ def looker(recorder: Recorder) -> Any:
     return look
 
 
-def sampled(recorder: Recorder, look: Look, seconds: float) -> None:
-    """Keep a sampled call that ended after `seconds`."""
-    recorder.add_sample(Sample(seconds, look.seconds, look.span))
+_SLOW = 0.01
+_LOG_EVERY = 60.0
+_quietly = Quietly(_LOG_EVERY)
+
+
+def sampled(recorder: Recorder, look: Look, seconds: float, ended: float) -> None:
+    """Keep a sampled call that lasted `seconds` and `ended` before its features were taken, which is all over now."""
+    afterwards = perf_counter() - ended
+    recorder.add_sample(Sample(seconds, look.seconds, look.span, afterwards))
+    if afterwards > _SLOW:
+        message = "%s: its extractors took %.0f ms after a call of %.0f ms; the caller waits: give them a sample="
+        _quietly.warn(recorder.name, message, recorder.name, afterwards * 1000, seconds * 1000)
 
 
 def spotted(recorder: Recorder, seconds: float) -> None:

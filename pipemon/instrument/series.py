@@ -71,11 +71,11 @@ class StageSeries:
         self._key = key
         self._families = families
         self._column = {name: index for index, name in enumerate(columns)}
-        self._calls, self._in_progress, self._dropped, self._last_call, self._cpu = (
+        self._calls, self._in_progress, self._dropped, self._last_call, self._cpu, self._extracting = (
             families[metric.name].labels(*labels)
             for metric in (
                 catalogue.STAGE_CALLS, catalogue.STAGE_IN_PROGRESS, catalogue.OBSERVATIONS_DROPPED,
-                catalogue.STAGE_LAST_CALL, catalogue.STAGE_CPU,
+                catalogue.STAGE_LAST_CALL, catalogue.STAGE_CPU, catalogue.EXTRACTOR_SECONDS,
             )
         )  # fmt: skip
         self._by_outcome = {
@@ -98,7 +98,7 @@ class StageSeries:
             families[catalogue.EXTRACTOR_ERRORS.name].labels(*labels, "input", "queued_at")
         self._last_call.set(time.time())
         self._last_ended = -math.inf
-        self._unscaled = 0.0
+        self._unscaled, self._unscaled_calls = 0.0, 0
         self.features = [feature_series(families, key, feature) for feature in shape.features]
         self._in_rows = [
             (self._column[feature.column], feature) for feature in self.features if feature.column in self._column
@@ -126,7 +126,7 @@ class StageSeries:
         took = columns[self._column["busy"]] if "busy" in self._column else ended - begun
         took = took if plain else took[counted]
         self._duration.observe_many(took)
-        self._add_processor_time(float(took.sum()), samples)
+        self._add_sampled(len(rows), float(took.sum()), samples)
         for sample in samples:
             if sample.span is not None:
                 self._duration.point_out(sample.seconds, sample.span.trace_id, sample.span.span_id)
@@ -182,9 +182,14 @@ class StageSeries:
         for way, items in ways.items():
             add(self._items[way], items)
 
-    def _add_processor_time(self, seconds: float, samples: list[Sample]) -> None:
-        """Scale the sampled calls' processor time by the time of all: their share is steadier than its amount."""
+    def _add_sampled(self, calls: int, seconds: float, samples: list[Sample]) -> None:
+        """Scale what was sampled to all calls: processor time by the calls' time, of which it is a steady share."""
         self._unscaled += seconds
+        self._unscaled_calls += calls
+        afterwards = [sample.afterwards for sample in samples if not math.isnan(sample.afterwards)]
+        if afterwards:
+            add(self._extracting, self._unscaled_calls * sum(afterwards) / len(afterwards))
+            self._unscaled_calls = 0
         measured = [sample for sample in samples if not math.isnan(sample.cpu)]
         of = sum(sample.seconds for sample in measured)
         if of > 0:

@@ -53,7 +53,7 @@ else:
     pm_extend((pm_begun, pm_ended, {row}))
     if pm_sample is not None:
 {rest}
-        pm_sampled(pm_recorder, pm_sample, pm_ended - pm_abs(pm_begun))
+        pm_sampled(pm_recorder, pm_sample, pm_ended - pm_abs(pm_begun), pm_ended)
 """
 
 _NULL = """

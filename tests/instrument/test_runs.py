@@ -428,9 +428,20 @@ def test_feedback_that_was_not_declared_is_logged_once_with_the_nearest_name(
         speech.feedback(None, stage=[])  # type: ignore[arg-type]
     assert read("pipemon_feedback_total", stage="asr", signal="other") == 2
     messages = [record.getMessage() for record in caplog.records]
-    assert "signal 'correctd' is not declared and counts as other; did you mean 'corrected'?" in messages[0]
-    assert messages[1] == "feedback: there is no stage 'ars'; did you mean 'asr'?"
-    assert len(messages) == 3
+    assert messages == [
+        "feedback on stage asr counts as other: there is no signal 'correctd'; did you mean 'corrected'?",
+        "feedback: there is no stage 'ars'; did you mean 'asr'?",
+        "feedback: there is no stage of that name; the names are asr",
+    ]
+
+
+def test_a_signal_that_is_like_no_name_is_not_logged_since_it_may_be_a_users_words(
+    speech: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    passing(speech, "asr")
+    speech.feedback("my name is Jane", stage="asr")
+    assert "Jane" not in caplog.text
+    assert "the names are redo, accepted, corrected, other" in caplog.text
 
 
 class Unprintable:

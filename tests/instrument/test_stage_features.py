@@ -7,6 +7,7 @@ import gc
 import json
 import logging
 import math
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -266,3 +267,33 @@ def test_the_info_series_tells_the_unit_and_a_hash_that_depends_on_the_bounds_al
     }
     assert bins["a"] == bins["b"] == "fc8de1ed"
     assert bins["c"] != bins["a"]
+
+
+def test_what_an_extractors_exception_says_is_not_logged_but_where_it_was_raised(
+    speech: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(text: str) -> float:
+        return float(text)
+
+    speech.stage("asr", output=Feature("score", broken))(lambda: "Jane Doe")()
+    assert "Jane" not in caplog.text
+    assert "ValueError" in caplog.text
+    assert "return float(text)" in caplog.text
+
+
+def test_extractors_that_make_callers_wait_are_told_by_a_counter_and_in_the_log(
+    speech: Pipeline, read: Read, caplog: pytest.LogCaptureFixture
+) -> None:
+    def slow(text: str) -> float:
+        time.sleep(0.03)
+        return 1.0
+
+    asr = speech.stage("asr", output=Feature("score", slow))(lambda: "text")
+    for _ in range(3):
+        asr()
+    waited = read("pipemon_extractor_seconds_total", stage="asr")
+    assert waited is not None
+    assert 0.09 <= waited < 0.2
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 1
+    assert "stage asr of pipeline speech: its extractors took 30 ms" in messages[0]
