@@ -40,6 +40,7 @@ def running_gateway(folder: Path, **config: Any) -> Iterator[str]:
         str(program("prometheus-pushgateway")),
         f"--web.listen-address=127.0.0.1:{port}",
         f"--web.config.file={folder / 'web.yml'}",
+        "--persistence.file=",  # Debian's would find what another one left
     ]
 
     def listens() -> bool:
