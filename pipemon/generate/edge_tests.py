@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pipemon.generate.edge import FIRING, HEARTBEAT, Edge
 from pipemon.generate.promql import quote
+from pipemon.generate.rules import rules
 from pipemon.generate.yamltext import comment, listed
 from pipemon.spec.model import SEVERITY_LABELS, FailureMode, Spec
 from pipemon.spec.modes import alert_name
@@ -32,8 +33,8 @@ def _cases(place: Edge, specs: Sequence[Spec], interval: float) -> Iterator[dict
     always = times(0, 150)
     cut = f"{times(0, 60)} _x60 {times(120, 30)}"
     for spec in specs:
-        for index, mode in enumerate(spec.measurable):
-            name = alert_name(spec.pipeline, mode.name)
+        for index, alert in enumerate(rules(spec).alerts):
+            name, mode = alert.name, alert.mode
 
             def case(
                 what: str, heartbeat: str, fires: str, *expected: Expected, spec: Spec = spec, mode: FailureMode = mode

@@ -101,6 +101,15 @@ def test_the_device_sends_its_alerts_under_a_name_that_the_centres_own_cannot_me
     assert sent & written == set()
 
 
+@pytest.mark.parametrize("spec", SPECS, ids=lambda path: path.stem)
+def test_the_centre_has_an_alert_for_each_of_the_devices(spec: Path) -> None:
+    found = made(LINE, spec)
+    device = [rule["alert"] for rule in rules(found[f"rules/{load(spec).pipeline}.rules.yml"]) if "alert" in rule]
+    centre = [rule["alert"] for rule in rules(found["centre/rules/edge.rules.yml"]) if "alert" in rule]
+    assert device
+    assert centre == [*device, "PipemonEdgeLinkLost"]
+
+
 def test_one_shard_keeps_the_order_of_what_is_sent() -> None:
     (remote,) = yaml.safe_load(made(LINE)["prometheus.yml"])["remote_write"]
     assert (remote["queue_config"]["min_shards"], remote["queue_config"]["max_shards"]) == (1, 1)
