@@ -49,18 +49,25 @@ def rows(effort: Effort) -> list[Row]:
             await function(TEXT)
 
     flush = exporter_for(registry).flush_all
+    with_autometrics, quick_tracker, usual_tracker = peers.with_autometrics(split)
     plain: dict[str, peers.Function] = {
         "bare": split,
         "timed": peers.timed(split),
         "stage": stage("split", split),
         "by hand": peers.by_hand(split),
-        "autometrics": peers.with_autometrics(split),
+        "autometrics": with_autometrics,
+        "autometrics as it comes": with_autometrics,
         "OpenTelemetry": peers.with_opentelemetry(split),
     }
     awaited = {"bare async": split_async, "stage async": stage("split_async", split_async)}
 
-    def sync(function: peers.Function) -> Callable[[], None]:
+    before = {"autometrics": quick_tracker, "autometrics as it comes": usual_tracker}
+
+    def sync(name: str) -> Callable[[], None]:
+        function, begin = plain[name], before.get(name, flush)
+
         def work() -> None:
+            begin()
             call(function, effort.calls)
             flush()
 
@@ -75,8 +82,7 @@ def rows(effort: Effort) -> list[Row]:
         return work
 
     times = take_turns(
-        {name: sync(function) for name, function in plain.items()}
-        | {name: driven(function) for name, function in awaited.items()},
+        {name: sync(name) for name in plain} | {name: driven(function) for name, function in awaited.items()},
         effort.rounds,
     )
 
@@ -103,7 +109,8 @@ def rows(effort: Effort) -> list[Row]:
 
     return [
         against("by hand", "the same written by hand with prometheus_client", 6),
-        against("autometrics", "autometrics: latency and count alone", 15),
+        against("autometrics", "autometrics on prometheus_client: latency and count alone", 15),
+        against("autometrics as it comes", "autometrics as it comes, on OpenTelemetry: latency and count alone", 15),
         against("OpenTelemetry", "the same with the OpenTelemetry SDK", 50),
         Row(
             "Call without flush, against a wrapper of two clock reads",

@@ -12,6 +12,8 @@ from time import perf_counter
 from typing import Any
 
 import autometrics
+from autometrics.settings import get_settings
+from autometrics.tracker import TrackerType, get_tracker, init_tracker, set_tracker
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -37,11 +39,14 @@ def timed(function: Function) -> Function:
     return wrapper
 
 
-def with_autometrics(function: Function) -> Function:
-    """Latency and count alone, which is what autometrics exports."""
+def with_autometrics(function: Function) -> tuple[Function, Callable[[], None], Callable[[], None]]:
+    """Latency and count alone, which is what autometrics exports.
+
+    The two functions choose its tracker: the one on prometheus_client, and on OpenTelemetry, its default.
+    """
     autometrics.init(tracker="prometheus")
-    wrapper: Function = autometrics.autometrics(function)
-    return wrapper
+    quick, usual = get_tracker(), init_tracker(TrackerType.OPENTELEMETRY, get_settings())
+    return autometrics.autometrics(function), lambda: set_tracker(quick), lambda: set_tracker(usual)
 
 
 class ByHand:

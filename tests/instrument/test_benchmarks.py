@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 ROWS = [
     "Call, flush included, against the same written by hand with prometheus_client",
-    "Call, flush included, against autometrics: latency and count alone",
+    "Call, flush included, against autometrics on prometheus_client: latency and count alone",
+    "Call, flush included, against autometrics as it comes, on OpenTelemetry: latency and count alone",
     "Call, flush included, against the same with the OpenTelemetry SDK",
     "Call without flush, against a wrapper of two clock reads",
     "Async call against sync call",
