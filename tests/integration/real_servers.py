@@ -1,15 +1,16 @@
-"""A real Prometheus and a real Alertmanager for a test, on free loopback ports, and the programs beside them."""
+"""A real Prometheus, Alertmanager and Pushgateway for a test, on free loopback ports, and the programs beside them."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.request import Request, urlopen
 
 import pytest
@@ -124,3 +125,24 @@ def running_alertmanager(config: str, folder: Path) -> Iterator[Inbox]:
     command = alertmanager_command(program(*names), folder / "alertmanager.yml", folder / "data", port)
     with _running("alertmanager", command, folder, client.ready):
         yield Inbox(client)
+
+
+@contextlib.contextmanager
+def running_pushgateway(folder: Path, **config: Any) -> Iterator[str]:
+    """Run an empty Pushgateway with a web configuration file of these keys; give its `host:port`."""
+    (folder / "web.yml").write_text(yaml.safe_dump(config))
+    (port,) = free_ports(1)
+    command = [
+        str(program("prometheus-pushgateway")),
+        f"--web.listen-address=127.0.0.1:{port}",
+        f"--web.config.file={folder / 'web.yml'}",
+        "--persistence.file=",  # Debian's would find what another one left
+    ]
+
+    def listens() -> bool:
+        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+            return True
+        return False
+
+    with _running("pushgateway", command, folder, listens):
+        yield f"127.0.0.1:{port}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import socket
 import sys
@@ -14,14 +13,13 @@ from typing import Any
 
 import pytest
 import trustme
-import yaml
 from fetching import Answer, fetch
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import basic_auth_handler, tls_auth_handler
-from real_servers import program, until
+from real_servers import running_pushgateway
 
 import pipemon
-from pipemon.demo.processes import children, free_ports, start
+from pipemon.demo.processes import free_ports
 from pipemon.instrument.exposition import push
 from pipemon.instrument.log import Quietly
 
@@ -31,32 +29,9 @@ BCRYPT = "$2b$04$NnnuMcqaPakt/10mIEBEqOiVTU.oxa0NT5nSsp6/N83sskC2QvoOS"
 """Of the password s3cret."""
 
 
-@contextlib.contextmanager
-def running_gateway(folder: Path, **config: Any) -> Iterator[str]:
-    """Run a Pushgateway with an exporter-toolkit configuration; give `host:port`."""
-    (port,) = free_ports(1)
-    (folder / "web.yml").write_text(yaml.safe_dump(config))
-    command = [
-        str(program("prometheus-pushgateway")),
-        f"--web.listen-address=127.0.0.1:{port}",
-        f"--web.config.file={folder / 'web.yml'}",
-        "--persistence.file=",  # Debian's would find what another one left
-    ]
-
-    def listens() -> bool:
-        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
-            return True
-        return False
-
-    with children() as started:
-        started.append(start("pushgateway", command, folder / "pushgateway.log"))
-        until(listens, "pushgateway")
-        yield f"127.0.0.1:{port}"
-
-
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_gateway(tmp_path_factory.mktemp("gateway")) as gateway:
+    with running_pushgateway(tmp_path_factory.mktemp("gateway")) as gateway:
         yield gateway
 
 
@@ -216,7 +191,7 @@ def test_disabled_nothing_is_pushed(gateway: str, job: str, monkeypatch: pytest.
 
 def test_a_gateway_may_want_a_password(tmp_path: Path, quiet: pytest.LogCaptureFixture) -> None:
     registry = CollectorRegistry()
-    with running_gateway(tmp_path, basic_auth_users={"batch": BCRYPT}) as gateway:
+    with running_pushgateway(tmp_path, basic_auth_users={"batch": BCRYPT}) as gateway:
         known = partial(basic_auth_handler, username="batch", password="s3cret")
         stranger = partial(basic_auth_handler, username="batch", password="wr0ng")
         assert pipemon.push(gateway, "nightly", registry=registry, handler=known)
@@ -245,5 +220,5 @@ def test_a_gateway_may_want_a_certificate(tmp_path: Path) -> None:
         keyfile=str(tmp_path / "client.key"),
         cafile=str(tmp_path / "ca.crt"),
     )
-    with running_gateway(tmp_path, tls_server_config=tls) as gateway:
+    with running_pushgateway(tmp_path, tls_server_config=tls) as gateway:
         assert pipemon.push(f"https://{gateway}", "nightly", registry=registry, handler=known)
