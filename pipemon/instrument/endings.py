@@ -70,18 +70,18 @@ class Endings:
         message = "stage %s: the extractor of %s %s raised"
         self.quietly.warn((direction, feature), message, self.declared.key.stage, direction, feature, where=True)
 
-    def declined(self) -> bool:
+    def declined(self, begun: float) -> bool:
         """Take out what the calling stand-in's call said; tell whether it was skipped."""
-        return self.heard(remarks.pop(sys._getframe(1), None))
+        return self.heard(remarks.pop(sys._getframe(1), None), begun)
 
-    def heard(self, said: Remarks | None, items: int = 1) -> bool:
+    def heard(self, said: Remarks | None, begun: float, items: int = 1) -> bool:
         """Count what a call with `items` said; tell whether it was skipped."""
         if said is None:
             return False
         for reason, dropped in said.drops:
-            self.recorder.note(DROP, reason, dropped)
+            self.recorder.note(DROP, reason, dropped, begun=begun)
         if said.skipped is not None:
-            self.recorder.note(DROP, said.skipped, items)
+            self.recorder.note(DROP, said.skipped, items, begun=begun)
         return said.skipped is not None
 
     def waited(self, begun: float, value: Any) -> float:
@@ -112,7 +112,7 @@ class Endings:
         self, begun: float, ended: float, error: BaseException, look: Look | None, values: Sequence[Any]
     ) -> None:
         """Record a call that raised. `values`: what was queued, if that is told, then of each input feature."""
-        self._declined_by(sys._getframe(1))
+        self._declined_by(sys._getframe(1), begun)
         outcome = self._blame(error, begun, ended, look)
         self.recorder.add(
             begun if outcome == ERROR else -begun, -ended, *self.inputs(begun, values), *self._no_outputs()
@@ -135,7 +135,7 @@ class Endings:
     ) -> None:
         """Record a stream that ended: exhausted, closed early (`error` is GeneratorExit) or with an exception."""
         ended = perf_counter()
-        if self._declined_by(sys._getframe(1)):
+        if self._declined_by(sys._getframe(1), begun):
             signs = begun, SKIPPED_AT
         elif error is None or (isinstance(error, GeneratorExit) and out + null):
             # Whoever stops reading has what it wanted.
@@ -167,8 +167,8 @@ class Endings:
         out = null = 0
         queued, values = self._split(values)
         for column, (taken, value) in enumerate(zip(self.declared.inputs, values, strict=True)):
-            self._add_array(column, take_many(taken, value, self.extractor_failed))
-        if self.heard(said, came) and error is None:
+            self._add_array(column, take_many(taken, value, self.extractor_failed), begun)
+        if self.heard(said, begun, came) and error is None:
             signs = begun, SKIPPED_AT
         elif error is not None:
             outcome = self._blame(error, begun, ended, look)
@@ -178,18 +178,18 @@ class Endings:
             out = count(result) - null
             signs = (begun if out else -begun), ended
             for column, taken in enumerate(self.declared.outputs if told else (), start=len(self.declared.inputs)):
-                self._add_array(column, take_many(taken, result, self.extractor_failed))
+                self._add_array(column, take_many(taken, result, self.extractor_failed), begun)
             if look is not None:
                 sampled(self.recorder, look, ended - begun, ended)
         wait = () if self.declared.queued_at is None else (self.waited(begun, queued),)
         self.recorder.add(*signs, came, out, null, *wait)
 
-    def _declined_by(self, frame: Any) -> bool:
-        return self.heard(remarks.pop(frame, None)) if remarks else False
+    def _declined_by(self, frame: Any, begun: float) -> bool:
+        return self.heard(remarks.pop(frame, None), begun) if remarks else False
 
-    def _add_array(self, column: int, values: Any) -> None:
+    def _add_array(self, column: int, values: Any, begun: float) -> None:
         if values is not None and len(values):
-            self.recorder.add_array(column, values)
+            self.recorder.add_array(column, values, begun=begun)
 
     def _blame(
         self, error: BaseException, begun: float, ended: float, look: Look | None, seconds: float | None = None
@@ -198,7 +198,7 @@ class Endings:
         if not self.declared.shadow:
             blame(error, self.declared.key.pipeline, self.declared.key.stage, begun, ended)
         if outcome == ERROR:
-            self.recorder.note(EXCEPTION, type(error).__name__)
+            self.recorder.note(EXCEPTION, type(error).__name__, begun=begun)
         took = ended - begun if seconds is None else seconds
         if look is not None:
             sampled(self.recorder, look, took, ended)

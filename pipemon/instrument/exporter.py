@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import platform
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +18,7 @@ from prometheus_client.registry import Collector
 from pipemon import catalogue
 from pipemon.instrument import background
 from pipemon.instrument.log import log_once
-from pipemon.instrument.metrics import Reading, make_family, read, renew_locks, show
+from pipemon.instrument.metrics import Reading, begin_anew, make_family, read, show
 from pipemon.instrument.recorder import Recorder, Series
 from pipemon.version import __version__
 
@@ -132,25 +134,38 @@ class Exporter(Collector):
         except Exception:  # noqa: BLE001  a scrape or the background thread must survive whatever this was
             log_once("flush all", "recorded calls could not be counted", exc=True)
 
+    @property
+    def busy(self) -> bool:
+        """Tell whether calls were in progress at the latest flush."""
+        return any(recorder.in_progress > 0 for recorder in list(self._recorders.values()))
+
     def before_fork(self) -> None:
-        """Keep flushes out of the fork: the child would inherit locks that nobody releases."""
-        self._held = self._flushing.acquire(timeout=_LONGEST_WAIT)
+        """Flush, then keep flushes out of the fork: the child would inherit locks that nobody releases."""
+        self._held = self._enter(_LONGEST_WAIT)
+        if self._held:
+            self._flush(self._recorders.values())
 
     def after_fork(self, *, in_child: bool) -> None:
-        """Let flushes go on; in the child with new locks and empty buffers."""
+        """Let flushes go on; in the child with new locks, empty buffers and counts from zero.
+
+        The child is a process of its own, and what the parent counted is the parent's to show.
+        """
         if not in_child:
             if self._held:
                 self._flushing.release()
+            for recorder in list(self._recorders.values()):
+                recorder.next_look[0] = -math.inf  # the next call starts the background thread again
             return
         self._flushing = Lock()
         self._latest = []
-        renew_locks(self._registry(), self.families.values())
+        begin_anew(self._registry(), self.families.values())
         for recorder in self._recorders.values():
             recorder.forget()
 
 
 _exporters: weakref.WeakKeyDictionary[CollectorRegistry, Exporter] = weakref.WeakKeyDictionary()
 _making = Lock()
+os.register_at_fork(before=_making.acquire, after_in_parent=_making.release, after_in_child=_making.release)
 
 
 def exporter_for(registry: CollectorRegistry) -> Exporter:

@@ -139,10 +139,10 @@ def show(family: Any, reading: Reading) -> prometheus_client.Metric:
     return metric
 
 
-def renew_locks(registry: prometheus_client.CollectorRegistry | None, families: Iterable[Any]) -> None:
-    """Replace the locks of a registry, families and values in a forked child: any may have been held.
+def begin_anew(registry: prometheus_client.CollectorRegistry | None, families: Iterable[Any]) -> None:
+    """Count from zero in a forked child, and replace the locks of a registry, families and values: any may be held.
 
-    Values in multiprocess files share one lock that prometheus_client keeps to itself.
+    Values in multiprocess files begin anew by themselves, and share one lock that prometheus_client keeps to itself.
     """
     if registry is not None:
         registry._lock = Lock()
@@ -158,3 +158,6 @@ def renew_locks(registry: prometheus_client.CollectorRegistry | None, families: 
             ):
                 if hasattr(value, "_lock"):
                     value._lock = Lock()
+                    if not isinstance(family, prometheus_client.Gauge):
+                        value._value = 0.0
+            getattr(metric, "_pointed_out", {}).clear()

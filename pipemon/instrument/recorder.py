@@ -148,13 +148,13 @@ class Recorder:
                 self._dropped += excess
             if len(self.started) > KEEP_AT_MOST:
                 self._begun += len(_cut(self.started))
-            if len(self.arrays) > FLUSH_AT or self._array_values > _MOST_ARRAY_VALUES:
-                # Without counts: they are features of calls that are counted.
+            too_many = len(self.arrays) > FLUSH_AT or self._array_values > _MOST_ARRAY_VALUES
+            if too_many:  # features of calls that are counted
                 _cut(self.arrays)
                 self._array_values = 0
         finally:
             self._cutting.release()
-        if excess > 0:
+        if excess > 0 or too_many:
             log_once("full", "calls end faster than they can be counted; some are dropped")
 
     def lose(self) -> None:
@@ -177,7 +177,7 @@ class Recorder:
             dropped, self._dropped = self._dropped + notes.pop(_LOST[:2], 0), 0
             # Those that began after those that ended: none that ended is missing here.
             began, self._begun = self._begun + len(_cut(self.started)), 0
-        ended = len(flat) // self.width
+        ended = uncounted = len(flat) // self.width
         self.in_progress += began - ended - dropped
         try:
             rows = np.fromiter(flat, np.float64, len(flat)).reshape(-1, self.width)
@@ -187,23 +187,26 @@ class Recorder:
                 self.in_progress += ended - len(rows)
             if len(rows):
                 self.series.fold(rows, samples)
+            uncounted = 0
             for column in {column for column, _ in arrays}:
                 self.series.fold_array(column, np.concatenate([each for own, each in arrays if own == column]))
             for (kind, detail), times in notes.items():
                 self.series.note(kind, detail, times)
             self.series.now(max(0, sum(each.in_progress for each in self._alike)), dropped)
-        except Exception:  # noqa: BLE001  a lost count must not become the user's exception
-            log_once("flush", "recorded calls could not be counted", where=True)
+        except BaseException as error:
             with self._cutting:
-                self._dropped += ended
-            self.in_progress += ended  # the next flush takes them off again
+                self._dropped += uncounted + dropped
+            self.in_progress += uncounted + dropped  # the next flush takes them off again
+            if not isinstance(error, Exception):  # a signal's handler raised it: it is the user's
+                raise
+            log_once("flush", "recorded calls could not be counted", where=True)
 
     def forget(self) -> None:
         """Begin anew in a forked child: what is buffered is the parent's to count."""
         for kept in (self.buffer, self.started, self.arrays, self.notes, self.samples):
             kept.clear()
         self.next_look[0] = -math.inf
-        self._array_values = self.in_progress = self._dropped = 0
+        self._array_values = self.in_progress = self._begun = self._dropped = 0
         self._cutting = Lock()
         self._forked_at = perf_counter()
 

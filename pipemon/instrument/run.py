@@ -201,7 +201,7 @@ _IF_NULL = """
 if not pm_result if pm_result.__class__ in pm_PLAIN else pm_is_null(pm_result):
     pm_gave_nothing(pm_begun, pm_ended, pm_run)
 """
-_STREAM_ENDED = "pm_ended = pm_clock()\npm_extend((pm_ended - pm_busy, pm_ended))\n"
+_STREAM_ENDED = "pm_ended = pm_clock()\npm_extend((pm_begun, pm_begun + pm_busy))\n"
 _FAILED = "pm_failed(pm_begun, pm_ended, pm_run, {error})\n"
 
 
@@ -214,7 +214,7 @@ def wrap_run(function: Callable[..., Any], *, pipeline: str, recorder: Recorder)
     def failed(begun: float, ended: float, run: Run, error: BaseException) -> None:
         if of_exception(error) == ERROR:
             stage = failed_stage(error, pipeline, begun)
-            recorder.note(FAILED_STAGE, stage or OTHER)
+            recorder.note(FAILED_STAGE, stage or OTHER, begun=begun)
             log_ended_run(pipeline, run, ERROR, stage, type(error).__name__, ended - begun)
 
     def gave_nothing(begun: float, ended: float, run: Run) -> None:

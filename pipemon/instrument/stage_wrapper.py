@@ -28,9 +28,13 @@ if pm_run is not None:
     if pm_run.pipeline != pm_pipeline:
         pm_run = pm_run.of(pm_pipeline)
 {infer_upstream}
-pm_started(None)
 pm_begun = pm_clock()
-pm_sample = pm_look(pm_begun) if pm_begun >= pm_next_look[0] else None
+if pm_begun < pm_next_look[0]:
+    pm_sample = None
+else:
+    pm_sample = pm_look(pm_begun)
+    pm_begun = pm_clock()
+pm_started(None)
 """
 
 _INFER_UPSTREAM = """
@@ -44,7 +48,8 @@ if pm_run is not None:
 """
 
 _RETURNED = """
-if pm_remarks and pm_declined():
+{rest}
+if pm_remarks and pm_declined(pm_begun):
     pm_skipped(pm_begun, ({values}))
 else:
 {budget}
@@ -52,7 +57,6 @@ else:
 {features}
     pm_extend((pm_begun, pm_ended, {row}))
     if pm_sample is not None:
-{rest}
         pm_sampled(pm_recorder, pm_sample, pm_ended - pm_abs(pm_begun), pm_ended)
 """
 
@@ -81,7 +85,7 @@ else:
 
 _ITEM_FEATURES = """
 {features}
-pm_extend_items((pm_at, {row}))
+pm_extend_items((pm_begun, {row}))
 if pm_at >= pm_next_item_look[0]:
     pm_look_at_items(pm_at)
 """
@@ -177,18 +181,18 @@ def _plain(kind: str, declared: Declared, parameters: Parameters, values: str, i
     null = _NULL if declared.null is None else "if pm_is_null(pm_result):\n    pm_begun = -pm_begun\n"
     over = "" if declared.budget is None else _OVER_BUDGET
     deep = {"null": null, "features": "".join(lines), "budget": over}
+    rest = "" if kind == "async function" else "if pm_sample is not None:\n    pm_sample.rest()\n"
     returned = _RETURNED.format(
         values=values,
         row=row,
-        rest="" if kind == "async function" else "        pm_sample.rest()",
+        rest=rest,
         **{name: _deeper(text) for name, text in deep.items()},
     )
-    raised = "" if kind == "async function" else "if pm_sample is not None:\n    pm_sample.rest()\n"
     return Texts(
         call=_call(kind, parameters),
         before=_before(infer_upstream),
         returned=("" if declared.shadow else _LAST_STAGE) + returned,
-        raised=f"{raised}pm_raised(pm_begun, pm_ended, pm_error, pm_sample, ({values}))",
+        raised=f"{rest}pm_raised(pm_begun, pm_ended, pm_error, pm_sample, ({values}))",
     )
 
 

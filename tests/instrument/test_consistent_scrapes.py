@@ -147,7 +147,7 @@ def test_a_scrape_during_a_flush_waits_for_its_end(run: Callable[[], object], re
             assert not seen
             counter.inc(amount)
 
-    feature = vad._features[0]  # type: ignore[attr-defined]
+    feature = vad.features[0]  # type: ignore[attr-defined]
     counter, feature._positive = feature._positive, Slow()
     with pytest.raises(ValueError):  # noqa: PT011
         run()

@@ -11,7 +11,8 @@ import threading
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+import pipemon
 from pipemon import Feature, Pipeline
 from pipemon.features import length
 from pipemon.instrument import background, recorder
@@ -133,10 +135,15 @@ def test_whatever_happens_between_two_flushes_is_counted_exactly(script: list[tu
         assert read("pipemon_feature_sum_total", sign="negative", **labels) == pytest.approx(negative)
 
 
-def test_a_full_buffer_is_flushed_by_the_call_that_fills_it(
-    speech: Pipeline, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def each_call_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the buffer's length, and no thread flushes besides."""
+    monkeypatch.setattr(recorder, "TICK", 0)
     monkeypatch.setattr(background, "start", lambda: None)
+
+
+@pytest.mark.usefixtures("each_call_looks")
+def test_a_full_buffer_is_flushed_by_the_next_call_that_looks(speech: Pipeline, registry: CollectorRegistry) -> None:
     calls = exporter_for(registry).families["pipemon_stage_calls_total"]
     vad = speech.stage("vad", output=length())(lambda: "x")
     for _ in range(recorder.FLUSH_AT + 10):
@@ -144,10 +151,10 @@ def test_a_full_buffer_is_flushed_by_the_call_that_fills_it(
     assert calls.labels("speech", "vad", "1.4", "stable")._value.get() == recorder.FLUSH_AT
 
 
+@pytest.mark.usefixtures("each_call_looks")
 def test_calls_that_fail_and_that_nobody_scrapes_keep_the_buffer_bounded(
     speech: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(background, "start", lambda: None)
     monkeypatch.setattr(recorder, "FLUSH_AT", 100)
 
     @speech.stage("vad", inputs={"text": Feature("broken", lambda _: 1 / 0)})
@@ -163,6 +170,7 @@ def test_calls_that_fail_and_that_nobody_scrapes_keep_the_buffer_bounded(
     assert longest <= 100
 
 
+@pytest.mark.usefixtures("each_call_looks")
 def test_while_a_flush_is_stuck_calls_go_on_and_beyond_the_limit_are_dropped_and_counted(
     speech: Pipeline, registry: CollectorRegistry, read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,13 +178,33 @@ def test_while_a_flush_is_stuck_calls_go_on_and_beyond_the_limit_are_dropped_and
     monkeypatch.setattr(recorder, "KEEP_AT_MOST", 100)
     exporter = exporter_for(registry)
     vad = speech.stage("vad", output=length())(lambda: "x")
-    exporter.before_fork()  # holds the flushing lock, as a stuck flush does
-    for _ in range(250):
-        vad()
-    exporter.after_fork(in_child=False)
-    assert read("pipemon_observations_dropped_total", stage="vad") == 150
-    assert read("pipemon_stage_calls_total", stage="vad") == 100
-    assert read("pipemon_feature_value_count", feature="length") == 100
+    (recorded,) = exporter._recorders.values()
+    with exporter._flushing:  # as a stuck flush does
+        for _ in range(250):
+            vad()
+        assert len(recorded.buffer) // recorded.width <= 101  # the call that looked is the one more
+        assert len(recorded.started) <= 101
+    assert read("pipemon_observations_dropped_total", stage="vad") == 149
+    assert read("pipemon_stage_calls_total", stage="vad") == 101
+    assert read("pipemon_feature_value_count", feature="length") == 101
+    assert read("pipemon_stage_in_progress", stage="vad") == 0
+
+
+@pytest.mark.usefixtures("each_call_looks")
+def test_while_a_flush_is_stuck_the_features_of_batches_are_bounded_by_their_values(
+    speech: Pipeline, registry: CollectorRegistry, read: Read
+) -> None:
+    @speech.stage("embed", inputs={"texts": length()}, batch=True)
+    def embed(texts: list[str]) -> list[str]:
+        return texts
+
+    (recorded,) = exporter_for(registry)._recorders.values()
+    texts = ["a"] * 10_000
+    with exporter_for(registry)._flushing:
+        for _ in range(300):
+            embed(texts)
+            assert sum(len(values) for _, values in recorded.arrays) <= recorder._MOST_ARRAY_VALUES + len(texts)
+    assert read("pipemon_stage_items_in_total", stage="embed") == 3_000_000
 
 
 def test_a_flush_that_fails_counts_its_calls_as_dropped_and_the_next_one_works(
@@ -185,11 +213,31 @@ def test_a_flush_that_fails_counts_its_calls_as_dropped_and_the_next_one_works(
     vad = speech.stage("vad")(lambda: 1)
     vad()
     with monkeypatch.context() as patch:
-        patch.setattr(np, "array", lambda *args, **kwargs: 1 / 0)
+        patch.setattr(np, "fromiter", lambda *args, **kwargs: 1 / 0)
         assert read("pipemon_stage_calls_total", stage="vad") == 0
     vad()
     assert read("pipemon_stage_calls_total", stage="vad") == 1
     assert read("pipemon_observations_dropped_total", stage="vad") == 1
+    assert read("pipemon_stage_in_progress", stage="vad") == 0
+
+
+def test_a_signal_handler_that_raises_during_a_flush_reaches_the_user_and_its_calls_count_as_dropped(
+    speech: Pipeline, registry: CollectorRegistry, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vad = speech.stage("vad")(lambda: 1)
+    vad()
+
+    def interrupted(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "fromiter", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            exporter_for(registry).flush_all()
+    vad()
+    assert read("pipemon_stage_calls_total", stage="vad") == 1
+    assert read("pipemon_observations_dropped_total", stage="vad") == 1
+    assert read("pipemon_stage_in_progress", stage="vad") == 0
 
 
 def test_a_recorder_that_fails_does_not_reach_the_caller(
@@ -301,28 +349,66 @@ def test_a_forked_child_counts_its_own_calls_only(
 
     assert forks() == (1, 1, 2)
     assert read("pipemon_stage_calls_total", stage="vad") == 1
+    # What the parent had counted already is its own as well.
+    assert forked(lambda: (vad(), read("pipemon_stage_calls_total", stage="vad"))) == (1, 1)
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_child_ends_the_call_that_its_parent_began_without_harm(
-    speech: Pipeline, read: Read, forked: Callable[[Callable[[], object]], object]
+@pytest.mark.parametrize("way", ["returns", "raises", "skips", "streams", "batch", "block"])
+def test_a_call_that_is_under_way_at_a_fork_is_its_parents_to_count_however_it_ends(
+    speech: Pipeline, registry: CollectorRegistry, way: str
 ) -> None:
-    @speech.stage("vad")
-    def vad() -> str:
-        return "fine"
+    children: list[int] = []
 
-    recorder_of_vad = speech._exporter._recorders  # type: ignore[union-attr]
+    def ends(text: str) -> str:
+        children.append(os.fork())
+        if way == "raises":
+            raise ValueError
+        if way == "skips":
+            pipemon.drop("said")
+            pipemon.skip("said")
+        return text
 
-    def child() -> object:
-        assert all(not each.running for each in recorder_of_vad.values())
-        return vad(), read("pipemon_stage_in_progress", stage="vad")
+    def streams(text: str) -> Iterator[str]:
+        yield text
+        children.append(os.fork())
+        yield text
 
-    @speech.stage("outer")
-    def outer() -> object:
-        return forked(child)
+    features: Any = {"inputs": {"text": length()}, "output": length()}
+    call: Callable[[str], object]
+    if way == "streams":
+        streamed = speech.stage("vad", **features)(streams)
+        call = lambda text: list(streamed(text))  # noqa: E731
+    elif way == "block":
+        stage = speech.stage("vad", **features)
 
-    assert outer() == ("fine", 0)
-    assert read("pipemon_stage_in_progress", stage="outer") == 0
+        def call(text: str) -> None:
+            with stage.call(text=text) as block:
+                block.output(ends(text))
+
+    else:
+        call = speech.stage("vad", batch=way == "batch", **features)(ends)
+    run = speech.run(call)
+    parent = os.getpid()
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    try:
+        with pytest.raises(ValueError) if way == "raises" else nullcontext():  # noqa: PT011
+            run("abc")
+        counted = {
+            sample.name: sample.value
+            for metric in registry.collect()
+            for sample in metric.samples
+            if metric.type == "counter" and sample.value and sample.labels
+        }
+        if os.getpid() != parent:
+            sender.send(counted)
+    finally:
+        if os.getpid() != parent:
+            os._exit(0)
+    os.waitpid(children[0], 0)
+    assert receiver.recv() == {}
+    assert counted["pipemon_stage_calls_total"] == counted["pipemon_pipeline_runs_total"] == 1
+    assert ("pipemon_pipeline_failures_total" in counted) == (way == "raises")
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
