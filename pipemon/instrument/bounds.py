@@ -36,13 +36,17 @@ def for_unit(unit: str) -> tuple[float, ...]:
     return _BY_UNIT.get(unit, _COUNTS)
 
 
-def for_duration(budget: float | None) -> tuple[float, ...]:
-    """Return bounds in seconds: dense around the budget, which is itself one, and a spread elsewhere."""
+def for_duration(budget: float | None, more: Iterable[float] = ()) -> tuple[float, ...]:
+    """Return bounds in seconds: dense around the budget, which is itself one, a spread elsewhere, and `more`."""
+    return tuple(sorted({*_around(budget), *more}))
+
+
+def _around(budget: float | None) -> tuple[float, ...]:
     if budget is None:
         return DURATIONS
     near = {round(budget * share, 12) for share in _OF_BUDGET} | {budget}
     far = {bound for bound in DURATIONS if not min(near) <= bound <= max(near)}
-    return tuple(sorted(near | far))
+    return (*near, *far)
 
 
 def checked(bounds: Iterable[float]) -> tuple[float, ...]:

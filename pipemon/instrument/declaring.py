@@ -31,6 +31,14 @@ def check_budget(what: str, budget: str | float | None) -> float | None:
         raise DeclarationError(f"{what}: budget: {error}") from None
 
 
+def agreed_budget(what: str, code: float | None, file: float | None) -> float | None:
+    """Return the budget of the code or of the generated file. Raises DeclarationError if they differ."""
+    if code is not None and file is not None and code != file:
+        told = f"{units.duration(code)} in the code, {units.duration(file)} in the bounds file"
+        raise DeclarationError(f"{what}: budget: {told}; run pipemon generate again, or leave it out of the code")
+    return file if code is None else code
+
+
 def check_track(what: str, track: str) -> str:
     """Return a track that the catalogue knows."""
     if track not in TRACKS:
@@ -199,12 +207,20 @@ def output_features(stage: str, output: Given | Sequence[Given] | None) -> tuple
     return tuple(Taken("output", feature.name, feature) for feature in features)
 
 
-def shape_of(stage: str, taken: Taken, baseline: Mapping[str, tuple[float, ...]]) -> FeatureShape:
-    """Return a feature as the generator sees it, with the bounds its histogram gets."""
+def shape_of(
+    stage: str, taken: Taken, baseline: Mapping[str, tuple[float, ...]], more: Mapping[str, tuple[float, ...]]
+) -> FeatureShape:
+    """Return a feature as the generator sees it, with the bounds its histogram gets.
+
+    `more` are bounds by `<direction>.<feature>`, for those that have theirs from the unit only.
+    """
     feature = taken.feature
     if isinstance(feature, Category):
         return FeatureShape(taken.direction, taken.name, feature.name, categories=feature.categories)
-    chosen = feature.bounds or baseline.get(f"{stage}.{taken.direction}.{taken.name}") or bounds.for_unit(feature.unit)
+    name = f"{taken.direction}.{taken.name}"
+    chosen = feature.bounds or baseline.get(f"{stage}.{name}")
+    if not chosen:
+        chosen = sorted({*bounds.for_unit(feature.unit), *more.get(name, ())})
     return FeatureShape(taken.direction, taken.name, feature.name, feature.unit, tuple(chosen))
 
 

@@ -14,6 +14,7 @@ from pipemon import catalogue
 from pipemon.errors import DeclarationError
 from pipemon.instrument import bounds, declaring
 from pipemon.instrument.baseline import read_bounds
+from pipemon.instrument.bounds_file import read_bounds_file
 from pipemon.instrument.calls import StageKey
 from pipemon.instrument.cascade import Cascade
 from pipemon.instrument.declaring import Given
@@ -61,14 +62,17 @@ class Pipeline:
         feedback: Sequence[str] = (),
         slices: Mapping[str, Sequence[str]] | None = None,
         baseline: str | os.PathLike[str] | None = None,
+        spec: str | os.PathLike[str] | None = None,
     ) -> None:
         self.name = check_name("pipeline", name)
         what = f"pipeline {name!r}"
         self.version = declaring.check_version(what, version)
         self.track = declaring.check_track(what, track)
-        self.budget = declaring.check_budget(what, budget)
+        limits = read_bounds_file(spec, self.name)
+        self.budget = declaring.agreed_budget(what, declaring.check_budget(what, budget), limits.budget)
+        self._duration_bounds = bounds.for_duration(self.budget, limits.durations)
         self._told = Told(
-            self.name, self.version, self.track, declaring.check_signals(what, feedback), read_bounds(baseline)
+            self.name, self.version, self.track, declaring.check_signals(what, feedback), read_bounds(baseline), limits
         )
         self._stages: dict[str, StageShape] = {}
         self._has_run = False
@@ -214,12 +218,11 @@ class Pipeline:
         self._has_run = True
         if self._exporter is None:
             return function
-        limits = bounds.for_duration(self.budget)
         families = self._exporter.families
         recorder = self._exporter.recorder(
             (self.name, self.version),
             ("begun", "ended"),
-            lambda: RunSeries(families, self.name, self.version, limits),
+            lambda: RunSeries(families, self.name, self.version, self._duration_bounds),
         )
         assert isinstance(recorder.series, RunSeries)
         self._run_series = recorder.series
@@ -244,8 +247,8 @@ class Pipeline:
 
         `after` is None for a stage that leaves it to the runs.
         """
-        limits = bounds.for_duration(self.budget)
-        return PipelineShape(self.name, self.budget, tuple(self._stages.values()), limits, self._has_run)
+        stages = tuple(self._stages.values())
+        return PipelineShape(self.name, self.budget, stages, self._duration_bounds, self._has_run)
 
     def _see_upstream(self, shape: StageShape) -> Callable[[str], bool] | None:
         return partial(self._cascade.see, shape.name) if shape.after is None else None

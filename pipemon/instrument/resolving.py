@@ -8,6 +8,7 @@ from typing import Any
 
 from pipemon.errors import DeclarationError, nearest
 from pipemon.instrument import bounds, declaring
+from pipemon.instrument.bounds_file import BoundsFile
 from pipemon.instrument.calls import StageKey
 from pipemon.instrument.endings import Declared
 from pipemon.instrument.stage import Options
@@ -24,6 +25,7 @@ class Told:
     track: str
     signals: tuple[str, ...]
     baseline: Mapping[str, tuple[float, ...]]
+    spec: BoundsFile
 
 
 def resolve(
@@ -47,13 +49,14 @@ def resolve(
     if function is not None:
         declaring.check_parameters(stage, function, "inputs", options.inputs or ())
         declaring.check_parameters(stage, function, "queued_at", (queued_at[0],) if queued_at else ())
-    budget = declaring.check_budget(what, options.budget)
+    spec = told.spec.stage(stage)
+    budget = declaring.agreed_budget(what, declaring.check_budget(what, options.budget), spec.budget)
     shape = StageShape(
         stage,
         _after(stage, options.after, stages) if options.after_is_told else None,
         budget,
-        tuple(declaring.shape_of(stage, taken, told.baseline) for taken in (*inputs, *outputs)),
-        bounds.for_duration(budget),
+        tuple(declaring.shape_of(stage, taken, told.baseline, spec.features) for taken in (*inputs, *outputs)),
+        bounds.for_duration(budget, spec.durations),
         tuple(dict.fromkeys((*told.signals, *declaring.check_signals(what, options.feedback)))),
         one_to_one=options.one_to_one,
         workers=declaring.check_workers(what, options.workers),

@@ -55,7 +55,7 @@ def sampled(recorder: Recorder, look: Look, seconds: float, ended: float) -> Non
     recorder.add_sample(Sample(seconds, look.seconds, look.span, afterwards))
     if afterwards > _SLOW:
         message = "%s: its extractors took %.0f ms after a call of %.0f ms; the caller waits: give them a sample="
-        _quietly.warn(recorder.name, message, recorder.name, afterwards * 1000, seconds * 1000)
+        _quietly.warn(id(recorder), message, recorder.name, afterwards * 1000, seconds * 1000)
 
 
 def spotted(recorder: Recorder, seconds: float) -> None:

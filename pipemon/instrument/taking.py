@@ -55,11 +55,15 @@ def number(value: Any) -> float:
 
 def take(taken: Taken, value: Any, failed: Failed) -> float:
     """Take a feature from one value: NaN is missing, UNTAKEN not looked at."""
-    feature = taken.feature
-    if feature.sample < 1 and random() >= feature.sample:
+    if taken.feature.sample < 1 and random() >= taken.feature.sample:
         return UNTAKEN
     if value is None:
         return math.nan if taken.direction == "input" else UNTAKEN
+    return _look(taken, value, failed)
+
+
+def _look(taken: Taken, value: Any, failed: Failed) -> float:
+    feature = taken.feature
     try:
         found = feature.extractor(value)
         return feature.index(found) if isinstance(feature, Category) else number(found)
@@ -76,14 +80,23 @@ def take_many(taken: Taken, batch: Any, failed: Failed) -> Rows | None:
     try:
         if feature.many is not None:
             found = feature.many(batch)
-        else:
-            found = [None if item is None else feature.extractor(item) for item in batch]
-        if isinstance(feature, Category):
-            return feature.index_many(found)
-        return _numbers(found)
+            return feature.index_many(found) if isinstance(feature, Category) else _numbers(found)
+    except Exception:  # noqa: BLE001
+        failed(taken.direction, taken.name)
+    try:  # without `many`, or where one item is bad, one by one
+        each = [math.nan if item is None else _look(taken, item, failed) for item in _items(batch)]
+        return np.array(each, np.float64)
     except Exception:  # noqa: BLE001
         failed(taken.direction, taken.name)
         return None
+
+
+def _items(batch: Any) -> Iterable[Any]:
+    """Go through a batch's items; a data frame's are its rows."""
+    rows = getattr(batch, "itertuples", None) or getattr(batch, "iter_rows", None)
+    if rows is None:
+        return batch  # type: ignore[no-any-return]
+    return rows(index=False) if hasattr(batch, "itertuples") else rows(named=False)
 
 
 def _numbers(found: Iterable[Any]) -> Rows:

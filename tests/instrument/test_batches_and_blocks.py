@@ -1,5 +1,6 @@
 """Batches, blocks of code, calls that decline, items dropped, categories, and the time before a call."""
 
+# mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
 import asyncio
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas
+import polars
 import pytest
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
@@ -57,7 +60,8 @@ def test_an_array_is_looked_at_in_one_call(speech: Pipeline, read: Read) -> None
 
     def norms(rows: NDArray[np.float64]) -> NDArray[np.float64]:
         calls.append(len(rows))
-        return np.sqrt((rows**2).sum(axis=1))
+        lengths: NDArray[np.float64] = np.sqrt((rows**2).sum(axis=1))
+        return lengths
 
     feature = Feature("norm", lambda row: 1 / 0, many=norms)
 
@@ -72,6 +76,28 @@ def test_an_array_is_looked_at_in_one_call(speech: Pipeline, read: Read) -> None
     assert read("pipemon_feature_missing_total", feature="norm") == 1
     assert read("pipemon_feature_sum_total", feature="mean", sign="positive") == 21
     assert counts(read, "embed") == {"calls": 1, "items_in": 3, "items_out": 2, "items_null": 1}
+
+
+def test_an_item_that_an_extractor_can_not_take_costs_itself_only(speech: Pipeline, read: Read) -> None:
+    def lengths(texts: list[str]) -> list[float]:
+        return [float(len(text)) for text in texts]
+
+    feature = Feature("size", len, many=lengths, prefix=True)
+    speech.stage("score", batch=True, inputs={"texts": feature})(lambda texts: texts)(["a", 3, "bcd"])
+    assert read("pipemon_feature_value_count", feature="texts_size") == 2
+    assert read("pipemon_feature_observed_total", feature="texts_size") == 2
+    assert read("pipemon_extractor_errors_total", feature="texts_size") == 2  # the whole, then the one
+
+
+def test_a_data_frames_items_are_its_rows(speech: Pipeline, read: Read) -> None:
+    frame = pandas.DataFrame({"age": [20, 30, 40], "name": ["a", "b", "c"]})
+    stage = speech.stage("score", batch=True, inputs={"rows": Feature("age", lambda row: row.age)})(lambda rows: rows)
+    stage(frame)
+    assert counts(read, "score") == {"calls": 1, "items_in": 3, "items_out": 3}
+    assert read("pipemon_feature_sum_total", feature="age", sign="positive") == 90
+    other = Feature("age", lambda row: row[0])
+    speech.stage("polars", batch=True, inputs={"rows": other})(lambda rows: rows)(polars.from_pandas(frame[["age"]]))
+    assert read("pipemon_feature_sum_total", stage="polars", feature="age", sign="positive") == 90
 
 
 def test_a_batch_of_nulls_is_a_null_output_and_one_that_raises_fails_whole(speech: Pipeline, read: Read) -> None:

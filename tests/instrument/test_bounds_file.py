@@ -1,5 +1,6 @@
 """The service reads the budgets and bounds that the generator wrote, and lives without them."""
 
+# mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
 import json
@@ -7,7 +8,10 @@ import logging
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from pipemon import DeclarationError, Feature, Pipeline
+from pipemon.features import level_dbfs
 from pipemon.instrument.bounds_file import BoundsFile, StageBounds, read_bounds_file
 from pipemon.topology import being_described
 
@@ -79,3 +83,29 @@ def test_a_file_that_says_anything_else_is_logged_once_and_nothing_of_it_used(
 def test_a_missing_file_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert read_bounds_file(tmp_path / "none.json", "speech") == BoundsFile()
     assert "FileNotFoundError" in caplog.text
+
+
+def test_a_pipeline_takes_budgets_and_bounds_from_the_file(tmp_path: Path, registry: CollectorRegistry) -> None:
+    path = written(tmp_path, FILE)
+    speech = Pipeline("speech", registry=registry, spec=path)
+    speech.stage("vad", inputs={"audio": level_dbfs()})(lambda audio: audio)
+    speech.stage("vaad", inputs={"audio": level_dbfs()})(lambda audio: audio)
+    vad, vaad = speech.describe().stages
+    assert (speech.budget, vad.budget, vaad.budget) == (0.5, 0.05, None)
+    assert {0.35, 0.5} <= set(speech.describe().duration_bounds)
+    assert 0.05 in vad.duration_bounds
+    # The file's feature is `level_dbfs`, this one is `audio_level_dbfs`.
+    assert -20.5 not in vad.features[0].bounds
+    other = Pipeline("speech", budget="500ms", registry=CollectorRegistry(), spec=path)
+    feature = Feature("level_dbfs", len, unit="dBFS")
+    other.stage("vad", inputs={"audio": feature}, budget="50ms")(lambda audio: audio)
+    assert -20.5 in other.describe().stages[0].features[0].bounds
+
+
+def test_a_budget_in_code_that_differs_from_the_files_is_refused(tmp_path: Path, registry: CollectorRegistry) -> None:
+    path = written(tmp_path, FILE)
+    with pytest.raises(DeclarationError, match=r"'speech': budget: 600ms in the code, 500ms in the bounds file; run"):
+        Pipeline("speech", budget="600ms", registry=registry, spec=path)
+    speech = Pipeline("speech", registry=registry, spec=path)
+    with pytest.raises(DeclarationError, match=r"stage 'vad': budget: 60ms in the code, 50ms in the bounds file"):
+        speech.stage("vad", budget="60ms")(lambda: 1)

@@ -18,7 +18,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.parser import text_string_to_metric_families
 
 import pipemon
-from pipemon import Feature, Pipeline, catalogue
+from pipemon import Category, Feature, Model, Pipeline, catalogue
 from pipemon.features import length, level_dbfs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,13 +34,25 @@ def cascade(registry: CollectorRegistry) -> Pipeline:
     def vad(audio: list[float]) -> list[float]:
         return audio
 
-    @speech.stage("asr", after="vad", output=Feature("score", lambda value: value))
+    @speech.stage(
+        "asr",
+        after="vad",
+        output=[Feature("score", lambda value: value), Category("sign", lambda value: "plus", categories=("plus",))],
+        model=Model(code="v1", params="p1", data="d1", trained=1e9),
+        queued_at={"segments": lambda segments: 0},
+        workers=2,
+    )
     def asr(segments: list[float]) -> float:
+        pipemon.drop("noise")
         return 1 / len(segments)
+
+    @speech.stage("words", after="asr")
+    def words(score: float) -> Iterator[str]:
+        yield "word"
 
     @speech.run
     def answer(audio: list[float]) -> float:
-        return asr(vad(audio))
+        return len(list(words(asr(vad(audio)))))
 
     answer([0.5])
     with pytest.raises(ZeroDivisionError):
@@ -66,7 +78,8 @@ def test_everything_exported_is_in_the_catalogue_and_everything_in_it_is_exporte
         assert sample in metric.series
         assert set(labels) - {"le"} == set(metric.labels), sample
         seen.setdefault(name, set()).add(sample)
-    assert set(seen) == set(catalogue.METRICS)
+    exported_by_batch_jobs_only = {catalogue.BATCH_LAST_SUCCESS.name}
+    assert set(seen) == set(catalogue.METRICS) - exported_by_batch_jobs_only
     for name, samples in seen.items():
         assert samples == set(catalogue.METRICS[name].series), name
 
@@ -82,7 +95,8 @@ def test_help_and_units_are_the_catalogues(cascade: Pipeline, registry: Collecto
 def test_what_is_known_at_decoration_is_there_at_zero_before_the_first_call(registry: CollectorRegistry) -> None:
     speech = Pipeline("speech", registry=registry, feedback=["angry"])
     speech.run(lambda: 1)
-    speech.stage("vad", inputs={"audio": length()}, output=Feature("score", len), null=len)(lambda audio: 1)
+    category = Category("sign", str, categories=("plus",))
+    speech.stage("vad", inputs={"audio": length()}, output=[Feature("score", len), category], null=len)(lambda audio: 1)
     samples = {
         (sample.name, *(sample.labels[name] for name in sorted(sample.labels) if name not in ("pipeline", "stage"))): (
             sample.value
@@ -99,7 +113,11 @@ def test_what_is_known_at_decoration_is_there_at_zero_before_the_first_call(regi
         "pipemon_feature_value_bucket",
         "pipemon_stage_in_progress",
         "pipemon_pipeline_in_progress",
-    } - {"pipemon_stage_exceptions_total", "pipemon_flush_seconds_total"}
+    } - {
+        "pipemon_stage_exceptions_total",
+        "pipemon_stage_drop_reasons_total",
+        "pipemon_flush_seconds_total",
+    }
     signals = {key[1] for key in samples if key[0] == "pipemon_feedback_total"}
     assert signals == {"redo", "accepted", "corrected", "angry", "other"}
     stages = {key[1] for key in samples if key[0] == "pipemon_pipeline_failures_total"}
