@@ -107,12 +107,14 @@ def init(code: str, out: Path | None, force: bool) -> None:
 
 @cli.command()
 @_SPECS
-def check(specs: tuple[Path, ...]) -> None:
+@click.option("--url", help="Root URL of a Prometheus, or of a process's /metrics: check what runs, too.")
+def check(specs: tuple[Path, ...], url: str | None) -> None:
     """Check failure-mode files and say what they cover."""
     from pipemon.generate.inhibition import plan  # noqa: PLC0415
     from pipemon.spec.load import load  # noqa: PLC0415
 
     problems: list[Problem] = []
+    wrong = False
     for path in specs:
         try:
             made = plan(load(path))
@@ -120,11 +122,27 @@ def check(specs: tuple[Path, ...]) -> None:
             problems += error.problems
             continue
         _summary(path, made)
+        wrong |= url is not None and _running(made, url)
     if problems:
         raise SpecError(problems)
+    if wrong:
+        sys.exit(1)
+
+
+def _running(made: Plan, url: str) -> bool:
+    """Print what is wrong with what runs, and tell whether anything is."""
+    from pipemon.generate.live import live_samples  # noqa: PLC0415
+    from pipemon.generate.live_bounds import SERIES, bounds_findings  # noqa: PLC0415
+
+    found = bounds_findings(made.spec, live_samples(url, made.spec, SERIES))
+    for finding in found:
+        click.echo(f"  running: {finding}")
+    return bool(found)
 
 
 def _summary(path: Path, made: Plan) -> None:
+    from pipemon.generate.bounds_file import interpolated  # noqa: PLC0415
+
     spec = made.spec
     click.echo(f"{path}: {len(spec.failure_modes)} failure modes, {len(spec.measurable)} with an alert")
     for mode in spec.failure_modes:
@@ -136,6 +154,8 @@ def _summary(path: Path, made: Plan) -> None:
         click.echo(f"  {name} waits {words}")
     for refusal in made.refused:
         click.echo(f"  {refusal.source} does not hold back {refusal.target}: {refusal.reason}")
+    for words in interpolated(spec):
+        click.echo(f"  {words}")
     silent = [s.name for s in spec.stages if s.name not in {mode.stage for mode in spec.measurable}]
     for stage in silent:
         click.echo(f"  no failure mode watches the stage {stage}")

@@ -157,6 +157,11 @@ class Alertmanager:
         self._server.fetch("/-/reload", {})
 
 
+def read_page(url: str, timeout: float = 10.0) -> str:
+    """Return the text at `url`. Raises UnavailableError, with one sentence, if none comes in `timeout` seconds."""
+    return _Server("a page of metrics", url, timeout).fetch("").decode(errors="replace")
+
+
 class _SameMethod(HTTPRedirectHandler):
     """Refuses to turn a redirected POST into a GET, which would ask something else."""
 

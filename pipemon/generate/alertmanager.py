@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from pipemon.generate.bounds_alert import bounds_mode
 from pipemon.generate.inhibition import Plan
 from pipemon.generate.promql import quote
 from pipemon.generate.yamltext import comment, dump, listed
@@ -76,10 +77,11 @@ def _kept_by_all(specs: Sequence[Spec]) -> list[str]:
 def _routes(specs: Sequence[Spec]) -> list[tuple[str, object]]:
     routes: list[tuple[str, object]] = []
     for spec in specs:
-        owners = dict.fromkeys(mode.owner for mode in spec.measurable)
+        told = (*spec.measurable, bounds_mode(spec))
+        owners = dict.fromkeys(mode.owner for mode in told)
         for owner in owners:
             for severity in SEVERITIES:
-                modes = [mode for mode in spec.measurable if (mode.owner, mode.severity) == (owner, severity)]
+                modes = [mode for mode in told if (mode.owner, mode.severity) == (owner, severity)]
                 if modes:
                     routes.append((", ".join(mode.name for mode in modes), _route(spec, owner, severity)))
     return routes

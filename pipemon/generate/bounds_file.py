@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
+from pipemon.spec.latency import bound_share
 from pipemon.spec.model import Condition, Spec
+from pipemon.units import duration
 
 
 def bounds_file(spec: Spec) -> str:
@@ -22,7 +24,7 @@ def bounds_file(spec: Spec) -> str:
             stage.name: {
                 "budget": stage.budget,
                 "durations": durations(spec, stage.name),
-                "features": _features(spec, stage.name),
+                "features": feature_bounds(spec, stage.name),
             }
             for stage in spec.stages
         },
@@ -37,13 +39,35 @@ def durations(spec: Spec, stage: str | None) -> list[float]:
     return sorted({*thresholds, *([budget] if budget is not None else [])})
 
 
-def _features(spec: Spec, stage: str) -> dict[str, list[float]]:
+def feature_bounds(spec: Spec, stage: str) -> dict[str, list[float]]:
+    """Return the thresholds of a stage's features by `<direction>.<feature>`."""
     found: dict[str, set[float]] = {}
     for condition in _conditions(spec, stage):
         feature, threshold = condition.feature, condition.threshold
         if condition.signal == "mean" and feature is not None and threshold is not None and not threshold.learned:
             found.setdefault(f"{feature.direction}.{feature.name}", set()).update(_thresholds([condition]))
     return {name: sorted(bounds) for name, bounds in sorted(found.items())}
+
+
+def interpolated(spec: Spec) -> list[str]:
+    """Return a sentence for each latency threshold that is not known to be a bucket bound.
+
+    Without code a threshold above the largest bucket can't be told from others; it is not refused, since
+    the service may well read the file.
+    """
+    found = []
+    for mode in spec.measurable:
+        for condition in mode.conditions:
+            high = condition.threshold.high if condition.threshold else None
+            if condition.signal != "latency" or high is None or bound_share(spec, mode.stage, condition):
+                continue
+            where = f"{duration(high)} is no bucket bound of {mode.stage or 'the pipeline'}"
+            how = f'add spec="{spec.pipeline}.bounds.json" to pipemon.Pipeline(...)'
+            if not spec.code:
+                where = f"whether {where.replace('is no', 'is a')} is not known without `code:`"
+                how += ", and ask what runs with --url"
+            found.append(f"{mode.name}: {where}, so {condition.argument} is interpolated; {how}")
+    return found
 
 
 def _conditions(spec: Spec, stage: str | None) -> list[Condition]:

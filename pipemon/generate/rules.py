@@ -1,10 +1,11 @@
-"""Prometheus rules of a spec: recording rules first, then one alert for each failure mode."""
+"""Prometheus rules of a spec: recording rules first, then one alert for each failure mode, and one of our own."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from pipemon.generate.annotations import alert_annotations, plain
+from pipemon.generate.bounds_alert import bounds_annotations, bounds_expr, bounds_mode
 from pipemon.generate.expressions import alert_expr
 from pipemon.generate.measures import Recording, measure
 from pipemon.generate.promql import Expr, block
@@ -66,7 +67,24 @@ def rules(spec: Spec, dashboard_url: str = "") -> Rules:
         alerts = tuple(_alert(spec, mode, dashboard_url) for mode in modes)
         if alerts:
             groups.append(Group(f"pipemon-{spec.pipeline}{suffix}", suffix, interval, recordings, alerts))
+    groups.append(_bounds_group(spec, dashboard_url))
     return Rules(spec, tuple(groups), {name: tuple(found) for name, found in readers.items()})
+
+
+def _bounds_group(spec: Spec, dashboard_url: str) -> Group:
+    mode = bounds_mode(spec)
+    name, annotations = alert_name(spec.pipeline, mode.name), bounds_annotations(spec, dashboard_url)
+    alert = Alert(name, mode, bounds_expr(spec), _labels(mode), annotations)
+    return Group(f"pipemon-{spec.pipeline}.bounds", ".bounds", spec.timing.long_interval, (), (alert,))
+
+
+def _labels(mode: FailureMode) -> dict[str, str]:
+    return {
+        "failure_mode": mode.name,
+        "kind": mode.kind,
+        "severity": SEVERITY_LABELS[mode.severity],
+        "owner": mode.owner,
+    }
 
 
 def _recordings(spec: Spec, modes: list[FailureMode], readers: dict[str, list[str]]) -> tuple[Recording, ...]:
@@ -85,12 +103,7 @@ def _recordings(spec: Spec, modes: list[FailureMode], readers: dict[str, list[st
 
 
 def _alert(spec: Spec, mode: FailureMode, dashboard_url: str) -> Alert:
-    labels = {
-        "failure_mode": mode.name,
-        "kind": mode.kind,
-        "severity": SEVERITY_LABELS[mode.severity],
-        "owner": mode.owner,
-    }
+    labels = _labels(mode)
     if any(condition.signal == "promql" for condition in mode.conditions):
         place = {"pipeline": spec.pipeline} | ({"stage": mode.stage} if mode.stage else {})
         labels = place | labels
@@ -114,7 +127,7 @@ def rule_file(made: Rules) -> str:
     if waiting:
         head += comment("Without a rule:\n" + "\n".join(f"  {mode.name}: {mode.waiting}" for mode in waiting))
     groups = "".join(_group(made, group) for group in made.groups)
-    return head + (f"groups:\n{groups}" if groups else "groups: []\n")
+    return f"{head}groups:\n{groups}"
 
 
 def _group(made: Rules, group: Group) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from math import floor, log10
 
 from pipemon.generate.annotations import as_read, joined, printed, sentence, unit
+from pipemon.generate.bounds_alert import bounds_cases
 from pipemon.generate.expressions import limits
 from pipemon.generate.measures import measure
 from pipemon.generate.promql import Matcher
@@ -27,7 +28,8 @@ from pipemon.generate.scenes import (
 )
 from pipemon.generate.synthetic import World, edge_values, good_value, measured, needed_calls, series
 from pipemon.generate.yamltext import comment, listed
-from pipemon.spec.model import Condition, FailureMode, Spec
+from pipemon.spec.model import BOUNDS_DIFFER, Condition, FailureMode, Spec
+from pipemon.spec.signals import SIGNALS
 from pipemon.units import duration
 
 Test = dict[str, object]
@@ -70,6 +72,9 @@ def _file(spec: Spec, group: Group) -> str:
 
 def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
     mode = alert.mode
+    if mode.name == BOUNDS_DIFFER:
+        yield from bounds_cases(spec, alert.name, alert.labels, alert.annotations)
+        return
     if any(condition.signal == "promql" for condition in mode.conditions):
         yield from _written(spec, alert)
         return
@@ -214,7 +219,9 @@ def _case(
             {"eval_time": time.at(at), "alertname": alert.name, "exp_alerts": alerts} for at, alerts in checks
         ],
     }
-    exprs = [] if few or gone or (stops and not fires) else _recorded(spec, mode, state, time, parts=fires)
+    # Where others record the very value, it is no longer told what our rule records.
+    counted = not stops and all(SIGNALS[condition.signal].by_calls for condition in mode.conditions)
+    exprs = [] if few or gone or not (fires or counted) else _recorded(spec, mode, state, time, parts=fires)
     if fires and time.lasting is not None:
         labels = {**_place(spec, mode), **alert.labels}
         exprs.append(_firing_at(alert, time.at(time.lasting), [labels]))

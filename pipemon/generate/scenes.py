@@ -239,11 +239,15 @@ def parts_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) ->
     found: dict[str, float] = {}
     for condition, value in zip(mode.conditions, state.others, strict=True):
         read = measure(spec, mode, condition)
-        if read is None or not read.value.parts:
+        if read is None or condition.signal == "no_calls":
             continue
         for part in read.parts:
             for labels in _elsewhere(spec, labels_of(spec, part.matchers)):
                 found[series(part.recording.name, labels)] = 100 * part_of(part, value)
+        if read.count is None:
+            for recording in (*read.value.parts, read.value):
+                for labels in _elsewhere(spec, labels_of(spec, read.matchers)):
+                    found[series(recording.name, labels)] = value
         own = labels_of(spec, read.matchers)
         if "le" in own:
             found[series(read.value.name, {**own, "le": "0.000123"})] = value

@@ -17,6 +17,9 @@ Kind = Literal["software", "input", "output", "quality"]
 SEVERITIES: tuple[Severity, ...] = ("page", "ticket", "notice")
 """From the most severe to the least."""
 
+BOUNDS_DIFFER = "bucket-bounds-differ"
+"""The failure mode that every pipeline has by itself; no other may have its name."""
+
 SEVERITY_LABELS: dict[Severity, str] = {"page": "critical", "ticket": "warning", "notice": "info"}
 """The alert's label for each severity: words that existing routes know."""
 

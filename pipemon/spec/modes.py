@@ -13,7 +13,7 @@ from pipemon.spec.baseline import Baseline
 from pipemon.spec.conditions import conditions
 from pipemon.spec.expression import series_fault
 from pipemon.spec.fields import Report
-from pipemon.spec.model import SEVERITIES, Condition, FailureMode, Pace, Severity, Spec
+from pipemon.spec.model import BOUNDS_DIFFER, SEVERITIES, Condition, FailureMode, Pace, Severity, Spec
 from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
 from pipemon.spec.signals import SIGNALS, for_seconds
 from pipemon.spec.signals import kind as alert_kind
@@ -59,7 +59,7 @@ def failure_modes(report: Report, root: Mapping, around: Surroundings) -> tuple[
         report.add(at, f"failure_modes: expected at least one failure mode by its name{found}", "missing")
         return ()
     names = [name for name, _, _ in node]
-    alerts: dict[str, str] = {}
+    alerts = {alert_name(around.spec.pipeline, BOUNDS_DIFFER): BOUNDS_DIFFER}
     modes = []
     for name, key, body in node:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
@@ -67,7 +67,9 @@ def failure_modes(report: Report, root: Mapping, around: Surroundings) -> tuple[
             report.add(key, message, "name")
             continue
         alert = alert_name(around.spec.pipeline, name)
-        if alert in alerts:
+        if alerts.get(alert) == BOUNDS_DIFFER:
+            report.add(key, f"failure_modes: every pipeline has the alert {alert} already; choose another name", "name")
+        elif alert in alerts:
             message = f"failure_modes: {name!r} and {alerts[alert]!r} would both be the alert {alert}"
             report.add(key, message, "duplicate")
         alerts.setdefault(alert, name)

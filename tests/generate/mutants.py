@@ -62,11 +62,12 @@ def _expressions(expr: str) -> Iterator[tuple[str, str]]:
             yield f"threshold {match[2]} doubled", _with(expr, match.span(2), f"{2 * float(match[2]):g}")
     for match in _WINDOW.finditer(expr):
         yield f"window {match[1]} doubled", _with(expr, match.span(1), duration(2 * seconds(match[1])))
-    for match in _MATCHER.finditer(expr):
-        start, end = match.span()
-        end += expr[end] == ","
-        start -= expr[end] == "}" and expr[start - 1] == ","
-        yield f"matcher {match[0]} dropped", expr[:start] + expr[end:]
+    for matcher in dict.fromkeys(match[0] for match in _MATCHER.finditer(expr)):
+        # From every selector: what one side of a join has lost, the other still picks.
+        yield (
+            f"matcher {matcher} dropped",
+            expr.replace(f"{matcher},", "").replace(f",{matcher}", "").replace(matcher, ""),
+        )
     for match in _LOGICAL.finditer(expr):
         other = {"and": "or", "or": "and"}[match[1]]
         yield f"{match[1]} made {other}", _with(expr, match.span(1), other)

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from pipemon.generate.bounds_file import bounds_file
+from pipemon.generate.bounds_file import bounds_file, interpolated
 from pipemon.instrument.bounds_file import StageBounds, read_bounds_file
 from pipemon.spec.latency import BoundShare, bound_share
 from pipemon.spec.load import load
@@ -44,3 +44,15 @@ def test_where_the_service_reads_the_file_each_latency_is_counted_at_its_own_bou
     (mode,) = [mode for mode in spec.failure_modes if mode.name == "sluggish-asr"]
     assert bound_share(spec, "asr", mode.conditions[0]) is None
     assert bound_share(replace(spec, reads_bounds=True), "asr", mode.conditions[0]) == BoundShare(0.12, 0.5)
+
+
+def test_check_tells_which_latency_is_interpolated_and_the_line_that_mends_it() -> None:
+    spec = load(EVERY_SIGNAL)
+    (unknown,) = interpolated(spec)
+    assert unknown.startswith("sluggish-asr: whether 120ms is a bucket bound of asr is not known without `code:`")
+    (known,) = interpolated(replace(spec, code="app:speech"))
+    assert known == (
+        "sluggish-asr: 120ms is no bucket bound of asr, so p50 is interpolated; "
+        'add spec="speech.bounds.json" to pipemon.Pipeline(...)'
+    )
+    assert interpolated(replace(spec, reads_bounds=True)) == []

@@ -32,7 +32,7 @@ def modes_of(made: Rules, rule: dict[str, Any]) -> set[str]:
     """The failure modes that read a rule."""
     if "record" in rule:
         return set(made.readers[rule["record"]])
-    return {mode.name for mode in made.spec.measurable if alert_name(made.spec.pipeline, mode.name) == rule["alert"]}
+    return {alert.mode.name for alert in made.alerts if alert.name == rule["alert"]}
 
 
 def only(made: Rules, document: dict[str, Any], modes: set[str]) -> dict[str, Any]:
