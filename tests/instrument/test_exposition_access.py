@@ -7,6 +7,8 @@ import logging
 import os
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -207,8 +209,30 @@ def test_an_encrypted_key_is_an_error_and_nobody_is_asked_for_its_password(
             serialization.BestAvailableEncryption(b"password"),
         )
     )
-    with pytest.raises(pipemon.DeclarationError, match=r"tls\.key"):
-        pipemon.expose(0, addr="127.0.0.1", certfile=files["certfile"], keyfile=files["keyfile"])
+    code = """
+import os, sys
+os.open(os.ttyname(0), os.O_RDWR)  # a session's first terminal is the one that OpenSSL asks at
+import pipemon
+try:
+    pipemon.expose(0, addr="127.0.0.1", certfile=sys.argv[1], keyfile=sys.argv[2])
+except pipemon.DeclarationError as error:
+    print(error)
+"""
+    terminal, its_other_end = os.openpty()
+    try:
+        told = subprocess.run(
+            [sys.executable, "-c", code, files["certfile"], files["keyfile"]],
+            stdin=its_other_end,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+            start_new_session=True,
+        )
+    finally:
+        os.close(terminal)
+        os.close(its_other_end)
+    assert told.stdout.startswith("expose: the certificate can't be used")
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6 here")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -178,6 +179,30 @@ def test_a_gateway_that_does_not_answer_is_given_up(quiet: pytest.LogCaptureFixt
     with socket.create_server(("127.0.0.1", 0)) as silent:
         gateway = f"127.0.0.1:{silent.getsockname()[1]}"
         assert not pipemon.push(gateway, "nightly", registry=CollectorRegistry(), timeout=0.1)
+    assert [record.levelno for record in quiet.records] == [logging.WARNING]
+
+
+def test_a_gateway_that_answers_a_letter_at_a_time_is_given_up_too(quiet: pytest.LogCaptureFixture) -> None:
+    enough = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nSlow: ")
+            for _ in range(500):
+                if enough.wait(0.01):
+                    return
+                connection.sendall(b"x")
+            enough.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        gateway = f"127.0.0.1:{listening.getsockname()[1]}"
+        thread = threading.Thread(target=drip, args=(listening,))
+        thread.start()
+        assert not pipemon.push(gateway, "nightly", registry=CollectorRegistry(), timeout=0.5)
+        assert not enough.is_set()
+        enough.set()
+        thread.join()
     assert [record.levelno for record in quiet.records] == [logging.WARNING]
 
 
