@@ -53,7 +53,9 @@ def _stated(spec: Spec, stage: str) -> tuple[set[str], set[str]]:
         return set(), set()
     own = spec.stage(stage).duration_bounds if stage else spec.duration_bounds
     needed = durations(spec, stage or None) if spec.reads_bounds or not own else []
-    return set(map(le, needed)), {*map(le, own), "+Inf"} if own else set()
+    # Which budgets the code leaves to the file is not told by its shape.
+    stated = {*map(le, own), "+Inf"} if own and not spec.reads_bounds else set()
+    return set(map(le, needed)), stated
 
 
 def _of_features(spec: Spec, samples: Sequence[Sample]) -> Iterator[str]:

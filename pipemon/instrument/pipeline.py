@@ -76,6 +76,7 @@ class Pipeline:
         )
         self._stages: dict[str, StageShape] = {}
         self._has_run = False
+        self._reads_bounds = spec is not None
         self._keys: dict[str, StageKey] = {}
         self._feedback = Feedback(declaring.check_slices(what, slices))
         self._cascade = Cascade()
@@ -248,7 +249,7 @@ class Pipeline:
         `after` is None for a stage that leaves it to the runs.
         """
         stages = tuple(self._stages.values())
-        return PipelineShape(self.name, self.budget, stages, self._duration_bounds, self._has_run)
+        return PipelineShape(self.name, self.budget, stages, self._duration_bounds, self._has_run, self._reads_bounds)
 
     def _see_upstream(self, shape: StageShape) -> Callable[[str], bool] | None:
         return partial(self._cascade.see, shape.name) if shape.after is None else None

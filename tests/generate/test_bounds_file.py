@@ -6,6 +6,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
+from pipemon import Pipeline
 from pipemon.generate.bounds_file import bounds_file, interpolated
 from pipemon.instrument.bounds_file import StageBounds, read_bounds_file
 from pipemon.spec.latency import BoundShare, bound_share
@@ -56,3 +59,9 @@ def test_check_tells_which_latency_is_interpolated_and_the_line_that_mends_it() 
         'add spec="speech.bounds.json" to pipemon.Pipeline(...)'
     )
     assert interpolated(replace(spec, reads_bounds=True)) == []
+
+
+def test_code_tells_whether_it_reads_the_file() -> None:
+    for spec in (None, "shop.bounds.json"):
+        shop = Pipeline("shop", version="1", registry=CollectorRegistry(), spec=spec)
+        assert shop.describe().reads_bounds == (spec is not None)
