@@ -41,6 +41,7 @@ _LONGEST_WAIT = 1.0
 
 _flushed: list[weakref.ref[Flushable]] = []
 _thread: threading.Thread | None = None
+_starting = threading.Lock()
 _stopped = threading.Event()
 _hooked: int | None = None
 """The process whose end is seen to."""
@@ -53,16 +54,20 @@ def add(exporter: Flushable) -> None:
 
 def start() -> None:
     """Start this process's flushing thread unless it runs. Nothing starts it before the first call."""
-    global _thread, _stopped  # noqa: PLW0603  one thread a process is the point
-    if _thread is not None:
+    global _thread, _stopped
+    if _thread is not None or not _starting.acquire(blocking=False):
         return
-    _flush_when_a_worker_ends()
     try:
-        _stopped = threading.Event()
-        _thread = threading.Thread(target=_flush_until, args=(_stopped,), name="pipemon-flush", daemon=True)
-        _thread.start()
+        if _thread is None:
+            _flush_when_a_worker_ends()
+            stopped = threading.Event()
+            thread = threading.Thread(target=_flush_until, args=(stopped,), name="pipemon-flush", daemon=True)
+            thread.start()
+            _stopped, _thread = stopped, thread
     except RuntimeError as error:  # at exit, or out of threads: scrapes and full buffers still flush
         log_once("thread", "no background flush: %s", error)
+    finally:
+        _starting.release()
 
 
 def _living() -> list[Flushable]:
@@ -118,7 +123,8 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _thread  # noqa: PLW0603
+    global _starting, _thread  # noqa: PLW0603
+    _starting = threading.Lock()
     _thread = None  # threads don't survive a fork; the child's first call starts its own
     for exporter in _living():
         exporter.after_fork(in_child=True)

@@ -8,7 +8,7 @@ import platform
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, get_ident
 from time import perf_counter
 from typing import Any
 
@@ -35,7 +35,7 @@ class Exporter(Collector):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._flushing = Lock()
-        self._held = False
+        self._forking: int | None = None
         self._recorders: dict[object, Recorder] = {}
         self._alike: dict[object, list[Recorder]] = {}
         self._owners: dict[object, tuple[str, weakref.ref[object]]] = {}
@@ -94,13 +94,15 @@ class Exporter(Collector):
         finally:
             self._owners = before
 
-    def recorder(self, key: object, columns: tuple[str, ...], series: Callable[[], Series]) -> Recorder:
-        """Return the recorder for `key`; the same one when a reloaded module declares the same columns."""
-        found = self._recorders.get((key, columns))
+    def recorder(
+        self, key: object, columns: tuple[str, ...], series: Callable[[], Series], features: tuple[object, ...] = ()
+    ) -> Recorder:
+        """Return the recorder for `key`; the same one when a reloaded module declares the same columns and features."""
+        found = self._recorders.get((key, columns, features))
         if found is None:
             alike = self._alike.setdefault(key, [])
             found = Recorder(len(columns), series(), self._try_flush, alike)
-            self._recorders[key, columns] = found
+            self._recorders[key, columns, features] = found
         return found
 
     def flush_all(self) -> None:
@@ -141,8 +143,8 @@ class Exporter(Collector):
 
     def before_fork(self) -> None:
         """Flush, then keep flushes out of the fork: the child would inherit locks that nobody releases."""
-        self._held = self._enter(_LONGEST_WAIT)
-        if self._held:
+        if self._enter(_LONGEST_WAIT):
+            self._forking = get_ident()
             self._flush(self._recorders.values())
 
     def after_fork(self, *, in_child: bool) -> None:
@@ -151,12 +153,14 @@ class Exporter(Collector):
         The child is a process of its own, and what the parent counted is the parent's to show.
         """
         if not in_child:
-            if self._held:
+            if self._forking == get_ident():  # not another thread, whose fork has waited too long for this one's
+                self._forking = None
                 self._flushing.release()
             for recorder in list(self._recorders.values()):
                 recorder.next_look[0] = -math.inf  # the next call starts the background thread again
             return
         self._flushing = Lock()
+        self._forking = None
         self._latest = []
         begin_anew(self._registry(), self.families.values())
         for recorder in self._recorders.values():

@@ -6,6 +6,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from pipemon.instrument import background
+from pipemon.instrument.exposition.workers import Workers
 
 
 def multiprocess() -> bool:
@@ -30,5 +31,5 @@ def source(registry: CollectorRegistry | None) -> CollectorRegistry:
         return given
     # It can't name its series beforehand, and `name[]` asks for series by name.
     fresh = CollectorRegistry(support_collectors_without_names=True)
-    MultiProcessCollector(fresh)  # type: ignore[no-untyped-call]
+    Workers(fresh)  # type: ignore[no-untyped-call]
     return fresh
