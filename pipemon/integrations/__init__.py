@@ -1,0 +1,1 @@
+"""Ready-made monitoring for frameworks: each module needs the library that it is named after."""
