@@ -273,6 +273,7 @@ class Pipeline:
             key,
             columns,
             lambda: StageSeries(families, key, columns, shape, declared.null is not None),
+            shape.features,  # a batch's are no columns, and categories are counted by their places
         )
         recorder.name = f"stage {shape.name} of pipeline {self.name}"
         show_declared(families, key, shape, declared.model)
