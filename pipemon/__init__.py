@@ -1,20 +1,26 @@
 """Monitoring of multi-stage machine-learning pipelines for Prometheus and Grafana."""
 
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 from pipemon.errors import DeclarationError, PipemonError
 from pipemon.instrument.block import Call
 from pipemon.instrument.calls import drop, skip
-from pipemon.instrument.exposition.apps import aiohttp_handler, asgi_app, wsgi_app
-from pipemon.instrument.exposition.push import batch_job, push
-from pipemon.instrument.exposition.server import Exposition, expose
-from pipemon.instrument.exposition.textfile import write_textfile
 from pipemon.instrument.features import Category, Feature
-from pipemon.instrument.gpu import gpu_metrics
-from pipemon.instrument.logfilter import LogFilter
-from pipemon.instrument.model import Model
 from pipemon.instrument.pipeline import Pipeline
 from pipemon.instrument.run import Run, current_run
 from pipemon.instrument.stage import Stage
 from pipemon.version import __version__
+
+if _TYPE_CHECKING:
+    from pipemon.instrument.exposition.apps import aiohttp_handler, asgi_app, wsgi_app
+    from pipemon.instrument.exposition.push import batch_job, push
+    from pipemon.instrument.exposition.server import Exposition, expose
+    from pipemon.instrument.exposition.textfile import write_textfile
+    from pipemon.instrument.gpu import gpu_metrics
+    from pipemon.instrument.logfilter import LogFilter
+    from pipemon.instrument.model import Model
 
 __all__ = [
     "Call",
@@ -41,3 +47,29 @@ __all__ = [
     "write_textfile",
     "wsgi_app",
 ]
+
+# Loaded when first asked for: a service needs one or two of them.
+_LATER = {
+    "Exposition": "exposition.server",
+    "LogFilter": "logfilter",
+    "Model": "model",
+    "aiohttp_handler": "exposition.apps",
+    "asgi_app": "exposition.apps",
+    "batch_job": "exposition.push",
+    "expose": "exposition.server",
+    "gpu_metrics": "gpu",
+    "push": "exposition.push",
+    "write_textfile": "exposition.textfile",
+    "wsgi_app": "exposition.apps",
+}
+
+
+def __getattr__(name: str) -> _Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(_import_module(f"pipemon.instrument.{_LATER[name]}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,8 +6,7 @@ Only what the running code really exports is listed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 MetricType = Literal["counter", "gauge", "histogram"]
 
@@ -22,8 +21,7 @@ OTHER = "other"
 """The label value for whatever exceeds a bounded label."""
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(NamedTuple):
     """One metric family: its name as exposed (counters end in `_total`), type, labels, unit and help."""
 
     name: str

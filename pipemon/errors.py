@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _LONGEST_WORD = 60
 
@@ -30,8 +30,7 @@ class UnavailableError(PipemonError):
     """A server or program that a command needs can't be reached or had."""
 
 
-@dataclass(frozen=True, order=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing wrong in a file that a person wrote.
 
     `line` and `column` count from 1; `rule` is a stable id such as `unknown-key`.

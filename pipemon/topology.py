@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
-from typing import Literal
+from typing import Literal, NamedTuple
 
 being_described: ContextVar[bool] = ContextVar("pipemon_being_described", default=False)
 """True while code is imported only to be asked for its shape: a module that exposes metrics opens no port then."""
 
 
-@dataclass(frozen=True)
-class FeatureShape:
+class FeatureShape(NamedTuple):
     """A feature of a stage.
 
     `short` is the extractor's own name, accepted where it is unambiguous: `level_dbfs` for
@@ -29,8 +26,7 @@ class FeatureShape:
     categories: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class StageShape:
+class StageShape(NamedTuple):
     """A stage. `after` is None where the code does not say; `budget` and `duration_bounds` are in seconds.
 
     With `one_to_one`, each item that comes in must come out, as usable, null, failed or dropped. `workers`
@@ -52,8 +48,7 @@ class StageShape:
     trained: bool = False
 
 
-@dataclass(frozen=True)
-class PipelineShape:
+class PipelineShape(NamedTuple):
     """A pipeline: its name, budget in seconds, and stages in the order of their declaration.
 
     `has_run` is false where the code marks no function as the run: then nothing is measured end to end.
@@ -71,6 +66,8 @@ class PipelineShape:
 
 def find_cycle(after: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
     """Return the names along a cycle, the first repeated at the end, or () if there is none."""
+    from graphlib import CycleError, TopologicalSorter  # noqa: PLC0415  not while code only declares
+
     try:
         TopologicalSorter(after).prepare()
     except CycleError as error:
@@ -80,6 +77,8 @@ def find_cycle(after: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
 
 def downstream(after: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:
     """Return, for each name, all that come after it, directly or not. The graph must have no cycle."""
+    from graphlib import TopologicalSorter  # noqa: PLC0415
+
     graph = {name: tuple(before) for name, before in after.items()}
     reach: dict[str, set[str]] = {name: set() for name in graph}
     for name in reversed(tuple(TopologicalSorter(graph).static_order())):

@@ -126,8 +126,8 @@ def _similar(condition: Condition) -> Iterator[Condition]:
         yield replace(condition, argument=ANOTHER)
     if condition.feature is not None:
         other: Literal["input", "output"] = "output" if condition.feature.direction == "input" else "input"
-        yield replace(condition, feature=replace(condition.feature, name=ANOTHER))
-        yield replace(condition, feature=replace(condition.feature, direction=other))
+        yield replace(condition, feature=condition.feature._replace(name=ANOTHER))
+        yield replace(condition, feature=condition.feature._replace(direction=other))
 
 
 def counters(before: list[World], during: list[World], time: Clock, *, gone: bool) -> list[dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from pipemon.errors import DeclarationError
@@ -18,6 +17,8 @@ def read_bounds(path: str | os.PathLike[str] | None) -> dict[str, tuple[float, .
     """
     if path is None:
         return {}
+    import json  # noqa: PLC0415
+
     try:
         with open(path, encoding="utf-8") as file:
             features = json.load(file)["features"]

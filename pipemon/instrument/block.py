@@ -117,7 +117,7 @@ class Call:
             result = self._result if told else came
             endings.batch(begun, ended, came, result, error, self._look, state.remarks, values, told=told)
             return
-        skipped = endings.heard(state.remarks, begun)
+        skipped = error is None and endings.heard(state.remarks, begun)
         if error is not None:
             endings.raised(begun, ended, error, self._look, values)
         elif skipped:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from pipemon.instrument.bounds import checked
 from pipemon.instrument.log import log_once
 from pipemon.topology import being_described
 
 
-@dataclass(frozen=True)
-class StageBounds:
+class StageBounds(NamedTuple):
     """What the file says of a stage: its budget and more bounds of its durations, in seconds, or nothing.
 
     `features` has more bounds for a feature's histogram by `<direction>.<feature>`, in the feature's unit.
@@ -24,16 +22,15 @@ class StageBounds:
 
     budget: float | None = None
     durations: tuple[float, ...] = ()
-    features: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    features: Mapping[str, tuple[float, ...]] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class BoundsFile:
+class BoundsFile(NamedTuple):
     """What the file says of the pipeline end to end, and of its stages by their names."""
 
     budget: float | None = None
     durations: tuple[float, ...] = ()
-    stages: Mapping[str, StageBounds] = field(default_factory=dict)
+    stages: Mapping[str, StageBounds] = MappingProxyType({})
 
     def stage(self, name: str) -> StageBounds:
         """Return what the file says of a stage, which may be nothing."""
@@ -48,6 +45,8 @@ def read_bounds_file(path: str | os.PathLike[str] | None, pipeline: str) -> Boun
     """
     if path is None or being_described.get():
         return BoundsFile()
+    import json  # noqa: PLC0415
+
     try:
         with open(path, encoding="utf-8") as file:
             document = json.load(file)

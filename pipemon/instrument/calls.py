@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import sys
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from types import FrameType
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from pipemon.instrument.log import log_once
 from pipemon.instrument.switch import disabled
@@ -21,8 +20,7 @@ WRAPPER = "pm_wrapper"
 """What every stand-in's code is called."""
 
 
-@dataclass(frozen=True)
-class StageKey:
+class StageKey(NamedTuple):
     """The labels that all of a stage's series carry."""
 
     pipeline: str
@@ -36,21 +34,25 @@ class StageKey:
         return (self.pipeline, self.stage, self.version, self.track)
 
 
-@dataclass(slots=True)
 class Remarks:
     """What the user's code said during a call: why it declined, and items dropped by reason."""
 
-    skipped: str | None = None
-    drops: list[tuple[str, int]] = field(default_factory=list)
+    __slots__ = ("drops", "skipped")
+
+    def __init__(self) -> None:
+        self.skipped: str | None = None
+        self.drops: list[tuple[str, int]] = []
 
 
-@dataclass(slots=True)
 class Block:
     """A `with stage.call()` block under way."""
 
-    key: StageKey
-    begun: float
-    remarks: Remarks = field(default_factory=Remarks)
+    __slots__ = ("begun", "key", "remarks")
+
+    def __init__(self, key: StageKey, begun: float) -> None:
+        self.key = key
+        self.begun = begun
+        self.remarks = Remarks()
 
 
 block: ContextVar[Block | None] = ContextVar("pipemon_block", default=None)

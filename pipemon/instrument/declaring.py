@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipemon import units
 from pipemon.catalogue import OTHER, TRACKS
 from pipemon.errors import DeclarationError, nearest
 from pipemon.instrument import bounds
 from pipemon.instrument.features import Category, Feature
-from pipemon.instrument.model import Model
 from pipemon.instrument.names import check_name, check_text
 from pipemon.instrument.taking import Taken
 from pipemon.instrument.wrapping import is_async, kind_of, unwrapped
 from pipemon.topology import FeatureShape
+
+if TYPE_CHECKING:
+    from pipemon.instrument.model import Model
 
 MOST_SLICES = 50
 
@@ -96,7 +98,11 @@ def check_null(what: str, null: object) -> None:
 
 def check_model(what: str, model: object) -> Model | None:
     """Return a model."""
-    if model is None or isinstance(model, Model):
+    if model is None:
+        return None
+    from pipemon.instrument.model import Model  # noqa: PLC0415  most stages have none
+
+    if isinstance(model, Model):
         return model
     raise DeclarationError(f"{what}: model must be a pipemon.Model(code=..., params=..., data=...), not {model!r}")
 

@@ -96,7 +96,9 @@ def of_file(path: os.PathLike[str] | str) -> str:
             size = os.fstat(file.fileno()).st_size
             if size <= MOST_BYTES:
                 return _short([file.read()])
-            logger.info("%s has %d bytes: its hash is of 64 parts, one MiB each; name its version instead", path, size)
+            logger().info(
+                "%s has %d bytes: its hash is of 64 parts, one MiB each; name its version instead", path, size
+            )
 
             def parts() -> Iterator[bytes]:
                 yield str(size).encode()

@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from time import perf_counter, time
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipemon.instrument.calls import Remarks, StageKey, remarks
 from pipemon.instrument.log import Quietly, log_once
-from pipemon.instrument.model import Model
 from pipemon.instrument.outcome import ERROR, count_null, is_null, of_exception
 from pipemon.instrument.recorder import Recorder
 from pipemon.instrument.run import blame
 from pipemon.instrument.sampling import Look, sampled, spotted
 from pipemon.instrument.series import DROP, EXCEPTION, EXTRACTOR_ERROR, UPSTREAM
 from pipemon.instrument.taking import UNTAKEN, Taken, take, take_many
+
+if TYPE_CHECKING:
+    from pipemon.instrument.model import Model
 
 SHADOW = "shadow"
 _LOG_EVERY = 60.0
@@ -26,8 +27,7 @@ SKIPPED_AT = 0.0
 """The end of a call that was skipped, in its row."""
 
 
-@dataclass(frozen=True)
-class Declared:
+class Declared(NamedTuple):
     """What a stage was told at its declaration, as far as its calls need it."""
 
     key: StageKey
@@ -44,15 +44,17 @@ class Declared:
         return self.key.track == SHADOW
 
 
-@dataclass(frozen=True)
 class Endings:
     """Records the calls of one stage that end in another way than by returning one item."""
 
-    declared: Declared
-    recorder: Recorder
-    see_upstream: Callable[[str], bool] | None = None
-    known_upstreams: set[str | None] = field(default_factory=lambda: {None})
-    quietly: Quietly = field(default_factory=lambda: Quietly(_LOG_EVERY))
+    def __init__(
+        self, declared: Declared, recorder: Recorder, see_upstream: Callable[[str], bool] | None = None
+    ) -> None:
+        self.declared = declared
+        self.recorder = recorder
+        self.see_upstream = see_upstream
+        self.known_upstreams: set[str | None] = {None}
+        self.quietly = Quietly(_LOG_EVERY)
 
     def new_upstream(self, upstream: str) -> None:
         """See a stage before this one for the first time; never raises."""
@@ -112,7 +114,7 @@ class Endings:
         self, begun: float, ended: float, error: BaseException, look: Look | None, values: Sequence[Any]
     ) -> None:
         """Record a call that raised. `values`: what was queued, if that is told, then of each input feature."""
-        self._declined_by(sys._getframe(1), begun)
+        remarks.pop(sys._getframe(1), None)  # whatever it declined before, its items failed
         outcome = self._blame(error, begun, ended, look)
         self.recorder.add(
             begun if outcome == ERROR else -begun, -ended, *self.inputs(begun, values), *self._no_outputs()
@@ -135,7 +137,10 @@ class Endings:
     ) -> None:
         """Record a stream that ended: exhausted, closed early (`error` is GeneratorExit) or with an exception."""
         ended = perf_counter()
-        if self._declined_by(sys._getframe(1), begun):
+        said = remarks.pop(sys._getframe(1), None)
+        if said is not None and not (error is None or isinstance(error, GeneratorExit)):
+            said.skipped = None
+        if self.heard(said, begun):
             signs = begun, SKIPPED_AT
         elif error is None or (isinstance(error, GeneratorExit) and out + null):
             # Whoever stops reading has what it wanted.
@@ -168,7 +173,7 @@ class Endings:
         queued, values = self._split(values)
         for column, (taken, value) in enumerate(zip(self.declared.inputs, values, strict=True)):
             self._add_array(column, take_many(taken, value, self.extractor_failed), begun)
-        if self.heard(said, begun, came) and error is None:
+        if error is None and self.heard(said, begun, came):
             signs = begun, SKIPPED_AT
         elif error is not None:
             outcome = self._blame(error, begun, ended, look)
@@ -183,9 +188,6 @@ class Endings:
                 sampled(self.recorder, look, ended - begun, ended)
         wait = () if self.declared.queued_at is None else (self.waited(begun, queued),)
         self.recorder.add(*signs, came, out, null, *wait)
-
-    def _declined_by(self, frame: Any, begun: float) -> bool:
-        return self.heard(remarks.pop(frame, None), begun) if remarks else False
 
     def _add_array(self, column: int, values: Any, begun: float) -> None:
         if values is not None and len(values):

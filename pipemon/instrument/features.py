@@ -6,10 +6,9 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipemon.catalogue import OTHER
 from pipemon.errors import DeclarationError
@@ -17,6 +16,9 @@ from pipemon.instrument.bounds import checked
 from pipemon.instrument.names import check_name, check_text
 from pipemon.instrument.wrapping import is_async
 from pipemon.units import check_unit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MOST_CATEGORIES = 50
 """Each category is a series for every version, track and replica."""

@@ -59,7 +59,7 @@ def gpu_metrics(registry: CollectorRegistry | None = None) -> bool:
             with suppress(Exception):
                 if reason not in _told:
                     _told.add(reason)
-                    logger.info("no GPU metrics: %s", reason)
+                    logger().info("no GPU metrics: %s", reason)
             return False
         _registered.add(registry)
         return True

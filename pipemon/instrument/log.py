@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-logger = logging.getLogger("pipemon")
+if TYPE_CHECKING:
+    import logging
 
 _MOST_KEYS = 1000
 
@@ -35,7 +36,14 @@ class Quietly:
             return
         self._said[key] = now
         with suppress(Exception):  # a filter of the user's may raise
-            logger.warning(message, *args, exc_info=_bare(sys.exc_info()[1]) if where else exc)
+            logger().warning(message, *args, exc_info=_bare(sys.exc_info()[1]) if where else exc)
+
+
+def logger() -> logging.Logger:
+    """Return pipemon's logger. A process that logs nothing does not load what logs."""
+    import logging  # noqa: PLC0415
+
+    return logging.getLogger("pipemon")
 
 
 def _bare(error: BaseException | None) -> BaseException | None:

@@ -9,15 +9,17 @@ import time
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import prometheus_client
-from numpy.typing import NDArray
 from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
 from pipemon.catalogue import Metric
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Reading = list[tuple[Sequence[str], Any, list[float]]]
 """Label values, child, and its numbers: a value, or a histogram's sum and what is in each bucket."""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import partial
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
@@ -21,7 +21,6 @@ from pipemon.instrument.declaring import Given
 from pipemon.instrument.endings import Declared, Endings
 from pipemon.instrument.exporter import exporter_for
 from pipemon.instrument.feedback import Feedback
-from pipemon.instrument.model import Model
 from pipemon.instrument.names import check_name
 from pipemon.instrument.recorder import Recorder
 from pipemon.instrument.resolving import Told, resolve
@@ -31,6 +30,9 @@ from pipemon.instrument.stage import Options, Stage
 from pipemon.instrument.stage_wrapper import wrap_stage
 from pipemon.instrument.switch import disabled
 from pipemon.topology import PipelineShape, StageShape
+
+if TYPE_CHECKING:
+    from pipemon.instrument.model import Model
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -11,17 +11,18 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from threading import Lock
 from time import perf_counter
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipemon.instrument import background
 from pipemon.instrument.log import log_once
 from pipemon.instrument.tracing import Span
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 TICK = 0.005
 """Seconds after which a call looks at the buffer's length and is sampled; the others do neither."""
@@ -38,13 +39,12 @@ _MOST_ARRAY_VALUES = 1 << 20
 Note = tuple[str, str, int]
 """Something rare about a call, for the series to count: (kind, detail, times)."""
 
-Rows = NDArray[np.float64]
+Rows: TypeAlias = "NDArray[np.float64]"
 
 _LOST: Note = ("lost", "", 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """A call that was looked at more closely: its seconds, of them the processor's, and the span it was in.
 
     `afterwards`: seconds that taking its features took. NaN: not measured.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipemon.errors import DeclarationError, nearest
 from pipemon.instrument import bounds, declaring
@@ -16,8 +15,7 @@ from pipemon.instrument.wrapping import kind_of
 from pipemon.topology import StageShape
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """What a pipeline says for all of its stages."""
 
     pipeline: str

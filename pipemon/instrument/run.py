@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
 import re
-import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -16,7 +16,6 @@ from pipemon.catalogue import OTHER
 from pipemon.instrument.log import log_once
 from pipemon.instrument.outcome import ERROR, NULL, PLAIN, is_null, of_exception
 from pipemon.instrument.recorder import Recorder
-from pipemon.instrument.runlog import log_ended_run
 from pipemon.instrument.series import FAILED_STAGE
 from pipemon.instrument.tracing import active_span
 from pipemon.instrument.wrapping import Texts, kind_of, parameters_of, write_wrapper
@@ -46,7 +45,7 @@ class Run:
         if "_id" not in made:
             span = active_span()
             # Atomic: all threads of a run get the same one.
-            made.setdefault("_id", secrets.token_hex(16) if span is None else span.trace_id)
+            made.setdefault("_id", os.urandom(16).hex() if span is None else span.trace_id)
         token: str = made["_id"]
         return token
 
@@ -56,7 +55,7 @@ class Run:
         Add them to an HTTP request's headers or a message's fields. Source: W3C Trace Context, level 1.
         """
         span = active_span()
-        parent = secrets.token_hex(8) if span is None or span.trace_id != self.id else span.span_id
+        parent = os.urandom(8).hex() if span is None or span.trace_id != self.id else span.span_id
         return {
             "traceparent": f"00-{self.id}-{parent}-01",
             "tracestate": f"{_VENDOR}={self.pipeline}:{self.last_stage or ''}",
@@ -210,6 +209,8 @@ def wrap_run(function: Callable[..., Any], *, pipeline: str, recorder: Recorder)
 
     A generator's run is the current one only while the generator itself runs, not while its consumer does.
     """
+
+    from pipemon.instrument.runlog import log_ended_run  # noqa: PLC0415  not without runs
 
     def failed(begun: float, ended: float, run: Run, error: BaseException) -> None:
         if of_exception(error) == ERROR:

@@ -6,20 +6,23 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipemon import catalogue
 from pipemon.catalogue import OTHER
 from pipemon.instrument.bounds import WAITS
 from pipemon.instrument.calls import StageKey
 from pipemon.instrument.feature_series import Families, FeatureSeries, add, column_of, feature_series
-from pipemon.instrument.model import Model
 from pipemon.instrument.outcome import CANCELLED, ERROR, NULL, SKIPPED
 from pipemon.instrument.recorder import Rows, Sample
 from pipemon.topology import StageShape
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pipemon.instrument.model import Model
 
 _MOST_NAMES = 20
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from pipemon.instrument.block import Call
 from pipemon.instrument.declaring import Given, name_of
 from pipemon.instrument.endings import Endings
-from pipemon.instrument.model import Model
+
+if TYPE_CHECKING:
+    from pipemon.instrument.model import Model
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """What a stage was told: the arguments of `Pipeline.stage`."""
 
     after: str | Sequence[str] | None

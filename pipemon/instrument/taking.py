@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from random import random
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -19,8 +18,7 @@ UNTAKEN: float = struct.unpack("<d", struct.pack("<Q", _BITS))[0]
 """A NaN of our own for what was not looked at: it is neither a value nor missing."""
 
 
-@dataclass(frozen=True)
-class Taken:
+class Taken(NamedTuple):
     """A feature as a stage takes it: of which side, under which name, of inputs from which parameter."""
 
     direction: Literal["input", "output"]
@@ -84,7 +82,8 @@ def take_many(taken: Taken, batch: Any, failed: Failed) -> Rows | None:
     except Exception:  # noqa: BLE001
         failed(taken.direction, taken.name)
     try:  # without `many`, or where one item is bad, one by one
-        each = [math.nan if item is None else _look(taken, item, failed) for item in _items(batch)]
+        absent = math.nan if taken.direction == "input" else UNTAKEN
+        each = [absent if item is None else _look(taken, item, failed) for item in _items(batch)]
         return np.array(each, np.float64)
     except Exception:  # noqa: BLE001
         failed(taken.direction, taken.name)
@@ -93,10 +92,12 @@ def take_many(taken: Taken, batch: Any, failed: Failed) -> Rows | None:
 
 def _items(batch: Any) -> Iterable[Any]:
     """Go through a batch's items; a data frame's are its rows."""
-    rows = getattr(batch, "itertuples", None) or getattr(batch, "iter_rows", None)
-    if rows is None:
-        return batch  # type: ignore[no-any-return]
-    return rows(index=False) if hasattr(batch, "itertuples") else rows(named=False)
+    rows: Iterable[Any] = batch
+    if hasattr(batch, "itertuples"):  # pandas
+        rows = batch.itertuples(index=False)
+    elif hasattr(batch, "iter_rows"):  # polars
+        rows = batch.iter_rows()
+    return rows
 
 
 def _numbers(found: Iterable[Any]) -> Rows:

@@ -13,11 +13,10 @@ import functools
 import inspect
 import linecache
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from textwrap import indent
 from time import perf_counter
 from types import FunctionType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pipemon.instrument.recorder import Recorder
 
@@ -132,8 +131,7 @@ _BUILTINS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(NamedTuple):
     """How the stand-in takes its arguments and hands them on.
 
     `declared` goes into its `def`, `passed` into the call; `defaults` has the values that the texts
@@ -214,8 +212,7 @@ def _any_parameters(function: Callable[..., Any]) -> Parameters:
     return Parameters("*pm_args, **pm_kwargs", "*pm_args, **pm_kwargs", defaults, reads)
 
 
-@dataclass(frozen=True)
-class Texts:
+class Texts(NamedTuple):
     """What stands between the clock reads; each text may use what the one before it made.
 
     `before` runs first, in no `try`: it must not raise. Then, of a function, `returned` with pm_result, or

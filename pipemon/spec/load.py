@@ -123,7 +123,7 @@ def _shape(report: Report, root: Mapping, folder: Path) -> PipelineShape:
         said = f"{duration(budget)} here and {duration(shape.budget)} in the code"
         report.add(budget_node, f"budget: {said}; say it once", "differs")
     merged = merge(report, shape, stages)
-    return replace(merged, name=name or shape.name, budget=shape.budget or budget)
+    return merged._replace(name=name or shape.name, budget=shape.budget or budget)
 
 
 def _baseline(report: Report, root: Mapping, folder: Path) -> tuple[baselines.Baseline | None, str]:

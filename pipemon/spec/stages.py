@@ -128,7 +128,7 @@ def merge(report: Report, code: PipelineShape, declared: Declared) -> PipelineSh
     said = {stage.shape.name: stage for stage in declared}
     stages = tuple(_agreed(report, own, said.get(own.name)) for own in code.stages)
     check_after(report, stages, declared)
-    return replace(code, stages=stages)
+    return code._replace(stages=stages)
 
 
 def _agreed(report: Report, own: StageShape, declared: Declaration | None) -> StageShape:
@@ -160,8 +160,7 @@ def _agreed(report: Report, own: StageShape, declared: Declaration | None) -> St
             unit = repr(mine_of.unit) if mine_of.unit else "none"
             message = f"{where}: {name}: the unit is {feature.unit!r} here and {unit} in the code; say it once"
             report.add(node, message, "differs")
-    return replace(
-        own,
+    return own._replace(
         after=other.after if own.after is None else own.after,
         budget=own.budget or other.budget,
         feedback=tuple(dict.fromkeys((*own.feedback, *other.feedback))),

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pynvml
@@ -75,7 +74,7 @@ GOOD = Metric("speech_wait_seconds", "histogram", ("stage",), "Time in the queue
 )
 def test_each_rule_finds_what_breaks_it(bad: dict[str, Any], rule: str) -> None:
     assert list(lint(GOOD)) == []
-    assert rule in " ".join(lint(replace(GOOD, **bad)))
+    assert rule in " ".join(lint(GOOD._replace(**bad)))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A run goes on in other threads and processes, and in services that the cascade spans."""
 
+# mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
 import asyncio

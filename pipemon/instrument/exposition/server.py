@@ -115,6 +115,6 @@ def _listen(addr: str, port: int, app: WSGIApp, certificate: Certificate | None)
 
         def handle_error(self, request: Any, client_address: Any) -> None:
             """Note a connection that broke: by default that is a traceback on standard error."""
-            logger.debug("a connection to the metrics server broke", exc_info=True)
+            logger().debug("a connection to the metrics server broke", exc_info=True)
 
     return make_server(str(sockaddr[0]), port, app, Server, _Silent)

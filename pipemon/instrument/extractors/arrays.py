@@ -62,7 +62,8 @@ def share_of(value: float | str, name: str | None = None, sample: float = 1.0) -
         raise DeclarationError(f"share_of({value!r}): nothing equals it; write share_missing()")
 
     def rows(array: Array) -> Array:
-        return np.asarray(array == value, dtype=float).reshape(len(array), -1).mean(axis=1)
+        shares: Array = np.asarray(array == value, dtype=float).reshape(len(array), -1).mean(axis=1)
+        return shares
 
     return by_rows(f"share_of_{value}", rows, name=name, unit="ratio", sample=sample, read=_plain)
 

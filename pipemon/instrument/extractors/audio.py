@@ -69,7 +69,8 @@ def _level_dbfs(audio: Array) -> Array:
     flat -= np.float32(centre)
     flat /= np.float32(full_scale)
     power = np.array([np.dot(row, row) for row in flat], dtype=float) / flat.shape[1]
-    return np.maximum(10 * np.log10(power), FLOOR_DBFS)
+    levels: Array = np.maximum(10 * np.log10(power), FLOOR_DBFS)
+    return levels
 
 
 def _samples(audio: Any) -> Array:

@@ -61,7 +61,8 @@ def _distributions(array: Array, logits: bool) -> Array:
         p = np.concatenate([p, np.zeros_like(p) if logits else 1 - p], axis=-1)
     if logits:
         p = np.exp(p - p.max(axis=-1, keepdims=True))
-        return p / p.sum(axis=-1, keepdims=True)
+        shares: Array = p / p.sum(axis=-1, keepdims=True)
+        return shares
     total = p.sum(axis=-1, keepdims=True)
     valid = (p.min(axis=-1, keepdims=True) >= 0) & (abs(total - 1) <= _TOLERANCE)
     return np.where(valid, p / total, np.nan)
