@@ -17,7 +17,7 @@ from pipemon.instrument.log import log_once
 from pipemon.instrument.outcome import ERROR, NULL, PLAIN, is_null, of_exception
 from pipemon.instrument.recorder import Recorder
 from pipemon.instrument.series import FAILED_STAGE
-from pipemon.instrument.tracing import active_span
+from pipemon.instrument.tracing import enclosing_span
 from pipemon.instrument.wrapping import Texts, kind_of, parameters_of, write_wrapper
 
 P = ParamSpec("P")
@@ -43,7 +43,7 @@ class Run:
         """32 hex digits, made when first asked for; where OpenTelemetry traces, those of the trace."""
         made = self.__dict__
         if "_id" not in made:
-            span = active_span()
+            span = enclosing_span()
             # Atomic: all threads of a run get the same one.
             made.setdefault("_id", os.urandom(16).hex() if span is None else span.trace_id)
         token: str = made["_id"]
@@ -54,10 +54,12 @@ class Run:
 
         Add them to an HTTP request's headers or a message's fields. Source: W3C Trace Context, level 1.
         """
-        span = active_span()
-        parent = os.urandom(8).hex() if span is None or span.trace_id != self.id else span.span_id
+        span = enclosing_span()
+        parent, flags = os.urandom(8).hex(), 1
+        if span is not None and span.trace_id == self.id:
+            parent, flags = span.span_id, span.flags
         return {
-            "traceparent": f"00-{self.id}-{parent}-01",
+            "traceparent": f"00-{self.id}-{parent}-{flags:02x}",
             "tracestate": f"{_VENDOR}={self.pipeline}:{self.last_stage or ''}",
         }
 
