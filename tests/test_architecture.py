@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "pipemon"
 LEAVES = ("catalogue", "errors", "units", "topology", "version")
 FORBIDDEN = {
     "instrument": ("spec", "generate", "receiver", "demo", "cli", "prometheus"),
+    "integrations": ("spec", "generate", "receiver", "demo", "cli", "prometheus"),
     "features": ("spec", "generate", "receiver", "demo", "cli", "prometheus"),
     "spec": ("instrument", "generate", "receiver", "demo", "cli"),
     "generate": ("instrument", "receiver", "demo", "cli"),

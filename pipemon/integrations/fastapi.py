@@ -57,7 +57,8 @@ def instrument(app: Starlette, *, metrics: str | None = "/metrics", registry: Co
     """
     if metrics is not None and not metrics.startswith("/"):
         raise DeclarationError(f"metrics: a path begins with '/': {metrics!r}; did you mean '/{metrics}'?")
-    if disabled() or any(each.cls is RunMiddleware for each in app.user_middleware):
+    installed: list[Any] = [each.cls for each in app.user_middleware]
+    if disabled() or RunMiddleware in installed:
         return
     if app.middleware_stack is not None:
         raise DeclarationError("instrument(app) comes before the app serves its first request")

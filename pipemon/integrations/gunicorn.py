@@ -45,7 +45,7 @@ def _turn_on_multiprocess_mode() -> None:
         os.environ[_FOLDER] = tempfile.mkdtemp(prefix=_PREFIX)
     if not multiprocess():
         # It decides this when it is imported, and that was just now; metrics that there are already stay as they are.
-        values.ValueClass = values.get_value_class()
+        values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
 
 
 def on_starting(server: Any) -> None:

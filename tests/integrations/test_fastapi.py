@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from fastapi import BackgroundTasks, FastAPI, WebSocket
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
+from real_servers import until
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -23,7 +23,6 @@ from starlette.routing import Route
 import pipemon
 from pipemon.demo.processes import Child, children, free_ports, start
 from pipemon.integrations.fastapi import instrument
-from real_servers import until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 HEADERS = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "tracestate": "pipemon=churn:load"}
@@ -110,7 +109,7 @@ def answers(child: Child, port: int) -> bool:
 def app(registry: CollectorRegistry, pipeline: pipemon.Pipeline) -> FastAPI:
     app = FastAPI()
     instrument(app, registry=registry)
-    score = pipeline.stage("score")(lambda: told())
+    score = pipeline.stage("score")(told)
 
     @app.get("/async")
     async def asynchronous() -> dict[str, Any]:

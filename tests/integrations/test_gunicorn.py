@@ -16,9 +16,9 @@ from urllib.request import urlopen
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from real_servers import until
 
 from pipemon.demo.processes import Child, children, free_ports, start
-from real_servers import until
 
 SERVICE = """
 import os
@@ -162,7 +162,10 @@ def test_a_taken_port_for_the_metrics_leaves_gunicorn_alone_and_is_tried_again(t
         more = f"when_ready = metrics_server(port={port}, addr='127.0.0.1')"
         with running(tmp_path, more, ready=lambda gunicorn: gunicorn.requests(1)) as gunicorn:
             taken.close()
-            until(partial(_is, Gunicorn.answers, replace(gunicorn, metrics=port)), "the metrics at a port that is free again")
+            until(
+                partial(_is, Gunicorn.answers, replace(gunicorn, metrics=port)),
+                "the metrics at a port that is free again",
+            )
     assert "can't be served at port" in (tmp_path / "gunicorn.log").read_text()
 
 

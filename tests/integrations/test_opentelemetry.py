@@ -38,10 +38,10 @@ def ids(span: Span) -> Ids:
 
 def exemplars(registry: CollectorRegistry, stage: str = "score") -> list[Ids]:
     """Those of the stage's duration, as OpenMetrics text has them."""
-    text = generate_latest(registry).decode()
+    text = generate_latest(registry).decode()  # type: ignore[no-untyped-call]
     return [
         sample.exemplar.labels
-        for family in text_string_to_metric_families(text)
+        for family in text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
         for sample in family.samples
         if sample.name == "pipemon_stage_duration_seconds_bucket" and sample.labels["stage"] == stage
         if sample.exemplar is not None
@@ -165,7 +165,9 @@ def test_prometheus_stores_the_exemplars(
     command = prometheus_command(program("prometheus"), tmp_path / "prometheus.yml", tmp_path / "data", port)
     query = urlencode({"query": "pipemon_stage_duration_seconds_bucket", "start": 0, "end": time.time() + 3600})
     with children() as started:
-        started.append(start("prometheus", [*command, "--enable-feature=exemplar-storage"], tmp_path / "prometheus.log"))
+        started.append(
+            start("prometheus", [*command, "--enable-feature=exemplar-storage"], tmp_path / "prometheus.log")
+        )
 
         def stored() -> Any:
             started[0].check()

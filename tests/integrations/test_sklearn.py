@@ -292,9 +292,7 @@ def test_a_grid_search_is_the_same_and_its_best_model_is_recorded(
     assert read("pipemon_feature_category_total", stage="clf", category="1") == (search.predict(X) == 1).sum()
 
 
-def test_a_search_can_be_recorded_itself_and_is_silent_while_it_searches(
-    pipeline: pipemon.Pipeline, read: Any
-) -> None:
+def test_a_search_can_be_recorded_itself_and_is_silent_while_it_searches(pipeline: pipemon.Pipeline, read: Any) -> None:
     search = instrument(GridSearchCV(iris(), {"clf__C": [0.1, 1]}, cv=2), pipeline).fit(X, Y)
     assert read("pipemon_stage_calls_total", stage="clf") == 0
     search.predict(X)

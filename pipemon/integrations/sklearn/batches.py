@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,10 @@ Array = NDArray[Any]
 NOTHING: Array = np.empty(0)
 """A feature's values where this method's result does not show it."""
 
-_PROBABILITIES = {"predict_proba": np.asarray, "predict_log_proba": np.exp}
+_PROBABILITIES: dict[str, Callable[[Any], Any]] = {"predict_proba": np.asarray, "predict_log_proba": np.exp}
 
-_share_missing = arrays.share_missing().many
-_confidence = probabilities.confidence().many
+_share_missing: Any = arrays.share_missing().many
+_confidence: Any = probabilities.confidence().many
 
 
 class Input:
@@ -45,7 +45,6 @@ class Input:
             missing = rows.tocsr(copy=True)
             missing.data = np.isnan(missing.data).astype(float)
         else:
-            assert _share_missing is not None
             return _share_missing(rows)
         if missing.ndim == 1:
             return missing
@@ -86,12 +85,12 @@ class Output:
         classes = getattr(self._estimator, "classes_", None)
         if found is None or classes is None or found.shape[1] != len(classes):
             return NOTHING
-        return np.asarray(classes)[found.argmax(axis=1)]
+        labels: Array = np.asarray(classes)[found.argmax(axis=1)]
+        return labels
 
     def confidences(self) -> Any:
         """Return the probability of the likeliest class of each row, shape (n,)."""
         found = self._probabilities()
-        assert _confidence is not None
         return NOTHING if found is None else _confidence(found)
 
     def _probabilities(self) -> Array | None:
@@ -123,7 +122,7 @@ def output_features(estimator: Any) -> tuple[Feature, ...] | None:
     return (*labels, *confidences)
 
 
-def _classes(estimator: Any) -> Sequence[Any] | None:
+def _classes(estimator: Any) -> Sequence[Any] | Array | None:
     """Return what a fitted predictor chooses from: classes, clusters, or inlier and outlier."""
     if is_outlier_detector(estimator):
         return (-1, 1)
@@ -134,7 +133,7 @@ def _classes(estimator: Any) -> Sequence[Any] | None:
     return range(clusters) if isinstance(clusters, int) and not is_classifier(estimator) else None
 
 
-def _names(classes: Sequence[Any]) -> tuple[str, ...]:
+def _names(classes: Sequence[Any] | Array) -> tuple[str, ...]:
     """Return the classes that can be told apart; the others count as other."""
     found: dict[str, None] = {}
     for each in classes:

@@ -27,10 +27,14 @@ def visited(composite: Any, place: Place, visit: Visit) -> tuple[dict[str, Any],
     if isinstance(composite, Pipeline):
         return _in_series(composite, place, visit)
     if isinstance(composite, FeatureUnion):
-        union, ends = _side_by_side(composite.transformer_list, place, visit)
-        return {"transformer_list": union}, ends
+        found, ends = _side_by_side(composite.transformer_list, place, visit)
+        return {"transformer_list": found}, ends
     if isinstance(composite, ColumnTransformer):
         return _by_columns(composite, place, visit)
+    return _one_inside(composite, place, visit)
+
+
+def _one_inside(composite: Any, place: Place, visit: Visit) -> tuple[dict[str, Any], Ends]:
     found = {}
     ends: Ends = ()
     for name in ("estimator", "best_estimator_"):

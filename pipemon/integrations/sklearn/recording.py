@@ -73,13 +73,14 @@ def at_place(estimator: Any, place: Place | None) -> Any:
     """
     if not hasattr(estimator, "__dict__"):
         raise DeclarationError(f"a {type(estimator).__name__} has no attributes that could be copied")
-    found = _same(estimator, _class_of(getattr(estimator, "_pipemon_class", type(estimator))))
+    base: Any = type(plain(estimator))
+    found = _same(estimator, _class_of(base))
     found._pipemon = place
     return found
 
 
 def _same(estimator: Any, kind: type) -> Any:
-    found = object.__new__(kind)
+    found: Any = object.__new__(kind)
     vars(found).update(vars(estimator))
     return found
 
