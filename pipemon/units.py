@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|[smhdw])")
-_WHOLE = re.compile(rf"(?:{_PART.pattern}\s*)+")
+# Compiled when first used, and kept by `re`: what only declares stages without budgets needs none.
+_PART = r"([0-9]+(?:\.[0-9]+)?)\s*(ms|[smhdw])"
+_WHOLE = rf"(?:{_PART}\s*)+"
 
 _PREFIXES = {
     "pico": 1e-12, "nano": 1e-9, "micro": 1e-6, "milli": 1e-3, "centi": 0.01, "deci": 0.1, "deca": 10.0,
@@ -46,9 +47,9 @@ def seconds(text: str | float) -> float:
     if isinstance(text, bool) or not isinstance(text, str | int | float):
         raise ValueError(f"{text!r} is not a duration; write a number with a unit, such as 500ms or 10m")
     if isinstance(text, str):
-        if not _WHOLE.fullmatch(text.strip()):
+        if not re.fullmatch(_WHOLE, text.strip()):
             raise ValueError(f"{text!r} is not a duration; write a number with a unit, such as 500ms or 10m")
-        value = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+        value = sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_PART, text))
         value = round(value, 9)
     else:
         value = float(text)

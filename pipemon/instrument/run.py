@@ -24,8 +24,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _VENDOR = "pipemon"
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
-_STATE = re.compile(rf"{_VENDOR}=([a-zA-Z0-9_.-]*):([a-zA-Z0-9_.-]*)")
+_TRACEPARENT = r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
+_STATE = rf"{_VENDOR}=([a-zA-Z0-9_.-]*):([a-zA-Z0-9_.-]*)"
 
 _MARKS = "_pipemon_failed"
 """The stage that an exception left first, and when by the process's clock, for each pipeline."""
@@ -73,11 +73,11 @@ class Run:
         run = cls("")
         try:
             found = {str(name).lower(): str(value) for name, value in headers.items()}
-            traceparent = _TRACEPARENT.fullmatch(found.get("traceparent", "").strip())
+            traceparent = re.fullmatch(_TRACEPARENT, found.get("traceparent", "").strip())
             if traceparent is not None and set(traceparent[1]) != {"0"}:
                 run.__dict__["_id"] = traceparent[1]
             for entry in found.get("tracestate", "").split(","):
-                state = _STATE.fullmatch(entry.strip())
+                state = re.fullmatch(_STATE, entry.strip())
                 if state is not None:
                     # Interned as the names in code are: comparing them is then one look.
                     run.pipeline = sys.intern(state[1])
