@@ -15,7 +15,7 @@ from pipemon.instrument.calls import Block, block
 from pipemon.instrument.endings import Endings
 from pipemon.instrument.log import log_once
 from pipemon.instrument.run import current
-from pipemon.instrument.sampling import Look, looker, sampled
+from pipemon.instrument.sampling import Look, looker
 from pipemon.instrument.taking import UNTAKEN, take
 
 _UNTOLD = object()
@@ -129,8 +129,7 @@ class Call:
             ]
             row = [*endings.inputs(begun, values), *outputs]
             endings.recorder.add(-begun if null else begun, ended, *row)
-            if self._look is not None:
-                sampled(endings.recorder, self._look, ended - begun, ended)
+            endings.lasted(self._look, ended - begun, ended)
 
     def _value(self, parameter: str) -> Any:
         if parameter in self._values:

@@ -145,8 +145,7 @@ class Endings:
         elif error is None or (isinstance(error, GeneratorExit) and out + null):
             # Whoever stops reading has what it wanted.
             signs = (begun if out else -begun), ended
-            if look is not None:
-                sampled(self.recorder, look, busy, ended)
+            self.lasted(look, busy, ended)
         else:
             outcome = self._blame(error, begun, ended, look, busy)
             signs = (begun if outcome == ERROR else -begun), -ended
@@ -184,10 +183,16 @@ class Endings:
             signs = (begun if out else -begun), ended
             for column, taken in enumerate(self.declared.outputs if told else (), start=len(self.declared.inputs)):
                 self._add_array(column, take_many(taken, result, self.extractor_failed), begun)
-            if look is not None:
-                sampled(self.recorder, look, ended - begun, ended)
+            self.lasted(look, ended - begun, ended)
         wait = () if self.declared.queued_at is None else (self.waited(begun, queued),)
         self.recorder.add(*signs, came, out, null, *wait)
+
+    def lasted(self, look: Look | None, seconds: float, ended: float) -> None:
+        """Keep a call that was sampled, or took longer than its budget."""
+        if look is not None:
+            sampled(self.recorder, look, seconds, ended)
+        elif self.declared.budget is not None and seconds > self.declared.budget:
+            spotted(self.recorder, seconds)
 
     def _add_array(self, column: int, values: Any, begun: float) -> None:
         if values is not None and len(values):

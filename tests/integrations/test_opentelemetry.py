@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -87,6 +87,11 @@ def score(pipeline: pipemon.Pipeline) -> Callable[..., Any]:
     return score
 
 
+@pytest.fixture
+def only_the_first_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipemon.instrument.recorder.TICK", 3600)
+
+
 def test_a_sampled_call_is_linked_to_its_span(score: Callable[..., Any], registry: CollectorRegistry) -> None:
     with TRACED.start_as_current_span("request") as span:
         score()
@@ -94,11 +99,9 @@ def test_a_sampled_call_is_linked_to_its_span(score: Callable[..., Any], registr
 
 
 def test_calls_that_fail_or_take_too_long_are_linked_though_they_are_not_sampled(
-    score: Callable[..., Any], registry: CollectorRegistry
+    score: Callable[..., Any], registry: CollectorRegistry, only_the_first_is_sampled: None
 ) -> None:
-    score(lasts=0.002)  # the first call is sampled, and those within 5 ms of its beginning are not
-    for _ in range(100):
-        score()
+    score()
     with TRACED.start_as_current_span("failed") as failed, pytest.raises(ValueError):  # noqa: PT011
         score(fails=True)
     assert exemplars(registry) == [ids(failed)]
@@ -106,6 +109,37 @@ def test_calls_that_fail_or_take_too_long_are_linked_though_they_are_not_sampled
     with TRACED.start_as_current_span("slow") as slow:
         score(lasts=0.03)
     assert exemplars(registry) == [ids(failed), ids(slow)]
+
+
+@pytest.mark.parametrize("kind", ["block", "batch", "stream"])
+def test_blocks_batches_and_streams_that_take_too_long_are_linked_likewise(
+    pipeline: pipemon.Pipeline, registry: CollectorRegistry, kind: str, only_the_first_is_sampled: None
+) -> None:
+    @pipeline.stage("batch", budget="20ms", batch=True)
+    def batch(rows: list[float]) -> list[float]:
+        time.sleep(max(rows))
+        return rows
+
+    blocks = pipeline.stage("block", budget="20ms")
+
+    def block(rows: list[float]) -> None:
+        with blocks.call():
+            time.sleep(max(rows))
+
+    @pipeline.stage("stream", budget="20ms")
+    def stream(rows: list[float]) -> Iterator[float]:
+        for row in rows:
+            time.sleep(row)
+            yield row
+
+    kinds: dict[str, Callable[[list[float]], Any]]
+    kinds = {"block": block, "batch": batch, "stream": lambda rows: list(stream(rows))}
+    score = kinds[kind]
+    score([0.0])
+    with TRACED.start_as_current_span("slow") as slow:
+        score([0.03])
+        score([0.0])
+    assert exemplars(registry, kind) == [ids(slow)]
 
 
 def test_async_stages_are_linked_too(pipeline: pipemon.Pipeline, registry: CollectorRegistry) -> None:
