@@ -35,6 +35,7 @@ class Exporter(Collector):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._flushing = Lock()
+        self._declaring = Lock()
         self._forking: int | None = None
         self._recorders: dict[object, Recorder] = {}
         self._alike: dict[object, list[Recorder]] = {}
@@ -98,12 +99,13 @@ class Exporter(Collector):
         self, key: object, columns: tuple[str, ...], series: Callable[[], Series], features: tuple[object, ...] = ()
     ) -> Recorder:
         """Return the recorder for `key`; the same one when a reloaded module declares the same columns and features."""
-        found = self._recorders.get((key, columns, features))
-        if found is None:
-            alike = self._alike.setdefault(key, [])
-            found = Recorder(len(columns), series(), self._try_flush, alike)
-            self._recorders[key, columns, features] = found
-        return found
+        with self._declaring:
+            found = self._recorders.get((key, columns, features))
+            if found is None:
+                alike = self._alike.setdefault(key, [])
+                found = Recorder(len(columns), series(), self._try_flush, alike)
+                self._recorders[key, columns, features] = found
+            return found
 
     def flush_all(self) -> None:
         """Move every buffered call into the metrics."""
@@ -159,7 +161,7 @@ class Exporter(Collector):
             for recorder in list(self._recorders.values()):
                 recorder.next_look[0] = -math.inf  # the next call starts the background thread again
             return
-        self._flushing = Lock()
+        self._flushing, self._declaring = Lock(), Lock()
         self._forking = None
         self._latest = []
         begin_anew(self._registry(), self.families.values())

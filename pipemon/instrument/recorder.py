@@ -34,7 +34,7 @@ KEEP_AT_MOST = 65_536
 """Calls kept while another thread's flush is stuck; further ones are dropped and counted."""
 
 _MOST_SAMPLES = 1024
-_MOST_ARRAY_VALUES = 1 << 20
+_MOST_ARRAY_VALUES = 1 << 21
 
 Note = tuple[str, str, int]
 """Something rare about a call, for the series to count: (kind, detail, times)."""
@@ -148,7 +148,7 @@ class Recorder:
                 self._dropped += excess
             if len(self.started) > KEEP_AT_MOST:
                 self._begun += len(_cut(self.started))
-            too_many = len(self.arrays) > FLUSH_AT or self._array_values > _MOST_ARRAY_VALUES
+            too_many = len(self.arrays) > KEEP_AT_MOST or self._array_values > _MOST_ARRAY_VALUES
             if too_many:  # features of calls that are counted
                 _cut(self.arrays)
                 self._array_values = 0

@@ -83,8 +83,8 @@ class Stage:
         its items, by the name given as `batch`, else the first. Needs a stage with a name.
         """
         if not self._opened:
-            self._opened = True
             if self._name is not None:
                 self._endings = self._home.open(self._name, self._options, None)
+            self._opened = True  # only now: other threads' first calls count, too
         batch = self._options.batch
         return Call(self._endings, values, next(iter(values), "") if batch is True else batch or None)
