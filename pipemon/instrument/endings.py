@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SHADOW = "shadow"
 _LOG_EVERY = 60.0
+_MOST_UPSTREAMS = 20
 
 SKIPPED_AT = 0.0
 """The end of a call that was skipped, in its row."""
@@ -60,6 +61,9 @@ class Endings:
         """See a stage before this one for the first time; never raises."""
         # Here the user's function has not been called yet, so nothing else catches what goes wrong.
         try:
+            if len(self.known_upstreams) > _MOST_UPSTREAMS:  # names come from other services' headers, too
+                log_once(("upstreams", self.declared.key), "stage %s has too many upstreams", self.declared.key.stage)
+                return
             self.known_upstreams.add(upstream)
             if self.see_upstream is not None and self.see_upstream(upstream):
                 self.recorder.note(UPSTREAM, upstream)

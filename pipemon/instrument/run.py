@@ -24,8 +24,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _VENDOR = "pipemon"
-_TRACEPARENT = r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
-_STATE = rf"{_VENDOR}=([a-zA-Z0-9_.-]*):([a-zA-Z0-9_.-]*)"
+_TRACEPARENT = r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?"
+_STATE = rf"{_VENDOR}=([a-zA-Z0-9_.-]{{0,100}}):([a-zA-Z0-9_.-]{{0,100}})"
+_LONGEST_TRACESTATE = 512
+"""Characters that the standard asks everybody to carry on."""
 
 _MARKS = "_pipemon_failed"
 """The stage that an exception left first, and when by the process's clock, for each pipeline."""
@@ -37,6 +39,8 @@ class Run:
     def __init__(self, pipeline: str) -> None:
         self.pipeline = pipeline
         self.last_stage: str | None = None
+        self._flags: int | None = None
+        self._tracestate = ""
 
     @property
     def id(self) -> str:
@@ -49,18 +53,20 @@ class Run:
         token: str = made["_id"]
         return token
 
-    def headers(self) -> dict[str, str]:
+    def headers(self, *, sampled: bool = True) -> dict[str, str]:
         """Return what carries the run to another process: W3C's `traceparent` and `tracestate`.
 
-        Add them to an HTTP request's headers or a message's fields. Source: W3C Trace Context, level 1.
+        Add them to an HTTP request's headers or a message's fields. Where nothing traces here, whoever gets
+        them takes from `sampled` whether to trace. Source: W3C Trace Context, level 1.
         """
         span = enclosing_span()
-        parent, flags = os.urandom(8).hex(), 1
+        parent, flags = os.urandom(8).hex(), int(sampled) if self._flags is None else self._flags
         if span is not None and span.trace_id == self.id:
             parent, flags = span.span_id, span.flags
+        own = f"{_VENDOR}={self.pipeline}:{self.last_stage or ''}"
         return {
             "traceparent": f"00-{self.id}-{parent}-{flags:02x}",
-            "tracestate": f"{_VENDOR}={self.pipeline}:{self.last_stage or ''}",
+            "tracestate": f"{own},{self._tracestate}" if self._tracestate else own,
         }
 
     @classmethod
@@ -76,12 +82,17 @@ class Run:
             traceparent = re.fullmatch(_TRACEPARENT, found.get("traceparent", "").strip())
             if traceparent is not None and set(traceparent[1]) != {"0"}:
                 run.__dict__["_id"] = traceparent[1]
-            for entry in found.get("tracestate", "").split(","):
+                run._flags = int(traceparent[2], 16)
+            others = []
+            for entry in found.get("tracestate", "")[:_LONGEST_TRACESTATE].split(","):
                 state = re.fullmatch(_STATE, entry.strip())
-                if state is not None:
+                if state is None:
+                    others.append(entry.strip())
+                else:
                     # Interned as the names in code are: comparing them is then one look.
                     run.pipeline = sys.intern(state[1])
                     run.last_stage = sys.intern(state[2]) if state[2] else None
+            run._tracestate = ",".join(filter(None, others))
         except Exception:  # noqa: BLE001  whatever a framework passes as headers
             log_once("headers", "a run could not be read from headers", exc=True)
         return run

@@ -138,3 +138,22 @@ async def test_runs_at_once_in_one_run_object_stay_apart() -> None:
 
     assert set(await asyncio.gather(work(), work(), work())) == {run.id}
     assert run_id() == ""
+
+
+def test_other_vendors_entries_and_the_sampling_decision_are_carried_on() -> None:
+    told = {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-00", "tracestate": "congo=t61rcWkgMzE, pipemon=p:vad,rojo=1"}
+    headers = Run.from_headers(told).headers()
+    assert headers["traceparent"].startswith(f"00-{'ab' * 16}-")
+    assert headers["traceparent"].endswith("-00")
+    assert headers["tracestate"] == "pipemon=p:vad,congo=t61rcWkgMzE,rojo=1"
+    assert Run.from_headers({}).headers(sampled=False)["traceparent"].endswith("-00")
+
+
+def test_stages_named_by_others_headers_are_bounded(registry: CollectorRegistry) -> None:
+    asr = Pipeline("speech", registry=registry).stage("asr")(run_id)
+    for number in range(100):
+        with Run.from_headers(
+            {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01", "tracestate": f"pipemon=speech:s{number}"}
+        ):
+            asr()
+    assert len(edges(registry)) == 20
