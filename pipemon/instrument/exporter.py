@@ -58,11 +58,7 @@ class Exporter(Collector):
 
         While another thread's flush is stuck: as they were at the latest scrape.
         """
-        for pipeline in list(self._pipelines):
-            try:
-                pipeline.before_scrape()
-            except Exception:  # noqa: BLE001  a scrape shows what there is
-                log_once("before scrape", "a stage could not be shown", exc=True)
+        self._show_undecorated()
         if self._enter(_LONGEST_WAIT):
             try:
                 self._flush(self._recorders.values())
@@ -109,11 +105,19 @@ class Exporter(Collector):
 
     def flush_all(self) -> None:
         """Move every buffered call into the metrics."""
+        self._show_undecorated()
         if self._enter(_LONGEST_WAIT):
             try:
                 self._flush(self._recorders.values())
             finally:
                 self._flushing.release()
+
+    def _show_undecorated(self) -> None:
+        for pipeline in list(self._pipelines):
+            try:
+                pipeline.before_scrape()
+            except Exception:  # noqa: BLE001  a scrape shows what there is
+                log_once("before scrape", "a stage could not be shown", exc=True)
 
     def _try_flush(self, recorder: Recorder) -> bool:
         if not self._enter(0):
