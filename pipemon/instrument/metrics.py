@@ -91,15 +91,15 @@ def make_family(metric: Metric) -> Any:
         return prometheus_client.Counter(metric.name, metric.help, metric.labels, unit=metric.unit, registry=None)
     if metric.type == "histogram":
         return Histogram(metric.name, metric.help, metric.labels, unit=metric.unit, registry=None)
-    # Over several workers calls in progress add up; every other gauge says the same in all of them,
-    # or the latest counts.
+    # Over several processes calls in progress add up, and how many there may be; every other gauge says the
+    # same in all of them, or the latest counts.
     return prometheus_client.Gauge(
         metric.name,
         metric.help,
         metric.labels,
         unit=metric.unit,
         registry=None,
-        multiprocess_mode="livesum" if metric.name.endswith("_in_progress") else "max",
+        multiprocess_mode="livesum" if metric.name.endswith(("_in_progress", "_workers")) else "max",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from time import perf_counter
@@ -51,7 +52,7 @@ def show_declared(families: Families, key: StageKey, shape: StageShape, model: M
     trained = None if model is None else model.trained_timestamp
     for metric, value in (
         (catalogue.STAGE_BUDGET, shape.budget),
-        (catalogue.STAGE_WORKERS, shape.workers),
+        (catalogue.STAGE_WORKERS, None if "PROMETHEUS_MULTIPROC_DIR" in os.environ else shape.workers),
         (catalogue.STAGE_TRAINED, trained),
     ):
         if value is not None:
@@ -99,6 +100,7 @@ class StageSeries:
         if "wait" in self._column:
             self._wait = families[catalogue.STAGE_WAIT.name].child(labels, WAITS)
             families[catalogue.EXTRACTOR_ERRORS.name].labels(*labels, "input", "queued_at")
+        self._workers = shape.workers
         self._last_call.set(time.time())
         self._last_ended = -math.inf
         self._unscaled, self._unscaled_calls = 0.0, 0
@@ -122,6 +124,8 @@ class StageSeries:
         outcomes = {} if plain else {
             NULL: null & (columns[1] > 0), ERROR: error & ~null, CANCELLED: error & null, SKIPPED: ~counted
         }  # fmt: skip
+        if self._workers is not None:  # also in a process that was forked later, if it is at work
+            self._families[catalogue.STAGE_WORKERS.name].labels(*self._key.labels).set(self._workers)
         self._calls.inc(len(rows))
         for outcome, which in outcomes.items():
             add(self._by_outcome[outcome], int(np.count_nonzero(which)))

@@ -30,7 +30,7 @@ from pipemon.instrument.exporter import exporter_for
 speech = pipemon.Pipeline("speech", budget="1s")
 
 
-@speech.stage(output=value("two"))
+@speech.stage(output=value("two"), workers=4)
 def vad(hangs):
     while hangs:
         time.sleep(1)
@@ -123,3 +123,5 @@ def test_workers_of_multiprocessing_lose_nothing_at_their_end_and_nothing_twice(
         assert {name: seen[name] for name in calls} == {name: times * weight for name, weight in calls.items()}
         assert seen["pipemon_stage_in_progress"] == seen["pipemon_pipeline_in_progress"] == 0
         assert seen["pipemon_pipeline_budget_seconds"] == 1
+        # Of each process that called the stage and was not marked dead: the forked ones' parent did, too.
+        assert seen["pipemon_stage_workers"] == (16 if method == "fork" else 12)
