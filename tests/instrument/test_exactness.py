@@ -31,7 +31,9 @@ COUNTERS = (
 
 items = st.lists(st.sampled_from([1, 2.5, None]), max_size=4)
 ends = st.sampled_from(["return", "raise", "interrupt", "skip", "drop", "skip and raise"])
-stream_ends = st.sampled_from(["return", "raise", "skip", "drop", "close", "collect", "throw", "interrupt"])
+stream_ends = st.sampled_from(
+    ["return", "raise", "skip", "skip and raise", "drop", "close", "collect", "throw", "interrupt"]
+)
 steps = st.one_of(
     st.tuples(st.sampled_from(ONE_TO_ONE), items, ends),
     st.tuples(st.sampled_from(KINDS[4:]), items, stream_ends),

@@ -76,6 +76,17 @@ def test_a_call_that_forked_is_flushed_though_no_other_call_follows(
     assert calls._value.get() == 1
 
 
+def test_a_thread_whose_fork_could_wait_no_longer_lets_no_flush_into_another_ones(registry: CollectorRegistry) -> None:
+    exporter = exporter_for(registry)
+    exporter.before_fork()
+    other = threading.Thread(target=exporter.after_fork, kwargs={"in_child": False})
+    other.start()
+    other.join()
+    assert exporter._flushing.locked()
+    exporter.after_fork(in_child=False)
+    assert not exporter._flushing.locked()
+
+
 def test_forks_calls_and_scrapes_from_several_threads_at_once_lose_nothing(
     speech: Pipeline, registry: CollectorRegistry, read: Read, others: int
 ) -> None:
