@@ -47,12 +47,15 @@ def logger() -> logging.Logger:
 
 
 def _bare(error: BaseException | None) -> BaseException | None:
-    """Return an exception that prints as `error` does, without what it says."""
+    """Return an exception that prints the class and lines of `error`, without what it says and holds."""
     if error is None:
         return None
+    from traceback import extract_tb, format_list  # noqa: PLC0415
+
     kind = type(error)
     bare = type(kind.__name__, (Exception,), {"__module__": kind.__module__, "__qualname__": kind.__qualname__})
-    return bare().with_traceback(error.__traceback__)  # type: ignore[no-any-return]
+    found: BaseException = bare("\n" + "".join(format_list(extract_tb(error.__traceback__))).rstrip())
+    return found
 
 
 log_once = Quietly().warn

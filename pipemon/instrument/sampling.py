@@ -44,7 +44,8 @@ def looker(recorder: Recorder) -> Any:
     return look
 
 
-_SLOW = 0.01
+_SLOW = 0.1
+"""Seconds; with many threads, a caller waits some for its turn that no extractor can help."""
 _LOG_EVERY = 60.0
 _quietly = Quietly(_LOG_EVERY)
 

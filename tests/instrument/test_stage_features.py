@@ -7,6 +7,7 @@ import gc
 import json
 import logging
 import math
+import re
 import time
 import weakref
 from collections.abc import Callable
@@ -285,7 +286,7 @@ def test_extractors_that_make_callers_wait_are_told_by_a_counter_and_in_the_log(
     speech: Pipeline, read: Read, caplog: pytest.LogCaptureFixture
 ) -> None:
     def slow(text: str) -> float:
-        time.sleep(0.03)
+        time.sleep(0.11)
         return 1.0
 
     asr = speech.stage("asr", output=Feature("score", slow))(lambda: "text")
@@ -293,7 +294,7 @@ def test_extractors_that_make_callers_wait_are_told_by_a_counter_and_in_the_log(
         asr()
     waited = read("pipemon_extractor_seconds_total", stage="asr")
     assert waited is not None
-    assert 0.09 <= waited < 0.2
+    assert waited >= 0.33
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 1
-    assert "stage asr of pipeline speech: its extractors took 30 ms" in messages[0]
+    assert re.match(r"stage asr of pipeline speech: its extractors took 1\d\d ms", messages[0])
