@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from struct import pack
 from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
@@ -180,7 +181,7 @@ class Recorder:
         ended = uncounted = len(flat) // self.width
         self.in_progress += began - ended - dropped
         try:
-            rows = np.fromiter(flat, np.float64, len(flat)).reshape(-1, self.width)
+            rows = _array(flat).reshape(-1, self.width)
             if self._forked_at > -math.inf:
                 own = np.abs(rows[:, 0]) >= self._forked_at
                 rows = rows[own]
@@ -209,6 +210,11 @@ class Recorder:
         self._array_values = self.in_progress = self._begun = self._dropped = 0
         self._cutting = Lock()
         self._forked_at = perf_counter()
+
+
+def _array(flat: list[float]) -> Rows:
+    # Twice as fast as numpy's own ways, which ask each number for its type.
+    return np.frombuffer(pack(f"{len(flat)}d", *flat), np.float64)
 
 
 def _cut(kept: list[Any]) -> list[Any]:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -213,7 +212,7 @@ def test_a_flush_that_fails_counts_its_calls_as_dropped_and_the_next_one_works(
     vad = speech.stage("vad")(lambda: 1)
     vad()
     with monkeypatch.context() as patch:
-        patch.setattr(np, "fromiter", lambda *args, **kwargs: 1 / 0)
+        patch.setattr(recorder, "_array", lambda *args, **kwargs: 1 / 0)
         assert read("pipemon_stage_calls_total", stage="vad") == 0
     vad()
     assert read("pipemon_stage_calls_total", stage="vad") == 1
@@ -231,7 +230,7 @@ def test_a_signal_handler_that_raises_during_a_flush_reaches_the_user_and_its_ca
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(np, "fromiter", interrupted)
+        patch.setattr(recorder, "_array", interrupted)
         with pytest.raises(KeyboardInterrupt):
             exporter_for(registry).flush_all()
     vad()
