@@ -276,8 +276,10 @@ def run() -> NoReturn:
     except click.Abort:
         sys.exit(130)
     except SpecError as error:
-        for problem in error.problems:
-            click.echo(str(problem), err=True)
+        from pipemon.spec.excerpt import told  # noqa: PLC0415
+
+        for line in told(error.problems):
+            click.echo(line, err=True)
         sys.exit(error.exit_code)
     except PipemonError as error:
         click.echo(f"pipemon: {error}", err=True)

@@ -64,9 +64,14 @@ def compose(text: str, file: str) -> yaml.Node:
     return root
 
 
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a text, parted where YAML counts a line break."""
+    return _BREAK.split(text)
+
+
 def _end(text: str) -> tuple[int, int]:
     """Return the line and column right after `text`, with YAML's line breaks."""
-    lines = _BREAK.split(text)
+    lines = lines_of(text)
     return len(lines), len(lines[-1]) + 1
 
 

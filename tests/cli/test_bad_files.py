@@ -92,8 +92,21 @@ def test_all_faults_of_all_files_are_told_at_once_by_check(tmp_path: Path) -> No
     (tmp_path / "vision.yaml").write_text(GOOD.replace("null_ratio", "nul_ratio"))
     told = pipemon("check", "speech.yaml", "vision.yaml", cwd=tmp_path)
     assert told.code == 2
-    places = [line.split(": ")[0] for line in told.err.splitlines()]
+    places = [line.split(": ")[0] for line in told.err.splitlines() if not line.startswith("  ")]
     assert places == ["speech.yaml:9:12", "speech.yaml:11:12", "vision.yaml:10:13"]
+
+
+def test_the_source_line_stands_under_each_fault_with_a_caret_under_the_word(tmp_path: Path) -> None:
+    (tmp_path / "speech.yaml").write_text(GOOD.replace("5%", "5ms").replace("stage: vad", "stage: vat"))
+    told = pipemon("check", "speech.yaml", cwd=tmp_path)
+    assert told.err.splitlines() == [
+        "speech.yaml:9:12: vad-cuts-everything: there is no stage 'vat'; did you mean 'vad'? [unknown-stage]",
+        "      stage: vat",
+        "             ^~~",
+        "speech.yaml:11:12: vad-cuts-everything: above: expected a share such as 5% or 0.05, found '5ms' [unit]",
+        "      above: 5ms",
+        "             ^~~",
+    ]
 
 
 @pytest.mark.parametrize("command", ["check", "generate"])
@@ -109,7 +122,8 @@ def test_every_wrong_file_that_there_is_ends_in_lines_that_name_file_line_column
     files = sorted(map(str, (Path(__file__).parents[1] / "spec" / "bad").glob("*.yaml")))
     told = pipemon("check", *files)
     assert (told.code, told.out) == (2, "")
-    lines = told.err.splitlines()
+    # A source line and its caret stand two spaces in.
+    lines = [line for line in told.err.split("\n") if line and not line.startswith("  ")]
     assert len(lines) >= len(files)
     assert [line for line in lines if not re.fullmatch(r"\S+\.(yaml|json):\d+:\d+: \S.* \[[a-z-]+\]", line)] == []
 
