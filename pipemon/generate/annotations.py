@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipemon.generate.expressions import narrowed
-from pipemon.generate.measures import Measure, measure
+from pipemon.generate.measures import measure
 from pipemon.generate.promql import Matcher, text
+from pipemon.generate.recordings import Measure
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.spec.signals import SIGNALS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipemon.generate import measures as m
+from pipemon.generate import queries as q
 from pipemon.generate.dashboard_level import Level, threshold_lines
 from pipemon.generate.dashboard_text import RATE_INTERVAL, markdown, plain
 from pipemon.generate.panels import Panel, Query
@@ -78,7 +78,7 @@ def _which(feature: FeatureShape) -> tuple[Matcher, ...]:
 
 def _mean(level: Level, feature: FeatureShape) -> Expr:
     by = (*level.by, "direction", "feature")
-    return m.feature_mean(level.spec, by, RATE_INTERVAL, *level.here, *_which(feature))
+    return q.feature_mean(level.spec, by, RATE_INTERVAL, *level.here, *_which(feature))
 
 
 def _missing(level: Level, direction: str, features: tuple[FeatureShape, ...]) -> Panel:
@@ -88,7 +88,7 @@ def _missing(level: Level, direction: str, features: tuple[FeatureShape, ...]) -
     names: list[str] = []
     if not queries:
         side = Matcher("direction", "=", direction)
-        raw = m.missing_ratio(level.spec, by, RATE_INTERVAL, *level.here, side, *_only(level, features))
+        raw = q.missing_ratio(level.spec, by, RATE_INTERVAL, *level.here, side, *_only(level, features))
         queries, names = (Query(raw, "{{feature}}" + level.kept()),), [f.name for f in features]
     title = f"{features[0].name}, missing" if watches else "missing values"
     about = (

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pipemon import catalogue as c
-from pipemon.generate import measures as m
+from pipemon.generate import queries as q
 from pipemon.generate.dashboard_states import SEVERITY_COLORS
 from pipemon.generate.dashboard_text import note, plain
+from pipemon.generate.measures import measure
 from pipemon.generate.panels import Line, Panel, Query, timeseries
 from pipemon.generate.promql import Matcher, Recorded
+from pipemon.generate.recordings import Measure
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.topology import FeatureShape
 from pipemon.units import duration
@@ -22,7 +24,7 @@ class Watch:
 
     mode: FailureMode
     condition: Condition
-    measure: m.Measure
+    measure: Measure
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Level:
     @property
     def by(self) -> tuple[str, ...]:
         """What its queries group by."""
-        return m.key(self.spec, self.stage)
+        return q.key(self.spec, self.stage)
 
     @property
     def here(self) -> tuple[Matcher, ...]:
@@ -112,11 +114,11 @@ class Level:
 def level_of(spec: Spec, stage: str | None) -> Level:
     """Return a stage, or the pipeline where `stage` is None, with what watches it and can be drawn."""
     watches = tuple(
-        Watch(mode, condition, measure)
+        Watch(mode, condition, found)
         for mode in spec.measurable
         if mode.stage == stage
         for condition in mode.conditions
-        if (measure := m.measure(spec, mode, condition)) is not None
+        if (found := measure(spec, mode, condition)) is not None
     )
     return Level(spec, stage, watches)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import reduce
 
 from pipemon import catalogue as c
-from pipemon.generate import measures as m
+from pipemon.generate import queries as q
+from pipemon.generate import recordings as m
 from pipemon.generate.dashboard_states import (
     FIRING,
     NO_CALLS,
@@ -17,6 +18,7 @@ from pipemon.generate.dashboard_states import (
     alerts,
 )
 from pipemon.generate.dashboard_text import markdown, plain, short
+from pipemon.generate.measures import measure as measured
 from pipemon.generate.panels import Line, Panel, Query, stat
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, Severity, Spec
@@ -104,9 +106,9 @@ def _traffic(spec: Spec, stage: str | None) -> Expr:
     recorded = recorded_calls(spec, stage)
     if recorded is not None:
         return Aggregate("sum", (), recorded.series(*m.here(spec, stage)))
-    metric = m.calls_total(stage)
+    metric = q.calls_total(stage)
     here = (Matcher("stage", "=", stage),) if stage else ()
-    return m.total(spec, metric, (), recent(spec), *here, function="increase")
+    return q.total(spec, metric, (), recent(spec), *here, function="increase")
 
 
 def recorded_calls(spec: Spec, stage: str | None) -> m.Recording | None:
@@ -121,7 +123,7 @@ def recorded_calls(spec: Spec, stage: str | None) -> m.Recording | None:
             continue
         counts = [count(spec, mode.stage, mode.window) for count in (m.calls_increase, m.ran_increase)]
         for condition in mode.conditions:
-            measure = m.measure(spec, mode, condition)
+            measure = measured(spec, mode, condition)
             read = (measure.value, measure.count) if measure else ()
             if calls := next((count for count in counts if count in read), None):
                 absence = condition.signal == "no_calls" and mode.stage == stage
@@ -136,14 +138,14 @@ def vital_signs(spec: Spec) -> tuple[Panel, ...]:
     names = order(spec)
     entries = [name for i, name in enumerate(names) if i == 0 or spec.stage(name).after == ()]
     kept = "".join(f" {{{{{label}}}}}" for label in spec.told_apart_by)
-    by = m.key(spec, None)
+    by = q.key(spec, None)
 
     def flow(name: str) -> Expr:
-        return m.total(spec, c.STAGE_CALLS, m.key(spec, name), window, Matcher("stage", "=", name))
+        return q.total(spec, c.STAGE_CALLS, q.key(spec, name), window, Matcher("stage", "=", name))
 
-    p95 = Binary(">=", m.quantile(spec, c.PIPELINE_DURATION, by, window, 0.95), 0.0)
+    p95 = Binary(">=", q.quantile(spec, c.PIPELINE_DURATION, by, window, 0.95), 0.0)
     budget = f", budget {short(spec.budget)}" if spec.budget else ""
-    feedback = Binary(">", m.feedback_ratio(spec, (*spec.keep, "pipeline", "stage"), window), 0.0)
+    feedback = Binary(">", q.feedback_ratio(spec, (*spec.keep, "pipeline", "stage"), window), 0.0)
     return (
         stat(
             "cascade/traffic",
@@ -171,7 +173,7 @@ def vital_signs(spec: Spec) -> tuple[Panel, ...]:
             "cascade/failed",
             "Failed runs",
             f"Share of runs that raised, {over}. The stage that raised first is in the row of that stage, under calls.",
-            [Query(m.failures_ratio(spec, by, window), f"failed{kept}", instant=True)],
+            [Query(q.failures_ratio(spec, by, window), f"failed{kept}", instant=True)],
             unit="percentunit",
             min_step=step,
             empty="no runs",

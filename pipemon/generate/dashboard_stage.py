@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipemon import catalogue as c
-from pipemon.generate import measures as m
+from pipemon.generate import queries as q
 from pipemon.generate.dashboard_features import feature_panels
 from pipemon.generate.dashboard_level import Level, Watch, level_of, threshold_lines
 from pipemon.generate.dashboard_states import SEVERITY_COLORS
@@ -41,15 +41,15 @@ def _calls(level: Level) -> Panel:
         "the stage before, then at the process."
     )
     if level.stage is None:
-        runs = m.total(spec, c.PIPELINE_RUNS, by, RATE_INTERVAL)
-        failed = m.total(spec, c.PIPELINE_FAILURES, by, RATE_INTERVAL)
+        runs = q.total(spec, c.PIPELINE_RUNS, by, RATE_INTERVAL)
+        failed = q.total(spec, c.PIPELINE_FAILURES, by, RATE_INTERVAL)
         outcomes = [
             Query(_not_negative(Binary("-", runs, failed)), "ok" + level.kept(), color="green"),
             Query(failed, "failed" + level.kept(), color="red"),
         ]
     else:
         total, null, failed, cancelled = (
-            m.total(spec, metric, by, RATE_INTERVAL, *here)
+            q.total(spec, metric, by, RATE_INTERVAL, *here)
             for metric in (c.STAGE_CALLS, c.STAGE_NULL_OUTPUTS, c.STAGE_FAILURES, c.STAGE_CANCELLED)
         )
         ok = Binary("-", Binary("-", Binary("-", total, null), failed), cancelled)
@@ -72,13 +72,13 @@ def _duration(level: Level) -> Panel:
     spec = level.spec
     budget = spec.budget if level.stage is None else spec.stage(level.stage).budget
     watches = level.watching("latency")
-    metric = m.duration(level.stage)
+    metric = q.duration(level.stage)
     shown = {"p50", "p95", *(watch.condition.argument for watch in watches)}
     interpolated = [w for w in watches if bound_share(spec, level.stage, w.condition) is None]
     recorded = {w.condition.argument for w in interpolated}
     queries = [
         Query(
-            m.quantile(spec, metric, level.by, RATE_INTERVAL, float(name[1:]) / 100, *level.here),
+            q.quantile(spec, metric, level.by, RATE_INTERVAL, float(name[1:]) / 100, *level.here),
             name + level.kept(),
         )
         for name in sorted(shown - recorded, key=lambda name: float(name[1:]))
@@ -119,7 +119,7 @@ def _slow(level: Level) -> tuple[Panel, ...]:
 
 def _errors(level: Level) -> Panel:
     watches = level.watching("error_ratio")
-    raw = m.failures_ratio(level.spec, level.by, RATE_INTERVAL, *level.here)
+    raw = q.failures_ratio(level.spec, level.by, RATE_INTERVAL, *level.here)
     about = (
         f"Share of {level.calls} that raised. Look at the exceptions in the log of this stage, and at its last change."
     )
@@ -128,7 +128,7 @@ def _errors(level: Level) -> Panel:
 
 def _nulls(level: Level) -> Panel:
     watches = level.watching("null_ratio")
-    raw = m.nulls_ratio(level.spec, level.by, RATE_INTERVAL, *level.here)
+    raw = q.nulls_ratio(level.spec, level.by, RATE_INTERVAL, *level.here)
     about = (
         "Share of calls that returned nothing usable. Some are right: there may be nothing to find. If more "
         "than usual, compare with this stage's input."
@@ -152,7 +152,7 @@ def _feedback(level: Level) -> Panel:
         names = level.signals
         queries = (
             Query(
-                m.feedback_ratio(level.spec, level.by, RATE_INTERVAL, *level.here),
+                q.feedback_ratio(level.spec, level.by, RATE_INTERVAL, *level.here),
                 "{{signal}}" + level.kept(),
             ),
         )

@@ -7,8 +7,10 @@ from dataclasses import replace
 from functools import reduce
 
 from pipemon import catalogue as c
-from pipemon.generate.measures import Measure, Recording, calls_total, key, matchers, measure
+from pipemon.generate.measures import measure
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Raw, Recorded, select
+from pipemon.generate.queries import calls_total, key, matchers
+from pipemon.generate.recordings import Measure, Recording
 from pipemon.spec.expression import may_keep_place
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import Condition, FailureMode, Spec, Threshold

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from pipemon import catalogue as c
 from pipemon.errors import UnavailableError
-from pipemon.generate.measures import total
 from pipemon.generate.promql import Expr, Matcher, text
+from pipemon.generate.queries import total
 from pipemon.prometheus import Prometheus, Sample
 from pipemon.spec.baseline import Baseline, FeatureBaseline, feature_key
 from pipemon.spec.model import Spec

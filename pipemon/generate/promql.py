@@ -30,12 +30,16 @@ def one_of(label: str, values: tuple[str, ...]) -> Matcher:
 
 @dataclass(frozen=True)
 class Selector:
-    """Series of a catalogue metric. `suffix` is `_bucket`, `_count` or `_sum` for a histogram."""
+    """Series of a catalogue metric. `suffix` is `_bucket`, `_count` or `_sum` for a histogram.
+
+    `offset` is how long ago, in seconds.
+    """
 
     metric: Metric
     matchers: tuple[Matcher, ...]
     suffix: str = ""
     window: Window | None = None
+    offset: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Recorded:
     labels: tuple[str, ...]
     matchers: tuple[Matcher, ...] = ()
     window: Window | None = None
+    offset: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -77,12 +82,37 @@ class Binary:
     group_left: bool = False
     ignoring: tuple[str, ...] | None = None
 
+    def __post_init__(self) -> None:
+        """Raise ManyToManyError for a join that two versions at once, say, would break."""
+        if self.group_left and self.on is not None:
+            _check_one_side(self.right, self.on)
+
 
 @dataclass(frozen=True)
 class Raw:
     """An expression that a person wrote."""
 
     text: str
+
+
+class ManyToManyError(ValueError):
+    """A join whose one side may have several series for a match: a fault in pipemon, never in a spec."""
+
+
+def _check_one_side(expr: Expr | float, on: tuple[str, ...]) -> None:
+    """Raise ManyToManyError unless an expression has at most one series for each value of the labels `on`."""
+    match expr:
+        case Binary():
+            # A comparison or a factor keeps what its vector side is.
+            sides = [side for side in (expr.left, expr.right) if not isinstance(side, int | float)]
+            for side in sides:
+                _check_one_side(side, on)
+        case Aggregate() if not expr.without and set(expr.by) <= set(on):
+            pass
+        case Recorded() if set(expr.labels) <= set(on):
+            pass
+        case _:
+            raise ManyToManyError(f"{text(expr)} is no aggregation by {', '.join(on)}")
 
 
 Expr = Selector | Recorded | Call | Aggregate | Binary | Raw
@@ -98,6 +128,7 @@ def select(
     *,
     suffix: str = "",
     window: Window | None = None,
+    offset: float = 0.0,
     target_labels: tuple[str, ...] = (),
 ) -> Selector:
     """Return a selector whose labels all exist: in the catalogue, `le` for buckets, or among `target_labels`.
@@ -110,7 +141,7 @@ def select(
             raise UnknownLabelError(f"{metric.name} has no label {matcher.label!r}")
     if metric.name + suffix not in metric.series:
         raise UnknownLabelError(f"{metric.name} has no series {metric.name + suffix!r}")
-    return Selector(metric, matchers, suffix, window)
+    return Selector(metric, matchers, suffix, window, offset)
 
 
 def quote(text: str) -> str:
@@ -135,9 +166,9 @@ def text(expr: Expr | float | str) -> str:
         case str():
             return quote(expr)
         case Selector():
-            return expr.metric.name + expr.suffix + _braces(expr.matchers) + _range(expr.window)
+            return expr.metric.name + expr.suffix + _braces(expr.matchers) + _range(expr.window) + _ago(expr.offset)
         case Recorded():
-            return expr.name + _braces(expr.matchers) + _range(expr.window)
+            return expr.name + _braces(expr.matchers) + _range(expr.window) + _ago(expr.offset)
         case Call():
             return f"{expr.function}({', '.join(map(text, expr.args))})"
         case Aggregate():
@@ -190,6 +221,10 @@ def _operand(expr: Expr | float) -> str:
 
 def _range(window: Window | None) -> str:
     return "" if window is None else f"[{span(window)}]"
+
+
+def _ago(offset: float) -> str:
+    return f" offset {duration(offset)}" if offset else ""
 
 
 def _braces(matchers: tuple[Matcher, ...]) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pipemon.generate.annotations import alert_annotations, plain
 from pipemon.generate.bounds_alert import bounds_annotations, bounds_expr, bounds_mode
 from pipemon.generate.expressions import alert_expr
-from pipemon.generate.measures import Recording, measure
+from pipemon.generate.measures import measure
 from pipemon.generate.promql import Expr, block
+from pipemon.generate.recordings import Recording
 from pipemon.generate.yamltext import comment, listed
 from pipemon.spec.model import SEVERITY_LABELS, FailureMode, Spec
 from pipemon.spec.modes import alert_name
@@ -58,7 +59,7 @@ class Rules:
 
 def rules(spec: Spec, dashboard_url: str = "") -> Rules:
     """Return the rules of a spec; each recording rule stands once, whoever reads it."""
-    readers: dict[str, list[str]] = {}
+    readers: dict[str, dict[str, None]] = {}
     groups = []
     for interval, suffix in ((spec.timing.scrape_interval, ""), (spec.timing.long_interval, ".long")):
         is_long = bool(suffix)
@@ -87,18 +88,15 @@ def _labels(mode: FailureMode) -> dict[str, str]:
     }
 
 
-def _recordings(spec: Spec, modes: list[FailureMode], readers: dict[str, list[str]]) -> tuple[Recording, ...]:
+def _recordings(spec: Spec, modes: list[FailureMode], readers: dict[str, dict[str, None]]) -> tuple[Recording, ...]:
     """Return what `modes` read, in the order in which it is needed; note who reads it."""
     found: dict[str, Recording] = {}
     for mode in modes:
         for condition in mode.conditions:
             read = measure(spec, mode, condition)
-            for recording in (read.value, read.count) if read else ():
-                for needed in (*recording.parts, recording) if recording else ():
-                    found.setdefault(needed.name, needed)
-                    names = readers.setdefault(needed.name, [])
-                    if mode.name not in names:
-                        names.append(mode.name)
+            for needed in read.recordings if read else ():
+                found.setdefault(needed.name, needed)
+                readers.setdefault(needed.name, {})[mode.name] = None
     return tuple(found.values())
 
 

@@ -8,8 +8,9 @@ from math import ceil
 from typing import Literal
 
 from pipemon import catalogue as c
-from pipemon.generate.measures import Part, measure
+from pipemon.generate.measures import measure
 from pipemon.generate.promql import Matcher
+from pipemon.generate.recordings import Part
 from pipemon.generate.synthetic import World, measured, series
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.units import duration

@@ -9,8 +9,8 @@ from math import floor, log10
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
 from pipemon.generate.expressions import limits
-from pipemon.generate.measures import calls_total, duration
 from pipemon.generate.promql import quote
+from pipemon.generate.queries import calls_total, duration
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.units import le

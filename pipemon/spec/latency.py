@@ -25,6 +25,8 @@ def bound_share(spec: Spec, stage: str | None, condition: Condition) -> BoundSha
     threshold = condition.threshold
     if condition.signal != "latency" or threshold is None or threshold.high is None or threshold.low is not None:
         return None
+    if threshold.reference is not None:
+        return None
     budget = spec.budget if stage is None else spec.stage(stage).budget
     bounds = spec.duration_bounds if stage is None else spec.stage(stage).duration_bounds
     allowed = round(1 - float(condition.argument.removeprefix("p")) / 100, 9)
@@ -34,3 +36,18 @@ def bound_share(spec: Spec, stage: str | None, condition: Condition) -> BoundSha
         if isclose(bound, threshold.high):
             return BoundShare(bound, allowed)
     return None
+
+
+def shared_bounds(spec: Spec, stage: str | None, window: float) -> tuple[float, ...]:
+    """Return the bounds that any failure mode reads: of all stages, or of the pipeline, over the same window."""
+    return spec.derived("latency bounds", _all_bounds).get((stage is None, window), ())
+
+
+def _all_bounds(spec: Spec) -> dict[tuple[bool, float], tuple[float, ...]]:
+    found: dict[tuple[bool, float], set[float]] = {}
+    for mode in spec.measurable:
+        for condition in mode.conditions:
+            share = bound_share(spec, mode.stage, condition)
+            if share is not None:
+                found.setdefault((mode.stage is None, mode.window), set()).add(share.bound)
+    return {level: tuple(sorted(bounds)) for level, bounds in found.items()}

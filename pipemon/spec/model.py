@@ -5,14 +5,17 @@ Knows nothing of YAML or Prometheus. All times are seconds, all ratios 0 to 1.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar, cast
 
 from pipemon.topology import FeatureShape, StageShape
 
+T = TypeVar("T")
+
 Severity = Literal["page", "ticket", "notice"]
 Pace = Literal["sudden", "gradual"]
-Kind = Literal["software", "input", "output", "quality"]
+Kind = Literal["software", "input", "output", "quality", "rollout"]
 
 SEVERITIES: tuple[Severity, ...] = ("page", "ticket", "notice")
 """From the most severe to the least."""
@@ -25,17 +28,30 @@ SEVERITY_LABELS: dict[Severity, str] = {"page": "critical", "ticket": "warning",
 
 
 @dataclass(frozen=True)
+class Reference:
+    """What a value is compared with: itself `offset` seconds ago, or what the stable versions have now (0)."""
+
+    words: str
+    offset: float = 0.0
+
+
+STABLE = Reference("stable")
+"""What a canary is compared with."""
+
+
+@dataclass(frozen=True)
 class Threshold:
     """The range that is good: a condition holds below `low` or above `high`; either may be None.
 
     `words` is the threshold as a person reads it: `above 5%`, `outside 0.5 to 40`. `learned` tells that it
-    moves with the baseline.
+    moves with the baseline. With a `reference` the ends are multiples of that.
     """
 
     low: float | None
     high: float | None
     words: str
     learned: bool = False
+    reference: Reference | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +70,11 @@ class Condition:
     threshold: Threshold | None = None
     min_count: int = 0
     min_events: int = 0
+
+    @property
+    def reference(self) -> Reference | None:
+        """What the threshold is a multiple of, if it is one."""
+        return self.threshold.reference if self.threshold else None
 
 
 @dataclass(frozen=True)
@@ -129,6 +150,13 @@ class Spec:
     code: str = ""
     reads_bounds: bool = False
     source: str = field(default="", compare=False)
+
+    def derived(self, name: str, make: Callable[[Spec], T]) -> T:
+        """Return what `make` derives from this spec, made once."""
+        known: dict[str, object] = self.__dict__.setdefault("_derived", {})
+        if name not in known:
+            known[name] = make(self)
+        return cast("T", known[name])
 
     @property
     def upstream(self) -> dict[str, tuple[str, ...]]:

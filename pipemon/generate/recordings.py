@@ -1,0 +1,124 @@
+"""Recording rules as values: what each counts together, and when, and what a condition is measured by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipemon import catalogue as c
+from pipemon.catalogue import Metric
+from pipemon.generate.promql import Expr, Matcher, Recorded, span
+from pipemon.generate.queries import calls_total, key, not_skipped, total
+from pipemon.spec.model import Spec
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording rule; `labels` are those of the series that it makes, `parts` the rules that it reads."""
+
+    name: str
+    expr: Expr
+    labels: tuple[str, ...]
+    parts: tuple[Recording, ...] = ()
+
+    def series(self, *matchers: Matcher) -> Recorded:
+        """Return the recorded series that `matchers` pick."""
+        return Recorded(self.name, self.labels, matchers)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A count that a value is made of: `of` says which, as a share of the observations behind it.
+
+    `value`: value x count; `rest`: (1 - value) x count; `count`: the observations themselves; `calls`: these
+    and the calls that were skipped.
+    """
+
+    recording: Recording
+    matchers: tuple[Matcher, ...]
+    of: Literal["value", "rest", "count", "calls"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A condition's value and the count of what it was measured on, with the matchers of its one series.
+
+    `reference` is what the threshold is a multiple of, where it is one.
+    """
+
+    value: Recording
+    matchers: tuple[Matcher, ...]
+    count: Recording | None
+    count_matchers: tuple[Matcher, ...]
+    parts: tuple[Part, ...] = ()
+    reference: Measure | None = None
+
+    @property
+    def recordings(self) -> tuple[Recording, ...]:
+        """The recording rules that it needs, each behind those that it reads."""
+        tops = [each for each in (self.value, self.count) if each is not None]
+        found = [each for top in tops for each in (*top.parts, top)]
+        return (*found, *(self.reference.recordings if self.reference else ()))
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is counted together, and when: a sum for each value of the labels `by`, of which `place` picks one.
+
+    It looks back over `window`, as of `offset` ago, in seconds.
+    """
+
+    spec: Spec
+    stage: str | None
+    window: float
+    by: tuple[str, ...]
+    place: tuple[Matcher, ...]
+    offset: float = 0.0
+
+    def name(self, metric: str, operation: str, *more: str) -> str:
+        """Return a recorded series' name as level:metric:operations; `more` are labels beside `by`."""
+        ago = f"_offset{span(self.offset)}" if self.offset else ""
+        return f"{'_'.join((*self.by, *more))}:{metric}:{operation}{span(self.window)}{ago}"
+
+    def counted(self, metric: Metric, *which: Matcher, more: tuple[str, ...] = (), suffix: str = "") -> Recording:
+        """Return the rule that counts a metric's events: what ratios and guards are made of."""
+        by = (*self.by, *more)
+        name = self.name(f"{metric.name.removesuffix('_total')}{suffix}", "increase", *more)
+        function = {"function": "increase", "suffix": suffix}
+        expr = total(self.spec, metric, by, self.window, *which, **function, offset=self.offset)
+        return Recording(name, expr, by)
+
+    def ran(self) -> Recording:
+        """Return the rule that counts what shares are of: calls that were not skipped, or runs."""
+        if self.stage is None:
+            return self.counted(c.PIPELINE_RUNS)
+        name = self.name("pipemon_stage_calls_not_skipped", "increase")
+        expr = not_skipped(self.spec, self.by, self.window, "increase", offset=self.offset)
+        return Recording(name, expr, self.by)
+
+
+def usual(spec: Spec, stage: str | None, window: float) -> Scope:
+    """Return a stage, or the pipeline where `stage` is None, over all versions and live tracks."""
+    return Scope(spec, stage, window, key(spec, stage), here(spec, stage))
+
+
+def ran_increase(spec: Spec, stage: str | None, window: float) -> Recording:
+    """Return the rule that counts what shares are of: calls that were not skipped, or runs."""
+    return usual(spec, stage, window).ran()
+
+
+def calls_increase(spec: Spec, stage: str | None, window: float) -> Recording:
+    """Return the rule that counts calls, or runs, over a window (in seconds)."""
+    return usual(spec, stage, window).counted(calls_total(stage))
+
+
+def here(spec: Spec, stage: str | None) -> tuple[Matcher, ...]:
+    """Return the matchers of a recorded series of a stage, or of the pipeline where `stage` is None."""
+    place = () if stage is None else (Matcher("stage", "=", stage),)
+    return (*own(spec), *place)
+
+
+def own(spec: Spec) -> tuple[Matcher, ...]:
+    """Return the matchers of the series that the pipeline's own rules record."""
+    selected = tuple(Matcher(label, "=", value) for label, value in spec.select)
+    return (Matcher("pipeline", "=", spec.pipeline), *selected)
