@@ -1,0 +1,83 @@
+"""Let plates pass under the camera at a steady rate, break the station on request, and expose its metrics.
+
+    python production.py --port 9464 --fault lamps_dimmed --after 60
+
+A final check behind the station finds half of the scratched plates that it let through, and says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+import time
+
+import inspection
+import numpy as np
+import plates
+from disturbances import FAULTS, set_up
+
+import pipemon
+
+FOUND_LATER = 0.5
+"""Share of the missed scratches that the final check finds."""
+
+CANARY_EVERY = 4
+"""One frame in so many goes to the candidate."""
+
+
+class Line:
+    """Scenes in a fixed order, and what the final check says of each."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._frames = 0
+
+    def next_frame(self) -> tuple[int, int, int]:
+        """Inspect one scene; return its scratched plates, those of them passed as good, and the good ones rejected."""
+        scene = plates.draw(self._rng)
+        self._frames += 1
+        found = inspection.inspect(scene, by_candidate=self._frames % CANARY_EVERY == 0)
+        verdicts = [inspection.verdict(each) for each in found]
+        told = list(zip(verdicts, scene.scratched, strict=True))
+        missed = sum(scratched and said == "good" for said, scratched in told)
+        rejected = sum(not scratched and said == "scratched" for said, scratched in told)
+        for _ in range(int((self._rng.random(missed) < FOUND_LATER).sum())):
+            inspection.factory.feedback("missed", stage="classifier")
+        for _ in range(rejected):
+            inspection.factory.feedback("false_alarm", stage="classifier")
+        return sum(scene.scratched), missed, rejected
+
+
+def main() -> None:
+    """Produce until told to stop."""
+    parser = argparse.ArgumentParser(description="Inspect drawn plates and expose the metrics.")
+    parser.add_argument("--port", type=int, default=9464, help="where metrics are exposed; 0 takes a free one")
+    parser.add_argument("--rate", type=float, default=4.0, help="frames a second")
+    parser.add_argument("--fault", choices=FAULTS, help="what breaks")
+    parser.add_argument("--strength", type=float, help="of the fault; by default the usual one")
+    parser.add_argument("--after", type=float, default=0.0, help="seconds until it breaks")
+    options = parser.parse_args()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        exposition = pipemon.expose(port=options.port, addr="127.0.0.1")
+    except OSError as error:
+        sys.exit(f"can't expose metrics on port {options.port}: {error.strerror or error}")
+    print(f"ready: metrics at http://127.0.0.1:{exposition.port}/metrics", flush=True)
+    line, began = Line(), time.monotonic()
+    due = began
+    try:
+        while not stop.wait(max(0.0, due - time.monotonic())):
+            due = max(due + 1 / options.rate, time.monotonic())
+            broken = options.fault if time.monotonic() - began >= options.after else None
+            inspection.camera.setup = set_up(broken, options.strength)
+            line.next_frame()
+    finally:
+        exposition.close()
+
+
+if __name__ == "__main__":
+    main()
