@@ -187,7 +187,8 @@ GPU_METRICS: dict[str, Metric] = {
 
 UP = Metric("up", "gauge", ("job", "instance"), "1 if Prometheus could scrape the target.")
 ALERTS = Metric(
-    "ALERTS", "gauge", ("alertname", "alertstate", "pipeline", "stage", "failure_mode", "kind", "severity", "owner"),
+    "ALERTS", "gauge",
+    ("alertname", "alertstate", "pipeline", "stage", "failure_mode", "kind", "severity", "owner", "mode"),
     "1 for each pending or firing alert.",
 )  # fmt: skip
 

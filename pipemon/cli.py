@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from pipemon.errors import PipemonError, Problem, SpecError, UnavailableError
+from pipemon.errors import PipemonError, SpecError, UnavailableError
 from pipemon.units import duration, seconds
 from pipemon.version import __version__
 
@@ -111,17 +111,12 @@ def init(code: str, out: Path | None, force: bool) -> None:
 def check(specs: tuple[Path, ...], url: str | None) -> None:
     """Check failure-mode files and say what they cover."""
     from pipemon.generate.inhibition import plan  # noqa: PLC0415
-    from pipemon.spec.load import load  # noqa: PLC0415
+    from pipemon.spec.load import load_each  # noqa: PLC0415
 
-    problems: list[Problem] = []
+    found, problems = load_each(specs)
     wrong = False
-    for path in specs:
-        try:
-            made = plan(load(path))
-        except SpecError as error:
-            problems += error.problems
-            continue
-        _summary(path, made)
+    for made in map(plan, found):
+        _summary(made)
         wrong |= url is not None and _running(made, url)
     if problems:
         raise SpecError(problems)
@@ -140,11 +135,12 @@ def _running(made: Plan, url: str) -> bool:
     return bool(found)
 
 
-def _summary(path: Path, made: Plan) -> None:
+def _summary(made: Plan) -> None:
     from pipemon.generate.bounds_file import interpolated  # noqa: PLC0415
 
     spec = made.spec
-    click.echo(f"{path}: {len(spec.failure_modes)} failure modes, {len(spec.measurable)} with an alert")
+    files, modes = ", ".join(spec.files), len(spec.failure_modes)
+    click.echo(f"{files}: {modes} failure modes, {len(spec.measurable)} with an alert")
     for mode in spec.failure_modes:
         if not mode.conditions:
             click.echo(f"  {mode.name}: {mode.waiting}")
@@ -199,30 +195,32 @@ def generate(
     options = Options(time_scale, receiver, alertmanager, targets, grafana_url, device)
     with _writing(out):
         made = make(specs, out, options)
-    for path, one in zip(specs, made.plans, strict=True):
-        _summary(path, one)
+    for one in made.plans:
+        _summary(one)
     for name in made.paths:
         click.echo(f"{'wrote' if name in made.changed else 'same '} {out / name}")
 
 
 @cli.command()
-@click.argument("spec", type=click.Path(path_type=Path))
+@_SPECS
 @click.option("--url", required=True, help="Root URL of the Prometheus that saw the good period.")
 @click.option("--over", type=Duration(), help="Length of the good period, up to now: 30m, 7d.")
 @click.option("--from", "start", type=Moment(), help="Its beginning, instead of --over.")
 @click.option("--to", "end", type=Moment(), help="Its end; now by default.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write; by default the one that SPEC names.")
 def baseline(
-    spec: Path, url: str, over: float | None, start: float | None, end: float | None, out: Path | None
+    specs: tuple[Path, ...], url: str, over: float | None, start: float | None, end: float | None, out: Path | None
 ) -> None:
     """Learn each feature's mean and spread from a good period."""
     from pipemon.generate.learning import learn  # noqa: PLC0415
     from pipemon.generate.output import write  # noqa: PLC0415
     from pipemon.prometheus import Prometheus  # noqa: PLC0415
     from pipemon.spec.baseline import dump  # noqa: PLC0415
-    from pipemon.spec.load import load  # noqa: PLC0415
+    from pipemon.spec.load import load_all  # noqa: PLC0415
 
-    loaded = load(spec)
+    loaded, *more = load_all(specs)
+    if more:
+        raise click.UsageError("a baseline is of one pipeline; name the files of one")
     until = time.time() if end is None else end
     if (over is None) == (start is None):
         raise click.UsageError("say how long the good period is: --over 30m, or --from and --to")
@@ -230,9 +228,9 @@ def baseline(
     assert since is not None
     if since >= until:
         raise click.UsageError("the good period ends before it begins")
-    path = out or (spec.parent / loaded.baseline if loaded.baseline else None)
+    path = out or (Path(loaded.files[0]).parent / loaded.baseline if loaded.baseline else None)
     if path is None:
-        raise click.UsageError(f"{spec} names no `baseline:`; add one, or give --out")
+        raise click.UsageError(f"{loaded.files[0]} names no `baseline:`; add one, or give --out")
     learned = learn(loaded, Prometheus(url), since, until)
     with _writing(path):
         write(path.parent, {path.name: dump(learned)})

@@ -9,13 +9,17 @@ from pipemon.generate.bounds_alert import bounds_mode
 from pipemon.generate.inhibition import Plan
 from pipemon.generate.promql import quote
 from pipemon.generate.yamltext import comment, dump, listed
-from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, FailureMode, Severity, Spec
+from pipemon.spec.model import SEVERITIES, FailureMode, Severity, Spec
 from pipemon.units import duration
 
 Matchers = Sequence[str]
 
 _REPEAT = {"page": 1, "ticket": 6, "notice": 6}
 """How many repeat intervals pass before an alert that still fires is told again."""
+
+
+NOWHERE = "null"
+"""The receiver of alerts in burn-in: it has no way to tell anyone."""
 
 
 def receiver_name(owner: str, severity: Severity) -> str:
@@ -56,8 +60,8 @@ def alertmanager_file(
     text += "inhibit_rules:\n" + listed(rules, 2) if rules else "inhibit_rules: []\n"
     webhook = [{"url": receiver_url, "send_resolved": True}]
     receivers = ["pipemon", *dict.fromkeys(_receiver(route) for _, route in routes)]
-    text += "receivers:\n" + listed((("", {"name": name, "webhook_configs": webhook}) for name in receivers), 2)
-    return text
+    told = ({"name": name} | ({"webhook_configs": webhook} if name != NOWHERE else {}) for name in receivers)
+    return text + "receivers:\n" + listed((("", receiver) for receiver in told), 2)
 
 
 def _receiver(route: object) -> str:
@@ -77,7 +81,11 @@ def _kept_by_all(specs: Sequence[Spec]) -> list[str]:
 def _routes(specs: Sequence[Spec]) -> list[tuple[str, object]]:
     routes: list[tuple[str, object]] = []
     for spec in specs:
-        told = (*spec.measurable, bounds_mode(spec))
+        if observed := [mode.name for mode in spec.measurable if mode.observe]:
+            # Before all others, so that none of them sees what is in burn-in.
+            matchers = [_equal("pipeline", spec.pipeline), _equal("mode", "observe")]
+            routes.append((", ".join(observed), {"matchers": matchers, "receiver": NOWHERE}))
+        told = (*(mode for mode in spec.measurable if not mode.observe), bounds_mode(spec))
         owners = dict.fromkeys(mode.owner for mode in told)
         for owner in owners:
             for severity in SEVERITIES:
@@ -88,7 +96,7 @@ def _routes(specs: Sequence[Spec]) -> list[tuple[str, object]]:
 
 
 def _route(spec: Spec, owner: str, severity: Severity) -> dict[str, object]:
-    matchers = {"pipeline": spec.pipeline, "owner": owner, "severity": SEVERITY_LABELS[severity]}
+    matchers = {"pipeline": spec.pipeline, "owner": owner, "severity": spec.severity_label(severity)}
     return {
         "matchers": [_equal(label, value) for label, value in matchers.items()],
         "receiver": receiver_name(owner, severity),

@@ -7,7 +7,7 @@ from pipemon.generate.dashboard_states import FIRING, MODE_STATES, QUIET, alerts
 from pipemon.generate.dashboard_text import link, markdown, plain, says
 from pipemon.generate.panels import Panel, Query, markdown_panel, state_timeline
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
-from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, FailureMode, Spec
+from pipemon.spec.model import SEVERITIES, FailureMode, Spec
 
 
 def ranked(spec: Spec, modes: tuple[FailureMode, ...]) -> list[FailureMode]:
@@ -67,7 +67,7 @@ def playbook(spec: Spec) -> Panel:
         cells = (
             f"**{link(markdown(mode.name), mode.runbook)}**",
             markdown(mode.stage or "-"),
-            SEVERITY_LABELS[mode.severity] if measured else "-",
+            spec.severity_label(mode.severity) if measured else "-",
             markdown(says(spec, mode)) if measured else f"*{markdown(mode.waiting or 'not yet measurable')}*",
             markdown(mode.what) or "-",
             " ".join(does) or "-",

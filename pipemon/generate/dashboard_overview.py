@@ -21,7 +21,7 @@ from pipemon.generate.dashboard_text import markdown, plain, short
 from pipemon.generate.measures import measure as measured
 from pipemon.generate.panels import Line, Panel, Query, stat
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
-from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, Severity, Spec
+from pipemon.spec.model import SEVERITIES, Severity, Spec
 from pipemon.units import duration
 
 
@@ -88,7 +88,7 @@ def cascade_state(spec: Spec) -> Panel:
 def _state(spec: Spec, stage: str | None) -> Expr:
     here = (Matcher("stage", "=", stage or ""),)
     firing: list[Expr] = [
-        Binary("*", Aggregate("max", (), alerts(spec, *here, *_firing(severity))), float(FIRING[severity]))
+        Binary("*", Aggregate("max", (), alerts(spec, *here, *_firing(spec, severity))), float(FIRING[severity]))
         for severity in SEVERITIES
     ]
     watched = any(mode.stage == stage for mode in spec.measurable)
@@ -97,8 +97,10 @@ def _state(spec: Spec, stage: str | None) -> Expr:
     return either(*firing, calls, Call("vector", (float(NO_DATA),)))
 
 
-def _firing(severity: Severity) -> tuple[Matcher, ...]:
-    return Matcher("alertstate", "=", "firing"), Matcher("severity", "=", SEVERITY_LABELS[severity])
+def _firing(spec: Spec, severity: Severity) -> tuple[Matcher, ...]:
+    # What is in burn-in says nothing of the stage yet.
+    told = (Matcher("mode", "!=", "observe"),) if any(mode.observe for mode in spec.measurable) else ()
+    return Matcher("alertstate", "=", "firing"), Matcher("severity", "=", spec.severity_label(severity)), *told
 
 
 def _traffic(spec: Spec, stage: str | None) -> Expr:

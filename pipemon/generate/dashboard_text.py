@@ -7,7 +7,7 @@ import re
 from pipemon.generate.annotations import describe
 from pipemon.generate.promql import Expr
 from pipemon.generate.promql import text as promql
-from pipemon.spec.model import SEVERITY_LABELS, FailureMode, Spec
+from pipemon.spec.model import FailureMode, Spec
 from pipemon.units import duration
 
 RATE_INTERVAL = "$__rate_interval"
@@ -67,5 +67,5 @@ def says(spec: Spec, mode: FailureMode) -> str:
 def note(spec: Spec, mode: FailureMode) -> str:
     """Return a failure mode as a line of Markdown: what it means and what to do."""
     do = f" **Do:** {markdown(mode.do)}" if mode.do else ""
-    head = f"**{markdown(mode.name)}** ({SEVERITY_LABELS[mode.severity]}): {markdown(says(spec, mode))}."
+    head = f"**{markdown(mode.name)}** ({spec.severity_label(mode.severity)}): {markdown(says(spec, mode))}."
     return f"{head} {markdown(mode.what)}{do}"

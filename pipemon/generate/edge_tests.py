@@ -8,7 +8,7 @@ from pipemon.generate.edge import FIRING, HEARTBEAT, Edge
 from pipemon.generate.promql import quote
 from pipemon.generate.rules import rules
 from pipemon.generate.yamltext import comment, listed
-from pipemon.spec.model import SEVERITY_LABELS, FailureMode, Spec
+from pipemon.spec.model import FailureMode, Spec
 from pipemon.spec.modes import alert_name
 from pipemon.units import duration
 
@@ -101,8 +101,10 @@ def _alert(place: Edge, spec: Spec, mode: FailureMode) -> str:
         **stage,
         failure_mode=mode.name,
         kind=mode.kind,
-        severity=SEVERITY_LABELS[mode.severity],
+        severity=spec.severity_label(mode.severity),
         owner=mode.owner,
+        **({"mode": "observe"} if mode.observe else {}),
+        **dict(mode.labels),
     )
 
 

@@ -51,10 +51,12 @@ def plan(spec: Spec) -> Plan:
     effect, and with `leads_to` an effect waits as long as its cause, unless a `for` is written there. Nor
     after it: a source goes on firing for its targets' window and a group interval. An effect that looks
     back further than its cause is the exception: no page stays open for hours for its sake.
+
+    What is in burn-in holds nothing back and is not held back: it neither hides nor changes what is told.
     """
-    modes = {mode.name: mode for mode in spec.measurable}
+    modes = {mode.name: mode for mode in spec.measurable if not mode.observe}
     below = downstream(spec.upstream)
-    stated, refused = _stated(modes)
+    stated, refused = _stated(spec)
     edges = set(stated)
     for source in modes.values():
         for target in modes.values():
@@ -82,14 +84,18 @@ def _at_least_as_severe(source: FailureMode, target: FailureMode) -> bool:
     return SEVERITIES.index(source.severity) <= SEVERITIES.index(target.severity)
 
 
-def _stated(modes: dict[str, FailureMode]) -> tuple[set[tuple[str, str]], list[Refusal]]:
+def _stated(spec: Spec) -> tuple[set[tuple[str, str]], list[Refusal]]:
     edges, refused = set(), []
+    modes = {mode.name: mode for mode in spec.measurable}
     for source in modes.values():
         for name in source.leads_to:
             target = modes.get(name)
             if target is None:
                 continue
-            if _at_least_as_severe(source, target):
+            if source.observe or target.observe:
+                who = source.name if source.observe else name
+                refused.append(Refusal(source.name, name, f"{who} is in burn-in, and told to nobody"))
+            elif _at_least_as_severe(source, target):
                 edges.add((source.name, name))
             else:
                 reason = f"a {source.severity} never holds back a {target.severity}"

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipemon.errors import Problem, SpecError
 from pipemon.generate.alertmanager import alertmanager_file
 from pipemon.generate.bounds_file import bounds_file
 from pipemon.generate.dashboard import dashboard
@@ -22,7 +21,7 @@ from pipemon.generate.provisioning import grafana_provisioning
 from pipemon.generate.rules import rule_file, rules
 from pipemon.generate.ruletests import test_files
 from pipemon.generate.scraping import prometheus_document, prometheus_file
-from pipemon.spec.load import load
+from pipemon.spec.load import load_all
 from pipemon.spec.scale import scaled
 
 
@@ -88,12 +87,7 @@ def generate(paths: Sequence[Path], out: Path, options: Options | None = None) -
     Raises SpecError before anything is written. Files that would not change are left alone.
     """
     options = options or Options()
-    specs = [load(path) for path in paths]
-    for index, spec in enumerate(specs):
-        if spec.pipeline in {other.pipeline for other in specs[:index]}:
-            message = f"the pipeline {spec.pipeline!r} has a file already; keep one file for each pipeline"
-            raise SpecError([Problem(str(paths[index]), 1, 1, message, "duplicate")])
-    plans = tuple(plan(scaled(spec, options.time_scale)) for spec in specs)
+    plans = tuple(plan(scaled(spec, options.time_scale)) for spec in load_all(paths))
     made = files(plans, options)
     return Generated(plans, tuple(made), write(out, made))
 

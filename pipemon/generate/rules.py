@@ -11,7 +11,7 @@ from pipemon.generate.measures import measure
 from pipemon.generate.promql import Expr, block
 from pipemon.generate.recordings import Recording
 from pipemon.generate.yamltext import comment, listed
-from pipemon.spec.model import SEVERITY_LABELS, FailureMode, Spec
+from pipemon.spec.model import FailureMode, Spec
 from pipemon.spec.modes import alert_name
 from pipemon.units import duration
 
@@ -75,17 +75,18 @@ def rules(spec: Spec, dashboard_url: str = "") -> Rules:
 def _bounds_group(spec: Spec, dashboard_url: str) -> Group:
     mode = bounds_mode(spec)
     name, annotations = alert_name(spec.pipeline, mode.name), bounds_annotations(spec, dashboard_url)
-    alert = Alert(name, mode, bounds_expr(spec), _labels(mode), annotations)
+    alert = Alert(name, mode, bounds_expr(spec), _labels(spec, mode), annotations)
     return Group(f"pipemon-{spec.pipeline}.bounds", ".bounds", spec.timing.long_interval, (), (alert,))
 
 
-def _labels(mode: FailureMode) -> dict[str, str]:
+def _labels(spec: Spec, mode: FailureMode) -> dict[str, str]:
+    own = dict(mode.labels) | ({"mode": "observe"} if mode.observe else {})
     return {
         "failure_mode": mode.name,
         "kind": mode.kind,
-        "severity": SEVERITY_LABELS[mode.severity],
+        "severity": spec.severity_label(mode.severity),
         "owner": mode.owner,
-    }
+    } | own
 
 
 def _recordings(spec: Spec, modes: list[FailureMode], readers: dict[str, dict[str, None]]) -> tuple[Recording, ...]:
@@ -101,7 +102,7 @@ def _recordings(spec: Spec, modes: list[FailureMode], readers: dict[str, dict[st
 
 
 def _alert(spec: Spec, mode: FailureMode, dashboard_url: str) -> Alert:
-    labels = _labels(mode)
+    labels = _labels(spec, mode)
     if any(condition.signal == "promql" for condition in mode.conditions):
         place = {"pipeline": spec.pipeline} | ({"stage": mode.stage} if mode.stage else {})
         labels = place | labels

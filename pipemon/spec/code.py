@@ -19,16 +19,17 @@ class CodeError(Exception):
     """The code can't be imported, or holds no such pipeline; the message is one sentence."""
 
 
-def shape_of(reference: str, folder: Path) -> PipelineShape:
+def shape_of(reference: str, folder: Path, beside: Path | None = None) -> PipelineShape:
     """Return what the pipeline at `module:name` says of itself.
 
-    The module is looked for in `folder` (that of the YAML file), then as Python does. Raises CodeError.
+    The module is looked for in `folder` (that of the YAML file), then in `beside`, then as Python does. Raises
+    CodeError.
     """
     module_name, _, attribute = reference.partition(":")
     if not _MODULE.fullmatch(module_name) or not attribute.isidentifier():
         raise CodeError(f"expected module:pipeline, such as app.speech:speech, found {shown(reference)}")
-    path = str(folder.resolve())
-    sys.path.insert(0, path)
+    folders = [str(each.resolve()) for each in (folder, beside) if each is not None]
+    sys.path[:0] = folders
     asked = being_described.set(True)
     try:
         # Files may be newer than what Python remembers of the folder.
@@ -38,8 +39,9 @@ def shape_of(reference: str, folder: Path) -> PipelineShape:
         raise CodeError(_why(error, module_name, folder)) from None
     finally:
         being_described.reset(asked)
-        if path in sys.path:
-            sys.path.remove(path)
+        for path in folders:
+            if path in sys.path:
+                sys.path.remove(path)
     try:
         pipeline = getattr(module, attribute, None)
         if pipeline is None:

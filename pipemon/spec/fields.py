@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 from pipemon.errors import Problem, nearest
@@ -25,16 +26,32 @@ _MEANT = {
 
 
 class Report:
-    """The problems of one file, collected so that all are told at once."""
+    """The problems of a pipeline's files, collected so that all are told at once.
 
-    def __init__(self, file: str) -> None:
-        self.file = file
+    `starts` tells, for each of several files, how many lines of others come before it.
+    """
+
+    def __init__(self, file: str, starts: Iterable[tuple[int, str]] = ()) -> None:
+        self.starts = tuple(starts) or ((0, file),)
         self.problems: list[Problem] = []
+
+    def file(self, node: Node) -> str:
+        """Return the file that a node is in."""
+        return self._found(node)[1]
+
+    def place(self, node: Node) -> str:
+        """Return where a node is: `file:line:column`."""
+        before, file = self._found(node)
+        return f"{file}:{node.line - before}:{node.column}"
+
+    def _found(self, node: Node) -> tuple[int, str]:
+        return self.starts[bisect_left(self.starts, node.line, key=lambda start: start[0]) - 1]
 
     def add(self, node: Node, message: str, rule: str) -> None:
         """Add a problem at a node."""
         line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
-        self.problems.append(Problem(self.file, node.line, node.column, line, rule))
+        before, file = self._found(node)
+        self.problems.append(Problem(file, node.line - before, node.column, line, rule))
 
 
 def likely(word: str, valid: Iterable[str]) -> str:
@@ -165,3 +182,16 @@ def labels(report: Report, node: Node | None, where: str, reserved: Iterable[str
         else:
             report.add(value, f"{where}: {label}: expected a label value, found {kind(value)}", "type")
     return tuple(found)
+
+
+def alert_labels(report: Report, node: Node | None, where: str, reserved: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Return labels that every alert of a rule can carry: nothing that would change while it fires."""
+    if not isinstance(node, Mapping):
+        return labels(report, node, where, reserved)
+    for label, _, value in node:
+        if isinstance(value, Scalar) and "{{" in value.text:
+            message = f"{where}: {label}: a template could change while the alert fires, found {shown(value.text)}"
+            report.add(value, f"{message}; write a fixed value", "label")
+        elif isinstance(value, Scalar) and not value.text.isprintable():
+            report.add(value, f"{where}: {label}: expected one line, found {shown(value.text)}", "label")
+    return labels(report, node, where, reserved)

@@ -1,47 +1,80 @@
-"""A failure-mode file to a `Spec`: names resolved, defaults filled in, every fault told at once."""
+"""Failure-mode files to a `Spec` for each pipeline: names resolved, defaults filled in, every fault told at once."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pipemon.catalogue import ALERTS, METRICS
-from pipemon.errors import SpecError
+from pipemon.errors import Problem, SpecError, nearest
 from pipemon.spec import baseline as baselines
 from pipemon.spec import fields
 from pipemon.spec.code import CodeError, shape_of
+from pipemon.spec.defaults import defaults
 from pipemon.spec.fields import Report
-from pipemon.spec.model import Spec, Timing
+from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, Severity, Spec, Timing
 from pipemon.spec.modes import Surroundings, failure_modes
-from pipemon.spec.reader import Mapping, Node, Scalar, read, shown
+from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
+from pipemon.spec.sources import Source, sources
 from pipemon.spec.stages import check_after, declared_stages, merge
 from pipemon.topology import PipelineShape
 from pipemon.units import duration
 
 _KEYS = (
     "pipeline", "owner", "runbook", "scrape_interval", "select", "keep", "targets", "code", "budget", "stages",
-    "baseline", "failure_modes",
+    "baseline", "severities", "failure_modes",
 )  # fmt: skip
-_PLANNED = ("objective", "defaults", "severities", "labels", "data", "schedule", "link", "hold")
+_PLANNED = ("objective", "labels", "data", "schedule", "link", "hold")
 
-_RESERVED = frozenset(
+RESERVED = frozenset(
     {label for metric in (*METRICS.values(), ALERTS) for label in metric.labels} | {"le", "alertname", "alertstate"}
 )
+RESERVED_ON_ALERTS = RESERVED | {"job", "instance"}
 _SHORTEST_SCRAPE, _LONGEST_SCRAPE = 5.0, 120.0
 
 
-def load(path: Path) -> Spec:
+def load(path: Path, *, beside: Path | None = None) -> Spec:
     """Return the spec in a file. Imports the module that `code:` names.
 
-    Raises SpecError with every problem of the file.
+    `beside` is a second folder for that module and the baseline, where they are not beside the file. Raises
+    SpecError with every problem of the file.
     """
-    root = read(path)
-    report = Report(str(path))
+    specs, problems = load_each((path,), beside=beside)
+    if problems or len(specs) != 1:
+        raise SpecError(problems or [Problem(str(path), 1, 1, "expected one pipeline in this folder", "duplicate")])
+    return specs[0]
+
+
+def load_all(paths: Sequence[Path], *, beside: Path | None = None) -> tuple[Spec, ...]:
+    """Return the spec of each pipeline in files, or in folders of them. Raises SpecError with every problem."""
+    specs, problems = load_each(paths, beside=beside)
+    if problems:
+        raise SpecError(problems)
+    return specs
+
+
+def load_each(paths: Sequence[Path], *, beside: Path | None = None) -> tuple[tuple[Spec, ...], tuple[Problem, ...]]:
+    """Return the spec of each pipeline that is without a fault, and the faults of the others."""
+    found, problems = sources(paths)
+    faults, specs = list(problems), []
+    for source in found:
+        spec = _resolved(source, beside)
+        if source.report.problems:
+            faults += source.report.problems
+        else:
+            specs.append(spec)
+    return tuple(specs), tuple(faults)
+
+
+def _resolved(source: Source, beside: Path | None) -> Spec:
+    """Return the spec of a pipeline's files. What is wrong is in the source's report; the spec means nothing then."""
+    report, root = source.report, source.root
     fields.check_keys(report, root, _KEYS, _PLANNED)
-    shape = _shape(report, root, path.parent)
-    learned, no_baseline = _baseline(report, root, path.parent)
+    shape = _shape(report, root, beside)
+    learned, no_baseline = _baseline(report, root, beside)
     owner = fields.text(report, root.get("owner"), "owner") or shape.name
-    selected = fields.labels(report, root.get("select"), "select", _RESERVED)
+    selected = fields.labels(report, root.get("select"), "select", RESERVED)
     spec = Spec(
         pipeline=shape.name,
         owner=owner,
@@ -55,15 +88,40 @@ def load(path: Path) -> Spec:
         targets=fields.labels(report, root.get("targets"), "targets"),
         duration_bounds=shape.duration_bounds,
         has_run=shape.has_run,
-        baseline=fields.text(Report(str(path)), root.get("baseline"), "baseline"),
-        code=fields.text(Report(str(path)), root.get("code"), "code"),
+        baseline=_written(root, "baseline"),
+        code=_written(root, "code"),
         reads_bounds=shape.reads_bounds,
-        source=path.name,
+        source=", ".join(Path(file).name for file in source.files),
+        severity_words=_severities(report, root.get("severities")),
+        files=source.files,
     )
-    modes = failure_modes(report, root, Surroundings(spec, learned, no_baseline, root.get("code") is not None))
-    if report.problems:
-        raise SpecError(report.problems)
-    return replace(spec, failure_modes=modes)
+    reserved = RESERVED_ON_ALERTS | {*spec.keep}
+    below = {file: defaults(report, node, reserved) for file, node in source.defaults}
+    closed = root.get("code") is not None
+    around = Surroundings(spec, learned, no_baseline, closed, below, frozenset(reserved))
+    return replace(spec, failure_modes=failure_modes(report, root, around))
+
+
+def _written(root: Mapping, key: str) -> str:
+    return fields.text(Report(""), root.get(key), key)
+
+
+def _severities(report: Report, node: Node | None) -> tuple[tuple[Severity, str], ...]:
+    """Return the alert's label for each severity: routes that exist may know other words."""
+    words = dict(SEVERITY_LABELS)
+    if node is not None and not isinstance(node, Mapping):
+        message = f"severities: expected words such as {{page: critical}}, found {kind(node)}"
+        report.add(node, message, "type")
+    for name, key, value in node if isinstance(node, Mapping) else ():
+        severity = next((each for each in SEVERITIES if each == name), None)
+        if severity is None:
+            hint = nearest(name, SEVERITIES) or f"; there are {fields.listed(SEVERITIES, 'and')}"
+            report.add(key, f"severities: there is no severity {shown(name)}{hint}", "unknown-key")
+        elif word := fields.name(report, value, f"severities: {name}"):
+            words[severity] = word
+    if len(set(words.values())) < len(words) and isinstance(node, Mapping):
+        report.add(node, "severities: two severities have the same word, so that no route could part them", "duplicate")
+    return tuple(words.items())
 
 
 def _timing(report: Report, root: Mapping) -> Timing:
@@ -80,14 +138,14 @@ def _keep(report: Report, root: Mapping) -> tuple[str, ...]:
     for label, node in fields.words(report, root.get("keep"), "keep"):
         if not fields.LABEL.fullmatch(label):
             report.add(node, f"keep: {shown(label)} is not a label name; use letters, digits and '_'", "name")
-        elif label in _RESERVED or label.startswith("__"):
+        elif label in RESERVED or label.startswith("__"):
             report.add(node, f"keep: {label!r} is kept already, or belongs to pipemon or Prometheus", "name")
         else:
             found.append(label)
     return tuple(found)
 
 
-def _shape(report: Report, root: Mapping, folder: Path) -> PipelineShape:
+def _shape(report: Report, root: Mapping, beside: Path | None) -> PipelineShape:
     """Return the topology from `code`, from `stages`, or from both where they agree."""
     name_node = root.get("pipeline")
     name = fields.name(report, name_node, "pipeline")
@@ -111,7 +169,7 @@ def _shape(report: Report, root: Mapping, folder: Path) -> PipelineShape:
     if not reference:
         return PipelineShape(name)
     try:
-        shape = shape_of(reference, folder)
+        shape = shape_of(reference, Path(report.file(code)).parent, beside)
     except CodeError as error:
         report.add(code, f"code: {error}", "code")
         # Without the code's stages, whatever refers to them can't be judged.
@@ -126,13 +184,16 @@ def _shape(report: Report, root: Mapping, folder: Path) -> PipelineShape:
     return merged._replace(name=name or shape.name, budget=shape.budget or budget)
 
 
-def _baseline(report: Report, root: Mapping, folder: Path) -> tuple[baselines.Baseline | None, str]:
+def _baseline(report: Report, root: Mapping, beside: Path | None) -> tuple[baselines.Baseline | None, str]:
     """Return the baseline, or None and why there is none."""
     node: Node | None = root.get("baseline")
     file = fields.text(report, node, "baseline")
     if node is None or not file:
         return None, "and the file names none; add `baseline: <file>.json`"
     absent = f"and {file} is not there yet; `pipemon baseline` learns it"
+    folder = Path(report.file(node)).parent
+    if beside is not None and not (folder / file).exists():
+        folder = beside
     try:
         found = baselines.load(folder / file)
     except FileNotFoundError:

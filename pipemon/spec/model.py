@@ -84,7 +84,8 @@ class FailureMode:
     `stage` is None for the pipeline as a whole. `conditions` is empty, and `waiting` says why, when
     nothing can be measured yet; such an entry makes no rule. Times are in seconds; `window` is what
     the conditions look back over. `fires_on` and `quiet_on` are test series of a `promql` signal.
-    `for_given` tells a written `for` from a default, which may be fitted to that of a cause.
+    `for_given` tells a written `for` from a default, which may be fitted to that of a cause. `labels` are
+    the team's own. With `observe` the alert is recorded and routed nowhere; `observe_since` is the day, if said.
     """
 
     name: str
@@ -106,6 +107,9 @@ class FailureMode:
     fires_on: tuple[str, ...] = ()
     quiet_on: tuple[str, ...] = ()
     for_given: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+    observe: bool = False
+    observe_since: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,8 @@ class Spec:
 
     `select` goes into every selector; `keep` labels, the selected among them, survive every aggregation;
     `targets` are the labels of the scrape targets. `has_run` tells whether the pipeline is measured end
-    to end. `baseline` is the baseline's file, relative to the spec's own, whose name is `source`. `code` is
+    to end. `baseline` is the baseline's file, relative to the spec's own, whose name is `source`; `files` are
+    all of its files as they were given. `severity_words` are the alert's label for each severity. `code` is
     the pipeline's place, if it is known, and `reads_bounds` that the code makes bucket bounds of thresholds.
     """
 
@@ -150,6 +155,8 @@ class Spec:
     code: str = ""
     reads_bounds: bool = False
     source: str = field(default="", compare=False)
+    severity_words: tuple[tuple[Severity, str], ...] = tuple(SEVERITY_LABELS.items())
+    files: tuple[str, ...] = field(default=(), compare=False)
 
     def derived(self, name: str, make: Callable[[Spec], T]) -> T:
         """Return what `make` derives from this spec, made once."""
@@ -157,6 +164,10 @@ class Spec:
         if name not in known:
             known[name] = make(self)
         return cast("T", known[name])
+
+    def severity_label(self, severity: Severity) -> str:
+        """Return the alert's label for a severity."""
+        return dict(self.severity_words)[severity]
 
     @property
     def upstream(self) -> dict[str, tuple[str, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from pipemon.errors import nearest
@@ -11,9 +11,10 @@ from pipemon.spec import fields
 from pipemon.spec.arguments import Place
 from pipemon.spec.baseline import Baseline
 from pipemon.spec.conditions import conditions
+from pipemon.spec.defaults import Defaults, over, values
 from pipemon.spec.expression import series_fault
 from pipemon.spec.fields import Report
-from pipemon.spec.model import BOUNDS_DIFFER, SEVERITIES, Condition, FailureMode, Pace, Severity, Spec
+from pipemon.spec.model import BOUNDS_DIFFER, Condition, FailureMode, Pace, Spec
 from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
 from pipemon.spec.signals import SIGNALS, for_seconds
 from pipemon.spec.signals import kind as alert_kind
@@ -23,9 +24,9 @@ from pipemon.units import duration
 _THRESHOLD = ("above", "below", "outside", "changes_by", "from")
 _KEYS = (
     "what", "stage", "signal", "signals", *_THRESHOLD, "min_calls", "pace", "window", "for", "keep_firing_for",
-    "severity", "owner", "do", "runbook", "leads_to", "fires_on", "quiet_on",
+    "severity", "owner", "labels", "do", "runbook", "mode", "leads_to", "fires_on", "quiet_on",
 )  # fmt: skip
-_PLANNED = ("then", "mode", "slice", "hold", "labels", "because", "ignore", "against")
+_PLANNED = ("then", "slice", "hold", "because", "ignore", "against")
 
 _WINDOW = {"sudden": 300.0, "gradual": 6 * 3600.0}
 _GRADUAL_FOR = 1800.0
@@ -35,13 +36,16 @@ _GRADUAL_FOR = 1800.0
 class Surroundings:
     """What failure modes are resolved against. `no_baseline` says why there is no baseline.
 
-    `closed` tells that the code names every feature there is.
+    `closed` tells that the code names every feature there is. `defaults` are those of each file; `reserved`
+    the labels that no alert may set for itself.
     """
 
     spec: Spec
     baseline: Baseline | None
     no_baseline: str = ""
     closed: bool = False
+    defaults: dict[str, Defaults] = field(default_factory=dict)
+    reserved: frozenset[str] = frozenset()
 
 
 def alert_name(pipeline: str, mode: str) -> str:
@@ -81,7 +85,7 @@ def failure_modes(report: Report, root: Mapping, around: Surroundings) -> tuple[
     cycle = find_cycle({mode.name: mode.leads_to for mode in modes if set(mode.leads_to) <= set(names)})
     if cycle:
         body = cast(Mapping, node.get(cycle[0]))
-        targets = dict(fields.words(Report(report.file), body.get("leads_to"), ""))
+        targets = dict(fields.words(Report(""), body.get("leads_to"), ""))
         message = f"leads_to goes in a circle: {' to '.join(cycle)}; each would silence the next"
         report.add(targets[cycle[1]], message, "cycle")
     return tuple(modes)
@@ -101,18 +105,14 @@ def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str
     signal = SIGNALS[first.signal] if first else None
     direction = first.feature.direction if first and first.feature else None
     default_severity = signal.severity if signal else "ticket"
-    severity = cast(
-        Severity,
-        fields.choice(report, body.get("severity"), SEVERITIES, default_severity, f"{name}: severity"),
-    )
+    below = around.defaults.get(report.file(key), Defaults())
+    said = over(values(report, body, name, around.reserved), below, says_mode=body.get("mode") is not None)
     window = _window(report, body, name, pace, spec)
     usual_for = max((for_seconds(SIGNALS[c.signal], _direction(c)) for c in found), default=120.0)
     if pace == "gradual":
         usual_for = max(usual_for, _GRADUAL_FOR)
     # A lost scrape or two is no silence.
     usual_for = max(usual_for, 3 * spec.timing.scrape_interval)
-    own_runbook = fields.text(report, body.get("runbook"), f"{name}: runbook")
-    runbook = own_runbook or (f"{spec.runbook}#{name}" if spec.runbook else "")
     return FailureMode(
         name=name,
         what=what,
@@ -121,18 +121,21 @@ def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str
         conditions=found,
         combine="all" if combine == "all" else "any",
         pace=pace,
-        severity=severity,
+        severity=said.severity or default_severity,
         window=window,
-        for_=fields.time(report, body.get("for"), usual_for, f"{name}: for"),
-        keep_firing_for=fields.time(report, body.get("keep_firing_for"), 0.0, f"{name}: keep_firing_for"),
-        owner=fields.text(report, body.get("owner"), f"{name}: owner") or spec.owner,
+        for_=said.for_ or usual_for,
+        keep_firing_for=said.keep_firing_for or 0.0,
+        owner=said.owner or spec.owner,
         do=fields.text(report, body.get("do"), f"{name}: do"),
-        runbook=runbook,
+        runbook=said.runbook or (f"{spec.runbook}#{name}" if spec.runbook else ""),
         leads_to=_leads_to(report, name, body.get("leads_to"), names),
         waiting=waiting,
         fires_on=_series(report, name, body, "fires_on", found),
         quiet_on=_series(report, name, body, "quiet_on", found),
-        for_given=body.get("for") is not None,
+        for_given=said.for_ is not None,
+        labels=said.labels,
+        observe=said.mode.observe,
+        observe_since=said.mode.since,
     )
 
 

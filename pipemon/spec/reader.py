@@ -96,22 +96,23 @@ def read(path: Path) -> Mapping:
     return parse(text_of(path), str(path))
 
 
-def parse(text: str, file: str) -> Mapping:
-    """As `read`, from text; `file` is the name in messages."""
+def parse(text: str, file: str, before: int = 0) -> Mapping:
+    """As `read`, from text; `file` is the name in messages, and `before` is how many lines other files have."""
     root = compose(text, file)
-    reader = _Reader(file)
+    reader = _Reader(file, before)
     node = reader.convert(root)
     if reader.problems:
         raise SpecError(reader.problems)
     if not isinstance(node, Mapping):
         message = f"expected a mapping that begins with `pipeline: <name>`, found {kind(node)}"
-        raise SpecError([Problem(file, node.line, node.column, message, "type")])
+        raise SpecError([Problem(file, node.line - before, node.column, message, "type")])
     return node
 
 
 class _Reader:
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, before: int) -> None:
         self.file = file
+        self.before = before
         self.problems: list[Problem] = []
         self.open: set[int] = set()
         self.count = 0
@@ -121,7 +122,7 @@ class _Reader:
         self.problems.append(Problem(self.file, mark.line + 1, mark.column + 1, message, rule))
 
     def convert(self, node: yaml.Node) -> Node:
-        line, column = node.start_mark.line + 1, node.start_mark.column + 1
+        line, column = self.before + node.start_mark.line + 1, node.start_mark.column + 1
         empty = Scalar(None, "", line, column)
         self.count += 1
         if self.count > _MOST_NODES:
@@ -163,7 +164,9 @@ class _Reader:
             key = Scalar(key.text, key.text, key.line, key.column)
             if key.text in seen:
                 first = seen[key.text]
-                self.fail(key_node, f"{shown(key.text)} is here twice; first at line {first.line}", "duplicate")
+                self.fail(
+                    key_node, f"{shown(key.text)} is here twice; first at line {first.line - self.before}", "duplicate"
+                )
                 continue
             seen[key.text] = key
             value = self.convert(value_node)

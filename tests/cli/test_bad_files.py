@@ -89,7 +89,7 @@ def test_one_wrong_file_among_several_keeps_all_from_being_written(tmp_path: Pat
 
 def test_all_faults_of_all_files_are_told_at_once_by_check(tmp_path: Path) -> None:
     (tmp_path / "speech.yaml").write_text(GOOD.replace("5%", "5ms").replace("stage: vad", "stage: vat"))
-    (tmp_path / "vision.yaml").write_text(GOOD.replace("null_ratio", "nul_ratio"))
+    (tmp_path / "vision.yaml").write_text(GOOD.replace("speech", "vision", 1).replace("null_ratio", "nul_ratio"))
     told = pipemon("check", "speech.yaml", "vision.yaml", cwd=tmp_path)
     assert told.code == 2
     places = [line.split(": ")[0] for line in told.err.splitlines() if not line.startswith("  ")]

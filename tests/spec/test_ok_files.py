@@ -21,8 +21,8 @@ OK = Path(__file__).parent / "ok"
 def words(spec: Spec) -> Iterator[str]:
     """Say all that was resolved, a line each."""
     yield f"pipeline {spec.pipeline} of {spec.owner}, scraped every {duration(spec.timing.scrape_interval)}"
-    for name in ("runbook", "select", "keep", "targets", "baseline"):
-        if value := getattr(spec, name):
+    for name in ("runbook", "select", "keep", "targets", "baseline", "severity_words"):
+        if (value := getattr(spec, name)) and value != getattr(Spec, name, None):
             yield f"{name}: {value}"
     if spec.budget:
         yield f"budget: {duration(spec.budget)}"
@@ -39,7 +39,18 @@ def words(spec: Spec) -> Iterator[str]:
 
 def _mode(mode: FailureMode) -> Iterator[str]:
     yield f"{mode.name}: {mode.what!r}"
-    for name in ("stage", "do", "runbook", "leads_to", "waiting", "fires_on", "quiet_on"):
+    for name in (
+        "stage",
+        "do",
+        "runbook",
+        "labels",
+        "observe",
+        "observe_since",
+        "leads_to",
+        "waiting",
+        "fires_on",
+        "quiet_on",
+    ):
         if value := getattr(mode, name):
             yield f"  {name}: {value!r}"
     if not mode.conditions:
