@@ -32,7 +32,7 @@ class StageShape(NamedTuple):
     With `one_to_one`, each item that comes in must come out, as usable, null, failed or dropped. `workers`
     is how many calls can run at once in a process, None where the code does not say; `stream` that it yields
     its items one by one; `queued` that the time in the queue before it is told; `trained` that its model's
-    training time is.
+    training time is. `data` is whose data it works on, "" where nobody says.
     """
 
     name: str
@@ -46,6 +46,7 @@ class StageShape(NamedTuple):
     stream: bool = False
     queued: bool = False
     trained: bool = False
+    data: Literal["", "user", "enterprise"] = ""
 
 
 class PipelineShape(NamedTuple):
@@ -53,7 +54,8 @@ class PipelineShape(NamedTuple):
 
     `has_run` is false where the code marks no function as the run: then nothing is measured end to end.
     `reads_bounds` tells that the code reads the generated file of budgets and thresholds; while it is being
-    described, it does not, so that a file of yesterday has no say in today's.
+    described, it does not, so that a file of yesterday has no say in today's. `slices` are those that feedback
+    is kept apart by, as their label has them: `age=young`.
     """
 
     name: str
@@ -62,6 +64,7 @@ class PipelineShape(NamedTuple):
     duration_bounds: tuple[float, ...] = ()
     has_run: bool = True
     reads_bounds: bool = False
+    slices: tuple[str, ...] = ()
 
 
 def find_cycle(after: Mapping[str, Iterable[str]]) -> tuple[str, ...]:

@@ -16,14 +16,14 @@ class Feedback:
     """The feedback counters of one pipeline's stages: each known signal and slice, and `other`."""
 
     def __init__(self, slices: Iterable[str] = ()) -> None:
-        self._slices = tuple(slices)
+        self.slices = tuple(slices)
         self._counters: dict[str, dict[str, dict[str, Any]]] = {}
         self._quietly = Quietly()
 
     def add_stage(self, families: Families, key: StageKey, declared: Iterable[str]) -> None:
         """Show that a stage had no feedback yet."""
         family = families[FEEDBACK.name]
-        slices = ("", *self._slices, *((OTHER,) if self._slices else ()))
+        slices = ("", *self.slices, *((OTHER,) if self.slices else ()))
         self._counters[key.stage] = {
             signal: {slice: family.labels(*key.labels, signal, slice) for slice in slices}
             for signal in (*FEEDBACK_SIGNALS, *declared, OTHER)
@@ -57,12 +57,12 @@ class Feedback:
             yield ""
         for name, member in (slice or {}).items():
             text = f"{name}={member}"
-            if text in self._slices:
+            if text in self.slices:
                 yield text
                 continue
             # Only declared names are logged: the value may be the user's data.
             self._quietly.warn("slice", "feedback: a value of slice %r is not declared and counts as %s", name, OTHER)
-            yield OTHER if self._slices else ""
+            yield OTHER if self.slices else ""
 
 
 def _close(word: object, names: Iterable[str]) -> str:

@@ -251,7 +251,8 @@ class Pipeline:
         `after` is None for a stage that leaves it to the runs.
         """
         stages = tuple(self._stages.values())
-        return PipelineShape(self.name, self.budget, stages, self._duration_bounds, self._has_run, self._reads_bounds)
+        bounds, slices = self._duration_bounds, self._feedback.slices
+        return PipelineShape(self.name, self.budget, stages, bounds, self._has_run, self._reads_bounds, slices)
 
     def _see_upstream(self, shape: StageShape) -> Callable[[str], bool] | None:
         return partial(self._cascade.see, shape.name) if shape.after is None else None

@@ -17,15 +17,15 @@ from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, Severity, Spec, Timi
 from pipemon.spec.modes import Surroundings, failure_modes
 from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
 from pipemon.spec.sources import Source, sources
-from pipemon.spec.stages import check_after, declared_stages, merge
+from pipemon.spec.stages import check_after, data, declared_stages, merge
 from pipemon.topology import PipelineShape
 from pipemon.units import duration
 
 _KEYS = (
     "pipeline", "owner", "runbook", "scrape_interval", "select", "keep", "targets", "code", "budget", "stages",
-    "baseline", "severities", "failure_modes",
+    "baseline", "severities", "data", "failure_modes",
 )  # fmt: skip
-_PLANNED = ("objective", "labels", "data", "schedule", "link", "hold")
+_PLANNED = ("objective", "labels", "schedule", "link", "hold")
 
 RESERVED = frozenset(
     {label for metric in (*METRICS.values(), ALERTS) for label in metric.labels} | {"le", "alertname", "alertstate"}
@@ -74,6 +74,7 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
     shape = _shape(report, root, beside)
     learned, no_baseline = _baseline(report, root, beside)
     owner = fields.text(report, root.get("owner"), "owner") or shape.name
+    whose = data(report, root.get("data"), "data")
     selected = fields.labels(report, root.get("select"), "select", RESERVED)
     spec = Spec(
         pipeline=shape.name,
@@ -81,7 +82,7 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
         runbook=fields.text(report, root.get("runbook"), "runbook"),
         timing=_timing(report, root),
         budget=shape.budget,
-        stages=shape.stages,
+        stages=tuple(stage._replace(data=stage.data or whose) for stage in shape.stages),
         failure_modes=(),
         select=selected,
         keep=tuple(dict.fromkeys((*_keep(report, root), *(label for label, _ in selected)))),

@@ -28,8 +28,11 @@ _KEYS = (
 )  # fmt: skip
 _PLANNED = ("then", "slice", "hold", "because", "ignore", "against")
 
-_WINDOW = {"sudden": 300.0, "gradual": 6 * 3600.0}
+PACES: tuple[Pace, ...] = ("sudden", "gradual")
+_WINDOW: dict[Pace, float] = {"sudden": 300.0, "gradual": 6 * 3600.0}
 _GRADUAL_FOR = 1800.0
+_OF_DATA: dict[str, tuple[Pace, float]] = {"user": ("gradual", 6 * 3600.0), "enterprise": ("sudden", 3600.0)}
+"""The pace and window, in seconds, of features: users change slowly, an enterprise's data can shift in a day."""
 
 
 @dataclass(frozen=True)
@@ -98,16 +101,16 @@ def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str
     if body.get("what") is None:
         report.add(key, f"{name}: say in the team's words what goes wrong: `what: ...`", "missing")
     stage = _stage(report, name, body.get("stage"), spec)
-    pace = cast(Pace, fields.choice(report, body.get("pace"), ("sudden", "gradual"), "sudden", f"{name}: pace"))
     place = Place(spec, stage, around.baseline, name, around.no_baseline, around.closed)
     found, combine, waiting = conditions(report, body, key, place)
+    pace, usual_window = _pace(report, name, body.get("pace"), stage, found)
     first = found[0] if found else None
     signal = SIGNALS[first.signal] if first else None
     direction = first.feature.direction if first and first.feature else None
     default_severity = signal.severity if signal else "ticket"
     below = around.defaults.get(report.file(key), Defaults())
     said = over(values(report, body, name, around.reserved), below, says_mode=body.get("mode") is not None)
-    window = _window(report, body, name, pace, spec)
+    window = _window(report, body, name, usual_window, spec)
     usual_for = max((for_seconds(SIGNALS[c.signal], _direction(c)) for c in found), default=120.0)
     if pace == "gradual":
         usual_for = max(usual_for, _GRADUAL_FOR)
@@ -157,10 +160,20 @@ def _stage(report: Report, name: str, node: Node | None, spec: Spec) -> StageSha
     return StageShape(wanted)
 
 
-def _window(report: Report, body: Mapping, name: str, pace: Pace, spec: Spec) -> float:
+def _pace(
+    report: Report, name: str, node: Node | None, stage: StageShape | None, found: tuple[Condition, ...]
+) -> tuple[Pace, float]:
+    """Return the pace and its usual window: by the data where only features are looked at, unless it is written."""
+    whose = stage.data if stage and found and all(condition.feature for condition in found) else ""
+    usual, window = _OF_DATA.get(whose, ("sudden", _WINDOW["sudden"]))
+    pace = cast(Pace, fields.choice(report, node, PACES, usual, f"{name}: pace"))
+    return pace, window if node is None else _WINDOW[pace]
+
+
+def _window(report: Report, body: Mapping, name: str, usual: float, spec: Spec) -> float:
     least = 4 * spec.timing.scrape_interval
     node = body.get("window")
-    window = fields.time(report, node, max(_WINDOW[pace], least), f"{name}: window")
+    window = fields.time(report, node, max(usual, least), f"{name}: window")
     if node is not None and window < least:
         message = f"{name}: window: {duration(window)} is under four scrape intervals ({duration(least)})"
         report.add(node, message, "range")

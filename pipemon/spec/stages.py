@@ -14,8 +14,11 @@ from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
 from pipemon.topology import FeatureShape, PipelineShape, StageShape, find_cycle
 from pipemon.units import duration
 
-_KEYS = ("after", "budget", "features", "feedback", "one_to_one")
-_PLANNED = ("calls", "failures", "duration", "data", "batch", "schedule", "link")
+KEYS = ("after", "budget", "features", "feedback", "one_to_one", "data")
+_PLANNED = ("calls", "failures", "duration", "batch", "schedule", "link")
+
+Data = Literal["", "user", "enterprise"]
+DATA = ("user", "enterprise")
 
 
 @dataclass(frozen=True)
@@ -56,16 +59,22 @@ def declared_stages(report: Report, node: Node | None) -> Declared:
             report.add(value, message, "type")
             body = Mapping((), value.line, value.column)
         where = f"stages: {name}"
-        fields.check_keys(report, body, _KEYS, _PLANNED, where)
+        fields.check_keys(report, body, KEYS, _PLANNED, where)
         after = body.get("after")
         names = None if after is None else _names(report, after, f"{where}: after")
         budget = fields.time(report, body.get("budget"), 0.0, f"{where}: budget") or None
         feedback = _names(report, body.get("feedback"), f"{where}: feedback")
         features = _features(report, body.get("features"), where)
         one_to_one = fields.flag(report, body.get("one_to_one"), f"{where}: one_to_one")
-        shape = StageShape(name, names, budget, features, (), feedback, one_to_one)
+        whose = data(report, body.get("data"), f"{where}: data")
+        shape = StageShape(name, names, budget, features, (), feedback, one_to_one, data=whose)
         found.append(Declaration(shape, key, body))
     return tuple(found)
+
+
+def data(report: Report, node: Node | None, where: str) -> Data:
+    """Return whose data it is: `user` data drifts slowly, `enterprise` data can shift in a day."""
+    return cast(Data, fields.choice(report, node, DATA, "", where))
 
 
 def _names(report: Report, node: Node | None, where: str) -> tuple[str, ...]:
@@ -164,6 +173,7 @@ def _agreed(report: Report, own: StageShape, declared: Declaration | None) -> St
         after=other.after if own.after is None else own.after,
         budget=own.budget or other.budget,
         feedback=tuple(dict.fromkeys((*own.feedback, *other.feedback))),
+        data=own.data or other.data,
     )
 
 

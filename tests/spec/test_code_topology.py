@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from pipemon import Pipeline
 from pipemon.errors import SpecError
 from pipemon.spec.code import CodeError, shape_of
 from pipemon.spec.latency import BoundShare, bound_share
@@ -115,3 +117,8 @@ def test_without_its_code_a_file_is_not_blamed_for_names_that_cannot_be_known(tm
     with pytest.raises(SpecError) as refused:
         load(path)
     assert [(problem.line, problem.rule) for problem in refused.value.problems] == [(2, "code"), (7, "unknown-signal")]
+
+
+def test_the_code_tells_the_slices_that_feedback_is_kept_apart_by() -> None:
+    speech = Pipeline("speech", registry=CollectorRegistry(), slices={"age": ["young", "old"], "device": ["phone"]})
+    assert speech.describe().slices == ("age=young", "age=old", "device=phone")
