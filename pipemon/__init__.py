@@ -14,6 +14,7 @@ from pipemon.instrument.stage import Stage
 from pipemon.version import __version__
 
 if _TYPE_CHECKING:
+    from pipemon.instrument.drill import allow_drills
     from pipemon.instrument.exposition.apps import aiohttp_handler, asgi_app, wsgi_app
     from pipemon.instrument.exposition.push import batch_job, push
     from pipemon.instrument.exposition.server import Exposition, expose
@@ -36,6 +37,7 @@ __all__ = [
     "Stage",
     "__version__",
     "aiohttp_handler",
+    "allow_drills",
     "asgi_app",
     "batch_job",
     "current_run",
@@ -54,6 +56,7 @@ _LATER = {
     "LogFilter": "logfilter",
     "Model": "model",
     "aiohttp_handler": "exposition.apps",
+    "allow_drills": "drill",
     "asgi_app": "exposition.apps",
     "batch_job": "exposition.push",
     "expose": "exposition.server",

@@ -185,6 +185,14 @@ GPU_METRICS: dict[str, Metric] = {
 }
 """Exported after `gpu_metrics()`, where there are GPUs."""
 
+DRILL_ACTIVE = Metric("pipemon_drill_active", "gauge", ("pipeline", "stage"), "1 while a drill is on.")
+DRILL_EFFECTS = Metric(
+    "pipemon_drill_effects_total", "counter", ("pipeline", "stage", "effect"), "Effects of drills on calls."
+)
+
+DRILL_METRICS: dict[str, Metric] = {metric.name: metric for metric in (DRILL_ACTIVE, DRILL_EFFECTS)}
+"""Exported by services that allow drills."""
+
 UP = Metric("up", "gauge", ("job", "instance"), "1 if Prometheus could scrape the target.")
 ALERTS = Metric(
     "ALERTS", "gauge",

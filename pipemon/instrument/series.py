@@ -113,6 +113,11 @@ class StageSeries:
         self._exceptions = _Names(families[catalogue.STAGE_EXCEPTIONS.name], labels)
         self._reasons = _Names(families[catalogue.STAGE_DROP_REASONS.name], labels)
 
+    @property
+    def places(self) -> Mapping[str, int]:
+        """Where in a row each column is."""
+        return self._column
+
     def fold(self, rows: Rows, samples: list[Sample]) -> None:
         """Add calls. The signs of a row's times tell its outcome: see `stage`."""
         columns = np.ascontiguousarray(rows.T)

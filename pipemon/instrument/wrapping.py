@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import inspect
 import linecache
+import weakref
 from collections.abc import Callable, Mapping
 from textwrap import indent
 from time import perf_counter
@@ -129,6 +130,10 @@ _BUILTINS = {
         BaseException, Exception, GeneratorExit, StopAsyncIteration, StopIteration, ValueError, abs, float, len, next
     )
 }  # fmt: skip
+
+
+stand_ins: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Every stand-in that lives: each has globals of its own."""
 
 
 class Parameters(NamedTuple):
@@ -273,7 +278,9 @@ def write_wrapper(
         **names,
     }
     exec(compile(source, file, "exec"), namespace)
-    return functools.update_wrapper(namespace["pm_wrapper"], function)  # type: ignore[arg-type]
+    wrapper: Any = functools.update_wrapper(namespace["pm_wrapper"], function)  # type: ignore[arg-type]
+    stand_ins.add(wrapper)
+    return wrapper  # type: ignore[no-any-return]
 
 
 def _waiting(text: str, waiting: str) -> str:

@@ -75,10 +75,26 @@ def expose(
         return Exposition(None, None)
     access = check_access(username, password, password_file, bearer_token, bearer_token_file)
     certificate = check_certificate(certfile, keyfile, client_cafile)
-    server = _listen(addr, port, _guarded(wsgi_app(registry), access), certificate)
+    return serve_app(_with_mounted(_guarded(wsgi_app(registry), access)), port, addr, certificate)
+
+
+def serve_app(app: WSGIApp, port: int, addr: str, certificate: Certificate | None = None) -> Exposition:
+    """Serve a WSGI app from a daemon thread. Raises OSError where the address is taken."""
+    server = _listen(addr, port, app, certificate)
     thread = Thread(target=server.serve_forever, args=(_LOOK,), name="pipemon-expose", daemon=True)
     thread.start()
     return Exposition(server, thread)
+
+
+mounted: dict[str, WSGIApp] = {}
+"""Apps by their paths, beside the metrics on every server of `expose`; each lets in whom it likes."""
+
+
+def _with_mounted(metrics: WSGIApp) -> WSGIApp:
+    def routed(environ: Any, start_response: Any) -> Any:
+        return mounted.get(environ.get("PATH_INFO", ""), metrics)(environ, start_response)
+
+    return routed
 
 
 def _guarded(app: WSGIApp, access: Access) -> WSGIApp:
