@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -103,6 +104,23 @@ def init(code: str, out: Path | None, force: bool) -> None:
     with _writing(path):
         write(path.parent, {path.name: skeleton(shape, code)})
     click.echo(f"Wrote {path}. Next: pipemon generate {path} --out monitoring")
+
+
+@cli.command()
+@click.option("--out", type=click.Path(path_type=Path), help="File to write, instead of printing it.")
+def schema(out: Path | None) -> None:
+    """Print the JSON Schema of failure-mode files, for editors."""
+    from pipemon.generate.output import write  # noqa: PLC0415
+    from pipemon.spec.schema import schema as make  # noqa: PLC0415
+
+    text = json.dumps(make(), indent=2, ensure_ascii=False) + "\n"
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    with _writing(out):
+        write(out.parent, {out.name: text})
+    click.echo(f"Wrote {out}. Editors with a YAML language server read it for files that begin with:")
+    click.echo(f"# yaml-language-server: $schema={out}")
 
 
 @cli.command()

@@ -17,8 +17,8 @@ from pipemon.spec.thresholds import Context, WaitsForBaselineError
 from pipemon.topology import FeatureShape, StageShape
 from pipemon.units import duration
 
-_BESIDE = ("above", "below", "outside", "changes_by", "from", "min_calls")
-_IN_SIGNALS = (*_BESIDE, "signal")
+BESIDE = ("above", "below", "outside", "changes_by", "from", "min_calls")
+_IN_SIGNALS = (*BESIDE, "signal")
 _PLANNED_BESIDE = ("slice", "hold", "against")
 _MEANT = {
     "duration": "latency", "response_time": "latency", "errors": "error_ratio", "error_rate": "error_ratio",
@@ -35,7 +35,7 @@ _MOST_CALLS = 1_000_000
 def conditions(report: Report, body: Mapping, key: Scalar, place: Place) -> tuple[tuple[Condition, ...], str, str]:
     """Return a failure mode's conditions, how they combine, and why it has none if it has none."""
     single, several = body.get("signal"), body.get("signals")
-    beside = _only(body, _BESIDE)
+    beside = _only(body, BESIDE)
     if single is not None and several is not None:
         report.add(body.key("signals"), f"{place.name}: give `signal` or `signals`, not both", "comparison")
         return (), "all", ""
@@ -110,12 +110,12 @@ def _split(report: Report, item: Node, place: Place) -> tuple[Node, Mapping]:
     """Part `{mean: x, below: -60}` into the signal and what stands beside it."""
     if not isinstance(item, Mapping):
         return item, Mapping((), item.line, item.column)
-    beside = _only(item, _BESIDE)
+    beside = _only(item, BESIDE)
     signal = item.get("signal")
     if signal is not None:
         fields.check_keys(report, item, _IN_SIGNALS, _PLANNED_BESIDE, place.name)
         return signal, beside
-    rest = tuple((key, value) for key, value in item.entries if key.text not in _BESIDE)
+    rest = tuple((key, value) for key, value in item.entries if key.text not in BESIDE)
     return Mapping(rest, item.line, item.column), beside
 
 
@@ -193,7 +193,7 @@ def _signal(report: Report, node: Node, place: Place) -> tuple[Signal | None, No
             report.add(signals[0], message, "comparison")
             return None, None, node
         for key in more:
-            hint = "; it stands beside `signal`, not in it" if key.text in _BESIDE else nearest(key.text, _BESIDE)
+            hint = "; it stands beside `signal`, not in it" if key.text in BESIDE else nearest(key.text, BESIDE)
             planned = key.text in _PLANNED_BESIDE
             message = (
                 f"{key.text!r} is planned, and not in this version" if planned else f"unknown key {shown(key.text)}"

@@ -21,7 +21,7 @@ from pipemon.spec.stages import check_after, data, declared_stages, merge
 from pipemon.topology import PipelineShape
 from pipemon.units import duration
 
-_KEYS = (
+KEYS = (
     "pipeline", "owner", "runbook", "scrape_interval", "select", "keep", "targets", "code", "budget", "stages",
     "baseline", "severities", "data", "failure_modes",
 )  # fmt: skip
@@ -70,7 +70,7 @@ def load_each(paths: Sequence[Path], *, beside: Path | None = None) -> tuple[tup
 def _resolved(source: Source, beside: Path | None) -> Spec:
     """Return the spec of a pipeline's files. What is wrong is in the source's report; the spec means nothing then."""
     report, root = source.report, source.root
-    fields.check_keys(report, root, _KEYS, _PLANNED)
+    fields.check_keys(report, root, KEYS, _PLANNED)
     shape = _shape(report, root, beside)
     learned, no_baseline = _baseline(report, root, beside)
     owner = fields.text(report, root.get("owner"), "owner") or shape.name

@@ -22,7 +22,7 @@ from pipemon.topology import StageShape, find_cycle
 from pipemon.units import duration
 
 _THRESHOLD = ("above", "below", "outside", "changes_by", "from")
-_KEYS = (
+KEYS = (
     "what", "stage", "signal", "signals", *_THRESHOLD, "min_calls", "pace", "window", "for", "keep_firing_for",
     "severity", "owner", "labels", "do", "runbook", "mode", "leads_to", "fires_on", "quiet_on",
 )  # fmt: skip
@@ -31,6 +31,7 @@ _PLANNED = ("then", "slice", "hold", "because", "ignore", "against")
 PACES: tuple[Pace, ...] = ("sudden", "gradual")
 _WINDOW: dict[Pace, float] = {"sudden": 300.0, "gradual": 6 * 3600.0}
 _GRADUAL_FOR = 1800.0
+MODE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _OF_DATA: dict[str, tuple[Pace, float]] = {"user": ("gradual", 6 * 3600.0), "enterprise": ("sudden", 3600.0)}
 """The pace and window, in seconds, of features: users change slowly, an enterprise's data can shift in a day."""
 
@@ -69,7 +70,7 @@ def failure_modes(report: Report, root: Mapping, around: Surroundings) -> tuple[
     alerts = {alert_name(around.spec.pipeline, BOUNDS_DIFFER): BOUNDS_DIFFER}
     modes = []
     for name, key, body in node:
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
+        if not MODE_NAME.fullmatch(name):
             message = f"failure_modes: {shown(name)} is not a name; use letters, digits, '-' and '_', a letter first"
             report.add(key, message, "name")
             continue
@@ -96,7 +97,7 @@ def failure_modes(report: Report, root: Mapping, around: Surroundings) -> tuple[
 
 def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str], around: Surroundings) -> FailureMode:
     spec = around.spec
-    fields.check_keys(report, body, _KEYS, _PLANNED, name)
+    fields.check_keys(report, body, KEYS, _PLANNED, name)
     what = fields.text(report, body.get("what"), f"{name}: what")
     if body.get("what") is None:
         report.add(key, f"{name}: say in the team's words what goes wrong: `what: ...`", "missing")

@@ -1,0 +1,251 @@
+"""A JSON Schema of the failure-mode file, made of the tables that the loader reads it by.
+
+Editors complete and check by it as one types. It knows every key and which values have a form; what refers to
+other parts of a file, or to the code, only `pipemon check` can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pipemon.spec import defaults, fields, load, modes, stages
+from pipemon.spec.conditions import BESIDE
+from pipemon.spec.model import SEVERITIES
+from pipemon.spec.signals import SIGNALS, Signal
+
+Schema = dict[str, Any]
+
+_TEXT: Schema = {"type": "string", "pattern": r"\S"}
+_TIME: Schema = {
+    "type": "string",
+    "pattern": r"^\s*(?:[0-9]+(?:\.[0-9]+)?\s*(?:ms|[smhdw])\s*)+$",
+    "examples": ["500ms", "30s", "10m"],
+}
+_NAME: Schema = {"type": "string", "pattern": rf"^\s*{fields.NAME.pattern}\s*$"}
+_AMOUNT: Schema = {"type": ["number", "string"], "examples": ["5%", "300ms", "budget", 0.25]}
+_THRESHOLDS = ("above", "below", "outside", "changes_by")
+
+_WORDS = {
+    "pipeline": "The name of the cascade, as the code declares it.",
+    "owner": "Who is told: the alert's label `owner`, by which Alertmanager routes.",
+    "runbook": "Where to read what to do. At the top, each failure mode's page is this with #<its name>.",
+    "scrape_interval": "How often Prometheus scrapes, 5s to 2m; it sizes every window.",
+    "select": "Labels and values that go into every selector.",
+    "keep": "Labels that every aggregation, inhibition and grouping keeps.",
+    "targets": "The labels of the scrape targets, by which absence is told.",
+    "code": "module:pipeline, where stages, features and budgets come from.",
+    "budget": "How long it may take.",
+    "stages": "The stages by their names, where no code tells them.",
+    "baseline": "The file that `pipemon baseline` writes, relative to this one.",
+    "severities": "The alert's label for page, ticket and notice, where routes know other words.",
+    "data": "Whose data it is: user data drifts slowly, enterprise data can shift in a day.",
+    "failure_modes": "What can go wrong, each under its name.",
+    "defaults": "What holds for each failure mode of this file that does not say it itself.",
+    "what": "What goes wrong, in the team's words.",
+    "stage": "At which stage; without it, in the pipeline as a whole.",
+    "signal": "What shows it.",
+    "signals": "Several signals, any or all of them.",
+    "above": "Bad above this.",
+    "below": "Bad below this.",
+    "outside": "Bad below the first or above the second.",
+    "changes_by": "Bad when this far from the baseline, or from `from`.",
+    "from": "What `changes_by` is counted from.",
+    "min_calls": "How many observations must lie in the window.",
+    "pace": "How fast it comes: minutes or days.",
+    "window": "How far back it looks.",
+    "for": "How long it must hold before anyone is told.",
+    "keep_firing_for": "How long the alert outlasts it.",
+    "severity": "Whether it wakes somebody, waits for the day, or is only noted.",
+    "labels": "Labels of the alert beyond pipemon's own, with fixed values.",
+    "do": "What to do about it.",
+    "mode": "`observe` is its burn-in: recorded, told to nobody.",
+    "leads_to": "The failure modes that it causes: held back while it fires.",
+    "fires_on": "Series on which a promql signal must fire, for its test.",
+    "quiet_on": "Series on which a promql signal must stay quiet, for its test.",
+    "after": "The stages right before this one.",
+    "features": "Features and their units: {input.level_dbfs: dBFS}.",
+    "feedback": "What is learned later: redo, accepted, ...",
+    "one_to_one": "Each item that comes in must come out.",
+}
+
+
+def schema() -> Schema:
+    """Return the JSON Schema (draft 2020-12) of a failure-mode file."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "pipemon failure modes",
+        "type": "object",
+        "required": ["pipeline"],
+        "additionalProperties": False,
+        "patternProperties": {"^x-": {"description": "Holds anchors; not read."}},
+        "properties": _described({**_top(), "defaults": _object(_common())}, (*load.KEYS, "defaults")),
+        "$defs": {"failure_mode": _failure_mode(), "signal": _signal()},
+    }
+
+
+def _described(found: Mapping[str, Schema], keys: Iterable[str]) -> dict[str, Schema]:
+    """Return the schema of each key, in the loader's order. A key that no one wrote a schema for is a KeyError."""
+    return {key: {"description": _WORDS[key], **found[key]} for key in keys}
+
+
+def _object(found: Mapping[str, Schema], keys: Iterable[str] = defaults.KEYS) -> Schema:
+    return {"type": "object", "additionalProperties": False, "properties": _described(found, keys)}
+
+
+def _top() -> dict[str, Schema]:
+    stage = _object(_stage(), stages.KEYS)
+    return {
+        "pipeline": _NAME,
+        "owner": _TEXT,
+        "runbook": _TEXT,
+        "scrape_interval": _TIME,
+        "select": _labels(load.RESERVED),
+        "keep": _words(),
+        "targets": _labels(),
+        "code": {"type": "string", "pattern": "^[^:]+:[^:]+$", "examples": ["app.speech:speech"]},
+        "budget": _TIME,
+        "stages": {"type": "object", "minProperties": 1, "additionalProperties": {**stage, "type": ["object", "null"]}},
+        "baseline": _TEXT,
+        "severities": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": dict.fromkeys(SEVERITIES, _NAME),
+        },
+        "data": {"enum": list(stages.DATA)},
+        "failure_modes": {
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": {"pattern": f"^{modes.MODE_NAME.pattern}$"},
+            "additionalProperties": {"$ref": "#/$defs/failure_mode"},
+        },
+    }
+
+
+def _stage() -> dict[str, Schema]:
+    feature = rf"^(?:input|output)\.{fields.NAME.pattern}$"
+    return {
+        "after": _words(),
+        "budget": _TIME,
+        "features": {
+            "type": "object",
+            "propertyNames": {"pattern": feature},
+            "additionalProperties": {"type": ["string", "null"]},
+        },
+        "feedback": _words(),
+        "one_to_one": {"type": "boolean"},
+        "data": {"enum": list(stages.DATA)},
+    }
+
+
+def _common() -> dict[str, Schema]:
+    """What failure modes and their defaults have in common."""
+    since: Schema = {
+        "type": "object",
+        "required": ["observe"],
+        "additionalProperties": False,
+        "properties": {"observe": {"type": "string", "format": "date", "examples": ["2026-01-31"]}},
+    }
+    return {
+        "for": _TIME,
+        "keep_firing_for": _TIME,
+        "severity": {"enum": list(SEVERITIES)},
+        "owner": _TEXT,
+        "labels": _labels(load.RESERVED_ON_ALERTS),
+        "runbook": _TEXT,
+        "mode": {"anyOf": [{"enum": list(defaults.MODES)}, since]},
+    }
+
+
+def _failure_mode() -> Schema:
+    item = {"anyOf": [{"enum": _bare()}, _item()]}
+    several: Schema = {"type": "array", "minItems": 1, "items": item}
+    found = {
+        **_common(),
+        **_beside(),
+        "what": _TEXT,
+        "stage": _TEXT,
+        "signal": {"$ref": "#/$defs/signal"},
+        "signals": {
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": False,
+            "properties": {"any": several, "all": several},
+        },
+        "pace": {"enum": list(modes.PACES)},
+        "window": _TIME,
+        "do": _TEXT,
+        "leads_to": _words(),
+        "fires_on": _words(),
+        "quiet_on": _words(),
+    }
+    takes = [rule for signal in SIGNALS.values() if (rule := _takes(signal))]
+    return {
+        **_object(found, modes.KEYS),
+        "required": ["what"],
+        "not": {"required": ["signal", "signals"]},
+        "allOf": takes,
+    }
+
+
+def _beside() -> dict[str, Schema]:
+    found: dict[str, Schema] = {
+        "outside": {"type": "array", "minItems": 2, "maxItems": 2, "items": _AMOUNT},
+        "min_calls": {"type": "integer", "minimum": 1},
+    }
+    return {key: found.get(key, _AMOUNT) for key in BESIDE}
+
+
+def _bare() -> list[str]:
+    return [signal.name for signal in SIGNALS.values() if signal.argument in ("none", "quantile")]
+
+
+def _arguments() -> dict[str, Schema]:
+    """The signals as keys, each with what may stand after it."""
+    forms: dict[str, Schema] = {
+        "none": {"type": "null"},
+        "quantile": {"type": ["string", "null"], "pattern": r"^\s*p[0-9]{1,2}(\.[0-9]{1,3})?\s*$", "examples": ["p99"]},
+        "feature": {**_TEXT, "examples": ["input.level_dbfs"]},
+        "feedback": {**_TEXT, "examples": ["redo"]},
+        "promql": _TEXT,
+        "signal": {"anyOf": [{"type": "string"}, {"type": "object"}]},
+    }
+    return {signal.name: {"description": signal.words, **forms[signal.argument]} for signal in SIGNALS.values()}
+
+
+def _signal() -> Schema:
+    alone = {"type": "object", "additionalProperties": False, "minProperties": 1, "maxProperties": 1}
+    return {"anyOf": [{"enum": _bare()}, {**alone, "properties": _arguments()}]}
+
+
+def _item() -> Schema:
+    """One of several signals: `{mean: input.level, below: -60}`, or with `signal:`."""
+    found = {**_arguments(), **_described(_beside(), BESIDE), "signal": {"$ref": "#/$defs/signal"}}
+    one = [{"required": [name]} for name in (*SIGNALS, "signal")]
+    return {"type": "object", "additionalProperties": False, "properties": found, "oneOf": one}
+
+
+def _takes(signal: Signal) -> Schema:
+    """Refuse the comparisons that make no sense for a signal."""
+    refused = [key for key in _THRESHOLDS if key not in signal.comparisons]
+    if not refused:
+        return {}
+    named = {"anyOf": [{"const": signal.name}, {"type": "object", "required": [signal.name]}]}
+    return {
+        "if": {"required": ["signal"], "properties": {"signal": named}},
+        "then": {"properties": dict.fromkeys(refused, False)},
+    }
+
+
+def _words() -> Schema:
+    return {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}
+
+
+def _labels(reserved: Iterable[str] = ()) -> Schema:
+    names: Schema = {"pattern": f"^{fields.LABEL.pattern}$", "not": {"enum": sorted(reserved)}}
+    return {
+        "type": "object",
+        "propertyNames": names if names["not"]["enum"] else {"pattern": names["pattern"]},
+        "additionalProperties": {"type": ["string", "number", "boolean"]},
+    }
