@@ -1,0 +1,102 @@
+"""The first file from decorated code asks what a brainstorm would, and holds with any of its answers."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipemon.generate.inhibition import plan
+from pipemon.generate.rules import rules
+from pipemon.generate.skeleton import skeleton
+from pipemon.spec.code import shape_of
+from pipemon.spec.load import load
+from pipemon.spec.model import Spec
+
+MODULES = {
+    "shop": """
+shop = pipemon.Pipeline("shop", version="2.1", budget="2s")
+
+@shop.stage("find", inputs={"query": words()}, output=length("hits"), null=lambda hits: not hits, budget="300ms")
+def find(query): ...
+
+@shop.stage("rank.all", after="find", output=pipemon.Feature("best_score", max, unit="ratio"), workers=4)
+def rank(hits): ...
+
+@shop.run
+def answer(query): ...
+""",
+    "strange": """
+shop = pipemon.Pipeline("null", feedback=["no", "off"])
+
+@shop.stage("no", output=[length("a_b"), length("a.b")])
+def no(query): ...
+
+@shop.stage("a_b", one_to_one=True)
+def first(query): ...
+
+@shop.stage("a.b", output=[Category("mood", str, categories=("good", "bad"))], budget="1s")
+def second(query): ...
+
+@shop.stage("_x")
+def third(query): ...
+
+@shop.stage("bucket")
+def fourth(query): ...
+""",
+    "empty": 'shop = pipemon.Pipeline("shop")\n',
+}
+
+
+@pytest.fixture(params=["shop", "strange"])
+def text(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    name = f"module_of_{request.param}"
+    (tmp_path / f"{name}.py").write_text(
+        f"import pipemon\nfrom pipemon.features import Category, length, words\n{MODULES[request.param]}"
+    )
+    sys.modules.pop(name, None)
+    return skeleton(shape_of(f"{name}:shop", tmp_path), f"{name}:shop")
+
+
+def loaded(folder: Path, text: str) -> Spec:
+    (folder / "modes.yaml").write_text(text)
+    return load(folder / "modes.yaml")
+
+
+def test_it_loads_as_it_is_and_makes_rules(text: str, tmp_path: Path) -> None:
+    spec = loaded(tmp_path, text)
+    assert all(mode.conditions for mode in spec.failure_modes)
+    assert len(rules(plan(spec).spec).alerts) == len(spec.failure_modes) + 1
+
+
+def test_with_every_suggestion_kept_each_is_valid_or_an_idea(text: str, tmp_path: Path) -> None:
+    as_it_is = loaded(tmp_path, text)
+    spec = loaded(tmp_path, re.sub(r"(?m)^  # ", "  ", text))
+    assert len(spec.failure_modes) > 2 * len(as_it_is.failure_modes)
+    assert all(mode.conditions or "not yet measurable" in mode.waiting for mode in spec.failure_modes)
+    assert rules(plan(spec).spec).alerts
+
+
+def test_without_the_suggestions_it_holds_too(text: str, tmp_path: Path) -> None:
+    struck = re.sub(r"(?m)^ *#.*\n", "", text)
+    assert loaded(tmp_path, struck) == loaded(tmp_path, text)
+
+
+def test_each_stage_is_asked_about_its_software_input_and_output(text: str, tmp_path: Path) -> None:
+    spec = loaded(tmp_path, re.sub(r"(?m)^  # ", "  ", text))
+    for stage in spec.stages:
+        own = [mode for mode in spec.failure_modes if mode.stage == stage.name]
+        asked = " ".join(mode.name for mode in own)
+        for question in ("slow", "returns-nothing", "missing", "shifted", "repeated", "worse", "overloaded"):
+            assert question in asked, (stage.name, question)
+        assert text.count(f"## {stage.name}, ") == 3
+        for feature in stage.features:
+            assert f"{feature.direction}.{feature.name}" in text
+
+
+def test_a_pipeline_without_stages_is_told_as_an_idea(tmp_path: Path) -> None:
+    (tmp_path / "module_of_empty.py").write_text(f"import pipemon\n{MODULES['empty']}")
+    made = skeleton(shape_of("module_of_empty:shop", tmp_path), "module_of_empty:shop")
+    assert [mode.waiting != "" for mode in loaded(tmp_path, made).failure_modes] == [True]
