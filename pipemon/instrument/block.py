@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import Token
 from time import perf_counter
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 from pipemon.errors import nearest
-from pipemon.instrument.calls import Block, block
+from pipemon.instrument.batches import count
+from pipemon.instrument.calls import Block, block, decline, leave_out
 from pipemon.instrument.endings import Endings
 from pipemon.instrument.log import log_once
 from pipemon.instrument.run import current
@@ -34,6 +36,7 @@ class Call:
         self._values = values
         self._batch = batch
         self._result: Any = _UNTOLD
+        self._came = 0
         self._look: Look | None = None
         self._state: Block | None = None
         self._token: Token[Block | None] | None = None
@@ -45,19 +48,15 @@ class Call:
     def skip(self, reason: str) -> None:
         """Say that this call declines its input: `pipemon.skip`."""
         if self._state is not None:
-            self._state.remarks.skipped = str(reason)
+            decline(self._state.remarks, reason)
 
     def drop(self, reason: str, items: int = 1) -> None:
         """Say that this call leaves out items on purpose: `pipemon.drop`."""
         if self._state is not None:
-            self._state.remarks.drops.append((str(reason), max(0, int(items))))
+            leave_out(self._state.remarks, reason, items)
 
     def __enter__(self) -> Call:
-        if self._endings is not None:
-            try:
-                self._begin(self._endings)
-            except Exception:  # noqa: BLE001
-                self._endings.recorder.lose()
+        self._enter(sys._getframe(1))
         return self
 
     def __exit__(
@@ -74,10 +73,11 @@ class Call:
             self._endings.recorder.lose()
         finally:
             # Whoever keeps the call keeps nothing else alive.
+            self._state.end()
             self._values, self._result, self._state, self._look = {}, _UNTOLD, None, None
 
     async def __aenter__(self) -> Call:
-        self.__enter__()
+        self._enter(sys._getframe(1))
         if self._look is not None:
             self._look.seconds = math.nan  # other tasks run meanwhile
         return self
@@ -87,15 +87,24 @@ class Call:
     ) -> None:
         self.__exit__(kind, error, trace)
 
-    def _begin(self, endings: Endings) -> None:
+    def _enter(self, frame: FrameType) -> None:
+        if self._endings is not None:
+            try:
+                self._begin(self._endings, frame)
+            except Exception:  # noqa: BLE001
+                self._endings.recorder.lose()
+
+    def _begin(self, endings: Endings, frame: FrameType) -> None:
         declared, recorder = endings.declared, endings.recorder
         run = current()
         run = None if run is None else run.of(declared.key.pipeline)
         if run is not None and endings.see_upstream is not None and run.last_stage not in endings.known_upstreams:
             endings.new_upstream(str(run.last_stage))
         recorder.started.append(None)
+        if self._batch is not None:
+            self._came = count(self._values.get(self._batch))
         begun = perf_counter()
-        self._state = Block(declared.key, begun)
+        self._state = Block(declared.key, begun, frame, block.get())
         if begun >= recorder.next_look[0]:
             self._look = looker(recorder)(begun)
         self._token = block.set(self._state)
@@ -113,9 +122,8 @@ class Call:
         values = queued + [self._value(taken.parameter) for taken in declared.inputs]
         told = self._result is not _UNTOLD
         if self._batch is not None:
-            came = self._values.get(self._batch)
-            result = self._result if told else came
-            endings.batch(begun, ended, came, result, error, self._look, state.remarks, values, told=told)
+            result = self._result if told else None
+            endings.batch(begun, ended, self._came, result, error, self._look, state.remarks, values, told=told)
             return
         skipped = error is None and endings.heard(state.remarks, begun)
         if error is not None:

@@ -11,10 +11,14 @@ from contextvars import ContextVar
 from types import FrameType
 from typing import NamedTuple, TypeVar
 
+from pipemon.catalogue import OTHER
 from pipemon.instrument.log import log_once
 from pipemon.instrument.switch import disabled
 
 T = TypeVar("T")
+
+_MOST_REASONS = 50
+"""Kept apart in one call."""
 
 WRAPPER = "pm_wrapper"
 """What every stand-in's code is called."""
@@ -41,18 +45,25 @@ class Remarks:
 
     def __init__(self) -> None:
         self.skipped: str | None = None
-        self.drops: list[tuple[str, int]] = []
+        self.drops: dict[str, int] = {}
 
 
 class Block:
-    """A `with stage.call()` block under way."""
+    """A `with stage.call()` block under way: entered by `frame`, in another one, until it has ended."""
 
-    __slots__ = ("begun", "key", "remarks")
+    __slots__ = ("begun", "ended", "frame", "key", "outer", "remarks")
 
-    def __init__(self, key: StageKey, begun: float) -> None:
+    def __init__(self, key: StageKey, begun: float, frame: FrameType | None, outer: Block | None) -> None:
         self.key = key
         self.begun = begun
+        self.frame = frame
+        self.outer = outer
+        self.ended = False
         self.remarks = Remarks()
+
+    def end(self) -> None:
+        """Whoever still has it in its context, such as a task that it began, is no longer in it."""
+        self.ended, self.frame, self.outer = True, None, None
 
 
 block: ContextVar[Block | None] = ContextVar("pipemon_block", default=None)
@@ -76,22 +87,44 @@ def skip(reason: str, value: T | None = None) -> T | None:
     """Say that this call declines its input: `return pipemon.skip("too short")`; returns `value`.
 
     The call counts as skipped, neither as null nor in the stage's duration, and its items as dropped, by
-    `reason` (a few fixed words: it becomes a label). Outside of a stage's call it is logged once. Never raises.
+    `reason`: a few fixed words, since it becomes a label. Outside of a stage's call it is logged once.
+    Never raises.
     """
     said = _remarks("skip")
     if said is not None:
-        said.skipped = str(reason)
+        decline(said, reason)
     return value
 
 
 def drop(reason: str, items: int = 1) -> None:
-    """Say that this call leaves out `items` on purpose; `reason` (a few fixed words) becomes a label.
+    """Say that this call leaves out `items` on purpose; `reason` is a few fixed words: it becomes a label.
 
     Outside of a stage's call it is logged once. Never raises.
     """
     said = _remarks("drop")
     if said is not None:
-        said.drops.append((str(reason), max(0, int(items))))
+        leave_out(said, reason, items)
+
+
+def decline(said: Remarks, reason: object) -> None:
+    """Note that a call declines its input. Never raises."""
+    try:
+        said.skipped = str(reason)
+    except Exception:  # noqa: BLE001  the user's object
+        said.skipped = OTHER
+
+
+def leave_out(said: Remarks, reason: object, items: object) -> None:
+    """Note that a call leaves out items. Never raises."""
+    try:
+        number = int(items)  # type: ignore[call-overload]
+        name = str(reason)
+        if name not in said.drops and len(said.drops) >= _MOST_REASONS:
+            name = OTHER
+        if number > 0:
+            said.drops[name] = said.drops.get(name, 0) + number
+    except Exception:  # noqa: BLE001  the user's objects
+        log_once("drop", "pipemon.drop() was given what is no number of items, or no reason", where=True)
 
 
 def _remarks(function: str) -> Remarks | None:
@@ -106,13 +139,24 @@ def _remarks(function: str) -> Remarks | None:
 
 
 def _current() -> FrameType | Block | None:
-    inside = block.get()
+    """Return the innermost call: the first on the way out of here that is a stand-in, or that entered a block."""
+    entered: dict[FrameType, Block] = {}
+    innermost = inside = _living(block.get())
+    while inside is not None:
+        if inside.frame is not None:
+            entered.setdefault(inside.frame, inside)
+        inside = _living(inside.outer)
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
+        if frame in entered:
+            return entered[frame]
         if frame.f_code.co_name == WRAPPER and "pm_key" in frame.f_globals:
-            # The one that began later is the inner one.
-            if inside is not None and inside.begun > abs(frame.f_locals.get("pm_begun", 0.0)):
-                return inside
             return frame
         frame = frame.f_back
-    return inside
+    return innermost  # in a thread or task of the block's, or entered through an ExitStack
+
+
+def _living(found: Block | None) -> Block | None:
+    while found is not None and found.ended:
+        found = found.outer
+    return found

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pipemon.instrument.batches import count_null, count_results
 from pipemon.instrument.calls import Remarks, StageKey, remarks
 from pipemon.instrument.log import Quietly, log_once
-from pipemon.instrument.outcome import ERROR, count_null, is_null, of_exception
+from pipemon.instrument.outcome import ERROR, is_null, of_exception
 from pipemon.instrument.recorder import Recorder
 from pipemon.instrument.run import blame
 from pipemon.instrument.sampling import Look, sampled, spotted
@@ -84,10 +85,11 @@ class Endings:
         """Count what a call with `items` said; tell whether it was skipped."""
         if said is None:
             return False
-        for reason, dropped in said.drops:
+        for reason, dropped in said.drops.items():
             self.recorder.note(DROP, reason, dropped, begun=begun)
+            items -= dropped
         if said.skipped is not None:
-            self.recorder.note(DROP, said.skipped, items, begun=begun)
+            self.recorder.note(DROP, said.skipped, max(0, items), begun=begun)
         return said.skipped is not None
 
     def waited(self, begun: float, value: Any) -> float:
@@ -123,10 +125,12 @@ class Endings:
         self.recorder.add(
             begun if outcome == ERROR else -begun, -ended, *self.inputs(begun, values), *self._no_outputs()
         )
+        remarks.pop(sys._getframe(1), None)  # an extractor's
 
     def skipped(self, begun: float, values: Sequence[Any]) -> None:
         """Record a call that declined its input."""
         self.recorder.add(begun, SKIPPED_AT, *self.inputs(begun, values), *self._no_outputs())
+        remarks.pop(sys._getframe(1), None)  # an extractor's
 
     def stream(
         self,
@@ -154,12 +158,13 @@ class Endings:
             outcome = self._blame(error, begun, ended, look, busy)
             signs = (begun if outcome == ERROR else -begun), -ended
         self.recorder.add(*signs, busy, first, out, null, *self.inputs(begun, values))
+        remarks.pop(sys._getframe(1), None)  # an extractor's
 
     def batch(
         self,
         begun: float,
         ended: float,
-        batch: Any,
+        came: int,
         result: Any,
         error: BaseException | None,
         look: Look | None,
@@ -167,11 +172,10 @@ class Endings:
         values: Sequence[Any],
         told: bool = True,
     ) -> None:
-        """Record a call for a whole batch; `values` has the parameter of each input feature.
+        """Record a call for a batch of which `came` items came in; `values` has the parameter of each input feature.
 
         Unless its result is `told`, as many usable items came out as came in.
         """
-        came = count(batch)
         out = null = 0
         queued, values = self._split(values)
         for column, (taken, value) in enumerate(zip(self.declared.inputs, values, strict=True)):
@@ -183,13 +187,14 @@ class Endings:
             signs = (begun if outcome == ERROR else -begun), -ended
         else:
             null = count_null(result, self.declared.null and self.null_rule) if told else 0
-            out = count(result) - null
+            out = max(0, (count_results(result, came) if told else came) - null)
             signs = (begun if out else -begun), ended
             for column, taken in enumerate(self.declared.outputs if told else (), start=len(self.declared.inputs)):
                 self._add_array(column, take_many(taken, result, self.extractor_failed), begun)
             self.lasted(look, ended - begun, ended)
         wait = () if self.declared.queued_at is None else (self.waited(begun, queued),)
         self.recorder.add(*signs, came, out, null, *wait)
+        remarks.pop(sys._getframe(1), None)  # an extractor's
 
     def lasted(self, look: Look | None, seconds: float, ended: float) -> None:
         """Keep a call that was sampled, or took longer than its budget."""
@@ -229,13 +234,3 @@ class Endings:
 
     def _no_outputs(self) -> list[float]:
         return [UNTAKEN] * len(self.declared.outputs)
-
-
-def count(items: Any) -> int:
-    """Count the items of a batch: its length; without one, 1, and of None, 0."""
-    if items is None:
-        return 0
-    try:
-        return len(items)
-    except TypeError:
-        return 1

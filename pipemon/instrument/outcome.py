@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from types import CoroutineType
 from typing import Any
 
@@ -53,20 +53,3 @@ def _is_null_array(array: Any) -> bool:
         return True
     # One look at the first element spares the pass over all for nearly every array.
     return array.dtype.kind == "f" and bool(np.isnan(array.flat[0])) and bool(np.isnan(array).all())
-
-
-def count_null(results: Any, rule: Callable[[Any], object] | None = None) -> int:
-    """Count a batch's unusable results, by the rule or else as `is_null` tells.
-
-    Of an array of floats these are the items that are all NaN; other arrays of numbers have none.
-    """
-    if results is None:
-        return 0
-    try:
-        if rule is None and isinstance(results, np.ndarray) and results.dtype.kind in "biufc":
-            if results.dtype.kind not in "fc" or results.ndim == 0:
-                return int(is_null(results))
-            return int(np.isnan(results).reshape(len(results), -1).all(axis=1).sum()) if results.size else 0
-        return sum(map(bool, map(rule or is_null, results)))
-    except Exception:  # noqa: BLE001  what can't be gone through has no items to be null
-        return int(is_null(results))

@@ -42,7 +42,7 @@ Note = tuple[str, str, int]
 
 Rows: TypeAlias = "NDArray[np.float64]"
 
-_LOST: Note = ("lost", "", 1)
+LOST: Note = ("lost", "", 1)
 
 
 class Sample(NamedTuple):
@@ -161,7 +161,7 @@ class Recorder:
     def lose(self) -> None:
         """Count a call that could not be recorded; while the reason, an exception, is being handled."""
         with suppress(Exception):  # the user's stack may be all but full
-            self.notes.append(_LOST)
+            self.notes.append(LOST)
             log_once("record", "a call could not be recorded", where=True)
 
     def flush(self) -> None:
@@ -175,7 +175,7 @@ class Recorder:
             arrays = _cut(self.arrays)
             self._array_values = 0
             flat = _cut(self.buffer)
-            dropped, self._dropped = self._dropped + notes.pop(_LOST[:2], 0), 0
+            dropped, self._dropped = self._dropped + notes.pop(LOST[:2], 0), 0
             # Those that began after those that ended: none that ended is missing here.
             began, self._begun = self._begun + len(_cut(self.started)), 0
         ended = uncounted = len(flat) // self.width

@@ -17,8 +17,9 @@ from pipemon.instrument.log import log_once
 from pipemon.instrument.outcome import ERROR, NULL, PLAIN, is_null, of_exception
 from pipemon.instrument.recorder import Recorder
 from pipemon.instrument.series import FAILED_STAGE
+from pipemon.instrument.switch import disabled
 from pipemon.instrument.tracing import enclosing_span
-from pipemon.instrument.wrapping import Texts, kind_of, parameters_of, write_wrapper
+from pipemon.instrument.wrapping import Texts, is_async, kind_of, parameters_of, write_wrapper
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -103,7 +104,8 @@ class Run:
         `pool.submit(pipemon.current_run().bound(transcribe), audio)`: executors start without the context of
         who submits. Can be pickled where the function can.
         """
-        return partial(_call_in, self, function)
+        bound: Any = partial(_await_in if is_async(function) else _call_in, self, function)
+        return bound  # type: ignore[no-any-return]
 
     def of(self, pipeline: str) -> Run | None:
         """Return this run if it is the pipeline's, or nobody's yet; else None."""
@@ -125,6 +127,20 @@ class Run:
         return Run.from_headers, (self.headers(),)
 
 
+class _Silent(Run):
+    """Stands for a run where pipemon is disabled, so that code which asks for one goes on working."""
+
+    id = ""
+
+    def headers(self, *, sampled: bool = True) -> dict[str, str]:
+        """Return nothing."""
+        return {}
+
+    def bound(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Return the function."""
+        return function
+
+
 def _within(outer: Run, pipeline: str) -> Run:
     """Return a run begun in another one: of the same pipeline, as in a service that others call, it has its id."""
     run = Run(pipeline)
@@ -132,6 +148,11 @@ def _within(outer: Run, pipeline: str) -> Run:
         run.__dict__["_id"] = outer.id
         run.last_stage = outer.last_stage
     return run
+
+
+async def _await_in(run: Run, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    with run:
+        return await function(*args, **kwargs)
 
 
 def _call_in(run: Run, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -149,8 +170,12 @@ current = _current.get
 
 
 def current_run() -> Run | None:
-    """Return the run that this code is part of, None outside of any."""
-    return current()
+    """Return the run that this code is part of, None outside of any.
+
+    With PIPEMON_DISABLED it is one that says nothing: its id is empty, and so are its headers.
+    """
+    found = current()
+    return _Silent("") if found is None and disabled() else found
 
 
 def blame(error: BaseException, pipeline: str, stage: str, begun: float, ended: float) -> None:
@@ -159,18 +184,26 @@ def blame(error: BaseException, pipeline: str, stage: str, begun: float, ended: 
     On the exception, since a list in the run would keep all of them, their frames and inputs alive, and since
     an exception also comes back from executors, whose threads and processes know of no run.
     """
-    marks = getattr(error, _MARKS, {})
+    marks = _marks(error)
     _, left = marks.get(pipeline, ("", -math.inf))
     if left < begun:  # not a mark of an earlier call: an exception may be raised again and again
         with suppress(Exception):  # its class may refuse
             setattr(error, _MARKS, {**marks, pipeline: (stage, ended)})
 
 
+def _marks(error: BaseException) -> dict[str, tuple[str, float]]:
+    with suppress(Exception):  # its class may answer anything
+        marks = getattr(error, _MARKS, None)
+        if isinstance(marks, dict):
+            return marks
+    return {}
+
+
 def failed_stage(error: BaseException, pipeline: str, begun: float) -> str | None:
     """Return the stage that raised first since `begun` among what led to `error`, None if no stage did."""
-    marks = (getattr(cause, _MARKS, {}).get(pipeline) for cause in _causes(error))
-    stages = [mark[0] for mark in marks if mark is not None and mark[1] >= begun]
-    return stages[-1] if stages else None
+    marks = (_marks(cause).get(pipeline) for cause in _causes(error))
+    stages = [(ended, stage) for stage, ended in filter(None, marks) if ended >= begun]
+    return min(stages)[1] if stages else None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -254,7 +287,6 @@ def wrap_run(function: Callable[..., Any], *, pipeline: str, recorder: Recorder)
             before=_BEFORE,
             returned=_STREAM_ENDED,
             raised=_STREAM_ENDED + _FAILED.format(error="pm_error"),
-            closed=_STREAM_ENDED + _FAILED.format(error="pm_ending"),
             resuming=_ENTER,
             resting=_LEAVE,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Generator
 from time import perf_counter, thread_time
 from typing import Any
 
@@ -67,16 +67,17 @@ def spotted(recorder: Recorder, seconds: float) -> None:
 
 
 class Metered(Awaitable[Any]):
-    """Awaits a coroutine, or an async generator's next item, adding up its own processor time.
+    """Awaits a coroutine, or whatever else can be awaited, adding up its own processor time.
 
     The event loop runs other tasks while it waits: a clock read before and after would count theirs.
     """
 
     __slots__ = ("_look", "_steps")
 
-    def __init__(self, look: Look, steps: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, look: Look, awaited: Any) -> None:
         self._look = look
-        self._steps = steps
+        # Coroutines made by `types.coroutine` are awaited without having the method.
+        self._steps = awaited.__await__() if hasattr(awaited, "__await__") else awaited
 
     def __await__(self) -> Generator[Any, Any, Any]:
         look, steps = self._look, self._steps
@@ -87,7 +88,7 @@ class Metered(Awaitable[Any]):
             look.go()
             try:
                 if thrown is None:
-                    waits_for = steps.send(sent)
+                    waits_for = next(steps) if sent is None else steps.send(sent)
                 else:
                     error, thrown = thrown, None
                     waits_for = steps.throw(error)
@@ -98,10 +99,7 @@ class Metered(Awaitable[Any]):
                 look.rest()
             try:
                 sent = yield waits_for
-            except GeneratorExit:
-                steps.close()
-                raise
-            except BaseException as raised:  # noqa: BLE001  passed on
+            except BaseException as raised:  # noqa: BLE001  passed on, GeneratorExit too
                 thrown = raised
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pipemon.instrument.model import Model
 
 _MOST_NAMES = 20
+_LONGEST_NAME = 60
+"""Characters: what is longer is likelier to be somebody's data than a name."""
 
 EXCEPTION, EXTRACTOR_ERROR, UPSTREAM, FAILED_STAGE, DROP = (
     "exception", "extractor error", "upstream", "failed stage", "drop"
@@ -209,6 +211,11 @@ class StageSeries:
             self._unscaled = 0.0
 
 
+def _is_name(name: str) -> bool:
+    # Printable: what UTF-8 can't encode would break every scrape.
+    return 0 < len(name) <= _LONGEST_NAME and name.isprintable()
+
+
 class ItemSeries:
     """The features of a stream's items: rows are (when it came, a value for each output feature)."""
 
@@ -242,7 +249,7 @@ class _Names:
 
     def add(self, name: str, times: float) -> None:
         """Add to a name."""
-        if name not in self._seen and len(self._seen) >= _MOST_NAMES:
+        if name not in self._seen and (len(self._seen) >= _MOST_NAMES or not _is_name(name)):
             name = OTHER
         self._seen.add(name)
         self._family.labels(*self._labels, name).inc(times)

@@ -14,6 +14,7 @@ from time import thread_time
 from typing import Any
 
 from pipemon.instrument import taking
+from pipemon.instrument.batches import count
 from pipemon.instrument.calls import remarks
 from pipemon.instrument.endings import Declared, Endings
 from pipemon.instrument.outcome import PLAIN, is_null
@@ -58,6 +59,8 @@ else:
     pm_extend((pm_begun, pm_ended, {row}))
     if pm_sample is not None:
         pm_sampled(pm_recorder, pm_sample, pm_ended - pm_abs(pm_begun), pm_ended)
+    if pm_remarks:
+        pm_declined(pm_begun)
 """
 
 _NULL = """
@@ -142,6 +145,7 @@ def wrap_stage(
         "pm_raised": endings.raised,
         "pm_stream": endings.stream,
         "pm_batch": endings.batch,
+        "pm_count": count,
         "pm_waited": endings.waited,
         "pm_recorder": recorder,
         "pm_look": looker(recorder),
@@ -201,12 +205,12 @@ def _batch(
 ) -> Texts:
     rest = "" if kind == "async function" else "if pm_sample is not None:\n    pm_sample.rest()\n"
     ended = rest + (
-        f"pm_batch(pm_begun, pm_ended, {batch}, {{result}}, {{error}}, pm_sample, "
+        f"pm_batch(pm_begun, pm_ended, pm_came, {{result}}, {{error}}, pm_sample, "
         f"pm_remarks.pop(pm_frame(), None), ({values}))"
     )
     return Texts(
         call=_call(kind, parameters),
-        before=_before(infer_upstream),
+        before=f"pm_came = pm_count({batch})\n" + _before(infer_upstream),  # the stage may use its batch up
         returned=("" if declared.shadow else _LAST_STAGE) + ended.format(result="pm_result", error=None),
         raised=ended.format(result=None, error="pm_error"),
     )
@@ -228,10 +232,11 @@ def _stream(kind: str, declared: Declared, parameters: Parameters, values: str, 
     sync = kind == "generator"
     return Texts(
         call=f"pm_function({parameters.passed})",
-        before=_before(infer_upstream) + "pm_first = None\npm_out = pm_null = 0\n",
+        before=("" if values else parameters.forget)
+        + _before(infer_upstream)
+        + "pm_first = None\npm_out = pm_null = 0\n",
         returned=_STREAM_ENDED.format(error=None, values=values),
         raised=_STREAM_ENDED.format(error="pm_error", values=values),
-        closed=_STREAM_ENDED.format(error="pm_ending", values=values),
         item=item,
         resuming="if pm_sample is not None:\n    pm_sample.go()\n" if sync else "",
         resting="if pm_sample is not None:\n    pm_sample.rest()\n" if sync else "",

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from pipemon.instrument.batches import is_lazy, items
 from pipemon.instrument.features import Category, Feature
 from pipemon.instrument.recorder import Rows
 
@@ -71,9 +72,12 @@ def _look(taken: Taken, value: Any, failed: Failed) -> float:
 
 
 def take_many(taken: Taken, batch: Any, failed: Failed) -> Rows | None:
-    """Take a feature from each item of a batch, shape (n,); None if the batch was not looked at."""
+    """Take a feature from each item of a batch, shape (n,); None if the batch was not looked at.
+
+    One that can be read only once, such as an iterator, is not.
+    """
     feature = taken.feature
-    if batch is None or (feature.sample < 1 and random() >= feature.sample):
+    if batch is None or is_lazy(batch) or (feature.sample < 1 and random() >= feature.sample):
         return None
     try:
         if feature.many is not None:
@@ -83,21 +87,11 @@ def take_many(taken: Taken, batch: Any, failed: Failed) -> Rows | None:
         failed(taken.direction, taken.name)
     try:  # without `many`, or where one item is bad, one by one
         absent = math.nan if taken.direction == "input" else UNTAKEN
-        each = [absent if item is None else _look(taken, item, failed) for item in _items(batch)]
+        each = [absent if item is None else _look(taken, item, failed) for item in items(batch)]
         return np.array(each, np.float64)
     except Exception:  # noqa: BLE001
         failed(taken.direction, taken.name)
         return None
-
-
-def _items(batch: Any) -> Iterable[Any]:
-    """Go through a batch's items; a data frame's are its rows."""
-    rows: Iterable[Any] = batch
-    if hasattr(batch, "itertuples"):  # pandas
-        rows = batch.itertuples(index=False)
-    elif hasattr(batch, "iter_rows"):  # polars
-        rows = batch.iter_rows()
-    return rows
 
 
 def _numbers(found: Iterable[Any]) -> Rows:
