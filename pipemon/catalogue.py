@@ -121,7 +121,7 @@ FEEDBACK = Metric(
     "pipemon_feedback_total",
     "counter",
     (*STAGE_LABELS, "signal", "slice"),
-    "What users did with a stage's output later.",
+    "What users did with a stage's output later; slice: a group of them, empty for all.",
 )
 
 BATCH_LAST_SUCCESS = Metric(

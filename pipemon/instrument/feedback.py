@@ -52,9 +52,8 @@ class Feedback:
             counters[name].inc()
 
     def _names(self, slice: Mapping[str, object] | None) -> Iterator[str]:
-        """Yield the slices that one piece of feedback belongs to; without any, the unnamed one."""
-        if not slice:
-            yield ""
+        """Yield the slices that one piece of feedback belongs to: that of all, without a name, and its own."""
+        yield ""
         for name, member in (slice or {}).items():
             text = f"{name}={member}"
             if text in self.slices:
@@ -62,7 +61,8 @@ class Feedback:
                 continue
             # Only declared names are logged: the value may be the user's data.
             self._quietly.warn("slice", "feedback: a value of slice %r is not declared and counts as %s", name, OTHER)
-            yield OTHER if self.slices else ""
+            if self.slices:
+                yield OTHER
 
 
 def _close(word: object, names: Iterable[str]) -> str:
