@@ -220,6 +220,31 @@ def generate(
 
 
 @cli.command()
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+def diff(old: Path, new: Path) -> None:
+    """Say what changes in alerts, routes and panels from OLD to NEW: files, or folders of them.
+
+    Ends with 1 where something changes, with 0 where nothing does. Code and baseline that are not beside OLD are
+    looked for beside NEW, so that OLD may come from anywhere: pipemon diff <(git show HEAD:speech.yaml) speech.yaml
+    """
+    from pipemon.generate.diff import differences  # noqa: PLC0415
+    from pipemon.generate.inhibition import plan  # noqa: PLC0415
+    from pipemon.spec.code import forgotten  # noqa: PLC0415
+    from pipemon.spec.load import load_each  # noqa: PLC0415
+
+    with forgotten():
+        before, problems = load_each((old,), beside=new if new.is_dir() else new.parent)
+    after, more = load_each((new,))
+    if problems or more:
+        raise SpecError((*problems, *more))
+    found = differences([plan(spec) for spec in before], [plan(spec) for spec in after])
+    for line in found or ("no alert, route or panel changes",):
+        click.echo(line)
+    sys.exit(1 if found else 0)
+
+
+@cli.command()
 @_SPECS
 @click.option("--url", required=True, help="Root URL of the Prometheus that saw the good period.")
 @click.option("--over", type=Duration(), help="Length of the good period, up to now: 30m, 7d.")

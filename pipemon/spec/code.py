@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
+import os
 import re
 import sys
+import sysconfig
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipemon.errors import nearest
 from pipemon.spec.reader import shown
 from pipemon.topology import PipelineShape, being_described
 
+_INSTALLED = {
+    *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    str(Path(__file__).parents[1]),
+}
 _MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 
@@ -57,6 +66,22 @@ def shape_of(reference: str, folder: Path, beside: Path | None = None) -> Pipeli
     if not isinstance(shape, PipelineShape):
         raise CodeError(f"{reference!r} is {_a(type(pipeline).__name__)}, not a pipemon.Pipeline")
     return shape
+
+
+@contextmanager
+def forgotten() -> Iterator[None]:
+    """Forget what is imported within, so that a module of the same name elsewhere is read anew."""
+    before = set(sys.modules)
+    try:
+        yield
+    finally:
+        for name in set(sys.modules) - before:
+            # What is installed stays: it is the same for everyone, and much of it can't be loaded twice.
+            file = str(getattr(sys.modules[name], "__file__", None) or "")
+            if file and not any(file.startswith(f"{folder}{os.sep}") for folder in _INSTALLED):
+                del sys.modules[name]
+        # A pipeline that is gone holds its stages' names no more.
+        gc.collect()
 
 
 def _describe(value: object) -> object:
