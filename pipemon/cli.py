@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from pipemon.drill.command import drill
 from pipemon.errors import PipemonError, SpecError, UnavailableError
 from pipemon.units import duration, seconds
 from pipemon.version import __version__
@@ -303,6 +304,9 @@ def demo(seed: int, keep: bool, cache: Path | None, time_scale: float, no_inhibi
 
     names = tuple(name for name in faults.split(",") if name)
     sys.exit(play(Options(seed, keep, cache, time_scale, not no_inhibition, names)))
+
+
+cli.add_command(drill)
 
 
 def run() -> NoReturn:

@@ -11,11 +11,12 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "pipemon"
 LEAVES = ("catalogue", "errors", "units", "topology", "version")
 FORBIDDEN = {
-    "instrument": ("spec", "generate", "receiver", "demo", "cli", "prometheus"),
-    "integrations": ("spec", "generate", "receiver", "demo", "cli", "prometheus"),
-    "features": ("spec", "generate", "receiver", "demo", "cli", "prometheus"),
-    "spec": ("instrument", "generate", "receiver", "demo", "cli"),
-    "generate": ("instrument", "receiver", "demo", "cli"),
+    "instrument": ("spec", "generate", "receiver", "demo", "drill", "cli", "prometheus"),
+    "integrations": ("spec", "generate", "receiver", "demo", "drill", "cli", "prometheus"),
+    "features": ("spec", "generate", "receiver", "demo", "drill", "cli", "prometheus"),
+    "spec": ("instrument", "generate", "receiver", "demo", "drill", "cli"),
+    "generate": ("instrument", "receiver", "demo", "drill", "cli"),
+    "drill": ("instrument", "receiver", "demo", "cli"),
 }
 YAML_AND_SERVERS = {"yaml", "click", "pydantic", "aiohttp", "rich"}
 
