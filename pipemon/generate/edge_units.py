@@ -88,6 +88,8 @@ def unit_files(place: Edge, alertmanager_address: str, receiver_url: str) -> dic
             f"--storage.tsdb.max-block-duration={block}",
             f"--storage.tsdb.retention.time={place.scaled(15 * 24 * 3600)}",
             "--storage.tsdb.retention.size=4GB",
+            # Else an alert whose `for` is shorter than ten minutes begins anew at each restart.
+            "--rules.alert.for-grace-period=0s",
             listen,
         ]
     note = "The long first block keeps the WAL for the centre; see README.md beside this file."

@@ -161,7 +161,7 @@ background.INTERVAL = 3600  # so that only the end of a worker can flush
 app = celery.Celery("speech")
 app.conf.update(
     broker_url="filesystem://",
-    broker_transport_options={name: os.environ["QUEUE"] for name in ("data_folder_in", "data_folder_out")},
+    broker_transport_options={name: os.environ["QUEUE"] for name in ("data_folder_in", "data_folder_out", "control_folder")},
     worker_hijack_root_logger=False,
     task_ignore_result=True,
 )
