@@ -115,7 +115,7 @@ _OUTPUT = [
 
 
 def _model(training: Training) -> pipemon.Model:
-    return pipemon.Model(code=classifier.roughness, params=training.params, data="drawn plates, lamps at 1.0")
+    return pipemon.Model(code=classifier.roughness, params=training.params, data="drawn-plates")
 
 
 @factory.stage(

@@ -67,6 +67,7 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"can't expose metrics on port {options.port}: {error.strerror or error}")
     print(f"ready: metrics at http://127.0.0.1:{exposition.port}/metrics", flush=True)
+    pipemon.allow_drills(inspection.factory, token_env="PIPEMON_DRILL_TOKEN")
     line, began = Line(), time.monotonic()
     due = began
     try:

@@ -154,6 +154,8 @@ def main() -> None:
         exposition = pipemon.expose(port=options.port, addr="127.0.0.1")
     except OSError as error:
         sys.exit(f"can't expose metrics on port {options.port}: {error.strerror or error}")
+    nobody = {"vad": lambda: cascade.Speech((), 0.0)}
+    pipemon.allow_drills(cascade.speech, token_env="PIPEMON_DRILL_TOKEN", null=nobody)
     print(
         f"ready: {len(every)} recordings, {options.rate:g} calls a second, metrics at http://127.0.0.1:{exposition.port}/metrics",
         flush=True,

@@ -14,7 +14,7 @@ from command_line import pipemon
 
 from pipemon.version import __version__
 
-COMMANDS = ("init", "schema", "check", "generate", "diff", "baseline", "serve", "demo")
+COMMANDS = ("init", "schema", "check", "generate", "diff", "baseline", "drill", "serve", "demo")
 
 
 def test_help_names_every_command() -> None:
