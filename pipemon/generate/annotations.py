@@ -12,7 +12,7 @@ from pipemon.generate.measures import measure
 from pipemon.generate.promql import Matcher, text
 from pipemon.generate.recordings import Measure
 from pipemon.spec.latency import bound_share
-from pipemon.spec.model import Condition, FailureMode, Spec
+from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 from pipemon.spec.signals import SIGNALS
 from pipemon.units import duration
 
@@ -37,6 +37,8 @@ def describe(spec: Spec, mode: FailureMode, condition: Condition) -> tuple[str, 
     """Return what is measured, in words, and the threshold: `null outputs of vad`, `above 5%`."""
     where = mode.stage or "the pipeline"
     threshold = condition.threshold.words if condition.threshold else ""
+    if condition.reference == STABLE:
+        where = f"the canary of {where}"
     match condition.signal:
         case "latency":
             share = bound_share(spec, mode.stage, condition)
@@ -101,8 +103,8 @@ def _humanized(seconds: float) -> str:
     return " ".join(f"{count}{letter}" for count, letter in (*parts[begin:], (left, "s")))
 
 
-def sentence(spec: Spec, mode: FailureMode, condition: Condition, value: str) -> str:
-    """Return one condition as a sentence with `value` in it."""
+def sentence(spec: Spec, mode: FailureMode, condition: Condition, value: str, then: str = "") -> str:
+    """Return one condition as a sentence with `value` in it, and `then`, which it is compared with."""
     what, threshold = describe(spec, mode, condition)
     over = duration(mode.window)
     if condition.signal == "no_calls":
@@ -110,22 +112,31 @@ def sentence(spec: Spec, mode: FailureMode, condition: Condition, value: str) ->
         return f"{where} was not called for {over}, or its series are gone."
     if condition.signal == "promql":
         return f"The expression's value is {value}." if value else "The written expression holds."
-    return f"{what[:1].upper()}{what[1:]}: {value} over {over}, {plain(threshold)}."
+    compared = f"'s {then}" if then else ""
+    return f"{what[:1].upper()}{what[1:]}: {value} over {over}, {plain(threshold)}{compared}."
 
 
 def description(spec: Spec, mode: FailureMode) -> str:
     """Return the template of an alert's description."""
     if len(mode.conditions) == 1:
         only = mode.conditions[0]
-        return sentence(spec, mode, only, template("$value", unit(spec, mode, only)))
+        found = measure(spec, mode, only)
+        return sentence(spec, mode, only, template("$value", unit(spec, mode, only)), _then(spec, mode, only, found))
     lines = []
     for condition in mode.conditions:
         found = measure(spec, mode, condition)
         value = ""
         if found is not None and condition.threshold is not None:
             value = _queried(spec, mode, found, unit(spec, mode, condition))
-        lines.append(sentence(spec, mode, condition, value))
+        lines.append(sentence(spec, mode, condition, value, _then(spec, mode, condition, found)))
     return joined(mode, lines)
+
+
+def _then(spec: Spec, mode: FailureMode, condition: Condition, found: Measure | None) -> str:
+    """Return the template of what a value is compared with, or ""."""
+    if found is None or found.reference is None:
+        return ""
+    return _queried(spec, mode, found.reference, unit(spec, mode, condition))
 
 
 def joined(mode: FailureMode, sentences: Sequence[str]) -> str:

@@ -43,7 +43,7 @@ def feature_bounds(spec: Spec, stage: str) -> dict[str, list[float]]:
     """Return the thresholds of a stage's features by `<direction>.<feature>`."""
     found: dict[str, set[float]] = {}
     for condition in _conditions(spec, stage):
-        feature, threshold = condition.feature, condition.threshold
+        feature, threshold = condition.feature, condition.threshold if not condition.reference else None
         if condition.signal == "mean" and feature is not None and threshold is not None and not threshold.learned:
             found.setdefault(f"{feature.direction}.{feature.name}", set()).update(_thresholds([condition]))
     return {name: sorted(bounds) for name, bounds in sorted(found.items())}
@@ -58,7 +58,7 @@ def interpolated(spec: Spec) -> list[str]:
     found = []
     for mode in spec.measurable:
         for condition in mode.conditions:
-            high = condition.threshold.high if condition.threshold else None
+            high = condition.threshold.high if condition.threshold and not condition.reference else None
             if condition.signal != "latency" or high is None or bound_share(spec, mode.stage, condition):
                 continue
             where = f"{duration(high)} is no bucket bound of {mode.stage or 'the pipeline'}"
@@ -75,7 +75,12 @@ def _conditions(spec: Spec, stage: str | None) -> list[Condition]:
 
 
 def _thresholds(conditions: Iterable[Condition]) -> list[float]:
-    ends = (end for each in conditions if each.threshold for end in (each.threshold.low, each.threshold.high))
+    ends = (
+        end
+        for each in conditions
+        if each.threshold and not each.reference
+        for end in (each.threshold.low, each.threshold.high)
+    )
     return [end for end in ends if end is not None]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipemon import catalogue as c
@@ -11,7 +11,7 @@ from pipemon.generate.dashboard_states import SEVERITY_COLORS
 from pipemon.generate.dashboard_text import note, plain
 from pipemon.generate.measures import measure
 from pipemon.generate.panels import Line, Panel, Query, timeseries
-from pipemon.generate.promql import Matcher, Recorded
+from pipemon.generate.promql import Binary, Matcher, Recorded
 from pipemon.generate.recordings import Measure
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.topology import FeatureShape
@@ -104,11 +104,25 @@ class Level:
 
     def recorded(self, watches: Iterable[Watch], words: str) -> tuple[Query, ...]:
         """The series that the alerts read, each once."""
-        found = {
-            watch.measure.value.series(*watch.measure.matchers): f"{words} over {duration(watch.mode.window)}"
-            for watch in watches
-        }
-        return tuple(Query(expr, legend + self.kept()) for expr, legend in found.items())
+        watches = tuple(watches)
+        found = {watch.measure.value.series(*watch.measure.matchers): _legend(watch, words) for watch in watches}
+        queries = [Query(expr, legend + self.kept()) for expr, legend in found.items()]
+        return (*queries, *self._multiples(watches, words))
+
+    def _multiples(self, watches: Iterable[Watch], words: str) -> Iterator[Query]:
+        """What is a threshold that moves: a multiple of the past, or of the stable versions; a gap where unknown."""
+        for watch in watches:
+            reference, threshold = watch.measure.reference, watch.condition.threshold
+            if reference is not None and threshold is not None:
+                factor = next(end for end in (threshold.low, threshold.high) if end is not None)
+                line = Binary("*", factor, reference.value.series(*reference.matchers))
+                color = SEVERITY_COLORS[watch.mode.severity]
+                yield Query(line, f"{words}, {threshold.words}{self.kept()}", color=color)
+
+
+def _legend(watch: Watch, words: str) -> str:
+    version = " of {{version}}" if "version" in watch.measure.value.labels else ""
+    return f"{words}{version} over {duration(watch.mode.window)}"
 
 
 def level_of(spec: Spec, stage: str | None) -> Level:
@@ -128,7 +142,7 @@ def threshold_lines(watches: Iterable[Watch]) -> list[Line]:
     return [
         Line(value, SEVERITY_COLORS[watch.mode.severity])
         for watch in watches
-        if watch.condition.threshold is not None
+        if watch.condition.threshold is not None and watch.condition.reference is None
         for value in (watch.condition.threshold.low, watch.condition.threshold.high)
         if value is not None
     ]

@@ -200,7 +200,9 @@ def _asked_again(spec: Spec) -> list[tuple[str, Line]]:
     found: dict[str, Line] = {}
     for mode in () if spec.told_apart_by else spec.measurable:
         for condition in mode.conditions:
-            if condition.signal == "feedback" and condition.threshold and condition.threshold.high is not None:
+            if condition.signal != "feedback" or condition.reference is not None:
+                continue
+            if condition.threshold and condition.threshold.high is not None:
                 line = Line(condition.threshold.high, SEVERITY_COLORS[mode.severity])
                 name = f"{mode.stage} {condition.argument}"
                 found[name] = min(found.get(name, line), line, key=lambda one: one.value)

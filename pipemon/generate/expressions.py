@@ -61,13 +61,36 @@ def condition_expr(spec: Spec, mode: FailureMode, condition: Condition) -> Expr:
         return _no_calls(spec, mode, found)
     threshold = limits(spec, mode, condition)
     value = narrowed(spec, mode, found)
-    sides: list[Expr] = []
-    if threshold.low is not None:
-        sides.append(Binary("<", value, threshold.low))
-    if threshold.high is not None:
-        sides.append(Binary(">", value, threshold.high))
+    sides = [
+        _compared(spec, mode, found, value, op, end)
+        for op, end in (("<", threshold.low), (">", threshold.high))
+        if end is not None
+    ]
     compared = reduce(lambda left, right: Binary("or", left, right), sides)
-    return reduce(lambda left, right: Binary("and", left, right), (compared, *_guards(spec, mode, found, condition)))
+    expr = reduce(lambda left, right: Binary("and", left, right), (compared, *_guards(spec, mode, found, condition)))
+    if found.reference is None or found.reference.count is None:
+        return expr
+    place = key(spec, mode.stage)
+    counted = _labelled(place, found.reference.count.series(*found.reference.count_matchers))
+    on = None if identity(spec, mode, found) == place else place
+    return Binary("and", expr, Binary(">=", counted, float(condition.min_count)), on=on)
+
+
+def _compared(spec: Spec, mode: FailureMode, found: Measure, value: Expr, op: str, end: float) -> Expr:
+    """Return a comparison with a number, or with a multiple of what the measure refers to."""
+    if found.reference is None:
+        return Binary(op, value, end)
+    by = key(spec, mode.stage)
+    multiple = Binary("*", end, narrowed(spec, mode, found.reference))
+    if identity(spec, mode, found) == by:
+        return Binary(op, value, multiple)
+    return Binary(op, value, multiple, on=by, group_left=True)
+
+
+def identity(spec: Spec, mode: FailureMode, found: Measure) -> tuple[str, ...]:
+    """Return the labels of an alert: those that say where, and a canary's version."""
+    version = ("version",) if "version" in found.value.labels else ()
+    return (*key(spec, mode.stage), *version)
 
 
 def limits(spec: Spec, mode: FailureMode, condition: Condition) -> Threshold:
@@ -79,12 +102,12 @@ def limits(spec: Spec, mode: FailureMode, condition: Condition) -> Threshold:
 
 def narrowed(spec: Spec, mode: FailureMode, found: Measure) -> Expr:
     """Return a measure's one series with the labels of the alert and no more."""
-    return _labelled(key(spec, mode.stage), found.value.series(*found.matchers))
+    return _labelled(identity(spec, mode, found), found.value.series(*found.matchers))
 
 
 def _guards(spec: Spec, mode: FailureMode, found: Measure, condition: Condition) -> Iterator[Expr]:
     """Yield what must be seen before the value means anything: bad events, observations, or both."""
-    by = key(spec, mode.stage)
+    by = identity(spec, mode, found)
 
     def series(recording: Recording, matchers: tuple[Matcher, ...]) -> Recorded:
         # `and` matches pipeline and stage by itself; only what it can't see is said.
@@ -98,8 +121,7 @@ def _guards(spec: Spec, mode: FailureMode, found: Measure, condition: Condition)
             slow = Binary("-", series(found.count, found.count_matchers), part.recording.series())
             events = Aggregate("max", by, slow)
         yield Binary(">=", events, float(condition.min_events))
-    if condition.min_count:
-        assert found.count is not None
+    if condition.min_count and found.count is not None:
         yield Binary(">=", _labelled(by, series(found.count, found.count_matchers)), float(condition.min_count))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from itertools import pairwise
 
-from pipemon.spec.model import SEVERITIES, FailureMode, Spec
+from pipemon.spec.model import SEVERITIES, STABLE, FailureMode, Spec
 from pipemon.topology import downstream, find_cycle
 from pipemon.units import duration
 
@@ -107,6 +107,9 @@ def _by_topology(source: FailureMode, target: FailureMode, below: dict[str, froz
     if source.stage is None or source.name == target.name:
         return False
     if target.stage is not None and target.stage not in below.get(source.stage, ()):
+        return False
+    if any(condition.reference == STABLE for mode in (source, target) for condition in mode.conditions):
+        # What ails all versions is no difference between them, and a canary has but a part of the traffic.
         return False
     signals = {condition.signal for condition in source.conditions}
     effects = {condition.signal for condition in target.conditions}

@@ -19,7 +19,7 @@ def latency(scope: Scope, mode: FailureMode, condition: Condition, calls: Record
     if share is None:
         q = float(condition.argument.removeprefix("p")) / 100
         name = scope.name(metric.name, f"{condition.argument.replace('.', '_')}_rate")
-        value = Recording(name, quantile(spec, metric, by, scope.window, q, offset=scope.offset), by)
+        value = Recording(name, quantile(spec, metric, by, scope.window, q, offset=scope.offset, track=scope.track), by)
         return Measure(value, place, calls, place, (Part(calls, place, "count"),))
     # One rule serves all failure modes of a level and a window.
     shared = shared_bounds(spec, mode.stage, mode.window)

@@ -20,7 +20,7 @@ def _level(scope: Scope, signal: str) -> Recording:
         case "throughput":
             metric = calls_total(scope.stage)
             name = scope.name(metric.name.removesuffix("_total"), "rate")
-            return Recording(name, total(spec, metric, by, window, offset=scope.offset), by)
+            return Recording(name, total(spec, metric, by, window, offset=scope.offset, track=scope.track), by)
         case "in_progress":
             metric = c.PIPELINE_IN_PROGRESS if scope.stage is None else c.STAGE_IN_PROGRESS
             series = select(metric, matchers(spec, metric), target_labels=targets(spec))

@@ -25,11 +25,10 @@ def measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | No
         return _measure(everything, mode, condition)
     stable = everything
     if mode.stage is not None:
-        track = (*everything.by, "track")
-        stable = replace(everything, by=track, place=(*everything.place, Matcher("track", "=", "stable")))
+        stable = replace(everything, by=(*everything.by, "track"), track="stable")
     if reference == STABLE:
         by = (*everything.by, "version", "track")
-        now = replace(everything, by=by, place=(*everything.place, Matcher("track", "=", "canary")))
+        now = replace(everything, by=by, track="canary")
         then = stable
     else:
         now = stable
@@ -95,7 +94,7 @@ def _measure(scope: Scope, mode: FailureMode, condition: Condition) -> Measure |
 
 def _sums(scope: Scope, more: tuple[str, ...]) -> Recording:
     spec, by = scope.spec, (*scope.by, *more)
-    which = matchers(spec, c.FEATURE_SUM)
+    which = matchers(spec, c.FEATURE_SUM, scope.track)
 
     def signed(sign: str, these: tuple[Matcher, ...]) -> Expr:
         series = select(

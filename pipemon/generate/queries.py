@@ -13,10 +13,14 @@ def key(spec: Spec, stage: str | None) -> tuple[str, ...]:
     return (*spec.keep, "pipeline") if stage is None else (*spec.keep, "pipeline", "stage")
 
 
-def matchers(spec: Spec, metric: Metric) -> tuple[Matcher, ...]:
-    """Return what goes into every selector of `metric`: the pipeline, the selection, and no shadow calls."""
-    track = (Matcher("track", "!=", "shadow"),) if "track" in metric.labels else ()
-    return (Matcher("pipeline", "=", spec.pipeline), *track, *(Matcher(k, "=", v) for k, v in spec.select))
+def matchers(spec: Spec, metric: Metric, track: str = "") -> tuple[Matcher, ...]:
+    """Return what goes into every selector of `metric`: the pipeline, the selection, and `track` or no shadow calls."""
+    tracks = (Matcher("track", "=", track) if track else Matcher("track", "!=", "shadow"),)
+    return (
+        Matcher("pipeline", "=", spec.pipeline),
+        *(tracks if "track" in metric.labels else ()),
+        *(Matcher(k, "=", v) for k, v in spec.select),
+    )
 
 
 def targets(spec: Spec) -> tuple[str, ...]:
@@ -24,9 +28,9 @@ def targets(spec: Spec) -> tuple[str, ...]:
     return tuple(label for label, _ in spec.select)
 
 
-def live(spec: Spec) -> tuple[Matcher, ...]:
+def live(spec: Spec, track: str = "") -> tuple[Matcher, ...]:
     """Return the matchers of what is joined to a selection: what is selected there finds no other partner here."""
-    return matchers(spec, c.STAGE_CALLS)[:2]
+    return matchers(spec, c.STAGE_CALLS, track)[:2]
 
 
 def total(
@@ -38,9 +42,10 @@ def total(
     function: str = "rate",
     suffix: str = "",
     offset: float = 0.0,
+    track: str = "",
 ) -> Aggregate:
     """Return `sum by (by) (rate(metric[window]))` over all replicas, versions and live tracks."""
-    which = (*matchers(spec, metric), *more)
+    which = (*matchers(spec, metric, track), *more)
     series = select(metric, which, suffix=suffix, window=window, offset=offset, target_labels=targets(spec))
     return Aggregate("sum", by, Call(function, (series,)))
 
@@ -51,15 +56,21 @@ def per(above: Expr, below: Expr, on: tuple[str, ...] | None = None) -> Binary:
 
 
 def not_skipped(
-    spec: Spec, by: tuple[str, ...], window: Window, function: str, *more: Matcher, offset: float = 0.0
+    spec: Spec,
+    by: tuple[str, ...],
+    window: Window,
+    function: str,
+    *more: Matcher,
+    offset: float = 0.0,
+    track: str = "",
 ) -> Expr:
     """Return the calls that a stage did not decline.
 
     They are what shares are of: a declined call can neither fail nor return nothing, so a stage that skips
     nine in ten and fails the tenth fails always. An exporter that counts no skips has none.
     """
-    calls = total(spec, c.STAGE_CALLS, by, window, *more, function=function, offset=offset)
-    skipped = select(c.STAGE_SKIPPED, (*live(spec), *more), window=window, offset=offset)
+    calls = total(spec, c.STAGE_CALLS, by, window, *more, function=function, offset=offset, track=track)
+    skipped = select(c.STAGE_SKIPPED, (*live(spec, track), *more), window=window, offset=offset)
     ran = Binary("-", calls, Aggregate("sum", by, Call(function, (skipped,))))
     return Binary("or", ran, calls)
 
@@ -120,9 +131,10 @@ def quantile(
     q: float,
     *more: Matcher,
     offset: float = 0.0,
+    track: str = "",
 ) -> Expr:
     """Return an interpolated quantile of a histogram, in its unit."""
-    buckets = total(spec, metric, (*by, "le"), window, *more, suffix="_bucket", offset=offset)
+    buckets = total(spec, metric, (*by, "le"), window, *more, suffix="_bucket", offset=offset, track=track)
     return Call("histogram_quantile", (q, buckets))
 
 

@@ -65,7 +65,7 @@ class Measure:
 class Scope:
     """What is counted together, and when: a sum for each value of the labels `by`, of which `place` picks one.
 
-    It looks back over `window`, as of `offset` ago, in seconds.
+    It looks back over `window`, as of `offset` ago, in seconds; at one `track` only, or at all but shadow calls.
     """
 
     spec: Spec
@@ -74,6 +74,7 @@ class Scope:
     by: tuple[str, ...]
     place: tuple[Matcher, ...]
     offset: float = 0.0
+    track: str = ""
 
     def name(self, metric: str, operation: str, *more: str) -> str:
         """Return a recorded series' name as level:metric:operations; `more` are labels beside `by`."""
@@ -85,7 +86,7 @@ class Scope:
         by = (*self.by, *more)
         name = self.name(f"{metric.name.removesuffix('_total')}{suffix}", "increase", *more)
         function = {"function": "increase", "suffix": suffix}
-        expr = total(self.spec, metric, by, self.window, *which, **function, offset=self.offset)
+        expr = total(self.spec, metric, by, self.window, *which, **function, offset=self.offset, track=self.track)
         return Recording(name, expr, by)
 
     def ran(self) -> Recording:
@@ -93,7 +94,7 @@ class Scope:
         if self.stage is None:
             return self.counted(c.PIPELINE_RUNS)
         name = self.name("pipemon_stage_calls_not_skipped", "increase")
-        expr = not_skipped(self.spec, self.by, self.window, "increase", offset=self.offset)
+        expr = not_skipped(self.spec, self.by, self.window, "increase", offset=self.offset, track=self.track)
         return Recording(name, expr, self.by)
 
 

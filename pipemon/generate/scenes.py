@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Literal
 
 from pipemon import catalogue as c
-from pipemon.generate.measures import measure
 from pipemon.generate.promql import Matcher
-from pipemon.generate.recordings import Part
-from pipemon.generate.synthetic import World, measured, series
-from pipemon.spec.model import Condition, FailureMode, Spec
+from pipemon.generate.synthetic import (
+    CANARIES,
+    CANARY_VERSION,
+    MIXED,
+    STABLE_ONES,
+    Replicas,
+    World,
+    compared_with,
+    measured,
+    series,
+)
+from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 from pipemon.units import duration
 
 NEIGHBOUR = "neighbour"
@@ -23,7 +31,8 @@ ANOTHER = "another"
 class State:
     """Each condition's value and the calls per second: in the place judged, and in those beside it.
 
-    `skipped` calls come on top, as a share of the others; 0 for an exporter that counts none.
+    `skipped` calls come on top, as a share of the others; 0 for an exporter that counts none. `then` is the
+    calls per second behind what is compared with; None for plenty.
     """
 
     values: tuple[float, ...]
@@ -31,6 +40,7 @@ class State:
     others: tuple[float, ...]
     others_rate: float
     skipped: float = 0.0
+    then: float | None = None
 
 
 @dataclass(frozen=True)
@@ -95,25 +105,53 @@ def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...])
     if mode.stage is not None:
         place |= {"stage": mode.stage, "track": "stable"}
     targets = kept_labels(spec)
-    own = World(place, targets, replicas=True, skipped=state.skipped)
+    replicas = _replicas(mode)
+    own = World(place, targets, replicas, skipped=state.skipped)
     _fill(own, spec, mode, state.values, state.rate)
+    if replicas is CANARIES:
+        place |= {"version": CANARY_VERSION, "track": "canary"}
     beside = [World({**place, "pipeline": NEIGHBOUR}, targets)]
     if mode.stage is not None:
         beside += [World({**place, "stage": ANOTHER}, targets), World({**place, "track": "shadow"}, targets)]
+        if replicas is STABLE_ONES:
+            beside.append(World(place, targets, CANARIES))
     beside += [World(place, {**targets, label: ANOTHER}) for label, _ in spec.select]
     for other in beside:
         _fill(other, spec, mode, state.others, state.others_rate)
+    if replicas is CANARIES:
+        beside += _stable_ones(spec, mode, state, [own, *beside])
     for label in spec.told_apart_by:
         elsewhere = World(place, {**targets, label: ANOTHER})
         _fill(elsewhere, spec, mode, calm, state.others_rate or state.rate)
         beside.append(elsewhere)
-    similar = World(place, targets, replicas=True)
+        if replicas is CANARIES:
+            beside += _stable_ones(spec, mode, replace(state, then=None), [elsewhere])
+    similar = World(place, targets, replicas)
     for condition, value in zip(mode.conditions, state.others, strict=True):
         for near in _similar(condition):
             measured(similar, spec, mode, near, value, state.others_rate)
     similar.rates = {name: rate for name, rate in similar.rates.items() if name not in own.rates}
     similar.gauges = {name: value for name, value in similar.gauges.items() if name not in own.gauges}
     return [own, *beside, similar]
+
+
+def _stable_ones(spec: Spec, mode: FailureMode, state: State, canaries: list[World]) -> Iterator[World]:
+    """Yield what canaries are compared with, each of its place: all is well elsewhere, so that theirs stand out."""
+    enough = 1.5 * max(condition.min_count for condition in mode.conditions) / mode.window
+    values = tuple(map(compared_with, mode.conditions))
+    for index, canary in enumerate(canaries):
+        stable = World({**canary.place, "track": "stable", "version": "1"}, canary.targets, STABLE_ONES)
+        rate = enough if state.then is None or index else state.then
+        if rate and canary.place.get("track") != "shadow":
+            _fill(stable, spec, mode, values, rate)
+            yield stable
+
+
+def _replicas(mode: FailureMode) -> Replicas:
+    references = [condition.reference for condition in mode.conditions]
+    if references[0] == STABLE:
+        return CANARIES
+    return STABLE_ONES if all(references) else MIXED
 
 
 def _fill(world: World, spec: Spec, mode: FailureMode, values: tuple[float, ...], rate: float) -> None:
@@ -171,6 +209,18 @@ def _plain(value: float) -> str:
     return format(value, ".12f").rstrip("0").rstrip(".")
 
 
+def value_lines(worlds: list[World], step: float, slow: int, steps: int) -> list[dict[str, str]]:
+    """Return the counters of some places: first at half their speed, then for so many steps, then no more."""
+    return [
+        {
+            "series": name,
+            "values": f"0+{_plain(rise / 2)}x{slow} {_plain(rise * (slow / 2 + 1))}+{_plain(rise)}x{steps}",
+        }
+        for world in worlds
+        for name, rise in ((name, rate * step) for name, rate in world.rates.items())
+    ]
+
+
 def constant(name: str, value: float, time: Clock) -> dict[str, str]:
     """Return a series that stays the same."""
     return {"series": name, "values": f"{_plain(value)}+0x{time.resolved}"}
@@ -187,69 +237,9 @@ def up(spec: Spec, time: Clock, *, down: bool) -> list[dict[str, str]]:
     return [{"series": series(c.UP.name, labels), "values": values}, constant(series(c.UP.name, another), 1.0, time)]
 
 
-def labels_of(spec: Spec, matchers: tuple[Matcher, ...]) -> dict[str, str]:
+def labels_of(spec: Spec, labels: tuple[str, ...], matchers: tuple[Matcher, ...]) -> dict[str, str]:
     """Return the labels of the recorded series that `matchers` pick in the place that is judged."""
-    return {m.label: m.value for m in matchers} | kept_labels(spec)
-
-
-def _elsewhere(spec: Spec, labels: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Yield the labels of what other rule files record under the same name: one label differs."""
-    for label in ("pipeline", *(label for label, _ in spec.select)):
-        yield {**labels, label: NEIGHBOUR}
-
-
-def part_of(part: Part, value: float, skipped: float = 0.0) -> float:
-    """Return a part of a measure whose value is `value`, as a share of the observations."""
-    return {"value": value, "rest": 1 - value, "count": 1.0, "calls": 1.0 + skipped}[part.of]
-
-
-def recorded_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) -> list[dict[str, str]]:
-    """Return values that the rules of other pipelines and selections record, as bad as can be."""
-    found: dict[str, float] = {}
-    for condition, value in zip(mode.conditions, state.others, strict=True):
-        read = measure(spec, mode, condition)
-        if read is None:
-            continue
-        shown = 0.0 if condition.signal == "no_calls" else value
-        for part in read.parts:
-            own = labels_of(spec, part.matchers)
-            places = [*_elsewhere(spec, own), *([{**own, "le": "0.000123"}] if "le" in own else [])]
-            for labels in places:
-                found[series(part.recording.name, labels)] = 1e6 * part_of(part, value)
-        for labels in _elsewhere(spec, labels_of(spec, read.matchers)):
-            found[series(read.value.name, labels)] = shown
-    return [constant(name, value, time) for name, value in found.items()]
-
-
-def gone_elsewhere(spec: Spec, mode: FailureMode, time: Clock) -> list[dict[str, str]]:
-    """Return counts of calls of places that went while this one stayed."""
-    found = []
-    for condition in mode.conditions:
-        read = measure(spec, mode, condition)
-        if condition.signal != "no_calls" or read is None:
-            continue
-        own = labels_of(spec, read.matchers)
-        for matcher in read.matchers:
-            name = series(read.value.name, {**own, matcher.label: "gone"})
-            found.append({"series": name, "values": f"5+0x{time.bad} stale"})
-    return found
-
-
-def parts_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) -> list[dict[str, str]]:
-    """Return counts that other rules record, from which ours must make nothing, and values of other bounds."""
-    found: dict[str, float] = {}
-    for condition, value in zip(mode.conditions, state.others, strict=True):
-        read = measure(spec, mode, condition)
-        if read is None or condition.signal == "no_calls":
-            continue
-        for part in read.parts:
-            for labels in _elsewhere(spec, labels_of(spec, part.matchers)):
-                found[series(part.recording.name, labels)] = 100 * part_of(part, value)
-        if read.count is None:
-            for recording in (*read.value.parts, read.value):
-                for labels in _elsewhere(spec, labels_of(spec, read.matchers)):
-                    found[series(recording.name, labels)] = value
-        own = labels_of(spec, read.matchers)
-        if "le" in own:
-            found[series(read.value.name, {**own, "le": "0.000123"})] = value
-    return [constant(name, value, time) for name, value in found.items()]
+    # The labels of a series that one recording makes of one track.
+    tracks = {"version": {"version": CANARY_VERSION, "track": "canary"}, "track": {"track": "stable"}}
+    own = next((found for label, found in tracks.items() if label in labels), {})
+    return {m.label: m.value for m in matchers} | own | kept_labels(spec)

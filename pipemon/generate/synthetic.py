@@ -12,7 +12,8 @@ from pipemon.generate.expressions import limits
 from pipemon.generate.promql import quote
 from pipemon.generate.queries import calls_total, duration
 from pipemon.spec.latency import bound_share
-from pipemon.spec.model import Condition, FailureMode, Spec
+from pipemon.spec.model import Condition, FailureMode, Spec, Threshold
+from pipemon.spec.signals import SIGNALS
 from pipemon.units import le
 
 MARGIN = 0.01
@@ -21,12 +22,26 @@ MARGIN = 0.01
 _LEAST = 20
 _WORKERS = 40.0
 
-_REPLICAS = (
+CANARY_VERSION = "3"
+
+Replicas = tuple[tuple[Mapping[str, str], str, float], ...]
+"""Labels, instance and share of the traffic of each: only a sum over all of them is right."""
+
+MIXED: Replicas = (
     ({"version": "1", "track": "stable"}, "a", 0.5),
     ({"version": "1", "track": "stable"}, "b", 0.3),
     ({"version": "2", "track": "canary"}, "c", 0.2),
 )
-"""Labels, instance and share of the traffic: only a sum over all of them is right."""
+STABLE_ONES: Replicas = (
+    ({"version": "1", "track": "stable"}, "a", 0.5),
+    ({"version": "1", "track": "stable"}, "b", 0.3),
+    ({"version": "2", "track": "stable"}, "c", 0.2),
+)
+"""Two stable versions at once, as in every rolling update."""
+CANARIES: Replicas = (
+    ({"version": CANARY_VERSION, "track": "canary"}, "d", 0.6),
+    ({"version": CANARY_VERSION, "track": "canary"}, "e", 0.4),
+)
 
 
 @dataclass
@@ -34,12 +49,12 @@ class World:
     """Counters of one place: `place` has its own labels, `targets` those that every series of it has.
 
     `rates` maps each counter to its rise per second, `gauges` each gauge to its value at time 0 and its rise.
-    With `replicas` all is spread over instances and versions. `skipped` calls come on top of the others.
+    All is spread over `replicas`, if any. `skipped` calls come on top of the others.
     """
 
     place: Mapping[str, str]
     targets: Mapping[str, str]
-    replicas: bool = False
+    replicas: Replicas = ()
     skipped: float = 0.0
     rates: dict[str, float] = field(default_factory=dict)
     gauges: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -60,7 +75,7 @@ class World:
             self.gauges[name] = -age, 1.0
 
     def _series(self, metric: Metric, suffix: str, labels: Mapping[str, str]) -> Iterator[tuple[str, float]]:
-        for other, instance, share in _REPLICAS if self.replicas else (({}, "", 1.0),):
+        for other, instance, share in self.replicas or (({}, "", 1.0),):
             place = {**self.place, **other}
             own = {name: place[name] for name in metric.labels if name in place}
             where = {"instance": instance} if instance else {}
@@ -72,9 +87,27 @@ def series(name: str, labels: Mapping[str, str]) -> str:
     return f"{name}{{{','.join(f'{label}={quote(value)}' for label, value in labels.items())}}}"
 
 
+def compared_with(condition: Condition) -> float:
+    """Return what the tests of a condition have its reference be."""
+    threshold = condition.threshold
+    assert threshold is not None
+    if SIGNALS[condition.signal].unit == "ratio":
+        return 0.2 if threshold.high is None else float(f"{min(0.05, 0.4 / threshold.high):.2g}")
+    return 0.3 if SIGNALS[condition.signal].unit == "seconds" else 10.0
+
+
+def tested_limits(spec: Spec, mode: FailureMode, condition: Condition) -> Threshold:
+    """Return the threshold as a number, also where it is a multiple of what the tests have it be."""
+    threshold = limits(spec, mode, condition)
+    if threshold.reference is None:
+        return threshold
+    low, high = (None if end is None else end * compared_with(condition) for end in (threshold.low, threshold.high))
+    return Threshold(low, high, threshold.words)
+
+
 def good_value(spec: Spec, mode: FailureMode, condition: Condition) -> float:
     """Return a value that is well within the threshold."""
-    threshold = limits(spec, mode, condition)
+    threshold = tested_limits(spec, mode, condition)
     low, high = threshold.low, threshold.high
     if low is not None and high is not None:
         return (low + high) / 2
@@ -89,7 +122,7 @@ def needed_calls(spec: Spec, mode: FailureMode, condition: Condition) -> float:
     """Return how many calls a window must hold for a condition just beyond its threshold to be believed."""
     least = float(condition.min_count)
     if condition.min_events:
-        share = limits(spec, mode, condition).high
+        share = tested_limits(spec, mode, condition).high
         assert share is not None
         least = max(least, condition.min_events / share)
     return least or _LEAST
@@ -97,7 +130,7 @@ def needed_calls(spec: Spec, mode: FailureMode, condition: Condition) -> float:
 
 def edge_values(spec: Spec, mode: FailureMode, condition: Condition) -> list[tuple[float, float]]:
     """Return, for each side of the threshold, a value just beyond it and one just before it."""
-    threshold = limits(spec, mode, condition)
+    threshold = tested_limits(spec, mode, condition)
     good = good_value(spec, mode, condition)
     found = []
     for edge in (threshold.low, threshold.high):
@@ -132,8 +165,10 @@ def measured(world: World, spec: Spec, mode: FailureMode, condition: Condition, 
         case "mean":
             labels = _feature(condition)
             world.add(c.FEATURE_VALUE, rate, "_count", **labels)
-            world.add(c.FEATURE_SUM, max(value, 0.0) * rate, sign="positive", **labels)
-            world.add(c.FEATURE_SUM, max(-value, 0.0) * rate, sign="negative", **labels)
+            # Of either sign, so that both are seen to count.
+            both = abs(value) / 2
+            world.add(c.FEATURE_SUM, (max(value, 0.0) + both) * rate, sign="positive", **labels)
+            world.add(c.FEATURE_SUM, (max(-value, 0.0) + both) * rate, sign="negative", **labels)
         case "unaccounted_ratio":
             _items(world, value, rate)
         case "in_progress":
@@ -174,10 +209,10 @@ def _latency(world: World, spec: Spec, mode: FailureMode, condition: Condition, 
         bounds = {le(share.bound * 0.37): 0.0, le(share.bound): (1 - value) * rate}
     else:
         # As many calls in the lower of two buckets as make the interpolated quantile `value`.
-        assert condition.threshold is not None
-        assert condition.threshold.high is not None
+        high = tested_limits(spec, mode, condition).high
+        assert high is not None
         q = float(condition.argument[1:]) / 100
-        lower, upper = condition.threshold.high * 0.4, condition.threshold.high * 20
+        lower, upper = high * 0.4, high * 20
         inside = (value - lower) / (upper - lower)
         bounds = {le(lower): max(0.0, (q - inside) / (1 - inside)) * rate, le(upper): rate}
     for bound, within in {**bounds, "+Inf": rate}.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipemon.errors import nearest
 from pipemon.spec import expression, fields
@@ -11,7 +11,7 @@ from pipemon.spec.baseline import Baseline
 from pipemon.spec.fields import Report
 from pipemon.spec.model import Spec
 from pipemon.spec.reader import Node, Scalar, kind, shown
-from pipemon.spec.signals import Signal
+from pipemon.spec.signals import SIGNALS, Signal
 from pipemon.topology import FeatureShape, StageShape
 
 _QUANTILE = re.compile(r"p([0-9]{1,2}(?:\.[0-9]{1,3})?)")
@@ -77,6 +77,21 @@ def argument_of(
         report.add(node, f"{where}: {wrong}", "promql")
         return None
     return expression.uncommented(text), None
+
+
+def compared(report: Report, compare: Signal, node: Node | None, at: Node, place: Place) -> Signal | None:
+    """Return the signal that `compare` names, as it is when a canary is compared with the stable version."""
+    names = [s.name for s in SIGNALS.values() if s.argument == "none" and s.unit == "ratio" and "stable" in s.against]
+    text = node.text.strip() if isinstance(node, Scalar) else ""
+    if text in names:
+        signal = SIGNALS[text]
+        return replace(signal, default=compare.default, comparisons=compare.comparisons, against=compare.against)
+    found = shown(text) if text else kind(node) if node else "nothing"
+    hint = nearest(text, names) if text in SIGNALS or nearest(text, names) else ""
+    if not hint and text in SIGNALS and "stable" in SIGNALS[text].against:
+        hint = f"; for {text} write `signal: {{{text}: ...}}` and `above: 1.5x stable`"
+    report.add(node or at, f"{place.name}: compare: expected {fields.listed(names)}, found {found}{hint}", "type")
+    return None
 
 
 def _feedback(report: Report, node: Scalar, place: Place, where: str) -> tuple[str, None] | None:

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from pipemon.errors import nearest
 from pipemon.spec import fields, thresholds
-from pipemon.spec.arguments import Place, argument_of
+from pipemon.spec.arguments import Place, argument_of, compared
 from pipemon.spec.baseline import FeatureBaseline, feature_key
 from pipemon.spec.fields import Report
 from pipemon.spec.latency import bound_share
-from pipemon.spec.model import Condition
+from pipemon.spec.model import STABLE, Condition
 from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
 from pipemon.spec.signals import PLANNED_SIGNALS, SIGNALS, Signal
 from pipemon.spec.thresholds import Context, WaitsForBaselineError
@@ -79,6 +79,10 @@ def _alone(report: Report, key: Scalar, found: list[Condition], place: Place) ->
     if len(found) > 1 and any(condition.signal == "throughput" for condition in found):
         message = f"{place.name}: throughput stands alone; give it a failure mode of its own"
         report.add(key, message, "comparison")
+    elif len(found) > 1 and any(condition.reference == STABLE for condition in found):
+        # Its alert says which version, and the others' do not.
+        message = f"{place.name}: what is compared with stable stands alone; give it a failure mode of its own"
+        report.add(key, message, "comparison")
 
 
 def _only(mapping: Mapping, names: tuple[str, ...]) -> Mapping:
@@ -132,6 +136,11 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
         return None
     if place.stage is not None and not _declared(report, signal, at, place, place.stage):
         return None
+    if signal.argument == "signal":
+        compares = compared(report, signal, argument, at, place)
+        if compares is None:
+            return None
+        signal, argument = compares, None
     checked = argument_of(report, signal, argument, at, place)
     if checked is None:
         return None
@@ -139,7 +148,9 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
     budget = place.spec.budget if place.stage is None else place.stage.budget
     learned = _learned(place, feature)
     own = signal.unit if signal.unit in ("calls/s", "calls", "cores") else ""
-    context = Context(signal, feature.unit if feature else own, budget, learned, place.complete)
+    signed = bool(feature and feature.bounds and feature.bounds[0] < 0)
+    unit = feature.unit if feature else own
+    context = Context(signal, unit, budget, learned, place.complete, signed, place.stage is not None)
     try:
         threshold = thresholds.threshold(report, beside, at, context, place.name)
     except WaitsForBaselineError:
@@ -149,9 +160,14 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
     given = _min_calls(report, beside.get("min_calls"), signal, place)
     if threshold is None and signal.comparisons:
         return None
-    if threshold is not None and threshold.high is not None:
+    if threshold is not None and threshold.high is not None and threshold.reference is None:
         _reachable(report, signal, threshold.high, beside.get("above") or at, place)
     condition = Condition(signal.name, text, feature, threshold)
+    quantile = float(text[1:]) / 100 if signal.argument == "quantile" else None
+    if threshold is not None and threshold.reference is not None:
+        least = thresholds.min_count(None, None, quantile, is_share=False)
+        bad = thresholds.MIN_EVENTS if signal.unit == "ratio" and threshold.high is not None else 0
+        return replace(condition, min_count=given or least, min_events=bad)
     if threshold is None or not signal.by_calls:
         return condition
     stage = place.stage.name if place.stage and place.stage in place.spec.stages else None
@@ -159,7 +175,6 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
     is_share = signal.unit == "ratio" or (known and bound_share(place.spec, stage, condition) is not None)
     if is_share and threshold.low is None:
         return replace(condition, min_count=given or 0, min_events=thresholds.MIN_EVENTS)
-    quantile = float(text[1:]) / 100 if signal.argument == "quantile" else None
     least = thresholds.min_count(threshold, thresholds.sd_steps(beside), quantile, is_share=is_share)
     return replace(condition, min_count=given or least)
 

@@ -14,7 +14,7 @@ from pipemon.spec.conditions import conditions
 from pipemon.spec.defaults import Defaults, over, values
 from pipemon.spec.expression import series_fault
 from pipemon.spec.fields import Report
-from pipemon.spec.model import BOUNDS_DIFFER, Condition, FailureMode, Pace, Spec
+from pipemon.spec.model import BOUNDS_DIFFER, STABLE, Condition, FailureMode, Pace, Spec
 from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
 from pipemon.spec.signals import SIGNALS, for_seconds
 from pipemon.spec.signals import kind as alert_kind
@@ -106,7 +106,7 @@ def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str
     found, combine, waiting = conditions(report, body, key, place)
     pace, usual_window = _pace(report, name, body.get("pace"), stage, found)
     first = found[0] if found else None
-    signal = SIGNALS[first.signal] if first else None
+    signal = SIGNALS["compare" if first.reference == STABLE else first.signal] if first else None
     direction = first.feature.direction if first and first.feature else None
     default_severity = signal.severity if signal else "ticket"
     below = around.defaults.get(report.file(key), Defaults())

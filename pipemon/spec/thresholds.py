@@ -10,6 +10,7 @@ from pipemon.errors import nearest
 from pipemon.spec.baseline import FeatureBaseline
 from pipemon.spec.fields import Report, listed
 from pipemon.spec.model import Threshold
+from pipemon.spec.multiples import MULTIPLE, multiple
 from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
 from pipemon.spec.signals import Signal
 from pipemon.units import seconds
@@ -23,7 +24,6 @@ _SMALLEST_SHARE = 1e-6
 _LARGEST = 1e15
 _FEWEST_SD, _MOST_SD = 0.05, 100.0
 _QUANTITY = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*(%|[A-Za-z][A-Za-z/_]*)?")
-_PLANNED = re.compile(r"[0-9]+(\.[0-9]+)?\s*x\b.*|auto")
 _PAST = re.compile(r"\b(before|ago|last|yesterday|stable)\b")
 _SAME_UNIT = {"dB": ("dB", "dBFS"), "dBFS": ("dB", "dBFS")}
 
@@ -33,6 +33,7 @@ class Context:
     """What a threshold may refer to: the unit of its signal, the budget in seconds, the feature's baseline.
 
     `complete` is False where the stages could not be read, so that no budget is no fault of the threshold.
+    `signed` tells that values may be negative, `at_stage` that it is not of the pipeline as a whole.
     """
 
     signal: Signal
@@ -40,6 +41,8 @@ class Context:
     budget: float | None
     baseline: FeatureBaseline | None
     complete: bool = True
+    signed: bool = False
+    at_stage: bool = True
 
 
 class WaitsForBaselineError(Exception):
@@ -73,12 +76,18 @@ def threshold(report: Report, given: Mapping, at: Node, context: Context, where:
             report.add(at, f"{where}: {signal.name} needs {listed(signal.comparisons)} beside it", "comparison")
             return None
         default = Scalar(signal.default, signal.default, at.line, at.column)
-        given, found = (
-            Mapping(((Scalar("above", "above", at.line, at.column), default),), at.line, at.column),
-            ["above"],
-        )
+        given = Mapping(((Scalar("above", "above", at.line, at.column), default),), at.line, at.column)
+        found = ["above"]
     node = given.get(found[0])
     assert node is not None
+    if found[0] in ("above", "below") and isinstance(node, Scalar) and MULTIPLE.fullmatch(node.text.strip()):
+        where = f"{where}: {found[0]}"
+        return multiple(
+            report, node, signal, where, unit=context.unit, signed=context.signed, at_stage=context.at_stage
+        )
+    if signal.against == ("stable",):
+        report.add(node, f"{where}: {signal.name} is compared with the stable version, as in 1.5x stable", "comparison")
+        return None
     match found[0]:
         case "above":
             high = _amount(report, node, context, f"{where}: above")
@@ -123,9 +132,11 @@ def _amount(report: Report, node: Node, context: Context, where: str) -> float |
         report.add(node, f"{where}: expected {_expected(context)}, found {kind(node)}", "type")
         return None
     written = node.text.strip()
-    if _PLANNED.fullmatch(written):
-        planned = f"comparisons such as {shown(written)} are planned, and not in this version; give a fixed value"
-        report.add(node, f"{where}: {planned}", "planned")
+    if written == "auto":
+        report.add(node, f"{where}: 'auto' is planned, and not in this version; give a fixed value", "planned")
+        return None
+    if MULTIPLE.fullmatch(written):
+        report.add(node, f"{where}: a multiple such as {shown(written)} stands after `above` or `below`", "comparison")
         return None
     if written == "budget" and signal.name == "latency":
         if context.budget is None and context.complete:

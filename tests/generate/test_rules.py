@@ -159,7 +159,7 @@ def test_every_measurable_failure_mode_has_a_test_that_fires_and_one_that_does_n
         assert any(name.startswith("is quiet") for name in names), mode.name
 
 
-_DURATION = re.compile(r"((?:\d+(?:ms|[smhd]))+)(?![\w.])")
+_DURATION = re.compile(r"((?:\d+(?:ms|[smhd]))+)(?![^\W_]|\.)")
 
 
 def taken_apart(text: str) -> tuple[list[str], list[str]]:

@@ -1,0 +1,122 @@
+"""What rule tests expect: the alert with its labels and annotations, and the recorded values behind it."""
+
+from __future__ import annotations
+
+from math import floor, log10
+
+from pipemon.generate.annotations import as_read, joined, printed, sentence, unit
+from pipemon.generate.measures import measure
+from pipemon.generate.promql import Matcher
+from pipemon.generate.recorded_scenes import part_of
+from pipemon.generate.recordings import Recording
+from pipemon.generate.rules import Alert
+from pipemon.generate.scenes import (
+    Clock,
+    State,
+    kept_labels,
+    labels_of,
+)
+from pipemon.generate.synthetic import (
+    CANARY_VERSION,
+    compared_with,
+    series,
+)
+from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
+
+
+def firing_at(alert: Alert, at: str, expected: list[dict[str, str]]) -> dict[str, object]:
+    """Return a test of who fires, whatever the annotations say."""
+    asked = {"alertname": alert.name, "alertstate": "firing"}
+    samples = [{"labels": series("ALERTS", {**asked, **labels}), "value": 1} for labels in expected]
+    return {"expr": series("ALERTS", asked), "eval_time": at, "exp_samples": samples}
+
+
+def place_of(spec: Spec, mode: FailureMode) -> dict[str, str]:
+    """Return the labels that say where an alert of the place that is judged is."""
+    stage = {"stage": mode.stage} if mode.stage is not None else {}
+    canary = {"version": CANARY_VERSION} if any(each.reference == STABLE for each in mode.conditions) else {}
+    return {"pipeline": spec.pipeline, **stage, **canary, **kept_labels(spec)}
+
+
+def place_if_any(spec: Spec, mode: FailureMode) -> dict[str, str]:
+    """Return the labels of an alert that knows no place among several."""
+    return {label: value for label, value in place_of(spec, mode).items() if label not in spec.told_apart_by}
+
+
+def expected_alert(spec: Spec, alert: Alert, state: State, *, gone: bool) -> dict[str, object]:
+    """Return the alert as it must be; `gone` where no value can be told."""
+    mode = alert.mode
+    labels = place_of(spec, mode)
+    unknown = gone or not state.rate
+    said = [
+        sentence(
+            spec,
+            mode,
+            condition,
+            "unknown" if unknown else printed(value, unit(spec, mode, condition)),
+            _then(spec, mode, condition),
+        )
+        for condition, value in zip(mode.conditions, state.values, strict=True)
+    ]
+    rendered = {name: as_read(value) for name, value in alert.annotations.items()}
+    rendered["description"] = as_read(joined(mode, said))
+    return {"exp_labels": {**labels, **alert.labels}, "exp_annotations": rendered}
+
+
+def _said(spec: Spec, mode: FailureMode, condition: Condition, value: float | None) -> str:
+    shown = "unknown" if value is None else printed(value, unit(spec, mode, condition))
+    return sentence(spec, mode, condition, shown, _then(spec, mode, condition))
+
+
+def _then(spec: Spec, mode: FailureMode, condition: Condition) -> str:
+    """Return what an alert says that it compares with, or ""."""
+    return printed(compared_with(condition), unit(spec, mode, condition)) if condition.reference else ""
+
+
+def recorded_values(
+    spec: Spec, mode: FailureMode, state: State, time: Clock, *, parts: bool
+) -> list[dict[str, object]]:
+    """Return tests of the recorded values, or of the counts that they are made of: of this place alone."""
+    found: dict[str, dict[str, object]] = {}
+
+    def add(recording: Recording, matchers: tuple[Matcher, ...], value: float) -> None:
+        more = () if parts else ("le",)
+        test = recorded_value(spec, recording, matchers, value, *more, at=time.at(time.judged))
+        found[str(test["expr"])] = test
+
+    count = state.rate * mode.window
+    for condition, value in zip(mode.conditions, state.values, strict=True):
+        read = measure(spec, mode, condition)
+        if read is None:
+            continue
+        for part in read.parts if parts else ():
+            add(part.recording, part.matchers, part_of(part, value, state.skipped) * count)
+        if condition.signal != "no_calls" and count:
+            add(read.value, read.matchers, value)
+        if condition.reference == STABLE and read.reference is not None:
+            add(read.reference.value, read.reference.matchers, compared_with(condition))
+    return list(found.values())
+
+
+def recorded_value(
+    spec: Spec, recording: Recording, matchers: tuple[Matcher, ...], value: float, *more: str, at: str
+) -> dict[str, object]:
+    """Return the test of a recorded value; `more` are labels that other series of its name may differ in."""
+    # Without the pipeline, the selection and the bound, so that a rule which records too much is seen.
+    name, labels = recording.name, labels_of(spec, recording.labels, matchers)
+    sure = ("stage", "direction", "feature", "signal", *more)
+    asked = {m.label: m.value for m in matchers if m.label in sure}
+    asked |= {label: labels[label] for label in spec.told_apart_by}
+    nearest = _step(value)
+    expr = f"round({series(name, asked) if asked else name}, {nearest:g})"
+    # As Prometheus rounds, so that the last bit is the same.
+    sample = {"labels": series("", labels), "value": floor(value * (1 / nearest) + 0.5) / (1 / nearest) + 0.0}
+    return {"expr": expr, "eval_time": at, "exp_samples": [sample]}
+
+
+def _step(value: float) -> float:
+    """Return a step to round by, a millionth or so of the value, between whose multiples it is not a tie."""
+    if not value:
+        return 0.0001
+    steps = [10.0 ** (floor(log10(abs(value))) - digits) for digits in (5, 6, 4, 7, 3)]
+    return next((step for step in steps if abs(value / step % 1 - 0.5) > 0.1), steps[0])

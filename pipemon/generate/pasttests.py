@@ -1,0 +1,75 @@
+"""promtool tests of what rules record of the past, which take days of made-up time: in steps of an hour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil
+
+from pipemon.generate.expectations import recorded_value
+from pipemon.generate.measures import measure
+from pipemon.generate.recorded_scenes import part_of
+from pipemon.generate.rulecases import SKIPPED
+from pipemon.generate.rules import Group
+from pipemon.generate.scenes import ANOTHER, NEIGHBOUR, kept_labels, value_lines
+from pipemon.generate.synthetic import CANARY_VERSION, STABLE_ONES, World, compared_with, measured
+from pipemon.spec.model import Condition, FailureMode, Spec
+from pipemon.units import duration
+
+_PER_STEP = 12
+"""Scrapes a step."""
+
+
+def past_step(spec: Spec) -> float:
+    """Return the step of these tests, in seconds."""
+    return spec.timing.long_window
+
+
+def past_cases(spec: Spec, group: Group) -> Iterator[tuple[str, str, dict[str, object]]]:
+    """Yield a case for each value of the past that a group's alerts compare with, and its failure mode's name."""
+    for alert in group.alerts:
+        for condition in alert.mode.conditions:
+            if condition.reference is not None and condition.reference.offset:
+                words = f"remembers {condition.reference.words}"
+                yield alert.mode.name, words, _case(spec, alert.mode, condition)
+
+
+def _case(spec: Spec, mode: FailureMode, condition: Condition) -> dict[str, object]:
+    read, reference = measure(spec, mode, condition), condition.reference
+    assert reference is not None
+    assert read is not None
+    assert read.reference is not None
+    then = read.reference
+    step = past_step(spec)
+    window = max(mode.window, step)
+    end = ceil(round((reference.offset + 2 * window) / step, 6))
+    # It all ended long ago, and began less briskly: only who looks back just so far has it right.
+    until = ceil(round((end - reference.offset / step) * _PER_STEP, 6))
+    slow = until - ceil(round(window / step * _PER_STEP, 6))
+    stage = {"stage": mode.stage, "track": "stable"} if mode.stage is not None else {}
+    place = {"pipeline": spec.pipeline, "version": "1", **stage}
+    skipped = SKIPPED if mode.stage is not None and condition.signal != "throughput" else 0.0
+    worlds = [
+        World(place, kept_labels(spec), STABLE_ONES, skipped=skipped),
+        World({**place, "pipeline": NEIGHBOUR}, kept_labels(spec)),
+    ]
+    worlds += [World(place, {**kept_labels(spec), label: ANOTHER}) for label in spec.keep]
+    if mode.stage is not None:
+        others = ({"track": "shadow"}, {"track": "canary", "version": CANARY_VERSION})
+        worlds += [World({**place, **other}, kept_labels(spec)) for other in others]
+    value, rate = compared_with(condition), 1.0
+    for index, world in enumerate(worlds):
+        measured(world, spec, mode, condition, (1 + index / 2) * value, rate)
+    if condition.signal == "throughput":
+        rate = value
+    expected = [(part.recording, part.matchers, part_of(part, value) * rate * window) for part in then.parts]
+    expected.append((then.value, then.matchers, value))
+    if then.count is not None and not then.parts:
+        expected.append((then.count, then.count_matchers, rate * window))
+    at = duration(end * step)
+    return {
+        "interval": duration(step / _PER_STEP),
+        "input_series": value_lines(worlds, step / _PER_STEP, slow, until - slow),
+        "promql_expr_test": [
+            recorded_value(spec, recording, matchers, value, at=at) for recording, matchers, value in expected
+        ],
+    }

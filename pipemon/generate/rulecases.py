@@ -1,0 +1,222 @@
+"""The cases of a failure mode's rule tests: values beyond, before and far beyond its thresholds, and what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from pipemon.generate.annotations import unit
+from pipemon.generate.expectations import expected_alert, firing_at, place_if_any, place_of, recorded_values
+from pipemon.generate.measures import measure
+from pipemon.generate.recorded_scenes import gone_elsewhere, parts_elsewhere, recorded_elsewhere, recorded_past
+from pipemon.generate.rules import Alert
+from pipemon.generate.scenes import (
+    State,
+    clock,
+    counters,
+    up,
+    worlds,
+)
+from pipemon.generate.synthetic import (
+    edge_values,
+    good_value,
+    needed_calls,
+    tested_limits,
+)
+from pipemon.spec.model import Condition, FailureMode, Spec
+from pipemon.spec.signals import SIGNALS
+from pipemon.units import duration
+
+Test = dict[str, object]
+
+_FEW = 0.7
+ENOUGH = 1.5
+_USUAL = 2.0
+"""Calls, over the least that a condition needs: too few, while judged, and before."""
+
+SKIPPED = 0.25
+"""Skipped calls, over the others: what is a share of calls must fire as if there were none."""
+
+
+@dataclass(frozen=True)
+class _Values:
+    """What a condition's value can be: well within its threshold, and for each side beyond, before and far beyond."""
+
+    good: float
+    beyond: tuple[float, ...]
+    before: tuple[float, ...]
+    worst: tuple[float, ...]
+
+
+def tested_values(spec: Spec, mode: FailureMode, condition: Condition) -> _Values:
+    """Return what the tests of a condition have its value be."""
+    if condition.signal == "no_calls":
+        return _Values(1.0, (0.0,), (1.0,), (1.0,))
+    if condition.signal == "promql":
+        return _Values(0.0, (0.0,), (0.0,), (0.0,))
+    threshold = tested_limits(spec, mode, condition)
+    good = good_value(spec, mode, condition)
+    edges = edge_values(spec, mode, condition)
+    worst = []
+    for edge in (threshold.low, threshold.high):
+        if edge is not None:
+            far = edge + 4 * (edge - good)
+            if condition.signal != "mean":
+                far = max(far, 0.0)
+                far = min(far, edge * 10 if unit(spec, mode, condition) == "seconds" else max(1.0, edge * 2))
+            worst.append(far)
+    return _Values(good, tuple(b for b, _ in edges), tuple(b for _, b in edges), tuple(worst))
+
+
+def cases_that_fire(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterator[tuple[str, Test]]:
+    """Yield cases that fire: all conditions beyond their thresholds, or each alone where any is enough."""
+    mode = alert.mode
+    good = tuple(values.good for values in every)
+    if mode.combine == "any" and len(every) > 1 and not stops(mode):
+        values = tuple(values.beyond[0] for values in every)
+        state = State(values, calls_rate(spec, mode, ENOUGH), good, calls_rate(spec, mode, ENOUGH))
+        yield "fires once when all of it holds", case(spec, alert, state, fires=True)
+    for index, condition in enumerate(mode.conditions):
+        if mode.combine == "all" and index and len(every[index].beyond) == 1:
+            continue
+        for side, beyond in enumerate(every[index].beyond):
+            if mode.combine == "all" and index and not side:
+                continue
+            rest = tuple(other.beyond[0] for other in every) if mode.combine == "all" else good
+            values = _with(rest, index, beyond)
+            rate = 0.0 if condition.signal == "no_calls" else calls_rate(spec, mode, ENOUGH, index)
+            state = State(values, rate, good, calls_rate(spec, mode, ENOUGH))
+            alone = f" on {condition.signal} alone" if mode.combine == "any" and len(every) > 1 else ""
+            which = _side(side, every[index].beyond)
+            yield f"fires just beyond the threshold{alone}{which}", case(spec, alert, state, fires=True)
+            if condition.signal == "no_calls":
+                gone = State(values, 0.0, good, calls_rate(spec, mode, ENOUGH))
+                yield "fires when the series are gone", case(spec, alert, gone, fires=True, gone=True)
+                if len(every) == 1:
+                    yield "fires when the series were never there", _never(spec, alert)
+                if spec.targets:
+                    yield "fires when the target is down", case(spec, alert, gone, fires=True, gone=True, down=True)
+
+
+def stops(mode: FailureMode) -> bool:
+    """Tell whether it is about calls that stop, among others."""
+    return any(condition.signal == "no_calls" for condition in mode.conditions)
+
+
+def cases_just_before(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterator[tuple[str, Test]]:
+    """Yield cases that stay quiet although all else around is as bad as can be."""
+    mode = alert.mode
+    usual = tuple(values.beyond[0] if mode.combine == "all" else values.before[0] for values in every)
+    for index, condition in enumerate(mode.conditions):
+        for side, before in enumerate(every[index].before):
+            if mode.combine == "any" and index and not side:
+                continue
+            worst = tuple(v.worst[side if i == index else 0] for i, v in enumerate(every))
+            others_rate = 0.0 if condition.signal == "no_calls" else calls_rate(spec, mode, 2 * ENOUGH)
+            state = State(_with(usual, index, before), calls_rate(spec, mode, ENOUGH), worst, others_rate)
+            which = _side(side, every[index].before)
+            name = f" of {condition.signal}" if len(every) > 1 else ""
+            yield f"is quiet just before the threshold{name}{which}", case(spec, alert, state, fires=False)
+
+
+def cases_on_few_calls(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterator[tuple[str, Test]]:
+    """Yield cases that stay quiet since too little was seen, now or of what is compared with."""
+    mode = alert.mode
+    for index, condition in enumerate(mode.conditions):
+        if not (condition.min_count or condition.min_events):
+            continue
+        by_calls = SIGNALS[condition.signal].by_calls
+        rest = tuple(v.beyond[0] if mode.combine == "all" else v.good for v in every)
+        few = _FEW * needed_calls(spec, mode, condition) / mode.window
+        for side, beyond in enumerate(every[index].beyond):
+            worst = tuple(v.worst[side if i == index else 0] for i, v in enumerate(every))
+            state = State(_with(rest, index, beyond), few, worst, calls_rate(spec, mode, 2 * ENOUGH))
+            name = (f" for {condition.signal}" if len(every) > 1 else "") + _side(side, every[index].beyond)
+            if by_calls:
+                yield f"is quiet on too few calls{name}", case(spec, alert, state, fires=False, few=True)
+            read = measure(spec, mode, condition)
+            if read is not None and read.reference is not None and len(every) == 1:
+                enough = replace(state, rate=calls_rate(spec, mode, ENOUGH), then=0.0)
+                yield "is quiet with nothing to compare with", case(spec, alert, enough, fires=False, few=True)
+                if read.reference.count is not None:
+                    little = replace(enough, then=_FEW * condition.min_count / mode.window)
+                    yield "is quiet where that rests on too few calls", case(spec, alert, little, fires=False, few=True)
+        if mode.combine == "all":
+            break
+
+
+def _side(side: int, sides: tuple[float, ...]) -> str:
+    return f" ({('low', 'high')[side]} side)" if len(sides) > 1 else ""
+
+
+def _with(values: tuple[float, ...], index: int, value: float) -> tuple[float, ...]:
+    return (*values[:index], value, *values[index + 1 :])
+
+
+def calls_rate(spec: Spec, mode: FailureMode, times: float, index: int | None = None) -> float:
+    """Return the calls per second that are `times` the least that a condition (or any) needs in the window."""
+    conditions = mode.conditions if index is None or mode.combine == "all" else (mode.conditions[index],)
+    return times * max(needed_calls(spec, mode, condition) for condition in conditions) / mode.window
+
+
+def case(
+    spec: Spec,
+    alert: Alert,
+    state: State,
+    *,
+    fires: bool,
+    gone: bool = False,
+    down: bool = False,
+    few: bool = False,
+) -> Test:
+    """Return a case in which a state begins, is judged, and ends, among places that must not count."""
+    mode = alert.mode
+    time = clock(spec, mode)
+    calm = tuple(tested_values(spec, mode, condition).good for condition in mode.conditions)
+    if fires and mode.stage is not None:
+        state = replace(state, skipped=SKIPPED)
+    normal = replace(state, values=calm, rate=calls_rate(spec, mode, _USUAL))
+    before, during = (worlds(spec, mode, each, calm) for each in (normal, state))
+    inputs = counters(before, during, time, gone=gone) + up(spec, time, down=down)
+    inputs += recorded_past(spec, mode, state, time, ENOUGH * max(each.min_count for each in mode.conditions))
+    stopped = stops(mode)
+    if few or (stopped and not fires):
+        inputs += recorded_elsewhere(spec, mode, state, time) + gone_elsewhere(spec, mode, time)
+    elif not fires:
+        inputs += parts_elsewhere(spec, mode, state, time)
+    expected = [expected_alert(spec, alert, state, gone=gone)] if fires else []
+    checks = [(time.judged, expected)]
+    if fires and time.early is not None and not gone:
+        checks.insert(0, (time.early, []))
+    if fires:
+        checks.append((time.resolved, []))
+    test: Test = {
+        "interval": duration(time.step),
+        "input_series": inputs,
+        "alert_rule_test": [
+            {"eval_time": time.at(at), "alertname": alert.name, "exp_alerts": alerts} for at, alerts in checks
+        ],
+    }
+    # Where others record the very value, it is no longer told what our rule records.
+    counted = not stopped and all(SIGNALS[condition.signal].by_calls for condition in mode.conditions)
+    exprs = [] if few or gone or not (fires or counted) else recorded_values(spec, mode, state, time, parts=fires)
+    if fires and time.lasting is not None:
+        labels = {**place_of(spec, mode), **alert.labels}
+        exprs.append(firing_at(alert, time.at(time.lasting), [labels]))
+    return {**test, "promql_expr_test": exprs} if exprs else test
+
+
+def _never(spec: Spec, alert: Alert) -> Test:
+    """Return the case of a place that never was, beside others that are."""
+    mode = alert.mode
+    time = clock(spec, mode)
+    calm = tuple(tested_values(spec, mode, condition).good for condition in mode.conditions)
+    rate = calls_rate(spec, mode, ENOUGH)
+    state = State(calm, rate, calm, rate)
+    others = worlds(spec, mode, state, calm)[1 : -1 - len(spec.told_apart_by)]
+    labels = place_if_any(spec, mode)
+    return {
+        "interval": duration(time.step),
+        "input_series": counters(others, others, time, gone=False) + up(spec, time, down=False),
+        "promql_expr_test": [firing_at(alert, time.at(time.judged), [{**labels, **alert.labels}])],
+    }
