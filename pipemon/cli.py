@@ -7,16 +7,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from pipemon.drill.command import drill
 from pipemon.errors import PipemonError, SpecError, UnavailableError
-from pipemon.units import duration, seconds
+from pipemon.parameters import Duration, Moment, TimeScale
+from pipemon.units import duration
 from pipemon.version import __version__
 
 if TYPE_CHECKING:
@@ -24,49 +23,6 @@ if TYPE_CHECKING:
 
 _SPECS = click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path))
 _EXTRAS = {"aiohttp": "serve", "yaml": "generate", "promql_parser": "generate"}
-
-
-class Duration(click.ParamType[float]):
-    """A duration such as 30s or 10m, in seconds."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return seconds, or end with a usage error."""
-        try:
-            return seconds(value if isinstance(value, float) else str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class Moment(click.ParamType[float]):
-    """A point in time: ISO 8601, or Unix seconds."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return Unix seconds, or end with a usage error."""
-        try:
-            if isfinite(found := float(str(value))):
-                return found
-        except ValueError:
-            pass
-        try:
-            return datetime.fromisoformat(str(value)).timestamp()
-        except ValueError:
-            self.fail(f"{value!r} is not a time; write 2026-01-31T12:00 or Unix seconds", param, ctx)
-
-
-class TimeScale(click.FloatRange):
-    """A factor from 0.01 to 1000: beyond that, durations are no longer what Prometheus or people can wait."""
-
-    def __init__(self) -> None:
-        super().__init__(0.01, 1000.0)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the factor, or end with a usage error; NaN is in no range."""
-        found = float(super().convert(value, param, ctx))
-        return found if isfinite(found) else self.fail(f"{value!r} is not a number", param, ctx)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -127,20 +83,35 @@ def schema(out: Path | None) -> None:
 @cli.command()
 @_SPECS
 @click.option("--url", help="Root URL of a Prometheus, or of a process's /metrics: check what runs, too.")
-def check(specs: tuple[Path, ...], url: str | None) -> None:
-    """Check failure-mode files and say what they cover."""
+@click.option("--strict", is_flag=True, help="Let promtool and amtool judge the generated files, if installed.")
+def check(specs: tuple[Path, ...], url: str | None, strict: bool) -> None:
+    """Check failure-mode files and say what they cover, and what nobody thought of."""
+    from pipemon.generate.coverage import coverage, summary  # noqa: PLC0415
     from pipemon.generate.inhibition import plan  # noqa: PLC0415
     from pipemon.spec.load import load_each  # noqa: PLC0415
 
     found, problems = load_each(specs)
-    wrong = False
-    for made in map(plan, found):
-        _summary(made)
+    plans, wrong = [plan(spec) for spec in found], False
+    for made in plans:
+        for line in (*summary(made), *coverage(made.spec)):
+            click.echo(line)
         wrong |= url is not None and _running(made, url)
+    if strict and plans and not problems:
+        wrong |= _judged(plans)
     if problems:
         raise SpecError(problems)
     if wrong:
         sys.exit(1)
+
+
+def _judged(plans: list[Plan]) -> bool:
+    """Print what the tools say of the generated files, and tell whether any is against them."""
+    from pipemon.generate.strict import strict  # noqa: PLC0415
+
+    said = list(strict(plans))
+    for _, words in said:
+        click.echo(words)
+    return not all(content for content, _ in said)
 
 
 def _running(made: Plan, url: str) -> bool:
@@ -152,28 +123,6 @@ def _running(made: Plan, url: str) -> bool:
     for finding in found:
         click.echo(f"  running: {finding}")
     return bool(found)
-
-
-def _summary(made: Plan) -> None:
-    from pipemon.generate.bounds_file import interpolated  # noqa: PLC0415
-
-    spec = made.spec
-    files, modes = ", ".join(spec.files), len(spec.failure_modes)
-    click.echo(f"{files}: {modes} failure modes, {len(spec.measurable)} with an alert")
-    for mode in spec.failure_modes:
-        if not mode.conditions:
-            click.echo(f"  {mode.name}: {mode.waiting}")
-    for source, targets in made.targets.items():
-        click.echo(f"  {source} holds back {', '.join(targets)}")
-    for name, words in made.waiting.items():
-        click.echo(f"  {name} waits {words}")
-    for refusal in made.refused:
-        click.echo(f"  {refusal.source} does not hold back {refusal.target}: {refusal.reason}")
-    for words in interpolated(spec):
-        click.echo(f"  {words}")
-    silent = [s.name for s in spec.stages if s.name not in {mode.stage for mode in spec.measurable}]
-    for stage in silent:
-        click.echo(f"  no failure mode watches the stage {stage}")
 
 
 @cli.command()
@@ -204,6 +153,7 @@ def generate(
     agent: bool,
 ) -> None:
     """Write rules, rule tests, Alertmanager configuration and dashboards."""
+    from pipemon.generate.coverage import summary  # noqa: PLC0415
     from pipemon.generate.edge import edge as edge_device  # noqa: PLC0415
     from pipemon.generate.output import Options  # noqa: PLC0415
     from pipemon.generate.output import generate as make  # noqa: PLC0415
@@ -215,7 +165,8 @@ def generate(
     with _writing(out):
         made = make(specs, out, options)
     for one in made.plans:
-        _summary(one)
+        for line in summary(one):
+            click.echo(line)
     for name in made.paths:
         click.echo(f"{'wrote' if name in made.changed else 'same '} {out / name}")
 

@@ -10,6 +10,7 @@ from pipemon.catalogue import ALERTS, METRICS
 from pipemon.errors import Problem, SpecError, nearest
 from pipemon.spec import baseline as baselines
 from pipemon.spec import fields
+from pipemon.spec.budgets import check_budgets
 from pipemon.spec.code import CodeError, shape_of
 from pipemon.spec.defaults import defaults
 from pipemon.spec.fields import Report
@@ -96,6 +97,7 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
         severity_words=_severities(report, root.get("severities")),
         files=source.files,
     )
+    check_budgets(report, root, spec.budget, spec.stages)
     reserved = RESERVED_ON_ALERTS | {*spec.keep}
     below = {file: defaults(report, node, reserved) for file, node in source.defaults}
     closed = root.get("code") is not None

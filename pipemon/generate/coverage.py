@@ -1,0 +1,58 @@
+"""What the failure modes cover of a cascade and what nobody thought of, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import get_args
+
+from pipemon.generate.bounds_file import interpolated
+from pipemon.generate.inhibition import Plan
+from pipemon.spec.budgets import budget_words
+from pipemon.spec.fields import listed
+from pipemon.spec.model import Kind, Spec
+
+KINDS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind != "rollout")
+"""The classes that every stage can fail in; a rollout is not always under way."""
+
+
+def summary(made: Plan) -> Iterator[str]:
+    """Yield a line for the files, then one for each thing that a team should know of its alerts."""
+    spec = made.spec
+    alerts = f"{len(spec.measurable)} with an alert"
+    yield f"{', '.join(spec.files) or spec.source}: {len(spec.failure_modes)} failure modes, {alerts}"
+    for mode in spec.failure_modes:
+        if not mode.conditions:
+            yield f"  {mode.name}: {mode.waiting}"
+    for source, targets in made.targets.items():
+        yield f"  {source} holds back {', '.join(targets)}"
+    for name, words in made.waiting.items():
+        yield f"  {name} waits {words}"
+    for refusal in made.refused:
+        yield f"  {refusal.source} does not hold back {refusal.target}: {refusal.reason}"
+    for words in interpolated(spec):
+        yield f"  {words}"
+    watched = {mode.stage for mode in spec.measurable}
+    for stage in spec.stages:
+        if stage.name not in watched:
+            yield f"  no failure mode watches the stage {stage.name}"
+
+
+def coverage(spec: Spec) -> Iterator[str]:
+    """Yield what is watched of each stage, of how many stages each class is, what is in burn-in, and the budgets."""
+    seen = {stage.name: {mode.kind for mode in spec.measurable if mode.stage == stage.name} for stage in spec.stages}
+    for name, kinds in seen.items():
+        missing = [kind for kind in KINDS if kind not in kinds]
+        if kinds and missing:
+            yield f"  {name}: nobody thought of {listed(missing)} failures"
+    if seen:
+        counts = ", ".join(f"{kind} {sum(kind in kinds for kinds in seen.values())}" for kind in KINDS)
+        yield f"  of {len(seen)} stages are watched: {counts}"
+    ideas = sum(not mode.conditions for mode in spec.failure_modes)
+    if ideas:
+        yield f"  {ideas} of {len(spec.failure_modes)} failure modes can't be measured yet"
+    for mode in spec.measurable:
+        if mode.observe:
+            since = f" since {mode.observe_since}" if mode.observe_since else ""
+            yield f"  {mode.name}: in burn-in{since}, told to nobody"
+    if words := budget_words(spec.budget, spec.stages):
+        yield f"  {words}"

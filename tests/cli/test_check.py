@@ -1,0 +1,85 @@
+"""`pipemon check` says what is covered, what nobody thought of, and what the tools of Prometheus think."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import pipemon
+
+SPEECH = """\
+pipeline: speech
+budget: 500ms
+stages:
+  vad: {budget: 50ms, features: {input.level: dBFS}}
+  asr: {after: vad, budget: 300ms}
+  tts: {after: asr}
+failure_modes:
+  vad-cuts: {what: The VAD returns nothing, stage: vad, signal: null_ratio}
+  loud: {what: Louder, stage: vad, signal: {mean: input.level}, above: -3, mode: {observe: 2026-11-20}}
+  asr-fails: {what: It raises, stage: asr, signal: error_ratio, mode: observe}
+  rude: {what: Users find it rude, stage: asr}
+"""
+
+
+def test_what_nobody_thought_of_is_said_for_each_stage(tmp_path: Path) -> None:
+    (tmp_path / "speech.yaml").write_text(SPEECH)
+    told = pipemon("check", "speech.yaml", cwd=tmp_path)
+    assert (told.code, told.err) == (0, "")
+    assert told.out.splitlines() == [
+        "speech.yaml: 4 failure modes, 3 with an alert",
+        "  rude: not yet measurable: nobody has named a signal",
+        "  no failure mode watches the stage tts",
+        "  vad: nobody thought of software or quality failures",
+        "  asr: nobody thought of input, output or quality failures",
+        "  of 3 stages are watched: software 1, input 1, output 1, quality 0",
+        "  1 of 4 failure modes can't be measured yet",
+        "  loud: in burn-in since 2026-11-20, told to nobody",
+        "  asr-fails: in burn-in, told to nobody",
+        "  vad 50 + asr 300 of 500 ms: 150 ms unassigned, for tts",
+    ]
+
+
+def test_budgets_over_the_whole_end_with_2(tmp_path: Path) -> None:
+    (tmp_path / "speech.yaml").write_text(SPEECH.replace("500ms", "340ms"))
+    told = pipemon("check", "speech.yaml", cwd=tmp_path)
+    assert (told.code, told.out) == (2, "")
+    first, *_ = told.err.splitlines()
+    assert first == "speech.yaml:2:9: budget: vad 50 + asr 300 of 340 ms: 10 ms more than there is [budget]"
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def test_strict_without_the_tools_says_that_they_did_not_judge(tmp_path: Path, tools: Path) -> None:
+    (tmp_path / "speech.yaml").write_text(SPEECH)
+    told = pipemon("check", "--strict", "speech.yaml", cwd=tmp_path)
+    assert (told.code, told.err) == (0, "")
+    assert "promtool check rules: not run, promtool is not on PATH" in told.out
+    assert list(tools.iterdir()) == []
+
+
+def test_strict_ends_with_1_and_the_tools_words_where_one_is_against_the_files(tmp_path: Path, tools: Path) -> None:
+    (tmp_path / "speech.yaml").write_text(SPEECH)
+    (tools / "promtool").write_text('#!/bin/sh\necho "$@: too old for this"\nexit 3\n')
+    (tools / "promtool").chmod(0o755)
+    told = pipemon("check", "--strict", "speech.yaml", cwd=tmp_path)
+    assert (told.code, told.err) == (1, "")
+    assert "promtool check rules: failed\ncheck rules rules/speech.rules.yml: too old for this" in told.out
+
+
+@pytest.mark.integration
+def test_strict_is_content_with_what_is_generated(tmp_path: Path) -> None:
+    (tmp_path / "speech.yaml").write_text(SPEECH)
+    told = pipemon("check", "--strict", "speech.yaml", cwd=tmp_path)
+    assert (told.code, told.err) == (0, "")
+    assert told.out.splitlines()[-3:] == [
+        "promtool check rules: passed",
+        "promtool test rules: passed",
+        "amtool check-config: passed",
+    ]
