@@ -64,6 +64,21 @@ def asked(registry: CollectorRegistry) -> None:
         (f"application/openmetrics-text;version=2.0.0;q=0.9,{PROMETHEUS_2}", f"{OPENMETRICS}; escaping=underscores"),
         ("application/openmetrics-text;version=1.x.0", TEXT),
         ("text/plain;version=1.0.0", "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"),
+        ("text/plain;q=0.6,application/openmetrics-text;version=1.0.0;q=0.5", TEXT),
+        ("application/openmetrics-text;q=0.5,text/plain;version=0.0.4;q=0.6", TEXT),
+        ("application/openmetrics-text;version=1.0.0;q=0, */*", TEXT),
+        ("text/plain;q=0, */*;q=0.1", OPENMETRICS),
+        ("application/openmetrics-text;q=0", TEXT),
+        ("*/*, application/openmetrics-text;q=0.5", TEXT),
+        ("text/plain;q=0.2, */*", OPENMETRICS),
+        ("text/html, application/xhtml+xml, application/xml;q=0.9, */*;q=0.8", TEXT),
+        ("application/*", OPENMETRICS),
+        ("text/plain;version=0.0.4, application/openmetrics-text", TEXT),
+        ("application/openmetrics-text, text/plain;version=0.0.4", OPENMETRICS),
+        ('APPLICATION/OpenMetrics-Text; Version="1.0.0"; Q=1', f"{OPENMETRICS}; escaping=underscores"),
+        ('text/html;note="a, b", application/openmetrics-text', OPENMETRICS),
+        ("application/openmetrics-text;q=high, text/plain;q=0.9", OPENMETRICS),
+        ("application/openmetrics-text;q=nan, text/plain;q=0.9", OPENMETRICS),
     ],
 )
 def test_the_answer_is_in_the_best_format_that_was_asked_for_and_is_known(
@@ -106,6 +121,27 @@ def test_gzip_is_used_where_it_is_understood(url: str, asked: None) -> None:
     assert "content-encoding" not in plain.headers
     assert packed.headers["content-encoding"] == "gzip"
     assert gzip.decompress(packed.body) == plain.body
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "packed"),
+    [
+        ("", False),
+        ("gzip", True),
+        ("GZIP;Q=0.1", True),
+        ("gzip;q=0", False),
+        ("gzip;q=0.000, *", False),
+        ("*", True),
+        ("*;q=0", False),
+        ("br, *;q=0.1", True),
+        ("deflate", False),
+        ("identity;q=0.5, gzip", True),
+        ("identity, gzip;q=0.5", False),
+    ],
+)
+def test_gzip_weighs_what_the_client_says(registry: CollectorRegistry, accept_encoding: str, packed: bool) -> None:
+    answer = Scrapes(registry).answer("GET", "", "", accept_encoding)
+    assert (answer.headers.get("Content-Encoding") == "gzip") is packed
 
 
 def test_the_root_shows_the_same_and_names_choose(url: str, registry: CollectorRegistry, asked: None) -> None:

@@ -10,8 +10,9 @@ from threading import Lock
 from urllib.parse import parse_qs
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder, gzip_accepted
+from prometheus_client.exposition import choose_encoder
 
+from pipemon.instrument.exposition.negotiation import accepts_gzip, chosen_format
 from pipemon.instrument.exposition.source import source
 from pipemon.instrument.log import log_once
 
@@ -48,7 +49,7 @@ class Scrapes:
             return Answer(200, {"Allow": _METHODS})
         if method != "GET":
             return Answer(405, {"Allow": _METHODS, **_TEXT}, b"use GET\n")
-        encode, content_type = choose_encoder(_served(accept))
+        encode, content_type = choose_encoder(chosen_format(accept))
         try:
             names = parse_qs(query).get("name[]")
             if names:
@@ -60,7 +61,7 @@ class Scrapes:
             log_once("scrape", "the metrics could not be collected", exc=True)
             return Answer(500, _TEXT, b"the metrics could not be collected; the log says why\n")
         headers = {"Content-Type": content_type}
-        if gzip_accepted(accept_encoding):
+        if accepts_gzip(accept_encoding):
             headers["Content-Encoding"] = "gzip"
             body = gzip.compress(body, compresslevel=6)
         headers["Content-Length"] = str(len(body))
@@ -85,20 +86,3 @@ class _Shared:
                 self._begun += 1
                 self._result, self._ended = work(), self._begun
             return self._result
-
-
-def _served(accept: str) -> str:
-    """Return an Accept header without the formats that can't be served.
-
-    prometheus_client would call its OpenMetrics 1.0.0 by any later version that was asked for. What is left
-    out falls to what else was asked for, at last to text 0.0.4.
-    """
-    return ",".join(part for part in accept.split(",") if _version(part) in ("", "1.0.0"))
-
-
-def _version(media_range: str) -> str:
-    for parameter in media_range.split(";")[1:]:
-        key, _, value = parameter.strip().partition("=")
-        if key == "version":
-            return value.strip()
-    return ""
