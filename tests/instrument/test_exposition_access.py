@@ -98,6 +98,18 @@ def test_a_token_is_no_password(expose: Expose) -> None:
     assert fetch(url).headers["www-authenticate"] == 'Bearer realm="metrics"'
 
 
+@pytest.mark.parametrize("around", [" {}", "\t{} \r\n", "\n{}\n\n"])
+def test_space_around_a_secret_in_a_file_is_no_part_of_it_as_in_prometheus(
+    expose: Expose, tmp_path: Path, around: str
+) -> None:
+    password, token = tmp_path / "password", tmp_path / "token"
+    password.write_text(around.format("s3 cret"))
+    token.write_text(around.format("t0ken"))
+    url = expose(username="prometheus", password_file=password, bearer_token_file=token)
+    assert fetch(url, Authorization=basic("prometheus", "s3 cret")).status == 200
+    assert fetch(url, Authorization="Bearer t0ken").status == 200
+
+
 def test_secret_files_are_read_at_each_scrape_and_without_one_nobody_gets_in(
     expose: Expose, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,10 +25,13 @@ class Secret:
     file: Path | None = None
 
     def read(self) -> bytes:
-        """Return it, without the newline that ends a file. Raises OSError or ValueError where it can't be had."""
+        """Return it, as Prometheus reads it: without the space around it in a file.
+
+        Raises OSError or ValueError where it can't be had.
+        """
         secret = self.value.encode() if self.file is None and self.value else b""
         if self.file is not None:
-            secret = self.file.read_bytes().rstrip(b"\r\n")
+            secret = self.file.read_bytes().strip()
         if not secret:
             raise ValueError("it is empty")
         return secret
