@@ -4,38 +4,50 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from fetching import Answer, fetch
-from prometheus_client import CollectorRegistry, Metric
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Gauge, Metric, ProcessCollector
+from prometheus_client.parser import text_string_to_metric_families
 from real_servers import program, until
 
 import pipemon
 from pipemon.demo.processes import children, free_ports, start
+from pipemon.features import level_dbfs
 from pipemon.instrument.exposition import textfile
 from pipemon.instrument.log import Quietly
 
+ROOT = Path(__file__).resolve().parents[2]
 
-class Stamped:
-    def collect(self) -> Iterable[Metric]:
-        family = GaugeMetricFamily("stamped", "With a time.")
-        family.add_metric([], 1, timestamp=1_700_000_000)
-        return [family]
+JOB = """
+import sys
+import pipemon, prometheus_client
+pipemon.gpu_metrics()
+prometheus_client.Gauge("rows", "A metric of the job's own.").set(1)
+pipemon.Pipeline(sys.argv[1]).stage("vad")(lambda: 1)()
+assert pipemon.write_textfile(sys.argv[2])
+"""
 
 
 @pytest.mark.integration
-def test_node_exporter_reads_the_file_and_refuses_one_with_a_timestamp(
-    tmp_path: Path, registry: CollectorRegistry
-) -> None:
+@pytest.mark.parametrize("workers", [False, True], ids=["one process", "workers"])
+def test_node_exporter_reads_the_files_of_two_jobs_in_one_folder(tmp_path: Path, workers: bool) -> None:
     folder = tmp_path / "textfile"
     folder.mkdir()
-    vad = pipemon.Pipeline("speech", registry=registry).stage("vad")(lambda: 1)
-    vad()
-    assert pipemon.write_textfile(folder / "speech.prom", registry)
-    assert [file.name for file in folder.iterdir()] == ["speech.prom"]
+    for job in ("speech", "shop"):
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+        if workers:
+            environment["PROMETHEUS_MULTIPROC_DIR"] = str(tmp_path / job)
+            (tmp_path / job).mkdir()
+        subprocess.run(
+            [sys.executable, "-c", JOB, job, str(folder / f"{job}.prom")], env=environment, timeout=60, check=True
+        )
+    assert sorted(file.name for file in folder.iterdir()) == ["shop.prom", "speech.prom"]
     (port,) = free_ports(1)
     command = [
         str(program("prometheus-node-exporter")),
@@ -53,17 +65,30 @@ def test_node_exporter_reads_the_file_and_refuses_one_with_a_timestamp(
             except ConnectionRefusedError:
                 return None
 
-        good = until(scrape, "node_exporter")
-        assert good is not None
-        assert good.value("node_textfile_scrape_error") == 0
-        assert good.value("pipemon_stage_calls_total", stage="vad") == 1
-        assert good.value("node_textfile_mtime_seconds", file=str(folder / "speech.prom")) > 1.7e9
-        registry.register(Stamped())
-        assert pipemon.write_textfile(folder / "speech.prom", registry)
-        bad = scrape()
-        assert bad is not None
-        assert bad.value("node_textfile_scrape_error") == 1
-        assert b"pipemon_stage" not in bad.body
+        scraped = until(scrape, "node_exporter")
+    assert scraped is not None
+    assert scraped.status == 200, scraped.body
+    assert scraped.value("node_textfile_scrape_error") == 0
+    assert scraped.value("process_start_time_seconds") > 1.7e9
+    for job in ("speech", "shop"):
+        assert scraped.value("pipemon_stage_calls_total", pipeline=job) == 1
+        assert scraped.value("node_textfile_mtime_seconds", file=str(folder / f"{job}.prom")) > 1.7e9
+    assert "error" not in (tmp_path / "log").read_text().lower()
+
+
+def test_all_that_is_written_says_of_which_pipeline_it_is(tmp_path: Path) -> None:
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    Gauge("rows", "A metric of the job's own.", registry=registry)
+    vad = pipemon.Pipeline("speech", registry=registry).stage("vad", output=level_dbfs())(lambda: [0.5])
+    vad()
+    assert pipemon.write_textfile(tmp_path / "speech.prom", registry)
+    written = list(text_string_to_metric_families((tmp_path / "speech.prom").read_text()))
+    assert {sample.labels.get("pipeline") for family in written for sample in family.samples} == {"speech"}
+    exported = {
+        family.name for family in registry.collect() for sample in family.samples if "pipeline" in sample.labels
+    }
+    assert {family.name for family in written} == exported
 
 
 def test_a_name_that_node_exporter_would_not_read_is_refused(tmp_path: Path, registry: CollectorRegistry) -> None:

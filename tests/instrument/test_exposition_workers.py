@@ -55,6 +55,8 @@ if __name__ == "__main__":
     vad()
     pipemon.write_textfile(sys.argv[1], registry)
     told["textfile"] = count(open(sys.argv[1]).read())
+    pipemon.write_textfile(sys.argv[1], own)
+    told["own textfile"] = count(open(sys.argv[1]).read())
     server.close()
     print(json.dumps(told))
 """
@@ -83,6 +85,7 @@ def test_every_way_out_shows_all_workers_and_this_ones_latest_calls(tmp_path: Pa
         "app": ["22.0"],
         "own": ["23.0"],
         "textfile": ["24.0"],
+        "own textfile": ["24.0"],
     }
 
 
