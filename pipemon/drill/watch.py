@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pipemon.errors import UnavailableError
 from pipemon.prometheus import ActiveAlert, Alertmanager, Prometheus, read_page
 
-_SENT = "alertmanager_notifications_total"
-_FAILED = "alertmanager_notifications_failed_total"
+# Of requests, which are counted when they have ended: `alertmanager_notifications_total` counts attempts.
+_SENT = "alertmanager_notification_requests_total"
+_FAILED = "alertmanager_notification_requests_failed_total"
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Watch:
 
     def begin(self) -> None:
         """Begin to count, right before the drill."""
-        self._sent = self._notifications()
+        self._sent = self.notifications()
         self.began = self.clock()
 
     def check(self) -> None:
@@ -66,7 +67,7 @@ class Watch:
         silenced = [each for alert in mine for each in alert.silenced_by]
         self.held_back_by = ", ".join(dict.fromkeys(holders)) or ("a silence" if silenced else "")
         if mine and not self.held_back_by and self._sent is not None:
-            now = self._notifications()
+            now = self.notifications()
             if now is not None and now > self._sent:
                 self.notified = passed
 
@@ -81,7 +82,8 @@ class Watch:
     def _alerts(self) -> list[ActiveAlert]:
         return [alert for rule in self.prometheus.rules() if rule.name == self.alert for alert in rule.alerts]
 
-    def _notifications(self) -> float | None:
+    def notifications(self) -> float | None:
+        """Return how many notifications Alertmanager has sent, those that failed left out."""
         if self.alertmanager is None:
             return None
         sums = {_SENT: 0.0, _FAILED: 0.0}

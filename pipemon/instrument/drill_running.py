@@ -41,11 +41,11 @@ class Running:
         self._ending = Lock()
         self._effects = 0
         self.heard()
-        # First who ends it, then what there is to end.
-        Thread(target=self._watch, name="pipemon-drill", daemon=True).start()
-        self._show(1)
-        for swap in self._swaps:
-            swap.begin()
+        with self._ending:  # first who ends it, then what there is to end
+            Thread(target=self._watch, name="pipemon-drill", daemon=True).start()
+            self._show(1)
+            for swap in self._swaps:
+                swap.begin()
 
     def heard(self) -> None:
         """Go on for a while."""

@@ -85,13 +85,16 @@ class Histogram(prometheus_client.Histogram):
         return self._pointed_out
 
 
+_ADD_UP = ("_in_progress", "_workers", "_active")
+
+
 def make_family(metric: Metric) -> Any:
     """Make a catalogue entry's family, not registered anywhere."""
     if metric.type == "counter":
         return prometheus_client.Counter(metric.name, metric.help, metric.labels, unit=metric.unit, registry=None)
     if metric.type == "histogram":
         return Histogram(metric.name, metric.help, metric.labels, unit=metric.unit, registry=None)
-    # Over several processes calls in progress add up, and how many there may be; every other gauge says the
+    # Over several processes calls in progress add up, how many there may be, and drills; every other gauge says the
     # same in all of them, or the latest counts.
     return prometheus_client.Gauge(
         metric.name,
@@ -99,7 +102,7 @@ def make_family(metric: Metric) -> Any:
         metric.labels,
         unit=metric.unit,
         registry=None,
-        multiprocess_mode="livesum" if metric.name.endswith(("_in_progress", "_workers")) else "max",
+        multiprocess_mode="livesum" if metric.name.endswith(_ADD_UP) else "max",
     )
 
 

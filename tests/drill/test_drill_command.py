@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,9 +21,13 @@ import pipemon
 from pipemon.drill.command import drill
 from pipemon.drill.effects import ByHandError, Request, length, request
 from pipemon.drill.record import Drilled, dump, read
+from pipemon.drill.watch import Watch
 from pipemon.errors import OptionError, UnavailableError
+from pipemon.generate.inhibition import plan
 from pipemon.generate.output import Options, generate
+from pipemon.generate.rules import rules
 from pipemon.instrument.drill import Drills
+from pipemon.prometheus import ActiveAlert, Prometheus, Rule, read_page
 from pipemon.spec.load import load
 from pipemon.spec.model import Spec
 
@@ -250,6 +255,44 @@ def test_an_alert_is_seen_to_fire_to_arrive_and_to_resolve(
     assert found.pending <= found.firing <= found.notified
     assert not drills.state()["drill"]["active"]
     assert "crashes: notified" in run(str(file), "--report").output
+
+
+class Firing(Prometheus):
+    """A Prometheus of which one alert fires, by its own account: what Alertmanager then does is the matter here."""
+
+    def __init__(self, alert: str) -> None:
+        super().__init__("http://127.0.0.1:1")
+        self._alert = alert
+
+    def rules(self) -> list[Rule]:
+        active = ActiveAlert({}, {}, "firing", "")
+        return [Rule(self._alert, "", "alerting", "", "ok", "", "firing", {}, (active,))]
+
+
+@pytest.mark.integration
+def test_what_is_held_back_or_reaches_nobody_is_not_taken_for_notified(file: Path, tmp_path: Path) -> None:
+    generate([file], tmp_path / "out", Options(float(SCALE), "http://127.0.0.1:1/"))
+    routes = (tmp_path / "out" / "alertmanager" / "alertmanager.yml").read_text()
+    made = plan(load(file))
+    labels = {
+        rule.mode.name: {"alertname": rule.name, "pipeline": "chain", "stage": str(rule.mode.stage), **rule.labels}
+        for rule in rules(made.spec).alerts
+    }
+    with running_alertmanager(routes, tmp_path) as inbox:
+        watches = {
+            name: Watch(Firing(labels[name]["alertname"]), inbox._client, labels[name]["alertname"]) for name in labels
+        }
+        for watch in watches.values():
+            watch.begin()
+        assert inbox.held_back({"crashes": labels["crashes"], "empty": labels["empty"]}) == {"empty": "crashes"}
+        failed = "alertmanager_notification_requests_failed_total"
+        pattern = re.compile(rf"^{failed}{{.*}} [1-9]", re.MULTILINE)
+        until(lambda: pattern.search(read_page(f"{inbox._client.url}/metrics")), "a notification that failed")
+        for name in ("crashes", "empty"):
+            watches[name].look()
+    assert (watches["empty"].held_back_by, watches["empty"].notified) == ("ChainCrashes", None)
+    assert (watches["crashes"].held_back_by, watches["crashes"].notified) == ("", None)
+    assert watches["crashes"].firing is not None
 
 
 def test_without_a_prometheus_nothing_begins(file: Path, service: tuple[int, Drills]) -> None:
