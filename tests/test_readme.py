@@ -40,7 +40,7 @@ def test_the_promised_message_is_what_a_misspelt_stage_gives(tmp_path: Path) -> 
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     (promised,) = re.findall(r"`(speech\.yaml:\d+:.*?\[unknown-stage\])`", README)
-    assert done.stderr.strip() == promised
+    assert done.stderr.splitlines() == [promised, "      stage: vda", "             ^~~"]
 
 
 def test_the_notification_shown_is_of_the_example(tmp_path: Path) -> None:
@@ -48,3 +48,13 @@ def test_the_notification_shown_is_of_the_example(tmp_path: Path) -> None:
     (mode,) = [mode for mode in spec.failure_modes if mode.name == "telephone-microphones"]
     assert mode.do in " ".join(README.split())
     assert generate([ROOT / "examples" / "speech" / "failure_modes.yaml"], tmp_path).paths
+
+
+def test_the_file_in_the_documentation_is_valid(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "failure-modes.md").read_text(), re.DOTALL)
+    (tmp_path / "speech.yaml").write_text(text)
+    spec = load(tmp_path / "speech.yaml")
+    assert [(mode.name, mode.observe, mode.observe_since) for mode in spec.failure_modes] == [
+        ("vad-cuts", False, ""),
+        ("vad-cuts-a-little", True, "2026-11-20"),
+    ]
