@@ -59,17 +59,17 @@ def temporary(folder: Path) -> list[str]:
     return [path.name for path in folder.glob("pipemon-demo-*")]
 
 
-def test_every_fault_is_notified_under_its_name_and_its_effects_are_held_back(
+def test_each_fault_is_notified_under_its_name_and_its_effects_are_held_back(
     tmp_path: Path, started: list[subprocess.Popen[str]]
 ) -> None:
-    process = demo(tmp_path)
+    process = demo(tmp_path, "--faults", "telephone,killed")
     started.append(process)
     text, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, text
     firing = re.findall(r"FIRING \w+ \S+ (\S+):", text)
-    assert firing == ["telephone-microphones", "slow-asr", "nobody-calls"], text
+    assert firing == ["telephone-microphones", "nobody-calls"], text
     assert re.search(r"Held back by inhibition: .*(gibberish|users-repeat-themselves)", text), text
-    assert {"telephone-microphones", "slow-asr"} <= set(re.findall(r"RESOLVED \w+ \S+ (\S+) after", text)), text
+    assert "telephone-microphones" in re.findall(r"RESOLVED \w+ \S+ (\S+) after", text), text
     assert temporary(tmp_path) == []
     assert programs_with(str(tmp_path)) == []
 
@@ -81,7 +81,7 @@ def test_without_inhibition_rules_the_effects_are_notified_and_ctrl_c_ends_what_
     grafana.parent.mkdir()
     grafana.write_text("#!/bin/sh\nls $GF_PATHS_PROVISIONING/*\nexec sleep 600\n")
     grafana.chmod(0o755)
-    process = demo(tmp_path, "--faults", "telephone", "--no-inhibition", "--keep")
+    process = demo(tmp_path, "--faults", "slow", "--no-inhibition", "--keep")
     started.append(process)
     text = ""
     assert process.stdout is not None
@@ -92,8 +92,8 @@ def test_without_inhibition_rules_the_effects_are_notified_and_ctrl_c_ends_what_
     urls = dict(re.findall(r"(Prometheus|Alertmanager|Grafana) +(http://127\.0\.0\.1:\d+)/", text))
     assert set(urls) == {"Prometheus", "Alertmanager", "Grafana"}, text
     firing = re.findall(r"FIRING \w+ \S+ (\S+):", text)
-    assert firing[0] == "telephone-microphones", text
-    assert set(firing[1:]) & {"gibberish", "users-repeat-themselves"}, text
+    assert firing[0] == "slow-asr", text
+    assert "answer-too-late" in firing[1:], text
     assert "Held back" not in text.partition("What came of each fault")[0], text
     kept = programs_with(str(tmp_path))
     assert len([command for command in kept if re.search(r"traffic\.py|prometheus|alertmanager", command)]) == 3, kept

@@ -161,7 +161,9 @@ background.INTERVAL = 3600  # so that only the end of a worker can flush
 app = celery.Celery("speech")
 app.conf.update(
     broker_url="filesystem://",
-    broker_transport_options={name: os.environ["QUEUE"] for name in ("data_folder_in", "data_folder_out", "control_folder")},
+    broker_transport_options=dict.fromkeys(
+        ("data_folder_in", "data_folder_out", "control_folder"), os.environ["QUEUE"]
+    ),
     worker_hijack_root_logger=False,
     task_ignore_result=True,
 )
