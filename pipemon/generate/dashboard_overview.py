@@ -119,18 +119,25 @@ def recorded_calls(spec: Spec, stage: str | None) -> m.Recording | None:
     It is the one that `no_calls` of this stage reads, else the one of the shortest window; None where
     no rule records any.
     """
-    found: list[tuple[bool, float, m.Recording]] = []
+    found = [
+        (not (absence and place == stage), window, calls)
+        for place, absence, window, calls in spec.derived("recorded calls", _all_recorded_calls)
+        if (place is None) == (stage is None)
+    ]
+    return min(found, key=lambda entry: entry[:2])[2] if found else None
+
+
+def _all_recorded_calls(spec: Spec) -> list[tuple[str | None, bool, float, m.Recording]]:
+    """Return each count of calls that a condition reads: where, whether absence is told by it, its window and rule."""
+    found = []
     for mode in spec.measurable:
-        if (mode.stage is None) != (stage is None):
-            continue
         counts = [count(spec, mode.stage, mode.window) for count in (m.calls_increase, m.ran_increase)]
         for condition in mode.conditions:
             measure = measured(spec, mode, condition)
-            read = (measure.value, measure.count) if measure else ()
-            if calls := next((count for count in counts if count in read), None):
-                absence = condition.signal == "no_calls" and mode.stage == stage
-                found.append((not absence, mode.window, calls))
-    return min(found, key=lambda entry: entry[:2])[2] if found else None
+            read = {each.name for each in (measure.value, measure.count) if each} if measure else set()
+            if calls := next((count for count in counts if count.name in read), None):
+                found.append((mode.stage, condition.signal == "no_calls", mode.window, calls))
+    return found
 
 
 def vital_signs(spec: Spec) -> tuple[Panel, ...]:

@@ -58,10 +58,15 @@ def plan(spec: Spec) -> Plan:
     below = downstream(spec.upstream)
     stated, refused = _stated(spec)
     edges = set(stated)
-    for source in modes.values():
-        for target in modes.values():
-            if _by_topology(source, target, below) and (target.name, source.name) not in stated:
-                edges.add((source.name, target.name))
+    at: dict[str | None, list[FailureMode]] = {}
+    for mode in modes.values():
+        if not _never_by_topology(mode):
+            at.setdefault(mode.stage, []).append(mode)
+    for source in filter(_tells_a_broken_stage, modes.values()):
+        for stage in (None, *below.get(source.stage or "", ())):
+            for target in at.get(stage, ()):
+                if _by_topology(source, target) and (target.name, source.name) not in stated:
+                    edges.add((source.name, target.name))
     _break_cycles(edges, stated)
     fitted, waiting = _fit_for(modes, stated)
     for source_name, target_name in sorted(edges):
@@ -70,7 +75,9 @@ def plan(spec: Spec) -> Plan:
         ):
             refused.append(Refusal(source_name, target_name, reason))
             edges.discard((source_name, target_name))
-    targets = {name: tuple(other for other in modes if (name, other) in edges) for name in modes}
+    found_targets = _grouped(edges)
+    place = {name: index for index, name in enumerate(modes)}
+    targets = {name: tuple(sorted(found_targets.get(name, ()), key=place.__getitem__)) for name in modes}
     kept = _keep_firing(fitted, targets, spec)
     return Plan(
         replace(spec, failure_modes=tuple(kept.get(mode.name, mode) for mode in spec.failure_modes)),
@@ -103,18 +110,26 @@ def _stated(spec: Spec) -> tuple[set[tuple[str, str]], list[Refusal]]:
     return edges, refused
 
 
-def _by_topology(source: FailureMode, target: FailureMode, below: dict[str, frozenset[str]]) -> bool:
-    if source.stage is None or source.name == target.name:
-        return False
-    if target.stage is not None and target.stage not in below.get(source.stage, ()):
-        return False
-    if any(condition.reference == STABLE for mode in (source, target) for condition in mode.conditions):
-        # What ails all versions is no difference between them, and a canary has but a part of the traffic.
-        return False
-    signals = {condition.signal for condition in source.conditions}
-    effects = {condition.signal for condition in target.conditions}
-    if not signals <= _HARD or effects & set(_NEVER_BY_TOPOLOGY):
-        return False
+def _signals(mode: FailureMode) -> set[str]:
+    return {condition.signal for condition in mode.conditions}
+
+
+def _compares_versions(mode: FailureMode) -> bool:
+    # What ails all versions is no difference between them, and a canary has but a part of the traffic.
+    return any(condition.reference == STABLE for condition in mode.conditions)
+
+
+def _tells_a_broken_stage(mode: FailureMode) -> bool:
+    return mode.stage is not None and _signals(mode) <= _HARD and not _compares_versions(mode)
+
+
+def _never_by_topology(mode: FailureMode) -> bool:
+    return bool(_signals(mode) & set(_NEVER_BY_TOPOLOGY)) or _compares_versions(mode)
+
+
+def _by_topology(source: FailureMode, target: FailureMode) -> bool:
+    """Tell whether a broken stage holds back what it does to one below it, or to the whole pipeline."""
+    signals, effects = _signals(source), _signals(target)
     if (signals == {"latency"}) != (effects == {"latency"}):
         return False
     if target.stage is None and signals != effects:
@@ -123,11 +138,18 @@ def _by_topology(source: FailureMode, target: FailureMode, below: dict[str, froz
     return as_sudden and _at_least_as_severe(source, target)
 
 
+def _grouped(edges: set[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return the targets of each source, by name."""
+    found: dict[str, list[str]] = {}
+    for source, target in sorted(edges):
+        found.setdefault(source, []).append(target)
+    return found
+
+
 def _break_cycles(edges: set[tuple[str, str]], stated: set[tuple[str, str]]) -> None:
     """Drop edges of the topology from every circle: what the team states wins (and has none itself)."""
     while True:
-        names = {name for edge in edges for name in edge}
-        cycle = find_cycle({name: {target for source, target in edges if source == name} for name in sorted(names)})
+        cycle = find_cycle(_grouped(edges))
         if not cycle:
             return
         pairs = {edge for a, b in pairwise(cycle) for edge in ((a, b), (b, a))}
@@ -160,7 +182,8 @@ def _too_late(cause: FailureMode, effect: FailureMode, *, is_stated: bool) -> st
 
 
 def _causes_first(modes: dict[str, FailureMode], edges: set[tuple[str, str]]) -> list[str]:
-    causes = {name: sorted(source for source, target in edges if target == name) for name in modes}
+    by_effect = _grouped({(target, source) for source, target in edges})
+    causes = {name: by_effect.get(name, []) for name in modes}
     return list(TopologicalSorter(causes).static_order())
 
 

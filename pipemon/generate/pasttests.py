@@ -7,7 +7,7 @@ from math import ceil
 
 from pipemon.generate.expectations import recorded_value
 from pipemon.generate.measures import measure
-from pipemon.generate.recorded_scenes import part_of
+from pipemon.generate.recorded_scenes import part_of, recorded_of_others
 from pipemon.generate.rulecases import SKIPPED
 from pipemon.generate.rules import Group
 from pipemon.generate.scenes import ANOTHER, NEIGHBOUR, kept_labels, value_lines
@@ -30,10 +30,11 @@ def past_cases(spec: Spec, group: Group) -> Iterator[tuple[str, str, dict[str, o
         for condition in alert.mode.conditions:
             if condition.reference is not None and condition.reference.offset:
                 words = f"remembers {condition.reference.words}"
-                yield alert.mode.name, words, _case(spec, alert.mode, condition)
+                yield alert.mode.name, words, _case(spec, alert.mode, condition, alone=True)
+                yield alert.mode.name, f"{words} beside others", _case(spec, alert.mode, condition, alone=False)
 
 
-def _case(spec: Spec, mode: FailureMode, condition: Condition) -> dict[str, object]:
+def _case(spec: Spec, mode: FailureMode, condition: Condition, *, alone: bool) -> dict[str, object]:
     read, reference = measure(spec, mode, condition), condition.reference
     assert reference is not None
     assert read is not None
@@ -65,10 +66,15 @@ def _case(spec: Spec, mode: FailureMode, condition: Condition) -> dict[str, obje
     expected.append((then.value, then.matchers, value))
     if then.count is not None and not then.parts:
         expected.append((then.count, then.count_matchers, rate * window))
+    beside = []
+    if not alone:
+        # Of the counts others record too, so only the value tells.
+        beside = recorded_of_others(spec, then.parts, end * _PER_STEP)
+        expected = [entry for entry in expected if entry[0] == then.value]
     at = duration(end * step)
     return {
         "interval": duration(step / _PER_STEP),
-        "input_series": value_lines(worlds, step / _PER_STEP, slow, until - slow),
+        "input_series": [*value_lines(worlds, step / _PER_STEP, slow, until - slow), *beside],
         "promql_expr_test": [
             recorded_value(spec, recording, matchers, value, at=at) for recording, matchers, value in expected
         ],

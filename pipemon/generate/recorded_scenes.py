@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from pipemon.generate.measures import measure
 from pipemon.generate.recordings import Part
-from pipemon.generate.scenes import NEIGHBOUR, Clock, State, constant, labels_of
+from pipemon.generate.scenes import ANOTHER, NEIGHBOUR, Clock, State, constant, labels_of
 from pipemon.generate.synthetic import compared_with, series
 from pipemon.spec.model import STABLE, FailureMode, Spec
 
@@ -93,6 +93,16 @@ def recorded_past(spec: Spec, mode: FailureMode, state: State, time: Clock, coun
             labels = labels_of(spec, recording.labels, matchers)
             if state.then != 0:
                 found.append(constant(series(recording.name, labels), own, time))
-            for other in _elsewhere(spec, labels):
+            another = [{**labels, "stage": ANOTHER}] if mode.stage is not None else []
+            for other in (*_elsewhere(spec, labels), *another):
                 found.append(constant(series(recording.name, other), others, time))
     return found
+
+
+def recorded_of_others(spec: Spec, parts: tuple[Part, ...], steps: int) -> list[dict[str, str]]:
+    """Return counts that the rules of other pipelines and selections record, from which ours must make nothing."""
+    return [
+        {"series": series(part.recording.name, labels), "values": f"{10 + index}+0x{steps}"}
+        for index, part in enumerate(parts)
+        for labels in _elsewhere(spec, labels_of(spec, part.recording.labels, part.matchers))
+    ]
