@@ -78,27 +78,28 @@ def program(names: Sequence[str], package: str, cache: Path) -> Path:
     raise UnavailableError(f"Debian's package {package} has no program {' or '.join(names)}")
 
 
-def debian_packages(names: Sequence[str], cache: Path) -> Path:
+def debian_packages(names: Sequence[str], cache: Path, suite: str = "") -> Path:
     """Return a folder into which Debian's packages `names` (without their dependencies) are unpacked.
 
     Works with and without root and changes nothing outside `cache`: apt uses the machine's sources and
     keys with lists and caches of its own, and no script of a package is run. Once unpacked, the folder
-    is used again. Raises UnavailableError, with one sentence, where that can't be done.
+    is used again. A `suite` other than the machine's own (`trixie`, `sid`) is read from the same mirror.
+    Raises UnavailableError, with one sentence, where that can't be done.
     """
-    folder = cache.absolute() / "debian"
+    folder = cache.absolute() / "debian" / suite
     root = folder / "+".join(sorted(names))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder / ".lock"):
             if not root.is_dir():
                 with tempfile.TemporaryDirectory(prefix=".apt-", dir=folder) as work:
-                    _unpack(names, Path(work)).rename(root)
+                    _unpack(names, Path(work), suite).rename(root)
     except OSError as error:
         raise UnavailableError(f"can't write to {folder}, {error.strerror or error}; --cache names another") from None
     return root
 
 
-def _unpack(names: Sequence[str], work: Path) -> Path:
+def _unpack(names: Sequence[str], work: Path, suite: str) -> Path:
     apt, dpkg = find_program("apt-get"), find_program("dpkg-deb")
     if not apt or not dpkg:
         raise UnavailableError("there is no apt-get here" if not apt else "there is no dpkg-deb here")
@@ -110,6 +111,9 @@ def _unpack(names: Sequence[str], work: Path) -> Path:
     base = [str(apt), "-q", "-c", str(work / "apt.conf")]
     if os.geteuid() == 0:
         base += ["-o", "APT::Sandbox::User=root"]  # the user _apt could not write here
+    if suite:
+        (work / "sources.list").write_text(f"deb {_mirror(apt, work)} {suite} main\n", encoding="utf-8")
+        base += ["-o", f"Dir::Etc::sourcelist={work}/sources.list", "-o", "Dir::Etc::sourceparts=-"]
     # One broken source among several is no reason to stop: the download tells.
     update = _run([*base, "update"], work)
     download = _run([*base, "download", *names], work / "debs")
@@ -123,6 +127,18 @@ def _unpack(names: Sequence[str], work: Path) -> Path:
     for program in _SHARES_ITS_DATA:
         _find_own_data(work / "root" / "usr" / "bin" / program)
     return work / "root"
+
+
+def _mirror(apt: Path, work: Path) -> str:
+    """Return where the machine's own sources have Debian from."""
+    fields = "$(ORIGIN)|$(RELEASE)|$(REPO_URI)"
+    asked = _run([str(apt), "indextargets", "--format", fields, "Created-By: Packages"], work)
+    for line in asked.stdout.splitlines():
+        origin, release, address = line.split("|", 2)
+        # Updates and fixes of a release are of other names, and some of other mirrors.
+        if origin in ("Debian", "") and release and "-" not in release:
+            return address
+    raise UnavailableError("no source of this machine's apt is Debian's")
 
 
 def _find_own_data(program: Path) -> None:
