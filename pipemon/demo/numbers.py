@@ -42,7 +42,7 @@ def stage_numbers(prometheus: Prometheus, pipeline: str, window: float, features
         rate(c.FEATURE_SUM.name, "stage, feature", f'{{pipeline="{pipeline}", sign="{sign}"}}')
         for sign in ("positive", "negative")
     ]
-    counted = rate(f"{c.FEATURE_VALUE.name}_count", "stage, feature")
+    counted = rate(f"{c.FEATURE_VALUE.name}_bucket", "stage, feature", f'{{pipeline="{pipeline}", le="+Inf"}}')
     redo = rate(c.FEEDBACK.name, "stage", f'{{pipeline="{pipeline}", signal="redo"}}')
     p95 = f"histogram_quantile(0.95, {rate(f'{c.STAGE_DURATION.name}_bucket', 'stage, le')})"
 

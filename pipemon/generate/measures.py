@@ -8,7 +8,7 @@ from pipemon import catalogue as c
 from pipemon.generate.latency import latency
 from pipemon.generate.levels import level
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, select
-from pipemon.generate.queries import calls_total, matchers, per, targets, unaccounted
+from pipemon.generate.queries import ALL_VALUES, calls_total, matchers, per, targets, unaccounted
 from pipemon.generate.recordings import Measure, Part, Recording, Scope, own, usual
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 
@@ -75,7 +75,7 @@ def _measure(scope: Scope, mode: FailureMode, condition: Condition) -> Measure |
             which = (*place, Matcher("direction", "=", feature.direction), Matcher("feature", "=", feature.name))
             more = ("direction", "feature")
             if condition.signal == "mean":
-                count = scope.counted(c.FEATURE_VALUE, more=more, suffix="_count")
+                count = scope.counted(c.FEATURE_VALUE, ALL_VALUES, more=more, suffix="_bucket")
                 return share("pipemon_feature_value:mean_increase", _sums(scope, more), which, count)
             missing, observed = (scope.counted(m, more=more) for m in (c.FEATURE_MISSING, c.FEATURE_OBSERVED))
             return share("pipemon_feature_missing_per_observed:ratio_increase", missing, which, observed)

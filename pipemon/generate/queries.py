@@ -7,6 +7,9 @@ from pipemon.catalogue import Metric
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Window, select
 from pipemon.spec.model import Spec
 
+ALL_VALUES = Matcher("le", "=", "+Inf")
+"""A histogram's bucket that counts them all: where bounds are negative there is no `_count`."""
+
 
 def key(spec: Spec, stage: str | None) -> tuple[str, ...]:
     """Return the labels of every alert and panel query: the kept ones, `pipeline` and, within one, `stage`."""
@@ -108,7 +111,7 @@ def feature_mean(spec: Spec, by: tuple[str, ...], window: Window, *more: Matcher
     """Return a feature's mean. Signed sums are two counters, since a falling sum would read as a reset."""
     positive = total(spec, c.FEATURE_SUM, by, window, *more, Matcher("sign", "=", "positive"))
     negative = total(spec, c.FEATURE_SUM, by, window, *more, Matcher("sign", "=", "negative"))
-    count = total(spec, c.FEATURE_VALUE, by, window, *more, suffix="_count")
+    count = total(spec, c.FEATURE_VALUE, by, window, *more, ALL_VALUES, suffix="_bucket")
     return per(Binary("-", positive, negative), count)
 
 

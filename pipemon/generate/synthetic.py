@@ -164,7 +164,9 @@ def measured(world: World, spec: Spec, mode: FailureMode, condition: Condition, 
             world.add(c.FEATURE_MISSING, value * rate, **labels)
         case "mean":
             labels = _feature(condition)
-            world.add(c.FEATURE_VALUE, rate, "_count", **labels)
+            # A lower bucket shows whether the rule reads the one of all values.
+            world.add(c.FEATURE_VALUE, rate / 4, "_bucket", le="1.0", **labels)
+            world.add(c.FEATURE_VALUE, rate, "_bucket", le="+Inf", **labels)
             # Of either sign, so that both are seen to count.
             both = abs(value) / 2
             world.add(c.FEATURE_SUM, (max(value, 0.0) + both) * rate, sign="positive", **labels)

@@ -31,7 +31,7 @@ BASELINE = {
 def sums(feature: str, mean: float) -> dict[str, float]:
     """Six values of a feature: their count, and their sum by sign."""
     return {
-        f"pipemon_feature_value_count{{{feature}}}": 6,
+        f'pipemon_feature_value_bucket{{{feature},le="+Inf"}}': 6,
         f'pipemon_feature_sum_total{{{feature},sign="positive"}}': max(6 * mean, 0),
         f'pipemon_feature_sum_total{{{feature},sign="negative"}}': max(-6 * mean, 0),
     }

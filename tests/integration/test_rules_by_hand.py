@@ -101,7 +101,7 @@ def test_a_mean_leaves_the_baseline_by_standard_deviations(tmp_path: Path) -> No
     # n = 13, at 13:15. For 2 minutes, and 45 s more to a whole minute: at 16:00.
     place = f'{STAGE},direction="output",feature="level"'
     series = {
-        f"pipemon_feature_value_count{{{place}}}": "0+4x120",
+        f'pipemon_feature_value_bucket{{{place},le="+Inf"}}': "0+4x120",
         f'pipemon_feature_sum_total{{{place},sign="positive"}}': "0x120",
         f'pipemon_feature_sum_total{{{place},sign="negative"}}': "0+80x40 3320+120x80",
     }
@@ -127,7 +127,7 @@ def test_a_mean_of_values_of_both_signs_is_the_difference_of_their_sums(
     # Each scrape brings 1, 1 and -8: their mean is -2.
     place = f'{STAGE},direction="output",feature="level"'
     series = {
-        f"pipemon_feature_value_count{{{place}}}": "0+3x60",
+        f'pipemon_feature_value_bucket{{{place},le="+Inf"}}': "0+3x60",
         f'pipemon_feature_sum_total{{{place},sign="positive"}}': "0+2x60",
         f'pipemon_feature_sum_total{{{place},sign="negative"}}': "0+8x60",
     }
