@@ -19,6 +19,8 @@ FEEDBACK_SIGNALS = ("redo", "accepted", "corrected")
 
 OTHER = "other"
 """The label value for whatever exceeds a bounded label."""
+MOST_NAMES = 20
+"""How many exception classes or reasons a stage shows beside `other`."""
 
 
 class Metric(NamedTuple):
@@ -32,7 +34,7 @@ class Metric(NamedTuple):
 
     @property
     def series(self) -> tuple[str, ...]:
-        """The names of its samples in Prometheus."""
+        """The names of its samples in Prometheus; a histogram with negative bounds has `_bucket` alone."""
         if self.type == "histogram":
             return tuple(self.name + suffix for suffix in ("_bucket", "_count", "_sum"))
         return (self.name,)

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import prometheus_client
+from prometheus_client import values
 from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
+from pipemon import catalogue
 from pipemon.catalogue import Metric
 
 if TYPE_CHECKING:
@@ -86,6 +88,15 @@ class Histogram(prometheus_client.Histogram):
 
 
 _ADD_UP = ("_in_progress", "_workers", "_active")
+_SETTINGS = (catalogue.PIPELINE_BUDGET, catalogue.STAGE_BUDGET, catalogue.STAGE_TRAINED)
+
+
+def multiprocess() -> bool:
+    """Tell whether prometheus_client keeps values in files that all workers share.
+
+    It decides that when it is imported: setting PROMETHEUS_MULTIPROC_DIR later changes nothing.
+    """
+    return bool(getattr(values.ValueClass, "_multiprocess", False))
 
 
 def make_family(metric: Metric) -> Any:
@@ -94,15 +105,16 @@ def make_family(metric: Metric) -> Any:
         return prometheus_client.Counter(metric.name, metric.help, metric.labels, unit=metric.unit, registry=None)
     if metric.type == "histogram":
         return Histogram(metric.name, metric.help, metric.labels, unit=metric.unit, registry=None)
-    # Over several processes calls in progress add up, how many there may be, and drills; every other gauge says the
-    # same in all of them, or the latest counts.
+    # Over several processes calls in progress add up, and how many there may be; of settings the latest holds, as
+    # after a reload; every other gauge is a time, of which the latest counts, or says the same in all of them.
+    add_up = metric.name.endswith(_ADD_UP)
     return prometheus_client.Gauge(
         metric.name,
         metric.help,
         metric.labels,
         unit=metric.unit,
         registry=None,
-        multiprocess_mode="livesum" if metric.name.endswith(_ADD_UP) else "max",
+        multiprocess_mode="livesum" if add_up else "mostrecent" if metric in _SETTINGS else "max",
     )
 
 
@@ -128,16 +140,16 @@ def show(family: Any, reading: Reading) -> prometheus_client.Metric:
     """
     metric: prometheus_client.Metric = family._get_metric()
     name = metric.name + ("_total" if metric.type == "counter" else "")
-    for values, child, numbers in reading:
-        labels = dict(zip(family._labelnames, values, strict=True))
+    for labelvalues, child, numbers in reading:
+        labels = dict(zip(family._labelnames, labelvalues, strict=True))
         if isinstance(child, Histogram):
             below = list(accumulate(numbers[1:]))
             pointed_out = child.pointed_out
             for index, (le, count) in enumerate(zip(child.les, below, strict=True)):
                 exemplar = pointed_out.get(index) if pointed_out else None
                 metric.add_sample(f"{name}_bucket", {**labels, "le": le}, count, exemplar=exemplar)
-            metric.add_sample(f"{name}_count", labels, below[-1])
-            if child.has_sum:
+            if child.has_sum:  # OpenMetrics allows a count only beside a sum
+                metric.add_sample(f"{name}_count", labels, below[-1])
                 metric.add_sample(f"{name}_sum", labels, numbers[0])
         else:
             metric.add_sample(name, labels, numbers[0])

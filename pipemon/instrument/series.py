@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Mapping, Sequence
 from time import perf_counter
@@ -16,6 +15,7 @@ from pipemon.catalogue import OTHER
 from pipemon.instrument.bounds import WAITS
 from pipemon.instrument.calls import StageKey
 from pipemon.instrument.feature_series import Families, FeatureSeries, add, column_of, feature_series
+from pipemon.instrument.metrics import multiprocess
 from pipemon.instrument.outcome import CANCELLED, ERROR, NULL, SKIPPED
 from pipemon.instrument.recorder import Rows, Sample
 from pipemon.topology import StageShape
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from pipemon.instrument.model import Model
 
-_MOST_NAMES = 20
 _LONGEST_NAME = 60
 """Characters: what is longer is likelier to be somebody's data than a name."""
 
@@ -54,7 +53,7 @@ def show_declared(families: Families, key: StageKey, shape: StageShape, model: M
     trained = None if model is None else model.trained_timestamp
     for metric, value in (
         (catalogue.STAGE_BUDGET, shape.budget),
-        (catalogue.STAGE_WORKERS, None if "PROMETHEUS_MULTIPROC_DIR" in os.environ else shape.workers),
+        (catalogue.STAGE_WORKERS, None if multiprocess() else shape.workers),
         (catalogue.STAGE_TRAINED, trained),
     ):
         if value is not None:
@@ -103,7 +102,8 @@ class StageSeries:
             self._wait = families[catalogue.STAGE_WAIT.name].child(labels, WAITS)
             families[catalogue.EXTRACTOR_ERRORS.name].labels(*labels, "input", "queued_at")
         self._workers = shape.workers
-        self._last_call.set(time.time())
+        if not multiprocess():  # where a worker that begins is no sign of a call, and the latest counts
+            self._last_call.set(time.time())
         self._last_ended = -math.inf
         self._unscaled, self._unscaled_calls = 0.0, 0
         self.features = [feature_series(families, key, feature) for feature in shape.features]
@@ -240,7 +240,10 @@ class ItemSeries:
 
 
 class _Names:
-    """A counter by names that the code does not declare: the first 20, then `other`."""
+    """A counter by names that the code does not declare: the first 20, then `other`.
+
+    They are those that the family has: a stage that is declared anew, with other features, has no 20 more.
+    """
 
     def __init__(self, family: Any, labels: tuple[str, ...]) -> None:
         self._family = family
@@ -249,9 +252,11 @@ class _Names:
 
     def add(self, name: str, times: float) -> None:
         """Add to a name."""
-        if name not in self._seen and (len(self._seen) >= _MOST_NAMES or not _is_name(name)):
-            name = OTHER
-        self._seen.add(name)
+        if name not in self._seen:
+            with self._family._lock:
+                self._seen = {values[-1] for values in self._family._metrics if values[:-1] == self._labels}
+            if name not in self._seen and (len(self._seen - {OTHER}) >= catalogue.MOST_NAMES or not _is_name(name)):
+                name = OTHER
         self._family.labels(*self._labels, name).inc(times)
 
 

@@ -23,8 +23,8 @@ from prometheus_client import multiprocess as files
 from prometheus_client import values
 
 from pipemon.instrument.exposition.server import expose
-from pipemon.instrument.exposition.source import multiprocess
 from pipemon.instrument.log import log_once
+from pipemon.instrument.metrics import multiprocess
 from pipemon.instrument.switch import disabled
 
 __all__ = ["child_exit", "metrics_server", "on_exit", "on_starting"]

@@ -119,8 +119,9 @@ def test_a_call_exports_every_declared_feature(cards: Recording) -> None:
     for stage in cascade.speech.describe().stages:
         assert f'pipemon_stage_calls_total{{pipeline="speech",stage="{stage.name}"' in exposed
         for feature in stage.features:
-            series = f'direction="{feature.direction}",feature="{feature.name}",pipeline="speech",stage="{stage.name}"'
-            line = next(line for line in exposed.splitlines() if f"pipemon_feature_value_count{{{series}" in line)
+            place = f'pipeline="speech",stage="{stage.name}"'
+            series = f'direction="{feature.direction}",feature="{feature.name}",le="+Inf",{place}'
+            line = next(line for line in exposed.splitlines() if f"pipemon_feature_value_bucket{{{series}" in line)
             assert float(line.split()[-1]) > 0, f"{feature.name} was never observed"
 
 

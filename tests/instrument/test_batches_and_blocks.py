@@ -84,7 +84,7 @@ def test_an_item_that_an_extractor_can_not_take_costs_itself_only(speech: Pipeli
 
     feature = Feature("size", len, many=lengths, prefix=True)
     speech.stage("score", batch=True, inputs={"texts": feature})(lambda texts: texts)(["a", 3, "bcd"])
-    assert read("pipemon_feature_value_count", feature="texts_size") == 2
+    assert read("pipemon_feature_value_bucket", le="+Inf", feature="texts_size") == 2
     assert read("pipemon_feature_observed_total", feature="texts_size") == 2
     assert read("pipemon_extractor_errors_total", feature="texts_size") == 2  # the whole, then the one
 
@@ -366,7 +366,7 @@ def test_a_category_is_counted_by_its_declared_values(speech: Pipeline, read: Re
     assert found == {"en": 2, "de": 1, "other": 1}
     assert read("pipemon_feature_observed_total", feature="language") == 5
     assert read("pipemon_feature_missing_total", feature="language") == 1
-    assert read("pipemon_feature_value_count", feature="language") is None
+    assert read("pipemon_feature_value_bucket", le="+Inf", feature="language") is None
 
 
 def test_what_is_sampled_is_told_by_the_counts(speech: Pipeline, read: Read) -> None:
@@ -379,7 +379,7 @@ def test_what_is_sampled_is_told_by_the_counts(speech: Pipeline, read: Read) -> 
     observed = read("pipemon_feature_observed_total", feature="cost")
     assert observed is not None
     assert 100 < observed < 300
-    assert read("pipemon_feature_value_count", feature="cost") == observed
+    assert read("pipemon_feature_value_bucket", le="+Inf", feature="cost") == observed
     assert read("pipemon_feature_missing_total", feature="cost") == 0
 
 

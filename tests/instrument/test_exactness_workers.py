@@ -77,6 +77,7 @@ def scrape():
         for metric in source(None).collect()
         for sample in metric.samples
         if sample.labels.get("stage", "vad") == "vad" and sample.labels.get("sign", "positive") == "positive"
+        and sample.labels.get("le", "+Inf") == "+Inf"
     }
 """
 
@@ -125,7 +126,7 @@ def assert_exactly(seen: Mapping[str, float], calls: int) -> None:
     assert seen["pipemon_stage_calls_total"] == calls
     assert seen["pipemon_stage_items_out_total"] == calls
     assert seen["pipemon_stage_duration_seconds_count"] == calls
-    assert seen["pipemon_feature_value_count"] == seen["pipemon_feature_observed_total"] == calls
+    assert seen["pipemon_feature_value_bucket"] == seen["pipemon_feature_observed_total"] == calls
     assert seen["pipemon_feature_sum_total"] == 2 * calls
     assert seen["pipemon_stage_in_progress"] == 0
 

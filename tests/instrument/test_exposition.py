@@ -10,11 +10,13 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 import pipemon
@@ -82,6 +84,48 @@ def test_everything_exported_is_in_the_catalogue_and_everything_in_it_is_exporte
     assert set(seen) == set(catalogue.METRICS) - exported_by_batch_jobs_only
     for name, samples in seen.items():
         assert samples == set(catalogue.METRICS[name].series), name
+
+
+def test_everything_is_valid_openmetrics_and_text_and_a_histogram_with_negative_bounds_has_buckets_alone(
+    cascade: Pipeline, registry: CollectorRegistry
+) -> None:
+    parsed = (
+        list(parse_openmetrics(generate_openmetrics(registry).decode())),
+        list(text_string_to_metric_families(generate_latest(registry).decode())),
+    )
+    assert {family.name for family in parsed[0]} == {family.name for family in parsed[1]}
+    for families in parsed:
+        samples = [sample for family in families for sample in family.samples]
+        features: dict[str, set[str]] = {"_bucket": set(), "_count": set(), "_sum": set()}
+        for sample in samples:
+            if sample.name.startswith("pipemon_feature_value_"):
+                features[sample.name.removeprefix("pipemon_feature_value")].add(sample.labels["feature"])
+        assert features["_bucket"] == {"audio_level_dbfs", "length", "score"}
+        assert features["_count"] == features["_sum"] == {"length"}
+
+
+def test_a_stage_that_is_declared_again_with_other_features_shows_20_names_in_all(registry: CollectorRegistry) -> None:
+    for times in range(3):
+        speech = Pipeline("speech", registry=registry)
+
+        @speech.stage("vad", output=length(f"length_{times}"))
+        def vad(name: str, *, raises: bool) -> str:
+            if raises:
+                raise type(name, (Exception,), {})
+            pipemon.drop(name)
+            return name
+
+        for number in range(15):
+            vad(f"E{times}_{number}", raises=False)
+            with suppress(Exception):
+                vad(f"E{times}_{number}", raises=True)
+        del speech
+    for family, label in (("exceptions", "exception"), ("drop_reasons", "reason")):
+        found = [
+            labels[label] for _, sample, _, labels in exported(registry) if sample == f"pipemon_stage_{family}_total"
+        ]
+        assert len(found) == 21
+        assert "other" in found
 
 
 def test_help_and_units_are_the_catalogues(cascade: Pipeline, registry: CollectorRegistry) -> None:

@@ -33,7 +33,7 @@ def counts(read: Read, feature: str) -> tuple[float | None, ...]:
     return (
         read("pipemon_feature_observed_total", feature=feature),
         read("pipemon_feature_missing_total", feature=feature),
-        read("pipemon_feature_value_count", feature=feature),
+        read("pipemon_feature_value_bucket", le="+Inf", feature=feature),
         read("pipemon_extractor_errors_total", feature=feature),
     )
 

@@ -14,8 +14,9 @@ from prometheus_client.exposition import default_handler
 from pipemon import catalogue
 from pipemon.errors import DeclarationError
 from pipemon.instrument.exporter import exporter_for
-from pipemon.instrument.exposition.source import multiprocess, source
+from pipemon.instrument.exposition.source import source
 from pipemon.instrument.log import log_once
+from pipemon.instrument.metrics import multiprocess
 from pipemon.instrument.names import check_name
 from pipemon.instrument.switch import disabled
 from pipemon.topology import being_described

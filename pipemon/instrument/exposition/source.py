@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from prometheus_client import REGISTRY, CollectorRegistry, values
+from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from pipemon.instrument import background
+from pipemon.instrument.exporter import exporter_for
 from pipemon.instrument.exposition.workers import Workers
-
-
-def multiprocess() -> bool:
-    """Tell whether prometheus_client keeps values in files that all workers share.
-
-    It decides that when it is imported: setting PROMETHEUS_MULTIPROC_DIR later changes nothing.
-    """
-    return bool(getattr(values.ValueClass, "_multiprocess", False))
+from pipemon.instrument.metrics import multiprocess
 
 
 def source(registry: CollectorRegistry | None) -> CollectorRegistry:
@@ -29,6 +23,7 @@ def source(registry: CollectorRegistry | None) -> CollectorRegistry:
     background.flush_now()
     if any(isinstance(collector, MultiProcessCollector) for collector in list(given._collector_to_names)):
         return given
+    exporter_for(REGISTRY)  # so that this process has files, which tell how those of the workers are named
     # It can't name its series beforehand, and `name[]` asks for series by name.
     fresh = CollectorRegistry(support_collectors_without_names=True)
     Workers(fresh)  # type: ignore[no-untyped-call]
