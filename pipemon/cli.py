@@ -133,6 +133,14 @@ def _running(made: Plan, url: str) -> bool:
 @click.option("--alertmanager", default="127.0.0.1:9093", show_default=True, help="host:port of Alertmanager.")
 @click.option("--receiver", default="http://127.0.0.1:9465/alerts", show_default=True, help="URL of pipemon serve.")
 @click.option("--grafana-url", default="", help="Root URL of Grafana, for links in notifications.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(["kubernetes", "mimir", "thanos", "victoria"]),
+    help="Add a folder of manifests, or of a ruler's files; repeatable.",
+)
+@click.option("--namespace", default="", help="With --format kubernetes: that of the pipelines, if they select none.")
 @click.option("--edge", is_flag=True, help="For a device that alerts on its own and sends to a centre.")
 @click.option("--remote-write", default="", metavar="URL", help="With --edge: the centre's remote-write receiver.")
 @click.option(
@@ -147,6 +155,8 @@ def generate(
     alertmanager: str,
     receiver: str,
     grafana_url: str,
+    formats: tuple[str, ...],
+    namespace: str,
     edge: bool,
     remote_write: str,
     external_label: tuple[str, ...],
@@ -161,7 +171,9 @@ def generate(
     if not edge and (remote_write or external_label or agent):
         raise click.UsageError("--remote-write, --external-label and --agent are of an edge device; add --edge")
     device = edge_device(remote_write, external_label, agent, time_scale) if edge else None
-    options = Options(time_scale, receiver, alertmanager, targets, grafana_url, device)
+    if namespace and "kubernetes" not in formats:
+        raise click.UsageError("--namespace is of Kubernetes; add --format kubernetes")
+    options = Options(time_scale, receiver, alertmanager, targets, grafana_url, device, formats, namespace)
     with _writing(out):
         made = make(specs, out, options)
     for one in made.plans:

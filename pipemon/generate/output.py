@@ -17,9 +17,12 @@ from pipemon.generate.edge import Edge, check_labels, device_prometheus, device_
 from pipemon.generate.edge_centre import centre_files
 from pipemon.generate.edge_units import unit_files
 from pipemon.generate.inhibition import Plan, plan
+from pipemon.generate.kubernetes import in_namespace, kubernetes_files
 from pipemon.generate.provisioning import grafana_provisioning
+from pipemon.generate.rulers import RULERS, ruler_files
 from pipemon.generate.rules import rule_file, rules
 from pipemon.generate.ruletests import test_files
+from pipemon.generate.runbook import runbook
 from pipemon.generate.scraping import prometheus_document, prometheus_file
 from pipemon.spec.load import load_all
 from pipemon.spec.scale import scaled
@@ -32,6 +35,8 @@ class Options:
     `time_scale` divides every duration. `receiver_url` is pipemon's receiver, `alertmanager` is host:port,
     `grafana_url` is the root of Grafana ("" for no links). `targets` are host:port, or job=host:port where
     there are several jobs; by default ports from 9464 on, here. `edge` makes it the set-up of an edge device.
+    `formats` adds folders of other forms: `kubernetes`, `mimir`, `thanos`, `victoria`. In Kubernetes all is of
+    one `namespace`, unless the spec selects one.
     """
 
     time_scale: float = 1.0
@@ -40,6 +45,8 @@ class Options:
     targets: tuple[str, ...] = ()
     grafana_url: str = ""
     edge: Edge | None = None
+    formats: tuple[str, ...] = ()
+    namespace: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,8 @@ def files(plans: Sequence[Plan], options: Options) -> dict[str, str]:
     """Return the text of every file by its path in the output folder."""
     found: dict[str, str] = {}
     specs = [made.spec for made in plans]
-    for spec in specs:
+    for one in plans:
+        spec = one.spec
         board = dashboard(spec)
         url = f"{options.grafana_url.rstrip('/')}/d/{board['uid']}" if options.grafana_url else ""
         made = rules(spec, url)
@@ -63,9 +71,15 @@ def files(plans: Sequence[Plan], options: Options) -> dict[str, str]:
         found |= {f"rules/tests/{name}": text for name, text in test_files(made).items()}
         found[f"{spec.pipeline}.bounds.json"] = bounds_file(spec)
         found[f"grafana/dashboards/{spec.pipeline}.json"] = json.dumps(board, indent=2, ensure_ascii=False) + "\n"
+        found[f"runbooks/{spec.pipeline}.md"] = runbook(one, url)
     found |= grafana_provisioning(scrape_interval=min(spec.timing.scrape_interval for spec in specs))
     found["alertmanager/alertmanager.yml"] = alertmanager_file(plans, options.receiver_url)
     found["prometheus.yml"] = prometheus_file(specs, options.targets, options.alertmanager)
+    for ruler in RULERS:
+        if ruler in options.formats:
+            found |= ruler_files(ruler, [spec.pipeline for spec in specs], found)
+    if "kubernetes" in options.formats:
+        found |= kubernetes_files(plans, found, options.receiver_url)
     return found | (_edge_files(options.edge, plans, options) if options.edge else {})
 
 
@@ -84,10 +98,13 @@ def _edge_files(edge: Edge, plans: Sequence[Plan], options: Options) -> dict[str
 def generate(paths: Sequence[Path], out: Path, options: Options | None = None) -> Generated:
     """Write all that the spec files at `paths` ask for into `out`.
 
-    Raises SpecError before anything is written. Files that would not change are left alone.
+    Raises SpecError or OptionError before anything is written. Files that would not change are left alone.
     """
     options = options or Options()
-    plans = tuple(plan(scaled(spec, options.time_scale)) for spec in load_all(paths))
+    specs = [scaled(spec, options.time_scale) for spec in load_all(paths)]
+    if "kubernetes" in options.formats:
+        specs = [in_namespace(spec, options.namespace) for spec in specs]
+    plans = tuple(map(plan, specs))
     made = files(plans, options)
     return Generated(plans, tuple(made), write(out, made))
 

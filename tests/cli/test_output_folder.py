@@ -34,7 +34,8 @@ def test_a_second_run_writes_nothing_and_a_changed_threshold_only_what_it_is_in(
     pipemon("generate", "speech.yaml", cwd=here)
     after = snapshot(here / "monitoring")
     changed = {name for name in after if after[name] != before[name]}
-    assert changed == {"rules/speech.rules.yml", "rules/tests/speech.tests.yml", "grafana/dashboards/speech.json"}
+    rules = {"rules/speech.rules.yml", "rules/tests/speech.tests.yml"}
+    assert changed == rules | {"grafana/dashboards/speech.json", "runbooks/speech.md"}
 
 
 def test_what_others_put_beside_the_generated_files_stays(here: Path) -> None:
