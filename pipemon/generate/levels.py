@@ -30,7 +30,8 @@ def _level(scope: Scope, signal: str) -> Recording:
             return Recording(scope.name(metric.name, "avg"), mean, by, (now,))
         case "load":
             busy = total(spec, c.STAGE_DURATION, by, window, suffix="_sum")
-            workers = select(c.STAGE_WORKERS, live(spec))
+            # Of the window, as what they were busy with is: replicas that have gone were there to do it.
+            workers = Call("avg_over_time", (select(c.STAGE_WORKERS, live(spec), window=window),))
             expr = per(busy, Aggregate("sum", by, workers))
             name = scope.name("pipemon_stage_duration_seconds_sum_per_workers", "ratio_rate")
             return Recording(name, expr, by)
@@ -39,8 +40,9 @@ def _level(scope: Scope, signal: str) -> Recording:
         case _:
             trained = select(c.STAGE_TRAINED, matchers(spec, c.STAGE_TRAINED), target_labels=targets(spec))
             version = (*by, "version")
-            # A version that nobody calls any more may be as old as it likes.
-            called = Aggregate("sum", version, Call("increase", (select(c.STAGE_CALLS, live(spec), window=window),)))
+            # A version that nobody calls any more may be as old as it likes; a call now and then is enough.
+            lately = max(window, spec.timing.long_window)
+            called = Aggregate("sum", version, Call("increase", (select(c.STAGE_CALLS, live(spec), window=lately),)))
             age = Binary("and", Binary("-", Call("time", ()), trained), Binary(">", called, 0.0), on=version)
             name = scope.name("pipemon_stage_model_age_seconds", "max_of_versions_called_increase")
             return Recording(name, Aggregate("max", by, age), by)

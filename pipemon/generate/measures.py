@@ -8,7 +8,7 @@ from pipemon import catalogue as c
 from pipemon.generate.latency import latency
 from pipemon.generate.levels import level
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, select
-from pipemon.generate.queries import ALL_VALUES, calls_total, matchers, per, targets, unaccounted
+from pipemon.generate.queries import ALL_VALUES, OF_ALL_SLICES, calls_total, matchers, per, targets, unaccounted
 from pipemon.generate.recordings import Measure, Part, Recording, Scope, own, usual
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 
@@ -66,7 +66,7 @@ def _measure(scope: Scope, mode: FailureMode, condition: Condition) -> Measure |
             nulls = scope.counted(c.STAGE_NULL_OUTPUTS)
             return share("pipemon_stage_null_outputs_per_calls:ratio_increase", nulls, place)
         case "feedback":
-            signals = scope.counted(c.FEEDBACK, more=("signal",))
+            signals = scope.counted(c.FEEDBACK, OF_ALL_SLICES, more=("signal",))
             which = (*place, Matcher("signal", "=", condition.argument))
             return share("pipemon_feedback_per_stage_calls:ratio_increase", signals, which)
         case "mean" | "missing_ratio":

@@ -10,6 +10,9 @@ from pipemon.spec.model import Spec
 ALL_VALUES = Matcher("le", "=", "+Inf")
 """A histogram's bucket that counts them all: where bounds are negative there is no `_count`."""
 
+OF_ALL_SLICES = Matcher("slice", "=", "")
+"""Feedback is counted once for all, and once more in each slice that it belongs to."""
+
 
 def key(spec: Spec, stage: str | None) -> tuple[str, ...]:
     """Return the labels of every alert and panel query: the kept ones, `pipeline` and, within one, `stage`."""
@@ -117,7 +120,7 @@ def feature_mean(spec: Spec, by: tuple[str, ...], window: Window, *more: Matcher
 
 def feedback_ratio(spec: Spec, by: tuple[str, ...], window: Window, *more: Matcher) -> Expr:
     """Return feedback per call, by signal: the signal label is kept beside `by`."""
-    signals = total(spec, c.FEEDBACK, (*by, "signal"), window, *more)
+    signals = total(spec, c.FEEDBACK, (*by, "signal"), window, *more, OF_ALL_SLICES)
     return per(signals, not_skipped(spec, by, window, "rate"), on=by)
 
 

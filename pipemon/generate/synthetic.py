@@ -158,6 +158,8 @@ def measured(world: World, spec: Spec, mode: FailureMode, condition: Condition, 
             world.add(c.STAGE_NULL_OUTPUTS, value * rate)
         case "feedback":
             world.add(c.FEEDBACK, value * rate, signal=condition.argument)
+            # Some of the same, in a slice: it is not counted twice.
+            world.add(c.FEEDBACK, value * rate / 2, signal=condition.argument, slice="age=young")
         case "missing_ratio":
             labels = _feature(condition)
             world.add(c.FEATURE_OBSERVED, rate, **labels)

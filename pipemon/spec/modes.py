@@ -115,6 +115,8 @@ def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str
     usual_for = max((for_seconds(SIGNALS[c.signal], _direction(c)) for c in found), default=120.0)
     if pace == "gradual":
         usual_for = max(usual_for, _GRADUAL_FOR)
+    if any(SIGNALS[condition.signal].for_window for condition in found):
+        usual_for = max(usual_for, window)
     # A lost scrape or two is no silence.
     usual_for = max(usual_for, 3 * spec.timing.scrape_interval)
     return FailureMode(

@@ -22,7 +22,8 @@ class Signal:
     same in the past, or the stable version's beside a canary's. `for_` is in seconds: causes (software,
     input) are told sooner than their effects (output, quality), so that they are there to hold them back.
     With `by_calls` it is a statement about calls, which a few of them can't make. `needs` is what the stage
-    must be declared with for its series to be there.
+    must be declared with for its series to be there. With `for_window`, `for` is at least the window: what is
+    extrapolated of a counter that just began, or of replicas that just went, must have left it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Signal:
     by_calls: bool = True
     needs: Need = ""
     against: tuple[Against, ...] = ()
+    for_window: bool = False
 
 
 _ENDS = ("above", "below", "outside")
@@ -77,6 +79,7 @@ _SIGNALS = (
         ("above",),
         300,
         needs="one_to_one",
+        for_window=True,
     ),
     Signal(
         "throughput",
@@ -105,6 +108,7 @@ _SIGNALS = (
         300,
         by_calls=False,
         needs="workers",
+        for_window=True,
     ),
     Signal("cpu", "processor cores used", "none", "cores", "software", "ticket", "", ("above",), 300, False, False),
     Signal(
