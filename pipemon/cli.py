@@ -84,7 +84,14 @@ def schema(out: Path | None) -> None:
 @_SPECS
 @click.option("--url", help="Root URL of a Prometheus, or of a process's /metrics: check what runs, too.")
 @click.option("--strict", is_flag=True, help="Let promtool and amtool judge the generated files, if installed.")
-def check(specs: tuple[Path, ...], url: str | None, strict: bool) -> None:
+@click.option(
+    "--prometheus",
+    "versions",
+    multiple=True,
+    type=click.Choice(["2.42", "2.53", "3.5"]),
+    help="A version that the rules must work in; repeatable, by default all.",
+)
+def check(specs: tuple[Path, ...], url: str | None, strict: bool, versions: tuple[str, ...]) -> None:
     """Check failure-mode files and say what they cover, and what nobody thought of."""
     from pipemon.generate.coverage import coverage, summary  # noqa: PLC0415
     from pipemon.generate.inhibition import plan  # noqa: PLC0415
@@ -96,12 +103,28 @@ def check(specs: tuple[Path, ...], url: str | None, strict: bool) -> None:
         for line in (*summary(made), *coverage(made.spec)):
             click.echo(line)
         wrong |= url is not None and _running(made, url)
+    if plans and not problems:
+        wrong |= _linted(plans, versions)
     if strict and plans and not problems:
         wrong |= _judged(plans)
     if problems:
         raise SpecError(problems)
     if wrong:
         sys.exit(1)
+
+
+def _linted(plans: list[Plan], versions: tuple[str, ...]) -> bool:
+    """Print what is wrong with the generated files, and tell whether anything is."""
+    from pipemon.generate.lint import lint  # noqa: PLC0415
+    from pipemon.generate.targets import PROMETHEUS  # noqa: PLC0415
+
+    for made in plans:
+        for name, reason in made.spec.checks_off:
+            click.echo(f"  {made.spec.pipeline}: the check {name} is off: {reason}")
+    found = list(lint(plans, versions or PROMETHEUS))
+    for finding in found:
+        click.echo(f"  {finding}")
+    return bool(found)
 
 
 def _judged(plans: list[Plan]) -> bool:

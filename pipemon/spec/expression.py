@@ -35,7 +35,7 @@ def fault(text: str) -> str:
     if _depth(bare) > _DEEPEST:
         return f"brackets nested more than {_DEEPEST} deep"
     try:
-        parsed = _parse(text)
+        parsed = parse(text)
     except ValueError as error:
         return f"not PromQL: {' '.join(str(error).split())}"
     while isinstance(parsed, promql_parser.ParenExpr):
@@ -49,7 +49,9 @@ def fault(text: str) -> str:
     return ""
 
 
-def _parse(text: str) -> object:
+def parse(text: str) -> object:
+    """Return the syntax tree of PromQL. Raises ValueError for what is not PromQL."""
+
     # The parser takes a backslash in backticks for an escape; Prometheus does not.
     def quoted(found: re.Match[str]) -> str:
         inner = found[0][1:-1].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
@@ -70,7 +72,7 @@ def series_fault(text: str) -> str:
         return f"expected a series and its values, such as 'errors{{code=\"503\"}} 0+60x100', found {shown(text)}"
     if wrong := fault(match[1]):
         return wrong
-    if not isinstance(_parse(match[1]), promql_parser.VectorSelector):
+    if not isinstance(parse(match[1]), promql_parser.VectorSelector):
         return f"expected one series, found {shown(match[1])}"
     for value in match[2].split():
         if not _VALUE.fullmatch(value):
@@ -80,7 +82,7 @@ def series_fault(text: str) -> str:
 
 def may_keep_place(text: str) -> bool:
     """Tell whether what an expression returns may have a `pipeline` or `stage` label of its own."""
-    left = [_parse(text)]
+    left = [parse(text)]
     while left:
         match expr := left.pop():
             case promql_parser.AggregateExpr():

@@ -11,6 +11,7 @@ from pipemon.errors import Problem, SpecError, nearest
 from pipemon.spec import baseline as baselines
 from pipemon.spec import fields
 from pipemon.spec.budgets import check_budgets
+from pipemon.spec.checks import checks_off
 from pipemon.spec.code import CodeError, shape_of
 from pipemon.spec.defaults import defaults
 from pipemon.spec.fields import Report
@@ -24,7 +25,7 @@ from pipemon.units import duration
 
 KEYS = (
     "pipeline", "owner", "runbook", "scrape_interval", "select", "keep", "targets", "code", "budget", "stages",
-    "baseline", "severities", "data", "failure_modes",
+    "baseline", "severities", "data", "checks", "failure_modes",
 )  # fmt: skip
 _PLANNED = ("objective", "labels", "schedule", "link", "hold")
 
@@ -96,6 +97,7 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
         source=", ".join(Path(file).name for file in source.files),
         severity_words=_severities(report, root.get("severities")),
         files=source.files,
+        checks_off=checks_off(report, root.get("checks")),
     )
     check_budgets(report, root, spec.budget, spec.stages)
     reserved = RESERVED_ON_ALERTS | {*spec.keep}

@@ -137,6 +137,7 @@ class Spec:
     to end. `baseline` is the baseline's file, relative to the spec's own, whose name is `source`; `files` are
     all of its files as they were given. `severity_words` are the alert's label for each severity. `code` is
     the pipeline's place, if it is known, and `reads_bounds` that the code makes bucket bounds of thresholds.
+    `checks_off` are checks of the generated files that the team switched off, each with its reason.
     """
 
     pipeline: str
@@ -157,6 +158,7 @@ class Spec:
     source: str = field(default="", compare=False)
     severity_words: tuple[tuple[Severity, str], ...] = tuple(SEVERITY_LABELS.items())
     files: tuple[str, ...] = field(default=(), compare=False)
+    checks_off: tuple[tuple[str, str], ...] = ()
 
     def derived(self, name: str, make: Callable[[Spec], T]) -> T:
         """Return what `make` derives from this spec, made once."""

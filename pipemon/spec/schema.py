@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipemon.spec import defaults, fields, load, modes, stages
+from pipemon.spec.checks import CHECKS
 from pipemon.spec.conditions import BESIDE
 from pipemon.spec.model import SEVERITIES
 from pipemon.spec.signals import SIGNALS, Signal
@@ -24,6 +25,7 @@ _TIME: Schema = {
 }
 _NAME: Schema = {"type": "string", "pattern": rf"^\s*{fields.NAME.pattern}\s*$"}
 _AMOUNT: Schema = {"type": ["number", "string"], "examples": ["5%", "300ms", "budget", 0.25]}
+_OFF: Schema = {"type": "object", "required": ["off"], "additionalProperties": False, "properties": {"off": _TEXT}}
 _THRESHOLDS = ("above", "below", "outside", "changes_by")
 
 _WORDS = {
@@ -40,6 +42,7 @@ _WORDS = {
     "baseline": "The file that `pipemon baseline` writes, relative to this one.",
     "severities": "The alert's label for page, ticket and notice, where routes know other words.",
     "data": "Whose data it is: user data drifts slowly, enterprise data can shift in a day.",
+    "checks": "Checks of the generated files that are off, each with the reason: {promql/rate: {off: why}}.",
     "failure_modes": "What can go wrong, each under its name.",
     "defaults": "What holds for each failure mode of this file that does not say it itself.",
     "what": "What goes wrong, in the team's words.",
@@ -113,6 +116,11 @@ def _top() -> dict[str, Schema]:
             "properties": dict.fromkeys(SEVERITIES, _NAME),
         },
         "data": {"enum": list(stages.DATA)},
+        "checks": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": dict.fromkeys(CHECKS, _OFF),
+        },
         "failure_modes": {
             "type": "object",
             "minProperties": 1,

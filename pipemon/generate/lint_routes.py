@@ -1,0 +1,77 @@
+"""The checks of an Alertmanager configuration against the alerts that will reach it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pipemon.topology import find_cycle
+from pipemon.units import seconds
+
+Found = tuple[str, str, str]
+Labels = Mapping[str, str]
+_MATCHER = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)(=~|!~|!=|=)(".*")', re.DOTALL)
+
+
+def route_findings(document: Mapping[str, Any], alerts: Sequence[Labels]) -> Iterator[Found]:
+    """Yield (check, route or alert, sentence) for each thing that is wrong; `alerts` are the labels of each rule."""
+    root = document["route"]
+    routes, receivers = root.get("routes", []), [receiver["name"] for receiver in document["receivers"]]
+    used = [root["receiver"], *(route["receiver"] for route in routes)]
+    for name in dict.fromkeys(used):
+        if name not in receivers:
+            yield "undefined-receiver", name, "a route names it, and no receiver has the name"
+    for name in receivers:
+        if name not in used:
+            yield "unused-receiver", name, "no route names it"
+    seen: list[set[str]] = []
+    for route in routes:
+        matchers = set(route["matchers"])
+        if any(earlier <= matchers for earlier in seen):
+            yield "shadowed-route", route["receiver"], "a route before it takes all that it would"
+        seen.append(matchers)
+        repeat = route.get("repeat_interval", root["repeat_interval"])
+        if seconds(repeat) < seconds(root["group_interval"]):
+            yield "repeat-before-group", route["receiver"], f"it repeats every {repeat}, under the group's interval"
+    for alert in alerts:
+        if not any(matches(route["matchers"], alert) for route in routes):
+            yield "alert-hits-default-receiver", alert["alertname"], "no route takes it"
+    yield from _inhibition(document["inhibit_rules"], alerts)
+
+
+def _inhibition(rules: Sequence[Mapping[str, Any]], alerts: Sequence[Labels]) -> Iterator[Found]:
+    holds: dict[str, set[str]] = {}
+    for number, rule in enumerate(rules, 1):
+        where = f"inhibit_rules[{number}]"
+        sources, targets = (
+            {alert["alertname"] for alert in alerts if matches(_fixed(rule[f"{side}_matchers"], alert), alert)}
+            for side in ("source", "target")
+        )
+        if not sources or not targets:
+            yield "inhibit-unknown-alertname", where, "its source or its target is no alert"
+        if set(rule["source_matchers"]) == set(rule["target_matchers"]) or sources & targets:
+            yield "inhibit-same-match", where, "an alert is both its source and its target"
+        for source in sources:
+            holds.setdefault(source, set()).update(targets - sources)
+    if cycle := find_cycle({source: holds[source] for source in sorted(holds)}):
+        yield "circular-inhibition", cycle[0], f"it holds itself back: {' to '.join(cycle)}"
+
+
+def _fixed(matchers: Sequence[str], alert: Labels) -> list[str]:
+    """The matchers of labels that the rule gives its alert; what its expression leaves can be anything."""
+    return [text for text in matchers if text.partition("=")[0].rstrip("!~") in alert]
+
+
+def matches(matchers: Sequence[str], labels: Labels) -> bool:
+    """Tell whether an alert's labels meet all matchers, as Alertmanager reads them."""
+    return all(_matches(text, labels) for text in matchers)
+
+
+def _matches(text: str, labels: Labels) -> bool:
+    found = _MATCHER.fullmatch(text)
+    assert found is not None, text
+    value, wanted = labels.get(found[1], ""), str(json.loads(found[3]))
+    met = value == wanted if found[2] in ("=", "!=") else re.fullmatch(wanted, value) is not None
+    return met != found[2].startswith("!")

@@ -1,0 +1,122 @@
+"""The checks of rule groups, as Prometheus would read them from the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import promql_parser
+
+from pipemon.generate.targets import unknown
+from pipemon.spec.expression import parse
+from pipemon.units import duration, seconds
+
+Found = tuple[str, str, str]
+Group = Mapping[str, Any]
+
+_LOOKBACK = 300.0
+_COMPARISONS = {"==", "!=", ">", "<", ">=", "<="}
+_RATES = {"rate", "increase", "irate", "delta", "idelta"}
+_FRAGILE = {"topk", "bottomk", "limitk", "limit_ratio", "irate", "idelta"}
+_URL = re.compile(r"https?://[^\s/]+\S*")
+
+
+def rule_findings(
+    groups: Sequence[Group], severities: Sequence[str], scrape_interval: float, versions: tuple[str, ...]
+) -> Iterator[Found]:
+    """Yield (check, rule, sentence) for each thing that is wrong with the groups of a file."""
+    records = {rule["record"] for group in groups for rule in group["rules"] if "record" in rule}
+    named: set[tuple[object, ...]] = set()
+    for group in groups:
+        if seconds(group["interval"]) > _LOOKBACK:
+            yield "group/interval", group["name"], f"it is evaluated every {group['interval']}, beyond 5m"
+        later = [rule["record"] for rule in group["rules"] if "record" in rule]
+        for rule in group["rules"]:
+            name = str(rule.get("alert") or rule["record"])
+            identity = (name, *sorted(rule.get("labels", {}).items()))
+            if identity in named:
+                yield "rule/duplicate", name, "there is another rule of this name and labels"
+            named.add(identity)
+            yield from ((check, name, words) for check, words in _expr(rule, scrape_interval, versions))
+            unread = _series(rule["expr"])
+            for read in sorted(each for each in unread if ":" in each):
+                if read not in records and read.startswith(tuple(_levels(records))):
+                    yield "rule/dependency", name, f"it reads {read}, which no rule records"
+                elif read in later:
+                    yield "rule/dependency", name, f"it reads {read}, which is recorded only after it"
+            if "record" in rule:
+                later.remove(rule["record"])
+            else:
+                yield from ((check, name, words) for check, words in _alert(rule, group, severities))
+
+
+def _levels(records: set[str]) -> set[str]:
+    """The beginnings of recorded names that are pipemon's: what others record is not ours to know."""
+    return {f"{record.split(':')[0]}:pipemon_" for record in records}
+
+
+def _expr(rule: Mapping[str, Any], scrape_interval: float, versions: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for node in _walk(parse(rule["expr"])):
+        called = _called(node)
+        if words := called and unknown(called, versions):
+            yield "promql/functions", words
+        if called in _FRAGILE and "alert" in rule:
+            yield "promql/fragile", f"{called} picks other series from one evaluation to the next"
+        if called not in _RATES or not isinstance(node, promql_parser.Call):
+            continue
+        (window,) = node.args
+        if isinstance(window, promql_parser.MatrixSelector):
+            if (width := window.range.total_seconds()) < 4 * scrape_interval:
+                yield "promql/rate", f"{called} over {duration(width)} is under four scrape intervals"
+        elif any(isinstance(each, promql_parser.AggregateExpr) for each in _walk(window)):
+            yield "rateBeforeAggregation", f"{called} of a sum; sum the rates instead"
+
+
+def _alert(rule: Mapping[str, Any], group: Group, severities: Sequence[str]) -> Iterator[tuple[str, str]]:
+    if not any(_is_condition(node) for node in _walk(parse(rule["expr"]))):
+        yield "alerts/comparison", "its expression compares nothing, so it fires on any data"
+    if 0 < seconds(rule.get("for", "0s")) < 2 * seconds(group["interval"]):
+        yield "alerts/for", f"a for of {rule['for']} is under two evaluations of {group['interval']}"
+    if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", rule["alert"]):
+        yield "alert-name-camelcase", "its name is not in CamelCase"
+    labels, notes = rule.get("labels", {}), rule.get("annotations", {})
+    if labels.get("severity") not in severities:
+        yield "alert-severity-rule", f"its severity is {labels.get('severity')!r}; expected {', '.join(severities)}"
+    for label, value in labels.items():
+        if not value:
+            yield "nonEmptyLabels", f"its label {label} is empty"
+        if re.search(r"\{\{[^}]*(?:\$value|\.Value)", value):
+            yield "alerts/template", f"its label {label} changes with the value"
+    for note in ("summary", "description"):
+        if not notes.get(note):
+            yield f"alert-{note}-missing-rule", f"it has no {note}"
+    for note in ("runbook_url", "dashboard_url"):
+        if note in notes and not _URL.fullmatch(notes[note]):
+            yield "annotationIsValidURL", f"its {note} is no address of the web: {notes[note]!r}"
+
+
+def _is_condition(node: object) -> bool:
+    if isinstance(node, promql_parser.BinaryExpr):
+        return str(node.op) in {*_COMPARISONS, "unless"} and "bool" not in str(node.modifier)
+    return _called(node) in ("absent", "absent_over_time")
+
+
+def _called(node: object) -> str:
+    if isinstance(node, promql_parser.Call):
+        return str(node.func.name)
+    return str(node.op) if isinstance(node, promql_parser.AggregateExpr) else ""
+
+
+def _series(expr: str) -> set[str]:
+    found = (node.name for node in _walk(parse(expr)) if isinstance(node, promql_parser.VectorSelector))
+    return {name for name in found if name}
+
+
+def _walk(node: Any) -> Iterator[Any]:
+    yield node
+    for part in ("expr", "lhs", "rhs", "vector_selector", "param"):
+        if (below := getattr(node, part, None)) is not None:
+            yield from _walk(below)
+    for below in getattr(node, "args", ()):
+        yield from _walk(below)

@@ -1,0 +1,61 @@
+"""The checks that pipemon makes of its own output, by the names that other linters print, and those switched off."""
+
+from __future__ import annotations
+
+from pipemon.errors import nearest
+from pipemon.spec import fields
+from pipemon.spec.fields import Report
+from pipemon.spec.reader import Mapping, Node, kind, shown
+
+CHECKS = {
+    "alerts/comparison": "An alert without a condition fires whenever it has data.",
+    "alerts/for": "A `for` of less than two evaluations is no wait.",
+    "alerts/template": "A label that changes with the value makes a new alert each time.",
+    "alert-name-camelcase": "Alerts are named in CamelCase.",
+    "alert-severity-rule": "The severity is one of the words that routes know.",
+    "alert-summary-missing-rule": "An alert without a summary says nothing.",
+    "alert-description-missing-rule": "An alert without a description does not say how bad it is.",
+    "annotationIsValidURL": "A link that does not open is worse than none.",
+    "nonEmptyLabels": "Prometheus drops a label without a value.",
+    "group/interval": "Beyond the lookback of 5m, rules have gaps.",
+    "promql/rate": "A rate over less than four scrapes is lost with one of them.",
+    "promql/fragile": "topk and irate make alerts flap.",
+    "promql/functions": "A function that a supported Prometheus has not fails there.",
+    "rateBeforeAggregation": "A rate of a sum takes a restart for a fall.",
+    "rule/duplicate": "Two rules of one name and labels fight each other.",
+    "rule/dependency": "A rule reads what is recorded before it, and nothing that no rule records.",
+    "alert-hits-default-receiver": "What no route takes reaches nobody in particular.",
+    "circular-inhibition": "Alerts that hold each other back are all silent.",
+    "inhibit-same-match": "An alert can't hold itself back.",
+    "inhibit-unknown-alertname": "Who holds back nobody, or is nobody, is a mistake.",
+    "shadowed-route": "A route behind one with the same matchers is never reached.",
+    "repeat-before-group": "A repetition sooner than the group's interval does not come.",
+    "undefined-receiver": "A route to a receiver that is not there.",
+    "unused-receiver": "A receiver that no route names.",
+}
+"""Each check's name, and why it is made."""
+
+
+def checks_off(report: Report, node: Node | None) -> tuple[tuple[str, str], ...]:
+    """Return the checks that `checks:` switches off, each with its reason: without one it stays on."""
+    if node is None:
+        return ()
+    if not isinstance(node, Mapping):
+        report.add(
+            node, f"checks: expected a mapping such as {{promql/rate: {{off: why}}}}, found {kind(node)}", "type"
+        )
+        return ()
+    found = []
+    for name, key, body in node:
+        if name not in CHECKS:
+            report.add(key, f"checks: there is no check {shown(name)}{nearest(name, CHECKS)}", "unknown-key")
+        elif not isinstance(body, Mapping):
+            message = f"checks: {name}: say why it is off: {{off: the reason}}, found {kind(body)}"
+            report.add(body, message, "type")
+        else:
+            fields.check_keys(report, body, ("off",), (), f"checks: {name}")
+            if reason := fields.text(report, body.get("off"), f"checks: {name}: off"):
+                found.append((name, reason))
+            elif body.get("off") is None:
+                report.add(key, f"checks: {name}: say why it is off: {{off: the reason}}", "missing")
+    return tuple(found)

@@ -1,0 +1,181 @@
+"""Each check of the generated files finds what it is for, finds nothing in what pipemon writes, and can be off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipemon.errors import SpecError
+from pipemon.generate.alertmanager import alertmanager_file
+from pipemon.generate.inhibition import plan
+from pipemon.generate.lint import lint
+from pipemon.generate.lint_routes import route_findings
+from pipemon.generate.lint_rules import rule_findings
+from pipemon.generate.rules import rule_file, rules
+from pipemon.generate.targets import PROMETHEUS
+from pipemon.spec.checks import CHECKS
+from pipemon.spec.load import load
+
+HERE = Path(__file__).parent
+SPECS = [
+    HERE / "every_signal.yaml",
+    HERE / "combined.yaml",
+    *(HERE.parents[1] / "examples" / name / "failure_modes.yaml" for name in ("speech", "factory")),
+]
+SEVERITIES = ("critical", "warning", "info")
+WRITTEN = """\
+pipeline: shop
+stages: {{pay: }}
+{checks}
+failure_modes:
+  odd: {{what: Odd, signal: {{promql: 'mad_over_time(x[5m]) > 1'}}, fires_on: ['x 0+60x100'], quiet_on: ['x 0x100']}}
+"""
+
+
+def recorded(name: str = "stage:pipemon_x:rate5m", expr: str = "sum by (stage) (rate(x_total[5m]))") -> dict[str, Any]:
+    return {"record": name, "expr": expr}
+
+
+def alert(**changed: Any) -> dict[str, Any]:
+    return {
+        "alert": "SpeechSlow",
+        "expr": "stage:pipemon_x:rate5m > 1",
+        "for": "1m",
+        "labels": {"severity": "critical"},
+        "annotations": {"summary": "Slow", "description": "Slow."},
+    } | changed
+
+
+def file(*rules: dict[str, Any], interval: str = "15s") -> list[dict[str, Any]]:
+    return [{"name": "speech", "interval": interval, "rules": list(rules)}]
+
+
+RULES = {
+    "alerts/comparison": file(recorded(), alert(expr="stage:pipemon_x:rate5m")),
+    "alerts/for": file(recorded(), alert(**{"for": "20s"})),
+    "alerts/template": file(recorded(), alert(labels={"severity": "critical", "value": "{{ $value }}"})),
+    "alert-name-camelcase": file(recorded(), alert(alert="speech slow")),
+    "alert-severity-rule": file(recorded(), alert(labels={"severity": "loud"})),
+    "alert-summary-missing-rule": file(recorded(), alert(annotations={"description": "Slow."})),
+    "alert-description-missing-rule": file(recorded(), alert(annotations={"summary": "Slow"})),
+    "annotationIsValidURL": file(
+        recorded(), alert(annotations={"summary": "Slow", "description": "Slow.", "runbook_url": "wiki/speech"})
+    ),
+    "nonEmptyLabels": file(recorded(), alert(labels={"severity": "critical", "team": ""})),
+    "group/interval": file(recorded(), interval="10m"),
+    "promql/rate": file(recorded(expr="sum by (stage) (rate(x_total[30s]))")),
+    "promql/fragile": file(recorded(), alert(expr="topk(1, stage:pipemon_x:rate5m) > 1")),
+    "promql/functions": file(recorded(expr="mad_over_time(x[5m])")),
+    "rateBeforeAggregation": file(recorded(expr="rate(sum(x_total)[5m:15s])")),
+    "rule/duplicate": file(recorded(), recorded()),
+    "rule/dependency": file(alert(), recorded()),
+}
+
+
+@pytest.mark.parametrize("check", RULES)
+def test_a_check_of_rules_finds_what_it_is_for_and_nothing_else(check: str) -> None:
+    found = [name for name, _, _ in rule_findings(RULES[check], SEVERITIES, 15.0, PROMETHEUS)]
+    assert set(found) == {check}
+
+
+def test_a_rule_that_reads_what_no_rule_records_is_found() -> None:
+    groups = file(recorded(), alert(expr="stage:pipemon_y:rate5m > 1"))
+    assert [name for name, _, _ in rule_findings(groups, SEVERITIES, 15.0, PROMETHEUS)] == ["rule/dependency"]
+
+
+def routes() -> dict[str, Any]:
+    """Two alerts, of which one holds back the other."""
+    return {
+        "route": {
+            "receiver": "pipemon",
+            "group_interval": "5m",
+            "repeat_interval": "4h",
+            "routes": [{"matchers": ['severity="critical"'], "receiver": "page"}],
+        },
+        "inhibit_rules": [{"source_matchers": ['failure_mode="a"'], "target_matchers": ['failure_mode="b"']}],
+        "receivers": [{"name": "pipemon"}, {"name": "page"}],
+    }
+
+
+ALERTS = [{"alertname": name.upper(), "failure_mode": name, "severity": "critical"} for name in ("a", "b")]
+ROUTES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "undefined-receiver": lambda found: found["receivers"].pop(),
+    "unused-receiver": lambda found: found["receivers"].append({"name": "nobody"}),
+    "shadowed-route": lambda found: found["route"]["routes"].append(
+        {"matchers": ['severity="critical"', 'failure_mode="a"'], "receiver": "page"}
+    ),
+    "repeat-before-group": lambda found: found["route"]["routes"][0].update(repeat_interval="1m"),
+    "alert-hits-default-receiver": lambda found: found["route"]["routes"][0].update(
+        matchers=['severity="critical"', 'failure_mode=~"b|c"']
+    ),
+    "inhibit-unknown-alertname": lambda found: found["inhibit_rules"][0].update(target_matchers=['failure_mode="z"']),
+    "inhibit-same-match": lambda found: found["inhibit_rules"][0].update(target_matchers=['failure_mode="a"']),
+    "circular-inhibition": lambda found: found["inhibit_rules"].append(
+        {"source_matchers": ['failure_mode="b"'], "target_matchers": ['failure_mode!="b"']}
+    ),
+}
+
+
+def test_sound_routes_have_no_finding() -> None:
+    assert list(route_findings(routes(), ALERTS)) == []
+
+
+@pytest.mark.parametrize("check", ROUTES)
+def test_a_check_of_routes_finds_what_it_is_for_and_nothing_else(check: str) -> None:
+    document = routes()
+    ROUTES[check](document)
+    assert {name for name, _, _ in route_findings(document, ALERTS)} == {check}
+
+
+def test_every_check_has_its_case() -> None:
+    assert {*RULES, *ROUTES} == {*CHECKS}
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_what_pipemon_writes_has_no_finding(path: Path) -> None:
+    made = plan(load(path))
+    assert list(lint([made])) == []
+    assert yaml.safe_load(rule_file(rules(made.spec)))["groups"]
+    assert yaml.safe_load(alertmanager_file([made], ""))["route"]["routes"]
+
+
+def written(folder: Path, checks: str = "") -> Path:
+    path = folder / "shop.yaml"
+    path.write_text(WRITTEN.format(checks=checks))
+    return path
+
+
+def test_a_function_that_not_every_prometheus_has_is_found_in_a_written_expression(tmp_path: Path) -> None:
+    (found,) = lint([plan(load(written(tmp_path)))])
+    assert str(found) == (
+        "ShopOdd: mad_over_time is experimental: a Prometheus knows it only by a feature flag, if at all"
+        " [promql/functions]"
+    )
+
+
+def test_a_check_is_off_with_a_reason(tmp_path: Path) -> None:
+    spec = load(written(tmp_path, "checks: {promql/functions: {off: Our Prometheus has the flag}}"))
+    assert spec.checks_off == (("promql/functions", "Our Prometheus has the flag"),)
+    assert list(lint([plan(spec)])) == []
+
+
+@pytest.mark.parametrize(
+    ("checks", "told"),
+    [
+        ("checks: {promql/functions: {}}", "checks: promql/functions: say why it is off: {off: the reason}"),
+        ("checks: {promql/functions: off}", "say why it is off: {off: the reason}"),
+        (
+            "checks: {promql/function: {off: why}}",
+            "there is no check 'promql/function'; did you mean 'promql/functions'?",
+        ),
+        ("checks: [promql/functions]", "expected a mapping"),
+    ],
+)
+def test_a_check_without_a_reason_or_of_an_unknown_name_is_refused(tmp_path: Path, checks: str, told: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load(written(tmp_path, checks))
+    assert told in " ".join(problem.message for problem in caught.value.problems)
