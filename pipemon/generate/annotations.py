@@ -9,11 +9,12 @@ from dataclasses import replace
 
 from pipemon.generate.expressions import narrowed
 from pipemon.generate.measures import measure
-from pipemon.generate.promql import Matcher, text
+from pipemon.generate.promql import Matcher, quote, text
 from pipemon.generate.recordings import Measure
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 from pipemon.spec.signals import SIGNALS
+from pipemon.topology import downstream
 from pipemon.units import duration
 
 
@@ -158,9 +159,42 @@ def _queried(spec: Spec, mode: FailureMode, found: Measure, unit: str) -> str:
     return f"{{{{ with {query} }}}}{template('. | first | value', unit)}{{{{ else }}}}unknown{{{{ end }}}}"
 
 
+NOTHING_UPSTREAM = "Nothing fires upstream."
+"""What an alert says where no stage before its own has one."""
+
+
+def upstream(spec: Spec, mode: FailureMode) -> str:
+    """Return the template that tells which stages upstream fire too, the earliest first.
+
+    "" where no stage is upstream, and for silence, which is nobody's effect.
+    """
+    if any(condition.signal == "no_calls" for condition in mode.conditions):
+        return ""
+    below = downstream(spec.upstream)
+    stages = [stage.name for stage in spec.stages if mode.stage is None or mode.stage in below.get(stage.name, ())]
+    if not stages:
+        return ""
+    own = spec.told_apart_by
+    place = "".join(f",{label}=%q" for label in own)
+    pattern = "|".join(re.escape(stage).replace("\\-", "-") for stage in stages)
+    which = f"pipeline={quote(spec.pipeline)},stage=~{quote(pattern)},failure_mode!={quote(mode.name)}"
+    which = which.replace("%", "%%") if own else which
+    query = f'sort(ALERTS_FOR_STATE{{{which}{place}}} and ignoring (alertstate) ALERTS{{alertstate="firing"}})'
+    asked = f"query {go_string(query)}"
+    if own:
+        asked = f"printf {go_string(query)} {' '.join(f'$labels.{label}' for label in own)} | query"
+    each = "{{ if $index }},{{ end }} {{ .Labels.stage }}/{{ .Labels.failure_mode }}"
+    each = f"{{{{ range $index, $alert := . }}}}{each}{{{{ end }}}}"
+    return (
+        f"{{{{ with {asked} }}}}Fires upstream, the earliest first:{each}.{{{{ else }}}}{NOTHING_UPSTREAM}{{{{ end }}}}"
+    )
+
+
 def alert_annotations(spec: Spec, mode: FailureMode, dashboard_url: str) -> dict[str, str]:
     """Return an alert's annotations."""
     found = {"summary": plain(mode.what), "description": description(spec, mode)}
+    if moved := upstream(spec, mode):
+        found["upstream"] = moved
     if mode.do:
         found["do"] = plain(mode.do)
     if mode.runbook:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import floor, log10
 
-from pipemon.generate.annotations import as_read, joined, printed, sentence, unit
+from pipemon.generate.annotations import NOTHING_UPSTREAM, as_read, joined, printed, sentence, unit
 from pipemon.generate.measures import measure
 from pipemon.generate.promql import Matcher
 from pipemon.generate.recorded_scenes import part_of
@@ -60,6 +60,8 @@ def expected_alert(spec: Spec, alert: Alert, state: State, *, gone: bool) -> dic
     ]
     rendered = {name: as_read(value) for name, value in alert.annotations.items()}
     rendered["description"] = as_read(joined(mode, said))
+    if "upstream" in rendered:
+        rendered["upstream"] = NOTHING_UPSTREAM
     return {"exp_labels": {**labels, **alert.labels}, "exp_annotations": rendered}
 
 

@@ -24,6 +24,7 @@ from pipemon.generate.rules import rule_file, rules
 from pipemon.generate.ruletests import test_files
 from pipemon.generate.runbook import runbook
 from pipemon.generate.scraping import prometheus_document, prometheus_file
+from pipemon.generate.templates import TEMPLATES, templates_file
 from pipemon.spec.load import load_all
 from pipemon.spec.scale import scaled
 
@@ -74,6 +75,7 @@ def files(plans: Sequence[Plan], options: Options) -> dict[str, str]:
         found[f"runbooks/{spec.pipeline}.md"] = runbook(one, url)
     found |= grafana_provisioning(scrape_interval=min(spec.timing.scrape_interval for spec in specs))
     found["alertmanager/alertmanager.yml"] = alertmanager_file(plans, options.receiver_url)
+    found[TEMPLATES] = templates_file()
     found["prometheus.yml"] = prometheus_file(specs, options.targets, options.alertmanager)
     for ruler in RULERS:
         if ruler in options.formats:
