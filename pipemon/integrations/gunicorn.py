@@ -68,7 +68,11 @@ def on_exit(server: Any) -> None:
     """Remove the temporary folder."""
     folder = os.environ.get(_FOLDER, "")
     if not disabled() and Path(folder).name.startswith(_PREFIX):
-        shutil.rmtree(folder, ignore_errors=True)
+        for _ in range(5):  # a worker's last flush may write while it is removed
+            shutil.rmtree(folder, ignore_errors=True)
+            if not Path(folder).exists():
+                return
+            time.sleep(0.1)
 
 
 def metrics_server(port: int = 9464, addr: str = "0.0.0.0", **options: Any) -> Callable[[Any], None]:

@@ -111,7 +111,7 @@ def test_calls_with_remarks_batches_and_streams_from_threads_while_others_flush_
     for stage, direction, times in (("vad", "output", 245), ("embed", "input", 1500), ("words", "output", 900)):
         labels = {"stage": stage, "direction": direction}
         assert read("pipemon_feature_observed_total", **labels) == THREADS * times
-        assert read("pipemon_feature_value_count", **labels) == THREADS * times
+        assert read("pipemon_feature_value_bucket", le="+Inf", **labels) == THREADS * times
         assert read("pipemon_feature_sum_total", sign="positive", **labels) == THREADS * times * 2
     for stage in ("vad", "embed", "words"):
         assert read("pipemon_stage_in_progress", stage=stage) == 0

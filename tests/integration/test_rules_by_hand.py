@@ -137,13 +137,13 @@ def test_a_mean_of_values_of_both_signs_is_the_difference_of_their_sums(
     check(made, series, [recorded("10m", mean, -2, own)], tmp_path)
 
 
-def test_feedback_is_counted_per_call_over_its_slices(tmp_path: Path) -> None:
-    # 5 calls a scrape, 100 in a window. From 10:00 on two users a scrape ask again, one of each slice: after n
+def test_feedback_is_counted_per_call_and_once_in_whatever_slices_it_is(tmp_path: Path) -> None:
+    # 5 calls a scrape, 100 in a window. From 10:00 on two users a scrape ask again, one of them young: after n
     # scrapes 2n / 100. Above 20% with n = 11, at 12:45. For 2 minutes and 15 s: at 15:00.
     series = {
         f"pipemon_stage_calls_total{{{STAGE}}}": "0+5x120",
-        f'pipemon_feedback_total{{{STAGE},signal="redo",slice="young"}}': "0x40 1+1x80",
-        f'pipemon_feedback_total{{{STAGE},signal="redo",slice="old"}}': "0x40 1+1x80",
+        f'pipemon_feedback_total{{{STAGE},signal="redo",slice=""}}': "0x40 2+2x80",
+        f'pipemon_feedback_total{{{STAGE},signal="redo",slice="age=young"}}': "0x40 1+1x80",
         f'pipemon_feedback_total{{{STAGE},signal="accepted",slice=""}}': "0+3x120",
     }
     share = "pipeline_stage_signal:pipemon_feedback_per_stage_calls:ratio_increase5m"

@@ -98,7 +98,7 @@ def test_the_batch_job_pushes(tmp_path: Path) -> None:
     with running_pushgateway(tmp_path) as gateway:
         run("batch_job", **{"pushgateway:9091": gateway})
         pushed = fetch(f"http://{gateway}/metrics")
-    assert pushed.value("pipemon_stage_calls_total", job="nightly", stage="asr") == 1
+    assert pushed.value("pipemon_stage_calls_total", job="nightly", pipeline="speech", stage="asr", version="0") == 1
     assert pushed.value("pipemon_batch_last_success_timestamp_seconds", job="nightly", pipeline="speech") > 0
 
 

@@ -113,7 +113,7 @@ def test_labels_and_confidences_of_a_classifier_are_features(fitted: Any, read: 
 def test_values_of_a_regressor_are_a_feature(pipeline: pipemon.Pipeline, read: Any) -> None:
     model = instrument(LinearRegression(), pipeline, name="price").fit(X[:, :3], X[:, 3])
     total = model.predict(X[:, :3]).sum()
-    assert read("pipemon_feature_value_count", stage="price", feature="value") == 150
+    assert read("pipemon_feature_observed_total", stage="price", feature="value") == 150
     positive, negative = (read("pipemon_feature_sum_total", feature="value", sign=s) for s in ("positive", "negative"))
     assert positive - negative == pytest.approx(total)
 
