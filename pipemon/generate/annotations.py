@@ -176,8 +176,9 @@ def upstream(spec: Spec, mode: FailureMode) -> str:
         return ""
     own = spec.told_apart_by
     place = "".join(f",{label}=%q" for label in own)
-    pattern = "|".join(re.escape(stage).replace("\\-", "-") for stage in stages)
-    which = f"pipeline={quote(spec.pipeline)},stage=~{quote(pattern)},failure_mode!={quote(mode.name)}"
+    # A stage that is silent sends nothing on: its silence explains no value here, and it lasts.
+    silent = [each.name for each in spec.measurable if each.stage in stages and _may_be_absence(each)]
+    which = f"pipeline={quote(spec.pipeline)},stage=~{_any(stages)},failure_mode!~{_any([mode.name, *silent])}"
     which = which.replace("%", "%%") if own else which
     query = f'sort(ALERTS_FOR_STATE{{{which}{place}}} and ignoring (alertstate) ALERTS{{alertstate="firing"}})'
     asked = f"query {go_string(query)}"
@@ -188,6 +189,14 @@ def upstream(spec: Spec, mode: FailureMode) -> str:
     return (
         f"{{{{ with {asked} }}}}Fires upstream, the earliest first:{each}.{{{{ else }}}}{NOTHING_UPSTREAM}{{{{ end }}}}"
     )
+
+
+def _may_be_absence(mode: FailureMode) -> bool:
+    return any(condition.signal in ("no_calls", "promql") for condition in mode.conditions)
+
+
+def _any(names: Sequence[str]) -> str:
+    return quote("|".join(re.escape(name).replace("\\-", "-") for name in dict.fromkeys(names)))
 
 
 def alert_annotations(spec: Spec, mode: FailureMode, dashboard_url: str) -> dict[str, str]:
