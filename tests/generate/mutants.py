@@ -77,6 +77,9 @@ def _expressions(expr: str) -> Iterator[tuple[str, str]]:
     for match in _GROUPING.finditer(expr):
         labels = match[2].split(", ") if match[2] else []
         for label in labels:
+            # Every selector has the pipeline, so both sides of a match have the one: it is no fault.
+            if (match[1], label) == ("on", "pipeline"):
+                continue
             kept = ", ".join(other for other in labels if other != label)
             yield f"{label} dropped from {match[1]}", _with(expr, match.span(2), kept)
 
