@@ -7,10 +7,10 @@ from typing import Any, cast
 
 from pipemon.generate.alertmanager import NOWHERE, receiver_name
 from pipemon.generate.bounds_alert import bounds_mode
-from pipemon.generate.dashboard import dashboard
-from pipemon.generate.dashboard_text import says
+from pipemon.generate.dashboards.panels import Json
+from pipemon.generate.dashboards.pipeline import dashboard
+from pipemon.generate.dashboards.text import says
 from pipemon.generate.inhibition import Plan
-from pipemon.generate.panels import Json
 from pipemon.generate.promql import block
 from pipemon.generate.rules import Alert, rules
 from pipemon.spec.fields import listed

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipemon.generate.alertmanager import alertmanager_file
 from pipemon.generate.bounds_file import bounds_file
-from pipemon.generate.dashboard import dashboard
+from pipemon.generate.dashboards.pipeline import dashboard
 from pipemon.generate.edge import Edge, check_labels, device_prometheus, device_rules
 from pipemon.generate.edge_centre import centre_files
 from pipemon.generate.edge_units import unit_files

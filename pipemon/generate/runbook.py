@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipemon.generate.alertmanager import NOWHERE, receiver_name
 from pipemon.generate.annotations import describe
 from pipemon.generate.bounds_alert import bounds_expr, bounds_mode
-from pipemon.generate.dashboard_text import link, markdown, web
+from pipemon.generate.dashboards.text import link, markdown, web
 from pipemon.generate.expressions import alert_expr
 from pipemon.generate.inhibition import Plan
 from pipemon.generate.promql import text

@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from jsonschema.validators import validator_for
 from promql_names import UnknownNameError, known_series, labels_of
 
-from pipemon.generate.dashboard import dashboard, uid
-from pipemon.generate.dashboard_overview import order, recorded_calls
-from pipemon.generate.dashboard_states import FIRING
-from pipemon.generate.dashboard_text import RATE_INTERVAL, markdown, plain, query, short, web
+from pipemon.generate.dashboards.panels import place
+from pipemon.generate.dashboards.pipeline import dashboard, uid
+from pipemon.generate.dashboards.state import order, recorded_calls
+from pipemon.generate.dashboards.states import FIRING
+from pipemon.generate.dashboards.text import RATE_INTERVAL, markdown, plain, query, short, web
 from pipemon.generate.expressions import limits
-from pipemon.generate.panels import place
 from pipemon.generate.promql import Call, Matcher, select
 from pipemon.generate.provisioning import grafana_provisioning
 from pipemon.spec.load import load
@@ -379,7 +379,7 @@ def test_any_names_give_a_dashboard_that_can_be_loaded(stages: list[str], featur
 
 
 def test_two_keys_with_the_same_checksum_get_two_ids() -> None:
-    from pipemon.generate.panels import Row, markdown_panel
+    from pipemon.generate.dashboards.panels import Row, markdown_panel
 
     # CRC-32 is the same for these two.
     twins = tuple(markdown_panel(key, key, "", "", 1) for key in ("plumless", "buckeroo"))

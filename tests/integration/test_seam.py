@@ -18,7 +18,7 @@ from real_speech import every_recording
 from pipemon import catalogue
 from pipemon.demo.example import Example, copy_example
 from pipemon.demo.processes import children, free_ports, start
-from pipemon.generate.dashboard_text import RATE_INTERVAL
+from pipemon.generate.dashboards.text import RATE_INTERVAL
 from pipemon.generate.inhibition import plan
 from pipemon.generate.output import Options, generate
 from pipemon.prometheus import Prometheus

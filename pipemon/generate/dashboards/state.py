@@ -7,7 +7,8 @@ from functools import reduce
 from pipemon import catalogue as c
 from pipemon.generate import queries as q
 from pipemon.generate import recordings as m
-from pipemon.generate.dashboard_states import (
+from pipemon.generate.dashboards.panels import Line, Panel, Query, stat
+from pipemon.generate.dashboards.states import (
     FIRING,
     NO_CALLS,
     NO_DATA,
@@ -17,9 +18,8 @@ from pipemon.generate.dashboard_states import (
     UNWATCHED,
     alerts,
 )
-from pipemon.generate.dashboard_text import markdown, plain, short
+from pipemon.generate.dashboards.text import markdown, plain, short
 from pipemon.generate.measures import measure as measured
-from pipemon.generate.panels import Line, Panel, Query, stat
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.spec.model import SEVERITIES, Severity, Spec
 from pipemon.units import duration

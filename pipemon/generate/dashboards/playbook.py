@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pipemon.generate.dashboard_overview import either, order
-from pipemon.generate.dashboard_states import FIRING, MODE_STATES, QUIET, alerts
-from pipemon.generate.dashboard_text import link, markdown, plain, says
-from pipemon.generate.panels import Panel, Query, markdown_panel, state_timeline
+from pipemon.generate.dashboards.panels import Panel, Query, markdown_panel, state_timeline
+from pipemon.generate.dashboards.state import either, order
+from pipemon.generate.dashboards.states import FIRING, MODE_STATES, QUIET, alerts
+from pipemon.generate.dashboards.text import link, markdown, plain, says
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.spec.model import SEVERITIES, FailureMode, Spec
 

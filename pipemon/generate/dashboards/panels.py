@@ -12,7 +12,7 @@ from itertools import count, cycle, pairwise
 from string import ascii_uppercase
 from zlib import crc32
 
-from pipemon.generate.dashboard_text import query
+from pipemon.generate.dashboards.text import query
 from pipemon.generate.promql import Expr
 from pipemon.units import duration
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipemon.generate.dashboard_level import Level, threshold_lines
-from pipemon.generate.panels import Panel
+from pipemon.generate.dashboards.level import Level, threshold_lines
+from pipemon.generate.dashboards.panels import Panel
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipemon import catalogue as c
-from pipemon.generate.panels import NEUTRAL, value_mapping
+from pipemon.generate.dashboards.panels import NEUTRAL, value_mapping
 from pipemon.generate.promql import Matcher, Selector, one_of, select
 from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, Severity, Spec
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from hashlib import sha256
 
-from pipemon.generate.dashboard_alerts import fired, playbook
-from pipemon.generate.dashboard_overview import cascade_state, order, topology_words, vital_signs
-from pipemon.generate.dashboard_stage import level_row
-from pipemon.generate.dashboard_text import plain, web
-from pipemon.generate.panels import Json, Row, place
+from pipemon.generate.dashboards.level_row import level_row
+from pipemon.generate.dashboards.panels import Json, Row, place
+from pipemon.generate.dashboards.playbook import fired, playbook
+from pipemon.generate.dashboards.state import cascade_state, order, topology_words, vital_signs
+from pipemon.generate.dashboards.text import plain, web
 from pipemon.spec.model import Spec
 from pipemon.units import duration
 

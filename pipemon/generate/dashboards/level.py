@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from pipemon import catalogue as c
 from pipemon.generate import queries as q
-from pipemon.generate.dashboard_states import SEVERITY_COLORS
-from pipemon.generate.dashboard_text import note, plain
+from pipemon.generate.dashboards.panels import Line, Panel, Query, timeseries
+from pipemon.generate.dashboards.states import SEVERITY_COLORS
+from pipemon.generate.dashboards.text import note, plain
 from pipemon.generate.measures import measure
-from pipemon.generate.panels import Line, Panel, Query, timeseries
 from pipemon.generate.promql import Binary, Matcher, Recorded
 from pipemon.generate.recordings import Measure
 from pipemon.spec.model import Condition, FailureMode, Spec

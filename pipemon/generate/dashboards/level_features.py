@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pipemon.generate import queries as q
-from pipemon.generate.dashboard_level import Level, threshold_lines
-from pipemon.generate.dashboard_text import RATE_INTERVAL, markdown, plain
-from pipemon.generate.panels import Panel, Query
+from pipemon.generate.dashboards.level import Level, threshold_lines
+from pipemon.generate.dashboards.panels import Panel, Query
+from pipemon.generate.dashboards.text import RATE_INTERVAL, markdown, plain
 from pipemon.generate.promql import Expr, Matcher
 from pipemon.topology import FeatureShape
 

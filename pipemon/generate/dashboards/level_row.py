@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pipemon import catalogue as c
 from pipemon.generate import queries as q
-from pipemon.generate.dashboard_features import feature_panels
-from pipemon.generate.dashboard_level import Level, Watch, level_of, threshold_lines
-from pipemon.generate.dashboard_states import SEVERITY_COLORS
-from pipemon.generate.dashboard_text import RATE_INTERVAL, plain, short
-from pipemon.generate.dashboard_work import work_panels
-from pipemon.generate.panels import NEUTRAL, Line, Panel, Query, Row
+from pipemon.generate.dashboards.level import Level, Watch, level_of, threshold_lines
+from pipemon.generate.dashboards.level_features import feature_panels
+from pipemon.generate.dashboards.level_work import work_panels
+from pipemon.generate.dashboards.panels import NEUTRAL, Line, Panel, Query, Row
+from pipemon.generate.dashboards.states import SEVERITY_COLORS
+from pipemon.generate.dashboards.text import RATE_INTERVAL, plain, short
 from pipemon.generate.promql import Binary, Call, Expr
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import Spec
