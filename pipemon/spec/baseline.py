@@ -1,24 +1,35 @@
-"""The baseline file: what `pipemon baseline` learned of each feature in a good period."""
+"""The baseline file: what `pipemon baseline` learned of each feature from training data or a good period."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from pipemon.errors import Problem, SpecError
-from pipemon.spec.reader import shown
+from pipemon.units import fingerprint
+
+_ROUNDING = 1e-3
+"""How far shares may add up beside 1: they are written with few digits."""
+_HEAD = {"version": "", "source": "", "rows": 0, "data_hash": "", "stage_versions": {}}
 
 
 @dataclass(frozen=True)
 class FeatureBaseline:
-    """One feature in the good period, in the feature's unit.
+    """One feature in the reference, in the feature's unit.
 
-    `mean` is exact (sum over count). `sd` is the standard deviation of single values, estimated from the
-    histogram. `bounds` are the histogram's upper bounds without +Inf, frozen with the baseline.
+    `mean` and `sd` are those of single values: exact where raw values were seen; from a histogram the mean is
+    exact and `sd` estimated. `count` is how many values there were, missing ones not counted. `bounds` are the
+    histogram's upper bounds without +Inf, frozen with the baseline; `shares` what lies in each bucket, shape
+    (len(bounds) + 1,), the last above the last bound, summing to 1, or () where nobody knows. `missing` is the
+    share of looks that found no value. `design_effect`, at least 1, is by how much shares of this stream vary
+    more than those of independent values would: n values tell as much as n / design_effect independent ones.
+    `quantiles` are values by their names, such as `p50`. A category has `categories` instead, the share of each,
+    `other` among them; then mean, sd and bounds say nothing.
     """
 
     mean: float
@@ -26,16 +37,41 @@ class FeatureBaseline:
     count: float
     unit: str = ""
     bounds: tuple[float, ...] = ()
+    shares: tuple[float, ...] = ()
+    missing: float = 0.0
+    design_effect: float = 1.0
+    quantiles: Mapping[str, float] = field(default_factory=dict)
+    categories: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def bins(self) -> str:
+        """The hash of the bounds, as `pipemon_feature_info` has it in its label `bins`; "" for a category."""
+        return fingerprint(self.bounds) if self.bounds else ""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The features of a pipeline by `<stage>.<direction>.<feature>`, and the period, in Unix seconds."""
+    """The features of a pipeline by `<stage>.<direction>.<feature>`.
+
+    `start` and `end` are the period in Unix seconds, 0 where it is not known. `version` is the pipeline's model
+    version that it was made of, "" where nobody said; `stage_versions` are those of stages that have their own.
+    `source` is the data's file, or how it was seen; `rows` how many runs or rows there were, `data_hash` a hash of
+    all the values: the same data give the same.
+    """
 
     pipeline: str
     start: float
     end: float
-    features: dict[str, FeatureBaseline]
+    features: Mapping[str, FeatureBaseline]
+    version: str = ""
+    source: str = ""
+    rows: int = 0
+    data_hash: str = ""
+    stage_versions: Mapping[str, str] = field(default_factory=dict)
+
+    def version_of(self, stage: str) -> str:
+        """Return the version of a stage's model that this is the reference of, "" for any."""
+        return self.stage_versions.get(stage, self.version)
 
 
 def feature_key(stage: str, direction: str, feature: str) -> str:
@@ -44,15 +80,32 @@ def feature_key(stage: str, direction: str, feature: str) -> str:
 
 
 def dump(baseline: Baseline) -> str:
-    """Return the file's text, a feature a line: the same baseline is the same bytes."""
-    head = {"pipeline": baseline.pipeline, "from": baseline.start, "to": baseline.end}
-    lines = [f"  {json.dumps(name)}: {json.dumps(value, allow_nan=False)}" for name, value in head.items()]
-    features = (
-        f"    {json.dumps(name)}: {json.dumps(asdict(value), allow_nan=False, ensure_ascii=False)}"
-        for name, value in sorted(baseline.features.items())
-    )
+    """Return the file's text, a feature a line: the same baseline is the same bytes.
+
+    What is not known, or as usual, is left out. Raises ValueError for a number that is not finite.
+    """
+    head: dict[str, Any] = {"pipeline": baseline.pipeline}
+    head |= {name: getattr(baseline, name) for name, usual in _HEAD.items() if getattr(baseline, name) != usual}
+    head |= {"from": baseline.start, "to": baseline.end}
+    lines = [f"  {json.dumps(name)}: {_json(value)}" for name, value in head.items()]
+    features = (f"    {_json(name)}: {_json(_told(value))}" for name, value in sorted(baseline.features.items()))
     lines.append('  "features": {\n' + ",\n".join(features) + "\n  }")
     return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _told(feature: FeatureBaseline) -> dict[str, Any]:
+    found = {}
+    for entry in fields(feature):
+        value = getattr(feature, entry.name)
+        if entry.name in ("mean", "sd") and feature.categories:
+            continue
+        if entry.name in ("mean", "sd", "count") or value not in (entry.default, (), {}):
+            found[entry.name] = dict(sorted(value.items())) if isinstance(value, Mapping) else value
+    return found
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, allow_nan=False, ensure_ascii=False)
 
 
 def load(path: Path) -> Baseline:
@@ -79,20 +132,69 @@ def load(path: Path) -> Baseline:
         try:
             feature = _feature(entry)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-            raise fault(f"not a baseline: {shown(name)}: expected mean, sd and count as numbers") from None
-        numbers = (feature.mean, feature.sd, feature.count, *feature.bounds)
-        if not all(map(isfinite, numbers)) or feature.sd < 0 or feature.count < 0:
-            raise fault(f"not a baseline: {shown(name)}: numbers must be finite, and sd and count not negative")
-        if any(low >= high for low, high in pairwise(feature.bounds)):
-            raise fault(f"not a baseline: {shown(name)}: bounds must rise")
+            raise fault(f"not a baseline: {_shown(name)}: expected mean, sd and count as numbers") from None
+        if wrong := _wrong(feature):
+            raise fault(f"not a baseline: {_shown(name)}: {wrong}")
         features[name] = feature
     try:
         start, end = float(document["from"]), float(document["to"])
     except (TypeError, ValueError, OverflowError):
         raise fault("not a baseline: expected from and to in Unix seconds") from None
-    return Baseline(str(document["pipeline"]), start, end, features)
+    try:
+        rows, versions = int(document.get("rows", 0)), _texts(document.get("stage_versions", {}))
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        raise fault("not a baseline: expected rows as a number, and stage_versions as an object") from None
+    version, source, data_hash = (str(document.get(key, "")) for key in ("version", "source", "data_hash"))
+    return Baseline(str(document["pipeline"]), start, end, features, version, source, rows, data_hash, versions)
 
 
 def _feature(entry: dict[str, Any]) -> FeatureBaseline:
-    mean, sd, count = (float(entry[key]) for key in ("mean", "sd", "count"))
-    return FeatureBaseline(mean, sd, count, str(entry.get("unit", "")), tuple(map(float, entry.get("bounds", ()))))
+    categories = _numbers(entry.get("categories", {}))
+    mean, sd = (0.0, 0.0) if categories else (float(entry["mean"]), float(entry["sd"]))
+    return FeatureBaseline(
+        mean,
+        sd,
+        float(entry["count"]),
+        str(entry.get("unit", "")),
+        tuple(map(float, entry.get("bounds", ()))),
+        tuple(map(float, entry.get("shares", ()))),
+        float(entry.get("missing", 0.0)),
+        float(entry.get("design_effect", 1.0)),
+        _numbers(entry.get("quantiles", {})),
+        categories,
+    )
+
+
+def _wrong(feature: FeatureBaseline) -> str:
+    """Return what is wrong with a feature's numbers, or nothing."""
+    numbers = (feature.mean, feature.sd, feature.count, *feature.bounds, feature.design_effect)
+    if not all(map(isfinite, (*numbers, *feature.quantiles.values()))) or feature.sd < 0 or feature.count < 0:
+        return "numbers must be finite, and sd and count not negative"
+    if any(low >= high for low, high in pairwise(feature.bounds)):
+        return "bounds must rise"
+    buckets = len(feature.bounds) + 1
+    if feature.shares and len(feature.shares) != buckets:
+        return f"expected {buckets} shares, one for each bucket, found {len(feature.shares)}"
+    for shares in (feature.shares, feature.categories.values()):
+        if shares and not (all(share >= 0 for share in shares) and abs(sum(shares) - 1) <= _ROUNDING):
+            return "shares must not be negative, and add up to 1"
+    if feature.categories and feature.bounds:
+        return "a feature has bounds or categories, not both"
+    if not 0 <= feature.missing <= 1 or feature.design_effect < 1:
+        return "missing is a share from 0 to 1, and design_effect at least 1"
+    return ""
+
+
+def _numbers(entry: Mapping[str, Any]) -> dict[str, float]:
+    return {str(name): float(value) for name, value in entry.items()}
+
+
+def _texts(entry: Mapping[str, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in entry.items()}
+
+
+def _shown(name: str) -> str:
+    # Only what is wrong needs the reader: where a model is trained there may be no yaml.
+    from pipemon.spec.reader import shown  # noqa: PLC0415
+
+    return shown(name)

@@ -74,7 +74,7 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
     report, root = source.report, source.root
     fields.check_keys(report, root, KEYS, _PLANNED)
     shape = _shape(report, root, beside)
-    learned, no_baseline = _baseline(report, root, beside)
+    learned, no_baseline = _baselines(report, root, beside)
     owner = fields.text(report, root.get("owner"), "owner") or shape.name
     whose = data(report, root.get("data"), "data")
     selected = fields.labels(report, root.get("select"), "select", RESERVED)
@@ -91,7 +91,8 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
         targets=fields.labels(report, root.get("targets"), "targets"),
         duration_bounds=shape.duration_bounds,
         has_run=shape.has_run,
-        baseline=_written(root, "baseline"),
+        baseline=next(iter(dict(fields.words(Report(""), root.get("baseline"), ""))), ""),
+        baselines=learned,
         code=_written(root, "code"),
         reads_bounds=shape.reads_bounds,
         source=", ".join(Path(file).name for file in source.files),
@@ -103,7 +104,7 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
     reserved = RESERVED_ON_ALERTS | {*spec.keep}
     below = {file: defaults(report, node, reserved) for file, node in source.defaults}
     closed = root.get("code") is not None
-    around = Surroundings(spec, learned, no_baseline, closed, below, frozenset(reserved))
+    around = Surroundings(spec, learned[0] if learned else None, no_baseline, closed, below, frozenset(reserved))
     return replace(spec, failure_modes=failure_modes(report, root, around))
 
 
@@ -189,29 +190,40 @@ def _shape(report: Report, root: Mapping, beside: Path | None) -> PipelineShape:
     return merged._replace(name=name or shape.name, budget=shape.budget or budget)
 
 
-def _baseline(report: Report, root: Mapping, beside: Path | None) -> tuple[baselines.Baseline | None, str]:
-    """Return the baseline, or None and why there is none."""
-    node: Node | None = root.get("baseline")
-    file = fields.text(report, node, "baseline")
-    if node is None or not file:
-        return None, "and the file names none; add `baseline: <file>.json`"
-    absent = f"and {file} is not there yet; `pipemon baseline` learns it"
-    folder = Path(report.file(node)).parent
-    if beside is not None and not (folder / file).exists():
-        folder = beside
-    try:
-        found = baselines.load(folder / file)
-    except FileNotFoundError:
-        return None, absent
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else "") or "cannot be read"
-        report.add(node, f"baseline: {shown(file)}: {reason.lower()}", "baseline")
-        return None, absent
-    except SpecError as error:
-        report.problems.extend(error.problems)
-        return None, absent
+def _baselines(report: Report, root: Mapping, beside: Path | None) -> tuple[tuple[baselines.Baseline, ...], str]:
+    """Return the baselines, the one that thresholds are learned from first, or none and why there is none."""
+    named = fields.words(report, root.get("baseline"), "baseline")
+    if not named:
+        return (), "and the file names none; add `baseline: <file>.json`"
+    found: dict[str, baselines.Baseline] = {}
     name = root.get("pipeline")
-    if isinstance(name, Scalar) and found.pipeline != name.text.strip():
-        message = f"baseline: {file} is of the pipeline {shown(found.pipeline)}, not {shown(name.text.strip())}"
-        report.add(node, message, "differs")
-    return found, ""
+    for file, node in named:
+        folder = Path(report.file(node)).parent
+        if beside is not None and not (folder / file).exists():
+            folder = beside
+        try:
+            one = baselines.load(folder / file)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else "") or "cannot be read"
+            report.add(node, f"baseline: {shown(file)}: {reason.lower()}", "baseline")
+            continue
+        except SpecError as error:
+            report.problems.extend(error.problems)
+            continue
+        if isinstance(name, Scalar) and one.pipeline != name.text.strip():
+            message = f"baseline: {file} is of the pipeline {shown(one.pipeline)}, not {shown(name.text.strip())}"
+            report.add(node, message, "differs")
+        twin = next((other for other, known in found.items() if _same_versions(known, one)), None)
+        if twin is not None:
+            which = f"version {shown(one.version)}" if one.version else "no version in particular"
+            report.add(node, f"baseline: {file} and {twin} are both of {which}; name one", "duplicate")
+        found[file] = one
+    absent = [] if found else [file for file, _ in named]
+    why = f"and {fields.listed(absent)} is not there yet; `pipemon baseline` learns it" if absent else ""
+    return tuple(found.values()), why
+
+
+def _same_versions(one: baselines.Baseline, other: baselines.Baseline) -> bool:
+    return (one.version, one.stage_versions) == (other.version, other.stage_versions)

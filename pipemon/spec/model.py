@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar, cast
 
+from pipemon.spec.baseline import Baseline
 from pipemon.topology import FeatureShape, StageShape
 
 T = TypeVar("T")
@@ -134,8 +135,9 @@ class Spec:
 
     `select` goes into every selector; `keep` labels, the selected among them, survive every aggregation;
     `targets` are the labels of the scrape targets. `has_run` tells whether the pipeline is measured end
-    to end. `baseline` is the baseline's file, relative to the spec's own, whose name is `source`; `files` are
-    all of its files as they were given. `severity_words` are the alert's label for each severity. `code` is
+    to end. `baseline` is the baseline's file, the first where there are several, relative to the spec's own,
+    whose name is `source`; `baselines` are all that were found, in the order of the file; `files` are all of the
+    spec's files as they were given. `severity_words` are the alert's label for each severity. `code` is
     the pipeline's place, if it is known, and `reads_bounds` that the code makes bucket bounds of thresholds.
     `checks_off` are checks of the generated files that the team switched off, each with its reason.
     """
@@ -153,6 +155,7 @@ class Spec:
     duration_bounds: tuple[float, ...] = ()
     has_run: bool = True
     baseline: str = ""
+    baselines: tuple[Baseline, ...] = ()
     code: str = ""
     reads_bounds: bool = False
     source: str = field(default="", compare=False)

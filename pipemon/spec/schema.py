@@ -39,7 +39,7 @@ _WORDS = {
     "code": "module:pipeline, where stages, features and budgets come from.",
     "budget": "How long it may take.",
     "stages": "The stages by their names, where no code tells them.",
-    "baseline": "The file that `pipemon baseline` writes, relative to this one.",
+    "baseline": "The file that `pipemon baseline` writes, relative to this one; or several, the newest first.",
     "severities": "The alert's label for page, ticket and notice, where routes know other words.",
     "data": "Whose data it is: user data drifts slowly, enterprise data can shift in a day.",
     "checks": "Checks of the generated files that are off, each with the reason: {promql/rate: {off: why}}.",
@@ -109,7 +109,7 @@ def _top() -> dict[str, Schema]:
         "code": {"type": "string", "pattern": "^[^:]+:[^:]+$", "examples": ["app.speech:speech"]},
         "budget": _TIME,
         "stages": {"type": "object", "minProperties": 1, "additionalProperties": {**stage, "type": ["object", "null"]}},
-        "baseline": _TEXT,
+        "baseline": _words(),
         "severities": {
             "type": "object",
             "additionalProperties": False,

@@ -12,25 +12,56 @@ from hypothesis import strategies as st
 
 from pipemon.errors import SpecError
 from pipemon.spec.baseline import Baseline, FeatureBaseline, dump, feature_key, load
+from pipemon.units import fingerprint
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 sizes = st.floats(min_value=0, allow_nan=False, allow_infinity=False)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
-features = st.builds(
-    FeatureBaseline,
-    numbers,
-    sizes,
-    sizes,
+ratios = st.floats(0, 1)
+quantiles = st.dictionaries(texts, numbers, max_size=2)
+
+
+@st.composite
+def shares(draw: st.DrawFn, size: int) -> tuple[float, ...]:
+    weights = draw(st.lists(st.integers(1, 100), min_size=size, max_size=size))
+    return tuple(weight / sum(weights) for weight in weights)
+
+
+@st.composite
+def features(draw: st.DrawFn) -> FeatureBaseline:
+    """A number with its bins, known or not, or a category."""
+    count, missing, effect = draw(sizes), draw(ratios), draw(st.floats(1, 100))
+    if draw(st.booleans()):
+        names = draw(st.sets(texts, min_size=1, max_size=4))
+        categories = dict(zip(sorted(names), draw(shares(len(names))), strict=True))
+        return FeatureBaseline(0, 0, count, missing=missing, design_effect=effect, categories=categories)
+    bounds = tuple(sorted(draw(st.sets(numbers, max_size=5))))
+    known = draw(shares(len(bounds) + 1)) if draw(st.booleans()) else ()
+    numeric = draw(numbers), draw(sizes), count, draw(texts)
+    return FeatureBaseline(*numeric, bounds, known, missing, effect, draw(quantiles))
+
+
+baselines = st.builds(
+    Baseline,
     texts,
-    st.sets(numbers, max_size=5).map(lambda bounds: tuple(sorted(bounds))),
+    numbers,
+    numbers,
+    st.dictionaries(texts, features(), max_size=4),
+    texts,
+    texts,
+    st.integers(0, 10**9),
+    texts,
+    st.dictionaries(texts, texts, max_size=2),
 )
-baselines = st.builds(Baseline, texts, numbers, numbers, st.dictionaries(texts, features, max_size=4))
 documents = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["pipeline", "from", "to", "features", "mean", "sd", "count", "bounds"]), inner
+            st.sampled_from(
+                ["pipeline", "from", "to", "features", "mean", "sd", "count", "bounds", "shares", "categories", "rows"]
+            ),
+            inner,
         )
     ),
     max_leaves=12,
@@ -93,3 +124,50 @@ def test_any_text_is_a_baseline_or_refused(text: str, tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_told_apart(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "b.json")
+
+
+def test_a_feature_says_its_bins_as_the_exporter_does() -> None:
+    assert FeatureBaseline(0, 1, 3, bounds=(0.5, 1.0)).bins == fingerprint((0.5, 1))
+    assert FeatureBaseline(0, 0, 3, categories={"en": 1.0}).bins == ""
+
+
+def test_a_stage_has_the_version_of_the_whole_or_its_own() -> None:
+    baseline = Baseline("speech", 0, 0, {}, version="1.4.0", stage_versions={"asr": "7"})
+    assert (baseline.version_of("vad"), baseline.version_of("asr")) == ("1.4.0", "7")
+
+
+def test_a_file_of_an_older_version_is_read() -> None:
+    old = '{"pipeline": "speech", "from": 1, "to": 2, "features": {"a": {"mean": 1, "sd": 2, "count": 3}}}'
+    path = written(old)
+    assert load(path) == Baseline("speech", 1, 2, {"a": FeatureBaseline(1, 2, 3)})
+    path.unlink()
+
+
+def test_what_is_as_usual_is_not_written() -> None:
+    (line,) = [
+        line for line in dump(Baseline("speech", 1, 2, {"a": FeatureBaseline(1, 2, 3)})).splitlines() if '"a"' in line
+    ]
+    assert json.loads("{" + line + "}") == {"a": {"mean": 1, "sd": 2, "count": 3}}
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({"bounds": [1, 2], "shares": [0.5, 0.5]}, "expected 3 shares, one for each bucket, found 2"),
+        ({"bounds": [1], "shares": [0.5, 0.6]}, "shares must not be negative, and add up to 1"),
+        ({"bounds": [1], "shares": [1.5, -0.5]}, "shares must not be negative, and add up to 1"),
+        ({"categories": {"en": 0.5}}, "shares must not be negative, and add up to 1"),
+        ({"categories": {"en": 1}, "bounds": [1]}, "a feature has bounds or categories, not both"),
+        ({"bounds": [2, 1]}, "bounds must rise"),
+        ({"missing": 1.5}, "missing is a share from 0 to 1"),
+        ({"design_effect": 0.5}, "design_effect at least 1"),
+        ({"quantiles": {"p50": "much"}}, "expected mean, sd and count as numbers"),
+        ({"quantiles": {"p50": 1e999}}, "numbers must be finite"),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(entry: dict[str, object], told: str, tmp_path: Path) -> None:
+    path = tmp_path / "b.json"
+    features = {"a": {"mean": 1, "sd": 2, "count": 3, **entry}}
+    path.write_text(json.dumps({"pipeline": "speech", "from": 1, "to": 2, "features": features}))
+    with pytest.raises(SpecError, match=told):
+        load(path)
