@@ -89,6 +89,16 @@ class Binary:
 
 
 @dataclass(frozen=True)
+class Subquery:
+    """An expression as of each `step` within a window, `offset` ago: `(expr)[5m:15s]`."""
+
+    expr: Expr
+    window: Window
+    step: Window
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
 class Raw:
     """An expression that a person wrote."""
 
@@ -102,11 +112,19 @@ class ManyToManyError(ValueError):
 def _check_one_side(expr: Expr | float, on: tuple[str, ...]) -> None:
     """Raise ManyToManyError unless an expression has at most one series for each value of the labels `on`."""
     match expr:
+        case Binary(op="and" | "unless"):
+            _check_one_side(expr.left, on)
         case Binary():
             # A comparison or a factor keeps what its vector side is.
             sides = [side for side in (expr.left, expr.right) if not isinstance(side, int | float)]
             for side in sides:
                 _check_one_side(side, on)
+        case Call(function="histogram_quantile"):
+            _check_sides(expr, (*on, "le"))
+        case Call() if any(not isinstance(arg, int | float | str) for arg in expr.args):
+            _check_sides(expr, on)
+        case Subquery():
+            _check_one_side(expr.expr, on)
         case Aggregate() if not expr.without and set(expr.by) <= set(on):
             pass
         case Recorded() if set(expr.labels) <= set(on):
@@ -115,7 +133,13 @@ def _check_one_side(expr: Expr | float, on: tuple[str, ...]) -> None:
             raise ManyToManyError(f"{text(expr)} is no aggregation by {', '.join(on)}")
 
 
-Expr = Selector | Recorded | Call | Aggregate | Binary | Raw
+def _check_sides(call: Call, on: tuple[str, ...]) -> None:
+    for arg in call.args:
+        if not isinstance(arg, int | float | str):
+            _check_one_side(arg, on)
+
+
+Expr = Selector | Recorded | Call | Aggregate | Binary | Subquery | Raw
 
 
 class UnknownLabelError(ValueError):
@@ -176,6 +200,8 @@ def text(expr: Expr | float | str) -> str:
             return f"{expr.op}{by} ({text(expr.expr)})"
         case Binary():
             return f"{_operand(expr.left)} {_operator(expr)} {_operand(expr.right)}"
+        case Subquery():
+            return f"({text(expr.expr)})[{span(expr.window)}:{span(expr.step)}]{_ago(expr.offset)}"
         case Raw():
             return expr.text
         case _:

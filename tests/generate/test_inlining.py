@@ -1,0 +1,123 @@
+"""Rules inside of the queries that read them: promtool gets the same from both."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import cast
+
+import pytest
+import yaml
+
+from pipemon import catalogue as c
+from pipemon.generate import rulecases
+from pipemon.generate.inhibition import plan
+from pipemon.generate.inlining import inlined, self_referring
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Raw, Recorded, select, text
+from pipemon.generate.recordings import Recording
+from pipemon.generate.rules import Alert, Group, rules
+from pipemon.spec.load import load
+from pipemon.spec.model import BOUNDS_DIFFER, FailureMode, Spec
+from pipemon.units import duration
+
+HERE = Path(__file__).parent
+OF_VAD = Matcher("stage", "=", "vad")
+
+
+def rule(name: str, expr: Expr, *labels: str) -> Recording:
+    return Recording(name, expr, labels)
+
+
+def calls(window: float | None = None) -> Expr:
+    return select(c.STAGE_CALLS, (Matcher("pipeline", "=", "speech"),), window=window)
+
+
+SUMMED = rule("stage:calls:increase5m", Aggregate("sum", ("stage",), Call("increase", (calls(300),))), "stage")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("name", ["every_signal", "combined"])
+def test_an_alert_without_its_recording_rules_has_the_same_series(name: str, tmp_path: Path) -> None:
+    """On the series of each alert's first generated test, at the times that it looks at."""
+    made = rules(plan(load(HERE / f"{name}.yaml")).spec)
+    for group in made.groups:
+        tests = [_test(made.spec, group, alert) for alert in group.alerts if not _is_apart(alert.mode)]
+        recordings = [{"record": each.name, "expr": text(each.expr)} for each in group.recordings]
+        (tmp_path / f"{group.name}.rules").write_text(_dumped({"groups": [{"name": "g", "rules": recordings}]}))
+        document = {"rule_files": [f"{group.name}.rules"], "evaluation_interval": duration(group.interval)}
+        (tmp_path / f"{group.name}.tests").write_text(_dumped(document | {"tests": tests}))
+    paths = sorted(path.name for path in tmp_path.glob("*.tests"))
+    command = ["promtool", "test", "rules", *paths]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+
+
+def _test(spec: Spec, group: Group, alert: Alert) -> dict[str, object]:
+    by_name = {each.name: each for each in group.recordings}
+    ruled, direct = text(alert.expr), text(inlined(alert.expr, by_name, group.interval))
+    assert ":pipemon" in ruled
+    assert ":pipemon" not in direct
+    every = tuple(rulecases.tested_values(spec, alert.mode, condition) for condition in alert.mode.conditions)
+    _, test = next(rulecases.cases_that_fire(spec, alert, every))
+    apart = f"(({ruled}) unless ({direct})) or (({direct}) unless ({ruled})) or (abs(({ruled}) - ({direct})) > 1e-9)"
+    looks = cast("list[dict[str, object]]", test.pop("alert_rule_test"))
+    checks = [{"expr": apart, "eval_time": look["eval_time"], "exp_samples": []} for look in looks]
+    if not alert.mode.keep_firing_for:
+        some = {"expr": f"count({direct}) > bool 0", "eval_time": looks[1]["eval_time"]}
+        checks.append(some | {"exp_samples": [{"labels": "{}", "value": 1}]})
+    return test | {"promql_expr_test": checks}
+
+
+def _dumped(document: object) -> str:
+    return yaml.dump(document, Dumper=yaml.CSafeDumper, width=10**6)
+
+
+def _is_apart(mode: FailureMode) -> bool:
+    """Tell whether a mode's own tests have no exported series of what it reads: a person's, or those of last week."""
+    return mode.name == BOUNDS_DIFFER or any(
+        condition.signal == "promql" or (condition.reference is not None and condition.reference.offset > 0)
+        for condition in mode.conditions
+    )
+
+
+def test_what_is_picked_of_a_recorded_series_is_picked_of_what_it_is_made_of() -> None:
+    picked = inlined(Recorded(SUMMED.name, ("stage",), (OF_VAD,)), {SUMMED.name: SUMMED}, 15)
+    own = 'pipemon_stage_calls_total{pipeline="speech",stage="vad"}'
+    assert text(picked) == f"sum by (stage) (increase({own}[5m]))"
+
+
+def test_a_label_that_a_sum_drops_is_not_picked_inside_of_it() -> None:
+    total = rule("all:calls:increase5m", Aggregate("sum", (), Call("increase", (calls(300),))))
+    picked = inlined(Recorded(total.name, (), (OF_VAD,)), {total.name: total}, 15)
+    assert isinstance(picked, Binary)
+    assert (picked.op, picked.on, picked.left) == ("and", ("stage",), total.expr)
+
+
+def test_the_left_of_an_or_is_picked_only_where_the_right_can_be() -> None:
+    either = rule("either", Binary("or", calls(), calls(), on=()), "stage")
+    picked = inlined(Recorded("either", ("stage",), (OF_VAD,)), {"either": either}, 15)
+    assert isinstance(picked, Binary)
+    assert (picked.op, picked.left) == ("and", either.expr)
+
+
+def test_a_window_of_a_recorded_series_is_a_subquery_by_the_rules_interval() -> None:
+    mean = Call("avg_over_time", (Recorded(SUMMED.name, ("stage",), window=600.0, offset=60.0),))
+    expected = f"avg_over_time(({text(SUMMED.expr)})[10m:15s] offset 1m)"
+    assert text(inlined(mean, {SUMMED.name: SUMMED}, 15.0)) == expected
+
+
+def test_an_offset_is_that_of_every_series_and_of_the_clock() -> None:
+    age = rule("age", Binary("-", Call("time", ()), calls()), "stage")
+    ago = inlined(Recorded("age", ("stage",), offset=3600.0), {"age": age}, 15)
+    assert text(ago) == '(time() - 3600) - pipemon_stage_calls_total{pipeline="speech"} offset 1h'
+
+
+def test_rules_that_read_their_own_past_stay_and_are_named() -> None:
+    kept = Recorded("cusum", ("stage",), offset=60.0)
+    cusum = rule("cusum", Call("clamp_min", (Binary("+", kept, calls()), 0.0)), "stage")
+    one, other = rule("one", Recorded("other", ()), "stage"), rule("other", Recorded("one", ()), "stage")
+    onset = rule("onset", Raw("(onset offset 1m) or timestamp(cusum > 4)"), "stage")
+    reader = rule("reader", Binary(">", Recorded("cusum", ("stage",)), 4.0), "stage")
+    every = [cusum, one, other, onset, reader, SUMMED]
+    assert self_referring(every) == ("cusum", "one", "other", "onset")
+    assert text(inlined(Recorded("reader", ("stage",)), {each.name: each for each in every}, 60)) == "cusum > 4"
