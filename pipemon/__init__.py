@@ -22,6 +22,7 @@ if _TYPE_CHECKING:
     from pipemon.instrument.gpu import gpu_metrics
     from pipemon.instrument.logfilter import LogFilter
     from pipemon.instrument.model import Model
+    from pipemon.instrument.scores import Score
 
 __all__ = [
     "Call",
@@ -34,6 +35,7 @@ __all__ = [
     "Pipeline",
     "PipemonError",
     "Run",
+    "Score",
     "Stage",
     "__version__",
     "aiohttp_handler",
@@ -55,6 +57,7 @@ _LATER = {
     "Exposition": "exposition.server",
     "LogFilter": "logfilter",
     "Model": "model",
+    "Score": "scores",
     "aiohttp_handler": "exposition.apps",
     "allow_drills": "drill",
     "asgi_app": "exposition.apps",

@@ -16,6 +16,13 @@ FEATURE_LABELS = (*STAGE_LABELS, "direction", "feature")
 TRACKS = ("stable", "canary", "shadow")
 FEEDBACK_SIGNALS = ("redo", "accepted", "corrected")
 """Exported at zero for every stage from the start; a pipeline may declare more."""
+COMPARISON_RESULTS = ("agree", "disagree", "candidate_error")
+DECIDERS = ("model", "human")
+ANSWERS = ("yes", "no", "unknown")
+CONFIDENCE_BINS = tuple(f"{tenth / 10:.1f}" for tenth in range(1, 11))
+"""Upper bounds of the bins, as the `le` of a histogram has them: 0.1 to 1.0."""
+UNATTRIBUTED = ("plain", "garbled", "forged", "unknown")
+"""Why a run tells no version: an id alone; cut off or changed; not signed with the key; none of this stage."""
 
 OTHER = "other"
 """The label value for whatever exceeds a bounded label."""
@@ -124,6 +131,60 @@ FEEDBACK = Metric(
     "counter",
     (*STAGE_LABELS, "signal", "slice"),
     "What users did with a stage's output later; slice: a group of them, empty for all.",
+)
+
+FEEDBACK_UNATTRIBUTED = Metric(
+    "pipemon_feedback_unattributed_total",
+    "counter",
+    ("pipeline", "reason"),
+    "What was told of a run that does not say its versions, and so was put down to those in use now.",
+)
+QUALITY_SCORE = Metric(
+    "pipemon_quality_score",
+    "histogram",
+    (*STAGE_LABELS, "score", "slice"),
+    "Distribution of a score of a stage's outputs, told later; slice: a group of them, empty for all.",
+)
+QUALITY_SUM = Metric(
+    "pipemon_quality_sum_total",
+    "counter",
+    (*STAGE_LABELS, "score", "slice", "sign"),
+    "Sum of the absolute values of a score, by sign: their difference over the count is the mean.",
+)
+
+
+def _learned(name: str, type: MetricType, help: str, *more: str, unit: str = "") -> Metric:
+    return Metric(f"pipemon_{name}", type, (*STAGE_LABELS, *more), help, unit)
+
+
+LABELS_EXPECTED = _learned("labels_expected_total", "counter", "Outputs whose true value is to be told later.")
+LABELS_ARRIVED = _learned("labels_arrived_total", "counter", "Outputs whose true value was told, each counted once.")
+LABEL_DELAY = _learned(
+    "label_delay_seconds", "histogram", "Time from the run until its true value was told.", unit="seconds"
+)
+LABELS_RATED = _learned("labels_rated_total", "counter", "Items that two raters labelled.", "slice")
+LABEL_DISAGREEMENTS = _learned(
+    "label_disagreements_total", "counter", "Items that two raters labelled differently.", "slice"
+)
+CALIBRATION = _learned(
+    "calibration_total", "counter", "Outputs by stated confidence and whether they were right.",
+    "confidence_bin", "correct",
+)  # fmt: skip
+CALIBRATION_CONFIDENCE = _learned(
+    "calibration_confidence_total", "counter", "Sum of the stated confidences of those outputs.", "confidence_bin"
+)
+COMPARISONS = _learned(
+    "comparisons_total", "counter", "Outputs compared with those of another version.", "candidate", "result"
+)
+DECISIONS = _learned(
+    "decisions_total", "counter", "Decisions by who made them, and whether the other would have made the same.",
+    "decided_by", "agreed",
+)  # fmt: skip
+REVIEW_WAIT = _learned(
+    "review_wait_seconds", "histogram", "Time that an output waited for a person's decision.", unit="seconds"
+)
+ROLLOUT_TRAFFIC = _learned(
+    "rollout_traffic_ratio", "gauge", "Share of the traffic that a version is meant to get.", unit="ratio"
 )
 
 BATCH_LAST_SUCCESS = Metric(

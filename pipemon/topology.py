@@ -26,6 +26,14 @@ class FeatureShape(NamedTuple):
     categories: tuple[str, ...] = ()
 
 
+class ScoreShape(NamedTuple):
+    """A score of a stage's outputs, told later. `bounds` are the histogram's upper bounds without +Inf."""
+
+    name: str
+    unit: str = ""
+    bounds: tuple[float, ...] = ()
+
+
 class StageShape(NamedTuple):
     """A stage. `after` is None where the code does not say; `budget` and `duration_bounds` are in seconds.
 
@@ -33,6 +41,10 @@ class StageShape(NamedTuple):
     is how many calls can run at once in a process, None where the code does not say; `stream` that it yields
     its items one by one; `queued` that the time in the queue before it is told; `trained` that its model's
     training time is. `data` is whose data it works on, "" where nobody says.
+
+    Of what is learned later: `feedback` has the signals beyond the three that every stage has, `candidates` the
+    versions that its outputs are compared with; `labels` tells that true values come, with raters' disagreements
+    and calibration, `decisions` that a model or a person decides on its outputs.
     """
 
     name: str
@@ -47,6 +59,10 @@ class StageShape(NamedTuple):
     queued: bool = False
     trained: bool = False
     data: Literal["", "user", "enterprise"] = ""
+    scores: tuple[ScoreShape, ...] = ()
+    candidates: tuple[str, ...] = ()
+    labels: bool = False
+    decisions: bool = False
 
 
 class PipelineShape(NamedTuple):

@@ -118,6 +118,8 @@ class Call:
         run = None if run is None else run.of(declared.key.pipeline)
         if run is not None and error is None and not declared.shadow:
             run.last_stage = declared.key.stage
+            if declared.beside:
+                run.serve(declared.key)
         queued = [] if declared.queued_at is None else [self._value(declared.queued_at[0])]
         values = queued + [self._value(taken.parameter) for taken in declared.inputs]
         told = self._result is not _UNTOLD

@@ -14,12 +14,14 @@ from pipemon.instrument.features import Category, Feature
 from pipemon.instrument.names import check_name, check_text
 from pipemon.instrument.taking import Taken
 from pipemon.instrument.wrapping import is_async, kind_of, unwrapped
-from pipemon.topology import FeatureShape
+from pipemon.topology import FeatureShape, ScoreShape
 
 if TYPE_CHECKING:
     from pipemon.instrument.model import Model
+    from pipemon.instrument.scores import Score
 
 MOST_SLICES = 50
+MOST_CANDIDATES = 20
 
 Given = Feature | Callable[[Any], object]
 """A Feature, or a function in its place whose name becomes the feature's."""
@@ -105,6 +107,23 @@ def check_model(what: str, model: object) -> Model | None:
     if isinstance(model, Model):
         return model
     raise DeclarationError(f"{what}: model must be a pipemon.Model(code=..., params=..., data=...), not {model!r}")
+
+
+def check_scores(what: str, given: str | Score | Sequence[str | Score]) -> tuple[ScoreShape, ...]:
+    """Return the scores that are told of a stage."""
+    if not given:
+        return ()
+    from pipemon.instrument.scores import score_shapes  # noqa: PLC0415  most stages have none
+
+    return score_shapes(what, given)
+
+
+def check_candidates(what: str, given: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the versions that a stage's outputs are compared with, each once. At most 20: each has three series."""
+    found = tuple(check_version(f"{what}: candidates", one) for one in ([given] if isinstance(given, str) else given))
+    if len(found) > MOST_CANDIDATES:
+        raise DeclarationError(f"{what}: {len(found)} candidates; at most {MOST_CANDIDATES}")
+    return tuple(dict.fromkeys(found))
 
 
 def check_queued_at(what: str, queued_at: object) -> tuple[str, Callable[[Any], object]] | None:

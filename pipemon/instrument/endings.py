@@ -39,6 +39,8 @@ class Declared(NamedTuple):
     queued_at: tuple[str, Callable[[Any], object]] | None = None
     budget: float | None = None
     model: Model | None = None
+    beside: bool = False
+    """Whether another version of the stage was declared before."""
 
     @property
     def shadow(self) -> bool:

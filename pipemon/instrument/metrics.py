@@ -88,7 +88,9 @@ class Histogram(prometheus_client.Histogram):
 
 
 _ADD_UP = ("_in_progress", "_workers", "_active")
-_SETTINGS = (catalogue.PIPELINE_BUDGET, catalogue.STAGE_BUDGET, catalogue.STAGE_TRAINED)
+_SETTINGS = (
+    catalogue.PIPELINE_BUDGET, catalogue.STAGE_BUDGET, catalogue.STAGE_TRAINED, catalogue.ROLLOUT_TRAFFIC
+)  # fmt: skip
 
 
 def multiprocess() -> bool:

@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from pipemon import catalogue
 from pipemon.errors import DeclarationError
 from pipemon.instrument import bounds, declaring
+from pipemon.instrument.attribution import Attribution, check_token_key
 from pipemon.instrument.baseline import read_bounds
 from pipemon.instrument.bounds_file import read_bounds_file
 from pipemon.instrument.calls import StageKey
@@ -20,7 +21,7 @@ from pipemon.instrument.cascade import Cascade
 from pipemon.instrument.declaring import Given
 from pipemon.instrument.endings import Declared, Endings
 from pipemon.instrument.exporter import exporter_for
-from pipemon.instrument.feedback import Feedback
+from pipemon.instrument.feedback import TakesFeedback
 from pipemon.instrument.names import check_name
 from pipemon.instrument.recorder import Recorder
 from pipemon.instrument.resolving import Told, resolve
@@ -33,6 +34,7 @@ from pipemon.topology import PipelineShape, StageShape
 
 if TYPE_CHECKING:
     from pipemon.instrument.model import Model
+    from pipemon.instrument.scores import Score
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,16 +43,17 @@ class _Unset(Enum):
     UNSET = "upstream inferred from the run"
 
 
-class Pipeline:
+class Pipeline(TakesFeedback):
     """A named cascade of stages.
 
     `version` and `track` are those of stages that don't say their own. `budget` is the time that a run
     may take: `"500ms"`, or seconds. Series go to `registry`, by default prometheus_client's. `feedback`
     names signals beyond redo, accepted and corrected, `slices` the groups that feedback is kept apart by:
-    `{"age": ["young", "old"]}`. `baseline` is a JSON file with features' bounds, `spec` the one that
+    `{"age": ["young", "old"]}`. With `token_key`, a secret (by default that in PIPEMON_TOKEN_KEY), the tokens of
+    runs are signed, and no others are believed. `baseline` is a JSON file with features' bounds, `spec` the one that
     `pipemon generate` wrote from the failure modes, with the budgets and thresholds that are to be bounds.
 
-    Raises DeclarationError for a bad name, version, track, budget, signal or slice.
+    Raises DeclarationError for a bad name, version, track, budget, signal, slice or key.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Pipeline:
         slices: Mapping[str, Sequence[str]] | None = None,
         baseline: str | os.PathLike[str] | None = None,
         spec: str | os.PathLike[str] | None = None,
+        token_key: str | bytes | None = None,
     ) -> None:
         self.name = check_name("pipeline", name)
         what = f"pipeline {name!r}"
@@ -73,20 +77,23 @@ class Pipeline:
         limits = read_bounds_file(spec, self.name)
         self.budget = declaring.agreed_budget(what, declaring.check_budget(what, budget), limits.budget)
         self._duration_bounds = bounds.for_duration(self.budget, limits.durations)
-        self._told = Told(
+        self._for_all = Told(
             self.name, self.version, self.track, declaring.check_signals(what, feedback), read_bounds(baseline), limits
         )
         self._stages: dict[str, StageShape] = {}
         self._has_run = False
         self._reads_bounds = spec is not None
         self._keys: dict[str, StageKey] = {}
-        self._feedback = Feedback(declaring.check_slices(what, slices))
         self._cascade = Cascade()
         self._run_series: RunSeries | None = None
         self._unopened: dict[str, Options] = {}
         self._exporter = None if disabled() else exporter_for(REGISTRY if registry is None else registry)
+        groups, key = declaring.check_slices(what, slices), check_token_key(what, token_key)
+        told = None
         if self._exporter is not None:
             self._exporter.before_scrapes(self)
+            told = Attribution(self.name, self._exporter.families, groups, key)
+        super().__init__(groups, told)
 
     @overload
     def stage(self, name: F, /) -> F: ...
@@ -110,6 +117,10 @@ class Pipeline:
         one_to_one: bool = ...,
         queued_at: Mapping[str, Callable[[Any], object]] | None = ...,
         workers: int | None = ...,
+        scores: str | Score | Sequence[str | Score] = ...,
+        candidates: str | Sequence[str] = ...,
+        labels: bool = ...,
+        decisions: bool = ...,
     ) -> Stage: ...
 
     def stage(
@@ -130,6 +141,10 @@ class Pipeline:
         one_to_one: bool = False,
         queued_at: Mapping[str, Callable[[Any], object]] | None = None,
         workers: int | None = None,
+        scores: str | Score | Sequence[str | Score] = (),
+        candidates: str | Sequence[str] = (),
+        labels: bool = False,
+        decisions: bool = False,
     ) -> Any:
         """Make a function, method or generator, sync or async, a stage: `@pipeline.stage`, or with arguments.
 
@@ -155,6 +170,11 @@ class Pipeline:
             queued_at: a parameter and a function of it that returns when it was put in the queue, in Unix
                 seconds: `{"job": lambda job: job.queued_at}`. Gives the time of waiting.
             workers: how many calls can run at once in a process; load is told against it.
+            scores: how good its outputs are, told later by `score`: `["wer", Score("mos", unit="points")]`; a name
+                alone is a ratio's.
+            candidates: versions that its outputs are compared with, as in shadow, told by `compared`.
+            labels: true values come later: `label_expected`, `calibration` and `rated` count.
+            decisions: the model or a person decides on its outputs, told by `decided`.
 
         The function keeps its signature, type and behaviour; exceptions pass untouched. A generator's call
         lasts from its first item's asking to its end, without the time that its consumer takes. What is
@@ -167,20 +187,20 @@ class Pipeline:
         told = not isinstance(after, _Unset)
         options = Options(
             None if isinstance(after, _Unset) else after, told, inputs, output, null, budget, version, model, track,
-            feedback, batch, one_to_one, queued_at, workers,
+            feedback, batch, one_to_one, queued_at, workers, scores, candidates, labels, decisions,
         )  # fmt: skip
         return Stage(self, name, options)
 
     def declare(self, name: str, options: Options) -> None:
         """Take a stage whose function may still come: the base of `Stage`."""
-        key, shape, _ = resolve(self._told, self._stages, name, options, None)
+        key, shape, _ = resolve(self._for_all, self._stages, name, options, None)
         self._keep(key, shape)
         self._unopened[name] = options
 
     def wrap(self, name: str, options: Options, function: F) -> F:
         """Return a function's stand-in: the base of `Stage`."""
         declaring.check_function(f"stage {name!r}", function)
-        key, shape, declared = resolve(self._told, self._stages, name, options, function)
+        key, shape, declared = resolve(self._for_all, self._stages, name, options, function)
         batch = declaring.batch_parameter(name, function, options.batch)
         self._unopened.pop(name, None)
         if self._exporter is None:
@@ -190,7 +210,7 @@ class Pipeline:
         self._keep(key, shape)
         wrapped: Any = wrap_stage(
             function,
-            declared,
+            declared._replace(beside=self._keys[name] != key),
             recorder,
             items=self._items(key, recorder) if shape.stream and declared.outputs else None,
             batch=batch,
@@ -203,9 +223,9 @@ class Pipeline:
         self._unopened.pop(name, None)
         if self._exporter is None:
             return None
-        key, shape, declared = resolve(self._told, self._stages, name, options, None)
+        key, shape, declared = resolve(self._for_all, self._stages, name, options, None)
         recorder = self._export(key, shape, declared, bool(options.batch), None)
-        return Endings(declared, recorder, self._see_upstream(shape))
+        return Endings(declared._replace(beside=self._keys[name] != key), recorder, self._see_upstream(shape))
 
     def before_scrape(self) -> None:
         """Show stages that no function was decorated with: their blocks' series are there from the start."""
@@ -236,22 +256,13 @@ class Pipeline:
         wrapped: Any = wrap_run(function, pipeline=self.name, recorder=recorder)
         return wrapped  # type: ignore[no-any-return]
 
-    def feedback(self, signal: str, stage: str, *, slice: Mapping[str, object] | None = None) -> None:
-        """Count what a user did with a stage's output: `pipeline.feedback("redo", stage="asr")`.
-
-        `slice` is the group it came from: `{"age": "young"}`. A signal or slice that was not declared counts as
-        `other`; an unknown stage is not counted. Each is logged once, with the nearest valid name. Never raises.
-        """
-        if self._exporter is not None:
-            self._feedback.count(signal, stage, slice)
-
     def describe(self) -> PipelineShape:
         """Return the declared stages, features, budgets (seconds) and bounds: what the generator reads.
 
         `after` is None for a stage that leaves it to the runs.
         """
         stages = tuple(self._stages.values())
-        bounds, slices = self._duration_bounds, self._feedback.slices
+        bounds, slices = self._duration_bounds, self._slices
         return PipelineShape(self.name, self.budget, stages, bounds, self._has_run, self._reads_bounds, slices)
 
     def _see_upstream(self, shape: StageShape) -> Callable[[str], bool] | None:
@@ -261,6 +272,8 @@ class Pipeline:
         # The first version of a stage describes it; a canary beside it does not.
         if self._keys.setdefault(shape.name, key) == key:
             self._stages[shape.name] = shape
+        if self._told is not None:
+            self._told.add(key, shape)
 
     def _export(self, key: StageKey, shape: StageShape, declared: Declared, batch: bool, owner: str | None) -> Recorder:
         exporter = self._exporter
@@ -280,8 +293,6 @@ class Pipeline:
         )
         recorder.name = f"stage {shape.name} of pipeline {self.name}"
         show_declared(families, key, shape, declared.model)
-        if self._keys.setdefault(shape.name, key) == key:
-            self._feedback.add_stage(families, key, shape.feedback)
         if self._run_series is not None:
             self._run_series.add_stage(shape.name)
         if shape.after is not None:

@@ -61,6 +61,10 @@ def resolve(
         stream=function is not None and kind_of(function).endswith("generator"),
         queued=queued_at is not None,
         trained=model is not None and model.trained_timestamp is not None,
+        scores=declaring.check_scores(what, options.scores),
+        candidates=declaring.check_candidates(what, options.candidates),
+        labels=bool(options.labels),
+        decisions=bool(options.decisions),
     )
     return key, shape, Declared(key, inputs, outputs, options.null, queued_at, budget, model)
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from contextvars import ContextVar, Token
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from time import time
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from pipemon.catalogue import OTHER
 from pipemon.instrument.log import log_once
@@ -20,6 +21,9 @@ from pipemon.instrument.series import FAILED_STAGE
 from pipemon.instrument.switch import disabled
 from pipemon.instrument.tracing import enclosing_span
 from pipemon.instrument.wrapping import Texts, is_async, kind_of, parameters_of, write_wrapper
+
+if TYPE_CHECKING:
+    from pipemon.instrument.calls import StageKey
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -53,6 +57,33 @@ class Run:
             made.setdefault("_id", os.urandom(16).hex() if span is None else span.trace_id)
         token: str = made["_id"]
         return token
+
+    @property
+    def token(self) -> str:
+        """What tells later which run this was, when, and which version of each stage served: `run=` takes it.
+
+        A short text that can stand in a URL, a header or a database. Ask for it in the run, at its end. In it are
+        the stages that this process declares, each with the version that was declared first, unless another one
+        has returned in this run.
+        """
+        from pipemon.instrument.attribution import token_of  # noqa: PLC0415  it imports this module
+
+        return token_of(self)
+
+    @property
+    def started(self) -> float:
+        """When the run was first asked for its time, in Unix seconds."""
+        found: float = self.__dict__.setdefault("_started", time())
+        return found
+
+    @property
+    def served(self) -> Mapping[str, StageKey]:
+        """Of stages with several versions, the one that returned last, unless it is that declared first."""
+        return self.__dict__.get("_served") or {}
+
+    def serve(self, key: StageKey) -> None:
+        """Note that a version of a stage other than that declared first has returned."""
+        self.__dict__.setdefault("_served", {})[key.stage] = key
 
     def headers(self, *, sampled: bool = True) -> dict[str, str]:
         """Return what carries the run to another process: W3C's `traceparent` and `tracestate`.
@@ -130,7 +161,7 @@ class Run:
 class _Silent(Run):
     """Stands for a run where pipemon is disabled, so that code which asks for one goes on working."""
 
-    id = ""
+    id = token = ""
 
     def headers(self, *, sampled: bool = True) -> dict[str, str]:
         """Return nothing."""

@@ -11,6 +11,7 @@ from pipemon.instrument.endings import Endings
 
 if TYPE_CHECKING:
     from pipemon.instrument.model import Model
+    from pipemon.instrument.scores import Score
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,6 +33,10 @@ class Options(NamedTuple):
     one_to_one: bool
     queued_at: Mapping[str, Callable[[Any], object]] | None
     workers: int | None
+    scores: str | Score | Sequence[str | Score] = ()
+    candidates: str | Sequence[str] = ()
+    labels: bool = False
+    decisions: bool = False
 
 
 class Home(Protocol):

@@ -48,6 +48,8 @@ if pm_run is not None:
     pm_run.last_stage = pm_stage
 """
 
+_SERVED = "    pm_run.serve(pm_key)\n"
+
 _RETURNED = """
 {rest}
 if pm_remarks and pm_declined(pm_begun):
@@ -195,7 +197,7 @@ def _plain(kind: str, declared: Declared, parameters: Parameters, values: str, i
     return Texts(
         call=_call(kind, parameters),
         before=_before(infer_upstream),
-        returned=("" if declared.shadow else _LAST_STAGE) + returned,
+        returned=_in_run(declared) + returned,
         raised=f"{rest}pm_raised(pm_begun, pm_ended, pm_error, pm_sample, ({values}))",
     )
 
@@ -211,7 +213,7 @@ def _batch(
     return Texts(
         call=_call(kind, parameters),
         before=f"pm_came = pm_count({batch})\n" + _before(infer_upstream),  # the stage may use its batch up
-        returned=("" if declared.shadow else _LAST_STAGE) + ended.format(result="pm_result", error=None),
+        returned=_in_run(declared) + ended.format(result="pm_result", error=None),
         raised=ended.format(result=None, error="pm_error"),
     )
 
@@ -225,8 +227,7 @@ def _stream(kind: str, declared: Declared, parameters: Parameters, values: str, 
     first = "    if pm_run is not None and pm_run.last_stage not in pm_known_upstreams:\n"
     first += "        pm_new_upstream(pm_run.last_stage)\n"
     item = _ITEM.format(first=first if infer_upstream else "")
-    if not declared.shadow:
-        item += _LAST_STAGE
+    item += _in_run(declared)
     if lines:
         item += _ITEM_FEATURES.format(features="".join(lines), row=row)
     sync = kind == "generator"
@@ -242,6 +243,10 @@ def _stream(kind: str, declared: Declared, parameters: Parameters, values: str, 
         resting="if pm_sample is not None:\n    pm_sample.rest()\n" if sync else "",
         waiting="{steps}" if sync else "pm_metered(pm_sample, {steps})",
     )
+
+
+def _in_run(declared: Declared) -> str:
+    return "" if declared.shadow else _LAST_STAGE + (_SERVED if declared.beside else "")
 
 
 def _deeper(text: str) -> str:

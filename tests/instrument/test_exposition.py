@@ -43,6 +43,10 @@ def cascade(registry: CollectorRegistry) -> Pipeline:
         model=Model(code="v1", params="p1", data="d1", trained=1e9),
         queued_at={"segments": lambda segments: 0},
         workers=2,
+        scores=["wer"],
+        candidates=["2.0"],
+        labels=True,
+        decisions=True,
     )
     def asr(segments: list[float]) -> float:
         pipemon.drop("noise")
@@ -56,6 +60,7 @@ def cascade(registry: CollectorRegistry) -> Pipeline:
     def answer(audio: list[float]) -> float:
         return len(list(words(asr(vad(audio)))))
 
+    speech.traffic("vad", "1.4", 1.0)
     answer([0.5])
     with pytest.raises(ZeroDivisionError):
         answer([])
@@ -141,6 +146,7 @@ def test_what_is_known_at_decoration_is_there_at_zero_before_the_first_call(regi
     speech.run(lambda: 1)
     category = Category("sign", str, categories=("plus",))
     speech.stage("vad", inputs={"audio": length()}, output=[Feature("score", len), category], null=len)(lambda audio: 1)
+    speech.stage("asr", scores=["wer"], candidates=["2.0"], labels=True, decisions=True)(lambda audio: 1)
     samples = {
         (sample.name, *(sample.labels[name] for name in sorted(sample.labels) if name not in ("pipeline", "stage"))): (
             sample.value
@@ -155,6 +161,9 @@ def test_what_is_known_at_decoration_is_there_at_zero_before_the_first_call(regi
         "pipemon_stage_duration_seconds_count",
         "pipemon_pipeline_duration_seconds_count",
         "pipemon_feature_value_bucket",
+        "pipemon_quality_score_count",
+        "pipemon_label_delay_seconds_count",
+        "pipemon_review_wait_seconds_count",
         "pipemon_stage_in_progress",
         "pipemon_pipeline_in_progress",
     } - {
@@ -165,7 +174,7 @@ def test_what_is_known_at_decoration_is_there_at_zero_before_the_first_call(regi
     signals = {key[1] for key in samples if key[0] == "pipemon_feedback_total"}
     assert signals == {"redo", "accepted", "corrected", "angry", "other"}
     stages = {key[1] for key in samples if key[0] == "pipemon_pipeline_failures_total"}
-    assert stages == {"vad", "other"}
+    assert stages == {"vad", "asr", "other"}
     for direction, feature in (("input", "audio_length"), ("output", "score")):
         for sign in ("positive", "negative"):
             assert samples["pipemon_feature_sum_total", direction, feature, sign, "stable", "0"] == 0

@@ -100,6 +100,10 @@ def everything(registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch) -> 
         model=model,
         queued_at={"queued": lambda queued: queued},
         workers=2,
+        scores=["wer", pipemon.Score("gain", unit="dB")],
+        candidates=["2.0"],
+        labels=True,
+        decisions=True,
     )
     def vad(audio: list[float], queued: float) -> list[float]:
         pipemon.drop("noise", 2)
@@ -121,6 +125,7 @@ def everything(registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ZeroDivisionError):
         answer([0.0])
     speech.feedback("redo", stage="vad", slice={"age": "young"})
+    speech.traffic("vad", model.version, 0.5)
     assert pipemon.push("gateway", "nightly", pipeline=speech, registry=registry, handler=lambda **_: lambda: None)
     registry.register(GpuCollector(OneGpu(), wait=10))
     return registry

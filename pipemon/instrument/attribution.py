@@ -1,0 +1,186 @@
+"""To which version of a stage something belongs that is told later: the one that served in the run."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from time import time
+from typing import NamedTuple
+from weakref import WeakValueDictionary
+
+from pipemon import catalogue
+from pipemon.catalogue import OTHER, UNATTRIBUTED
+from pipemon.errors import DeclarationError, nearest
+from pipemon.instrument.calls import StageKey
+from pipemon.instrument.feature_series import Families
+from pipemon.instrument.feedback_series import FeedbackSeries
+from pipemon.instrument.log import Quietly, log_once
+from pipemon.instrument.run import Run
+from pipemon.instrument.run_token import RunToken, Served, read_token, write_token
+from pipemon.topology import StageShape
+
+_MOST_PAST_VERSIONS = 20
+"""Of a stage, that tokens tell and this process does not declare."""
+_LABELS_REMEMBERED = 4096
+_LONGEST_ID = 64
+
+_WHY = {
+    "plain": "an id alone; pass run.token for the version that served",
+    "garbled": "no token of pipemon's, or not all of it",
+    "forged": "a token without the signature of this pipeline's token_key",
+    "unknown": "a token that tells no version of this stage, or one of too many",
+}
+
+
+class Attributed(NamedTuple):
+    """The series of the version that served. `id` and `started` (Unix seconds) are the run's, where it tells them."""
+
+    series: FeedbackSeries
+    id: str | None = None
+    started: float | None = None
+
+
+class Attribution:
+    """The versions of one pipeline's stages, and what is told later of each."""
+
+    def __init__(self, pipeline: str, families: Families, slices: tuple[str, ...], key: bytes | None) -> None:
+        self.quietly = Quietly()
+        self._pipeline = pipeline
+        self._families = families
+        self._slices = (*slices, OTHER) if slices else ()
+        self._key = key
+        self._first: dict[str, tuple[StageKey, StageShape]] = {}
+        self._versions: dict[str, dict[Served, FeedbackSeries]] = {}
+        self._labelled: dict[tuple[str, str], object] = {}
+        self._unattributed = {
+            reason: families[catalogue.FEEDBACK_UNATTRIBUTED.name].labels(pipeline, reason) for reason in UNATTRIBUTED
+        }
+        _pipelines[next(_number)] = self
+
+    def add(self, key: StageKey, shape: StageShape) -> None:
+        """Show that nothing was told of a version of a stage yet; the first version is the one in use.
+
+        What a further version does not declare of what is told later, it has of the first.
+        """
+        _, first = self._first.setdefault(key.stage, (key, shape))
+        shape = shape._replace(
+            feedback=shape.feedback or first.feedback,
+            scores=shape.scores or first.scores,
+            candidates=shape.candidates or first.candidates,
+            labels=shape.labels or first.labels,
+            decisions=shape.decisions or first.decisions,
+        )
+        versions = self._versions.setdefault(key.stage, {})
+        known = versions.get((key.version, key.track))
+        if known is None or not known.covers(shape):  # a stage is declared by its name, then with its function
+            versions[key.version, key.track] = self._made(key, shape)
+
+    def find(self, what: str, stage: object, run: object) -> Attributed | None:
+        """Return where something told of a run counts, of a token, id or `Run`; None if there is no such stage."""
+        versions = self._versions.get(str(stage))
+        if versions is None:
+            close = close_to(stage, self._versions)
+            self.quietly.warn((what, close), "%s: there is no stage %s", what, close)
+            return None
+        key, _ = self._first[str(stage)]
+        in_use = versions[key.version, key.track]
+        if run is None:
+            return Attributed(in_use)
+        text = run.token if isinstance(run, Run) else str(run)
+        token = read_token(text, self._key)
+        if not isinstance(token, RunToken):
+            self._put_down(token)
+            return Attributed(in_use, text[:_LONGEST_ID] if token == "plain" else None)
+        served = token.served(self._pipeline, key.stage)
+        series = None if served is None else versions.get(served) or self._past(key, served)
+        if series is None:
+            self._put_down("unknown")
+        return Attributed(series or in_use, token.id, token.started)
+
+    def of_version(self, what: str, stage: object, version: object) -> FeedbackSeries | None:
+        """Return where something told of a version counts that this process declares; None if it does not."""
+        found = self.find(what, stage, None)
+        if found is None:
+            return None
+        by_version = {served: series for (served, _), series in self._versions[str(stage)].items()}
+        series = by_version.get(str(version))
+        if series is None:
+            close = close_to(version, by_version)
+            self.quietly.warn((what, str(stage), close), "%s: stage %s has no version %s", what, stage, close)
+        return series
+
+    def arrived(self, stage: str, found: Attributed) -> None:
+        """Count the first time that the true value of a run's output was told, and how long after the run."""
+        truth = found.series.truth
+        if truth is None or found.id is None:
+            return
+        mine = object()
+        if self._labelled.setdefault((found.id, stage), mine) is not mine:  # atomic
+            return
+        with suppress(RuntimeError, StopIteration):  # another thread is at it
+            while len(self._labelled) > _LABELS_REMEMBERED:
+                self._labelled.pop(next(iter(self._labelled)), None)
+        truth.arrived.inc()
+        if found.started is not None:
+            truth.delay.observe(max(0.0, time() - found.started))
+
+    def _put_down(self, reason: str) -> None:
+        self._unattributed[reason].inc()
+        self.quietly.warn(
+            ("run", reason), "what is told of a run counts for the version in use: it came with %s", _WHY[reason]
+        )
+
+    def _past(self, key: StageKey, served: Served) -> FeedbackSeries | None:
+        """Return the series of a version that served before this process, unless there are too many."""
+        versions, (_, shape) = self._versions[key.stage], self._first[key.stage]
+        if len(versions) >= _MOST_PAST_VERSIONS:
+            return None
+        version, track = served
+        return versions.setdefault(served, self._made(key._replace(version=version, track=track), shape))
+
+    def _made(self, key: StageKey, shape: StageShape) -> FeedbackSeries:
+        return FeedbackSeries(self._families, key, shape, self._slices)
+
+    @property
+    def in_use(self) -> dict[str, Served]:
+        """The version and track of each stage, as it was declared first."""
+        return {stage: (key.version, key.track) for stage, (key, _) in self._first.items()}
+
+
+_pipelines: WeakValueDictionary[int, Attribution] = WeakValueDictionary()
+_number = itertools.count()
+
+
+def token_of(run: Run) -> str:
+    """Return a run's token; its id alone where this process knows no stage of its pipeline. Never raises."""
+    try:
+        stages: dict[str, Served] = {}
+        key = None
+        for known in list(_pipelines.values()):
+            if known._pipeline == run.pipeline:
+                stages |= known.in_use
+                key = known._key
+        if not stages:
+            return run.id
+        stages |= {stage: (served.version, served.track) for stage, served in run.served.items()}
+        return write_token(run.id, run.started, run.pipeline, stages, key)
+    except Exception:  # noqa: BLE001
+        log_once("token", "a run's token could not be made", exc=True)
+        return run.id
+
+
+def check_token_key(what: str, key: str | bytes | None) -> bytes | None:
+    """Return the secret that signs tokens: the given one, else that in PIPEMON_TOKEN_KEY, else None."""
+    found = os.environ.get("PIPEMON_TOKEN_KEY") if key is None else key
+    if not isinstance(found, str | bytes | None) or (key is not None and not key):
+        raise DeclarationError(f"{what}: token_key is a secret of letters or bytes")  # not shown: it may be one
+    return (found.encode() if isinstance(found, str) else found) or None
+
+
+def close_to(word: object, names: Iterable[str]) -> str:
+    """Return what is safe to log of an unknown word: itself if it is nearly a name, else only the names."""
+    names = list(names)
+    near = nearest(str(word), names)
+    return f"{str(word)!r}{near}" if near else f"of that name; the names are {', '.join(names)}"
