@@ -11,6 +11,7 @@ from pipemon.generate.expressions import narrowed
 from pipemon.generate.measures import measure
 from pipemon.generate.promql import Matcher, quote, text
 from pipemon.generate.recordings import Measure
+from pipemon.spec import reads as r
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 from pipemon.spec.signals import SIGNALS
@@ -50,8 +51,7 @@ def describe(spec: Spec, mode: FailureMode, condition: Condition) -> tuple[str, 
                 f"calls of {where} over {_short(share.bound)}",
                 f"above the {allowed} that {condition.argument} leaves",
             )
-        case "mean" | "missing_ratio":
-            assert condition.feature is not None
+        case _ if condition.feature is not None:
             side = f"{where} {condition.feature.direction}"
             return f"{SIGNALS[condition.signal].words} {condition.feature.name} of {side}", threshold
         case "feedback":
@@ -68,11 +68,10 @@ def unit(spec: Spec, mode: FailureMode, condition: Condition) -> str:
     """Return the unit of a condition's value: `ratio`, `seconds`, `age` or that of the signal or feature."""
     if condition.signal == "latency":
         return "seconds" if bound_share(spec, mode.stage, condition) is None else "ratio"
-    if condition.signal == "mean" and condition.feature is not None:
+    signal = SIGNALS[condition.signal]
+    if signal.unit == "feature" and condition.feature is not None:
         return condition.feature.unit
-    if condition.signal == "age":
-        return "age"
-    return SIGNALS[condition.signal].unit
+    return "age" if isinstance(signal.reads, r.Age) else signal.unit
 
 
 def template(value: str, unit: str) -> str:

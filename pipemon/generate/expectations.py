@@ -106,8 +106,8 @@ def recorded_value(
     """Return the test of a recorded value; `more` are labels that other series of its name may differ in."""
     # Without the pipeline, the selection and the bound, so that a rule which records too much is seen.
     name, labels = recording.name, labels_of(spec, recording.labels, matchers)
-    sure = ("stage", "direction", "feature", "signal", *more)
-    asked = {m.label: m.value for m in matchers if m.label in sure}
+    place = ("pipeline", "le", *(label for label, _ in spec.select))
+    asked = {m.label: m.value for m in matchers if m.label in more or m.label not in place}
     asked |= {label: labels[label] for label in spec.told_apart_by}
     nearest = _step(value)
     expr = f"round({series(name, asked) if asked else name}, {nearest:g})"

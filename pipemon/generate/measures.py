@@ -1,16 +1,23 @@
-"""Each signal as PromQL: the value, the traffic behind it, and the recording rules that both are read from."""
+"""Each condition as PromQL: the value, the traffic behind it, and the recording rules that both are read from.
+
+How follows from what its signal reads (`pipemon.spec.reads`), not from which signal it is.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import takewhile
 
 from pipemon import catalogue as c
+from pipemon.catalogue import Metric
 from pipemon.generate.latency import latency
-from pipemon.generate.levels import level
+from pipemon.generate.levels import age, busy, gauge, rate
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, select
-from pipemon.generate.queries import ALL_VALUES, OF_ALL_SLICES, calls_total, matchers, per, targets, unaccounted
+from pipemon.generate.queries import ALL_VALUES, calls_total, matchers, per, targets, unaccounted
 from pipemon.generate.recordings import Measure, Part, Recording, Scope, own, usual
+from pipemon.spec import reads as r
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
+from pipemon.spec.signals import SIGNALS
 
 
 def measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | None:
@@ -39,66 +46,100 @@ def measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | No
 
 
 def _measure(scope: Scope, mode: FailureMode, condition: Condition) -> Measure | None:
-    spec, place = scope.spec, scope.place
-    calls = scope.ran()
-
-    def share(name: str, above: Recording, which: tuple[Matcher, ...], below: Recording = calls) -> Measure:
-        on = None if above.labels == below.labels else below.labels
-        expr = per(above.series(*own(spec)), below.series(), on)
-        metric, operation = name.split(":")
-        more = above.labels[len(scope.by) :]
-        value = Recording(scope.name(metric, operation, *more), expr, above.labels, (above, below))
-        counted = which if on is None else place
-        return Measure(value, which, below, counted, (Part(above, which, "value"), Part(below, counted, "count")))
-
-    match condition.signal:
-        case "no_calls":
-            # A stage that declines its calls is being called.
-            every = scope.counted(calls_total(mode.stage))
-            return Measure(every, place, None, (), (Part(every, place, "calls"),))
-        case "error_ratio" if mode.stage is None:
-            failures = scope.counted(c.PIPELINE_FAILURES)
-            return share("pipemon_pipeline_failures_per_runs:ratio_increase", failures, place)
-        case "error_ratio":
-            failures = scope.counted(c.STAGE_FAILURES)
-            return share("pipemon_stage_failures_per_calls:ratio_increase", failures, place)
-        case "null_ratio":
-            nulls = scope.counted(c.STAGE_NULL_OUTPUTS)
-            return share("pipemon_stage_null_outputs_per_calls:ratio_increase", nulls, place)
-        case "feedback":
-            signals = scope.counted(c.FEEDBACK, OF_ALL_SLICES, more=("signal",))
-            which = (*place, Matcher("signal", "=", condition.argument))
-            return share("pipemon_feedback_per_stage_calls:ratio_increase", signals, which)
-        case "mean" | "missing_ratio":
-            assert condition.feature is not None
-            feature = condition.feature
-            which = (*place, Matcher("direction", "=", feature.direction), Matcher("feature", "=", feature.name))
-            more = ("direction", "feature")
-            if condition.signal == "mean":
-                count = scope.counted(c.FEATURE_VALUE, ALL_VALUES, more=more, suffix="_bucket")
-                return share("pipemon_feature_value:mean_increase", _sums(scope, more), which, count)
-            missing, observed = (scope.counted(m, more=more) for m in (c.FEATURE_MISSING, c.FEATURE_OBSERVED))
-            return share("pipemon_feature_missing_per_observed:ratio_increase", missing, which, observed)
-        case "unaccounted_ratio":
+    match SIGNALS[condition.signal].reads:
+        case r.Share() as share:
+            return _share(scope, share, condition)
+        case r.Unaccounted():
             items = scope.counted(c.STAGE_ITEMS_IN)
-            expr = unaccounted(spec, scope.by, scope.window, "increase")
+            expr = unaccounted(scope.spec, scope.by, scope.window, "increase")
             lost = Recording(scope.name("pipemon_stage_items_unaccounted", "increase"), expr, scope.by)
-            return share("pipemon_stage_items_unaccounted_per_items_in:ratio_increase", lost, place, items)
-        case "latency":
-            return latency(scope, mode, condition, calls)
-        case "throughput" | "in_progress" | "load" | "cpu" | "age":
-            return level(scope, condition.signal)
+            return _divided(scope, "pipemon_stage_items_unaccounted_per_items_in:ratio_increase", lost, items)
+        case r.Mean() as mean:
+            return _mean(scope, mean, condition)
+        case r.Quantile():
+            return latency(scope, mode, condition, scope.ran())
+        case r.Silence() as silence:
+            # A stage that declines its calls is being called.
+            every = scope.counted(_of(scope, silence.counter, silence.whole))
+            return Measure(every, scope.place, None, (), (Part(every, scope.place, "calls"),))
+        case r.Rate() as found:
+            return rate(scope, _of(scope, found.counter, found.whole))
+        case r.Gauge() as found:
+            return gauge(scope, _of(scope, found.gauge, found.whole))
+        case r.Busy() as found:
+            return busy(scope, found)
+        case r.Age() as found:
+            return age(scope, found.timestamp)
         case _:
             return None
 
 
-def _sums(scope: Scope, more: tuple[str, ...]) -> Recording:
+def _of(scope: Scope, metric: Metric, whole: Metric | None) -> Metric:
+    return metric if scope.stage is not None or whole is None else whole
+
+
+def picked(condition: Condition, labels: tuple[str, ...]) -> tuple[Matcher, ...]:
+    """Return the matchers of those of a condition's own label values that `labels` name."""
+    return tuple(Matcher(label, "=", value) for label, value in condition.labels if label in labels)
+
+
+def _share(scope: Scope, share: r.Share, condition: Condition) -> Measure:
+    events, of = _of(scope, share.events, share.whole), share.of
+    labels = share.labels
+    all_labels = (*labels, *share.events_labels)
+    only = tuple(Matcher(label, "=", value) for label, value in share.only)
+    above = scope.counted(events, *only, more=all_labels)
+    below = scope.ran() if of is None else scope.counted(of, more=labels)
+    name = _name(events, of or calls_total(scope.stage))
+    which = (*scope.place, *picked(condition, all_labels))
+    return _divided(scope, name, above, below, which, (*scope.place, *picked(condition, labels)))
+
+
+def _name(events: Metric, of: Metric) -> str:
+    """Return `metric:operations` of a share: `pipemon_stage_failures_per_calls:ratio_increase`."""
+    above, below = (metric.name.removesuffix("_total") for metric in (events, of))
+    pairs = zip(above.split("_"), below.split("_"), strict=False)
+    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    rest = below.split("_")[common:]
+    return f"{above}{'_per_' if rest else ''}{'_'.join(rest)}:ratio_increase"
+
+
+def _divided(
+    scope: Scope,
+    name: str,
+    above: Recording,
+    below: Recording,
+    which: tuple[Matcher, ...] = (),
+    counted: tuple[Matcher, ...] = (),
+) -> Measure:
+    """Return one recorded count over another, where the second is above zero; `which` pick the one series."""
+    which, counted = which or scope.place, counted or scope.place
+    on = None if above.labels == below.labels else below.labels
+    expr = per(above.series(*own(scope.spec)), below.series(), on)
+    metric, operation = name.split(":")
+    value = Recording(scope.name(metric, operation, *above.labels[len(scope.by) :]), expr, above.labels, (above, below))
+    return Measure(value, which, below, counted, (Part(above, which, "value"), Part(below, counted, "count")))
+
+
+def _mean(scope: Scope, mean: r.Mean, condition: Condition) -> Measure:
+    which = (*scope.place, *picked(condition, mean.labels))
+    stem = mean.histogram.name
+    if mean.signed is not None:
+        count = scope.counted(mean.histogram, ALL_VALUES, more=mean.labels, suffix="_bucket")
+        sums = _signed(scope, mean.signed, mean.labels)
+    else:
+        count = scope.counted(mean.histogram, more=mean.labels, suffix="_count")
+        sums = scope.counted(mean.histogram, more=mean.labels, suffix="_sum")
+    return _divided(scope, f"{stem}:mean_increase", sums, count, which, which)
+
+
+def _signed(scope: Scope, metric: Metric, more: tuple[str, ...]) -> Recording:
     spec, by = scope.spec, (*scope.by, *more)
-    which = matchers(spec, c.FEATURE_SUM, scope.track)
+    which = matchers(spec, metric, scope.track)
 
     def signed(sign: str, these: tuple[Matcher, ...]) -> Expr:
         series = select(
-            c.FEATURE_SUM,
+            metric,
             (*these, Matcher("sign", "=", sign)),
             window=scope.window,
             offset=scope.offset,
@@ -108,5 +149,5 @@ def _sums(scope: Scope, more: tuple[str, ...]) -> Recording:
 
     # What is selected on the left is all that finds a partner on the right.
     unselected = tuple(matcher for matcher in which if matcher.label not in dict(spec.select))
-    name = scope.name("pipemon_feature_sum", "increase", *more)
+    name = scope.name(metric.name.removesuffix("_total"), "increase", *more)
     return Recording(name, Binary("-", signed("positive", which), signed("negative", unselected)), by)

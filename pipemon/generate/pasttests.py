@@ -12,7 +12,9 @@ from pipemon.generate.rulecases import SKIPPED
 from pipemon.generate.rules import Group
 from pipemon.generate.scenes import ANOTHER, NEIGHBOUR, kept_labels, value_lines
 from pipemon.generate.synthetic import CANARY_VERSION, STABLE_ONES, World, compared_with, measured
+from pipemon.spec import reads as r
 from pipemon.spec.model import Condition, FailureMode, Spec
+from pipemon.spec.signals import SIGNALS
 from pipemon.units import duration
 
 _PER_STEP = 12
@@ -48,7 +50,8 @@ def _case(spec: Spec, mode: FailureMode, condition: Condition, *, alone: bool) -
     slow = until - ceil(round(window / step * _PER_STEP, 6))
     stage = {"stage": mode.stage, "track": "stable"} if mode.stage is not None else {}
     place = {"pipeline": spec.pipeline, "version": "1", **stage}
-    skipped = SKIPPED if mode.stage is not None and condition.signal != "throughput" else 0.0
+    is_rate = isinstance(SIGNALS[condition.signal].reads, r.Rate)
+    skipped = SKIPPED if mode.stage is not None and not is_rate else 0.0
     worlds = [
         World(place, kept_labels(spec), STABLE_ONES, skipped=skipped),
         World({**place, "pipeline": NEIGHBOUR}, kept_labels(spec)),
@@ -60,7 +63,7 @@ def _case(spec: Spec, mode: FailureMode, condition: Condition, *, alone: bool) -
     value, rate = compared_with(condition), 1.0
     for index, world in enumerate(worlds):
         measured(world, spec, mode, condition, (1 + index / 2) * value, rate)
-    if condition.signal == "throughput":
+    if is_rate:
         rate = value
     expected = [(part.recording, part.matchers, part_of(part, value) * rate * window) for part in then.parts]
     expected.append((then.value, then.matchers, value))

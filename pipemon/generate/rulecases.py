@@ -61,7 +61,7 @@ def tested_values(spec: Spec, mode: FailureMode, condition: Condition) -> _Value
     for edge in (threshold.low, threshold.high):
         if edge is not None:
             far = edge + 4 * (edge - good)
-            if condition.signal != "mean":
+            if SIGNALS[condition.signal].unit != "feature":
                 far = max(far, 0.0)
                 far = min(far, edge * 10 if unit(spec, mode, condition) == "seconds" else max(1.0, edge * 2))
             worst.append(far)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Literal
 
 from pipemon import catalogue as c
 from pipemon.generate.promql import Matcher
@@ -20,7 +19,9 @@ from pipemon.generate.synthetic import (
     measured,
     series,
 )
+from pipemon.spec import reads as r
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
+from pipemon.spec.signals import SIGNALS
 from pipemon.units import duration
 
 NEIGHBOUR = "neighbour"
@@ -76,8 +77,8 @@ def clock(spec: Spec, mode: FailureMode) -> Clock:
     good = judged + 2
     # The threshold is passed in the window's last hundredth; how its edge counts differs by version.
     full = min(window, int(0.99 * window) + 1)
-    if any(c.signal == "age" for c in mode.conditions):
-        # A gauge's value is there at once.
+    if any(isinstance(SIGNALS[condition.signal].reads, r.Age) for condition in mode.conditions):
+        # A time's value is there at once.
         full = 0
     early = bad + full + wait - 3
     return Clock(
@@ -160,13 +161,10 @@ def _fill(world: World, spec: Spec, mode: FailureMode, values: tuple[float, ...]
 
 
 def _similar(condition: Condition) -> Iterator[Condition]:
-    """Yield conditions on the features and signals right beside a condition's own."""
-    if condition.signal == "feedback":
-        yield replace(condition, argument=ANOTHER)
-    if condition.feature is not None:
-        other: Literal["input", "output"] = "output" if condition.feature.direction == "input" else "input"
-        yield replace(condition, feature=condition.feature._replace(name=ANOTHER))
-        yield replace(condition, feature=condition.feature._replace(direction=other))
+    """Yield conditions on the series right beside a condition's own: each unlike it in one label."""
+    for label, value in condition.labels:
+        other = {"input": "output", "output": "input"}.get(value, ANOTHER) if label == "direction" else ANOTHER
+        yield replace(condition, labels=tuple((dict(condition.labels) | {label: other}).items()))
 
 
 def counters(before: list[World], during: list[World], time: Clock, *, gone: bool) -> list[dict[str, str]]:

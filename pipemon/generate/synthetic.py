@@ -11,6 +11,7 @@ from pipemon.catalogue import Metric
 from pipemon.generate.expressions import limits
 from pipemon.generate.promql import quote
 from pipemon.generate.queries import calls_total, duration
+from pipemon.spec import reads as r
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import Condition, FailureMode, Spec, Threshold
 from pipemon.spec.signals import SIGNALS
@@ -115,7 +116,10 @@ def good_value(spec: Spec, mode: FailureMode, condition: Condition) -> float:
         return high - (abs(high) / 2 or 1.0)
     assert low is not None
     step = abs(low) / 2 or 1.0
-    return low + step if condition.signal in ("mean", "feedback", "throughput") else low + min(step, (1 - low) / 2)
+    signal = SIGNALS[condition.signal]
+    # Users can ask again more than once, so feedback per call has no upper end.
+    has_end = signal.unit == "ratio" and signal.argument != "feedback"
+    return low + (min(step, (1 - low) / 2) if has_end else step)
 
 
 def needed_calls(spec: Spec, mode: FailureMode, condition: Condition) -> float:
@@ -144,50 +148,63 @@ def edge_values(spec: Spec, mode: FailureMode, condition: Condition) -> list[tup
 
 def measured(world: World, spec: Spec, mode: FailureMode, condition: Condition, value: float, rate: float) -> None:
     """Add the series on which a condition's value is `value`, at `rate` calls each second."""
-    if condition.signal == "throughput":
+    reads = SIGNALS[condition.signal].reads
+    if isinstance(reads, r.Rate) and _of(mode, reads.counter, reads.whole) == calls_total(mode.stage):
         rate = value / (1 + world.skipped)
     world.add(calls_total(mode.stage), rate * (1 + world.skipped))
     if world.skipped:
         world.add(c.STAGE_SKIPPED, rate * world.skipped)
-    match condition.signal:
-        case "error_ratio" if mode.stage is None:
-            world.add(c.PIPELINE_FAILURES, value * rate, failed_stage=c.OTHER)
-        case "error_ratio":
-            world.add(c.STAGE_FAILURES, value * rate)
-        case "null_ratio":
-            world.add(c.STAGE_NULL_OUTPUTS, value * rate)
-        case "feedback":
-            world.add(c.FEEDBACK, value * rate, signal=condition.argument)
-            # Some of the same, in a slice: it is not counted twice.
-            world.add(c.FEEDBACK, value * rate / 2, signal=condition.argument, slice="age=young")
-        case "missing_ratio":
-            labels = _feature(condition)
-            world.add(c.FEATURE_OBSERVED, rate, **labels)
-            world.add(c.FEATURE_MISSING, value * rate, **labels)
-        case "mean":
-            labels = _feature(condition)
-            # A lower bucket shows whether the rule reads the one of all values.
-            world.add(c.FEATURE_VALUE, rate / 4, "_bucket", le="1.0", **labels)
-            world.add(c.FEATURE_VALUE, rate, "_bucket", le="+Inf", **labels)
-            # Of either sign, so that both are seen to count.
-            both = abs(value) / 2
-            world.add(c.FEATURE_SUM, (max(value, 0.0) + both) * rate, sign="positive", **labels)
-            world.add(c.FEATURE_SUM, (max(-value, 0.0) + both) * rate, sign="negative", **labels)
-        case "unaccounted_ratio":
+    match reads:
+        case r.Share():
+            _share(world, mode, reads, condition, value, rate)
+        case r.Mean():
+            _mean(world, reads, dict(condition.labels), value, rate)
+        case r.Unaccounted():
             _items(world, value, rate)
-        case "in_progress":
-            world.put(c.PIPELINE_IN_PROGRESS if mode.stage is None else c.STAGE_IN_PROGRESS, value)
-        case "load":
-            world.put(c.STAGE_WORKERS, _WORKERS)
-            world.add(c.STAGE_DURATION, value * _WORKERS, "_sum")
-        case "cpu":
-            world.add(c.STAGE_CPU, value)
-        case "age":
-            world.stamp(c.STAGE_TRAINED, value)
+        case r.Gauge():
+            world.put(_of(mode, reads.gauge, reads.whole), value)
+        case r.Busy():
+            world.put(reads.workers, _WORKERS)
+            world.add(reads.durations, value * _WORKERS, "_sum")
+        case r.Rate() if reads.counter != c.STAGE_CALLS:
+            world.add(reads.counter, value)
+        case r.Age():
+            world.stamp(reads.timestamp, value)
             # Nobody calls it any more.
-            world.stamp(c.STAGE_TRAINED, 3 * value, version="0")
-        case "latency":
+            world.stamp(reads.timestamp, 3 * value, version="0")
+        case r.Quantile():
             _latency(world, spec, mode, condition, value, rate)
+
+
+def _of(mode: FailureMode, metric: Metric, whole: Metric | None) -> Metric:
+    return metric if mode.stage is not None or whole is None else whole
+
+
+def _share(world: World, mode: FailureMode, reads: r.Share, condition: Condition, value: float, rate: float) -> None:
+    events, labels = _of(mode, reads.events, reads.whole), dict(condition.labels)
+    if mode.stage is None:
+        labels |= dict.fromkeys(reads.whole_labels, c.OTHER)
+    only = dict(reads.only)
+    if reads.of is not None:
+        world.add(reads.of, rate, **{label: labels[label] for label in reads.labels})
+    world.add(events, value * rate, **labels, **only)
+    if "slice" in only:
+        # Some of the same, in a slice: it is not counted twice.
+        world.add(events, value * rate / 2, **{**labels, "slice": "age=young"})
+
+
+def _mean(world: World, reads: r.Mean, labels: Mapping[str, str], value: float, rate: float) -> None:
+    if reads.signed is None:
+        world.add(reads.histogram, rate, "_count", **labels)
+        world.add(reads.histogram, value * rate, "_sum", **labels)
+        return
+    # A lower bucket shows whether the rule reads the one of all values.
+    world.add(reads.histogram, rate / 4, "_bucket", le="1.0", **labels)
+    world.add(reads.histogram, rate, "_bucket", le="+Inf", **labels)
+    # Of either sign, so that both are seen to count.
+    both = abs(value) / 2
+    world.add(reads.signed, (max(value, 0.0) + both) * rate, sign="positive", **labels)
+    world.add(reads.signed, (max(-value, 0.0) + both) * rate, sign="negative", **labels)
 
 
 def _items(world: World, value: float, rate: float) -> None:
@@ -198,11 +215,6 @@ def _items(world: World, value: float, rate: float) -> None:
     rest = 1 - sum(elsewhere.values())
     world.add(c.STAGE_ITEMS_IN, rate)
     world.add(c.STAGE_ITEMS_OUT, (rest - value if value <= rest else rest + value) * rate)
-
-
-def _feature(condition: Condition) -> dict[str, str]:
-    assert condition.feature is not None
-    return {"direction": condition.feature.direction, "feature": condition.feature.name}
 
 
 def _latency(world: World, spec: Spec, mode: FailureMode, condition: Condition, value: float, rate: float) -> None:

@@ -12,7 +12,7 @@ from pipemon.spec.fields import Report
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import STABLE, Condition
 from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
-from pipemon.spec.signals import PLANNED_SIGNALS, SIGNALS, Signal
+from pipemon.spec.signals import ALSO, PLANNED_SIGNALS, SIGNALS, Signal
 from pipemon.spec.thresholds import Context, WaitsForBaselineError
 from pipemon.topology import FeatureShape, StageShape
 from pipemon.units import duration
@@ -20,15 +20,6 @@ from pipemon.units import duration
 BESIDE = ("above", "below", "outside", "changes_by", "from", "min_calls")
 _IN_SIGNALS = (*BESIDE, "signal")
 _PLANNED_BESIDE = ("slice", "hold", "against")
-_MEANT = {
-    "duration": "latency", "response_time": "latency", "errors": "error_ratio", "error_rate": "error_ratio",
-    "failure_ratio": "error_ratio", "failures": "error_ratio", "nulls": "null_ratio", "average": "mean", "avg": "mean",
-    "absent": "no_calls", "down": "no_calls", "missing": "missing_ratio", "expr": "promql", "query": "promql",
-    "lost": "unaccounted_ratio", "conservation": "unaccounted_ratio", "rate": "throughput", "rps": "throughput",
-    "qps": "throughput", "utilization": "load", "busy": "load", "staleness": "age",
-}  # fmt: skip
-"""Words that others use for our signals, too far from them for a likeness."""
-
 _MOST_CALLS = 1_000_000
 
 
@@ -162,7 +153,7 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
         return None
     if threshold is not None and threshold.high is not None and threshold.reference is None:
         _reachable(report, signal, threshold.high, beside.get("above") or at, place)
-    condition = Condition(signal.name, text, feature, threshold)
+    condition = Condition(signal.name, text, feature, threshold, labels=_labels(signal, text, feature))
     quantile = float(text[1:]) / 100 if signal.argument == "quantile" else None
     if threshold is not None and threshold.reference is not None:
         least = thresholds.min_count(None, None, quantile, is_share=False)
@@ -177,6 +168,13 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
         return replace(condition, min_count=given or 0, min_events=thresholds.MIN_EVENTS)
     least = thresholds.min_count(threshold, thresholds.sd_steps(beside), quantile, is_share=is_share)
     return replace(condition, min_count=given or least)
+
+
+def _labels(signal: Signal, text: str, feature: FeatureShape | None) -> tuple[tuple[str, str], ...]:
+    """Return the label values by which a condition picks its one series of a stage."""
+    if feature is not None:
+        return (("direction", feature.direction), ("feature", feature.name))
+    return (("signal", text),) if signal.argument == "feedback" else ()
 
 
 def _min_calls(report: Report, node: Node | None, signal: Signal, place: Place) -> int | None:
@@ -223,7 +221,7 @@ def _signal(report: Report, node: Node, place: Place) -> tuple[Signal | None, No
     if name in PLANNED_SIGNALS:
         report.add(at, f"{place.name}: the signal {name!r} is planned, and not in this version", "planned")
     elif name not in SIGNALS:
-        hint = f"; did you mean {_MEANT[name.lower()]!r}?" if name.lower() in _MEANT else ""
+        hint = f"; did you mean {ALSO[name.lower()]!r}?" if name.lower() in ALSO else ""
         hint = hint or nearest(name, (*SIGNALS, *PLANNED_SIGNALS)) or f"; there are {fields.listed([*SIGNALS], 'and')}"
         report.add(at, f"{place.name}: there is no signal {shown(name)}{hint}", "unknown-signal")
     return SIGNALS.get(name), argument, at

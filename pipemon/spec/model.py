@@ -61,8 +61,9 @@ class Condition:
 
     `signal` is a name of the signal table. `argument` is the quantile of `latency` ("p99"), the
     signal of `feedback` ("redo") or the expression of `promql`. `feature` is set for `mean` and
-    `missing_ratio`. `threshold` is None for `no_calls` and `promql`. `min_count` observations
-    and `min_events` bad ones must lie in the window before the value means anything.
+    `missing_ratio`. `labels` are the values by which it picks its one series of a stage. `threshold` is None
+    for `no_calls` and `promql`. `min_count` observations and `min_events` bad ones must lie in the window
+    before the value means anything.
     """
 
     signal: str
@@ -71,6 +72,7 @@ class Condition:
     threshold: Threshold | None = None
     min_count: int = 0
     min_events: int = 0
+    labels: tuple[tuple[str, str], ...] = ()
 
     @property
     def reference(self) -> Reference | None:

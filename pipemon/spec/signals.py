@@ -1,10 +1,15 @@
-"""The signals: what each needs, takes and assumes where a failure mode does not say."""
+"""The signals: what each reads, needs, takes and assumes where a failure mode does not say, and how it is drawn.
+
+A new signal is an entry here. Rules, rule tests, texts and panels follow from what it reads (`pipemon.spec.reads`).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from pipemon import catalogue as c
+from pipemon.spec import reads as r
 from pipemon.spec.model import Kind, Severity
 
 Argument = Literal["none", "quantile", "feature", "feedback", "promql", "signal"]
@@ -13,7 +18,15 @@ Unit = Literal["ratio", "seconds", "feature", "none", "calls/s", "calls", "cores
 Need = Literal["", "one_to_one", "workers", "trained"]
 
 
-@dataclass(frozen=True)
+class Drawn(NamedTuple):
+    """A panel: its title, in which `{calls}` is Calls or Runs, the legend of its series, and what it tells."""
+
+    title: str
+    legend: str
+    about: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Signal:
     """One entry of the table.
 
@@ -23,111 +36,225 @@ class Signal:
     input) are told sooner than their effects (output, quality), so that they are there to hold them back.
     With `by_calls` it is a statement about calls, which a few of them can't make. `needs` is what the stage
     must be declared with for its series to be there. With `for_window`, `for` is at least the window: what is
-    extrapolated of a counter that just began, or of replicas that just went, must have left it.
+    extrapolated of a counter that just began, or of replicas that just went, must have left it. `panel` is None
+    for what every stage's row shows anyhow. `also` are words that others use for it, too far from it for a likeness.
     """
 
     name: str
     words: str
-    argument: Argument
-    unit: Unit
-    kind: Kind | None
-    severity: Severity
-    default: str
-    comparisons: tuple[str, ...]
-    for_: float
+    reads: r.Reads
+    argument: Argument = "none"
+    unit: Unit = "ratio"
+    kind: Kind | None = "software"
+    severity: Severity = "ticket"
+    default: str = ""
+    comparisons: tuple[str, ...] = ("above",)
+    against: tuple[Against, ...] = ()
+    for_: float = 120
     whole_pipeline: bool = False
     by_calls: bool = True
     needs: Need = ""
-    against: tuple[Against, ...] = ()
     for_window: bool = False
+    panel: Drawn | None = None
+    also: tuple[str, ...] = ()
 
 
 _ENDS = ("above", "below", "outside")
 _RANGE = (*_ENDS, "changes_by")
 _BOTH: tuple[Against, ...] = ("past", "stable")
+_OF_FEATURE = ("direction", "feature")
+
 _SIGNALS = (
     Signal(
-        "latency",
-        "duration",
-        "quantile",
-        "seconds",
-        "software",
-        "ticket",
-        "budget",
-        ("above",),
-        120,
-        True,
+        name="latency",
+        words="duration",
+        reads=r.Quantile(c.STAGE_DURATION, whole=c.PIPELINE_DURATION),
+        argument="quantile",
+        unit="seconds",
+        default="budget",
         against=_BOTH,
+        whole_pipeline=True,
+        also=("duration", "response_time"),
     ),
-    Signal("error_ratio", "failures", "none", "ratio", "software", "page", "5%", ("above",), 120, True, against=_BOTH),
-    Signal("null_ratio", "null outputs", "none", "ratio", "output", "page", "5%", _ENDS, 120, against=_BOTH),
-    Signal("missing_ratio", "missing values", "feature", "ratio", None, "ticket", "5%", ("above",), 120, against=_BOTH),
-    Signal("no_calls", "no calls", "none", "none", "software", "page", "", (), 120, True),
-    Signal("mean", "mean", "feature", "feature", None, "ticket", "", _RANGE, 120, against=_BOTH),
-    Signal("feedback", "feedback", "feedback", "ratio", "quality", "ticket", "", _ENDS, 300, against=_BOTH),
-    # The canary's value of another signal, as a multiple of the stable version's.
-    Signal("compare", "", "signal", "ratio", "rollout", "ticket", "1.5x stable", ("above",), 120, against=("stable",)),
+    Signal(
+        name="error_ratio",
+        words="failures",
+        reads=r.Share(c.STAGE_FAILURES, whole=c.PIPELINE_FAILURES, whole_labels=("failed_stage",)),
+        severity="page",
+        default="5%",
+        against=_BOTH,
+        whole_pipeline=True,
+        also=("errors", "error_rate", "failure_ratio", "failures"),
+    ),
+    Signal(
+        name="null_ratio",
+        words="null outputs",
+        reads=r.Share(c.STAGE_NULL_OUTPUTS),
+        kind="output",
+        severity="page",
+        default="5%",
+        comparisons=_ENDS,
+        against=_BOTH,
+        also=("nulls",),
+    ),
+    Signal(
+        name="missing_ratio",
+        words="missing values",
+        reads=r.Share(c.FEATURE_MISSING, c.FEATURE_OBSERVED, labels=_OF_FEATURE),
+        argument="feature",
+        kind=None,
+        default="5%",
+        against=_BOTH,
+        also=("missing",),
+    ),
+    Signal(
+        name="no_calls",
+        words="no calls",
+        reads=r.Silence(c.STAGE_CALLS, c.PIPELINE_RUNS),
+        unit="none",
+        severity="page",
+        comparisons=(),
+        whole_pipeline=True,
+        also=("absent", "down"),
+    ),
+    Signal(
+        name="mean",
+        words="mean",
+        reads=r.Mean(c.FEATURE_VALUE, _OF_FEATURE, signed=c.FEATURE_SUM),
+        argument="feature",
+        unit="feature",
+        kind=None,
+        comparisons=_RANGE,
+        against=_BOTH,
+        also=("average", "avg"),
+    ),
+    Signal(
+        name="feedback",
+        words="feedback",
+        # Feedback is counted once for all, and once more in each slice that it belongs to.
+        reads=r.Share(c.FEEDBACK, events_labels=("signal",), only=(("slice", ""),)),
+        argument="feedback",
+        kind="quality",
+        comparisons=_ENDS,
+        against=_BOTH,
+        for_=300,
+    ),
+    # The canary's value of another signal, as a multiple of the stable version's: it is read as that one is.
+    Signal(
+        name="compare",
+        words="",
+        reads=r.Written(),
+        argument="signal",
+        kind="rollout",
+        default="1.5x stable",
+        against=("stable",),
+    ),
     # Extrapolation may treat a counter that just began unlike the others: no longer than the usual window.
     Signal(
-        "unaccounted_ratio",
-        "items unaccounted for",
-        "none",
-        "ratio",
-        "software",
-        "ticket",
-        "1%",
-        ("above",),
-        300,
+        name="unaccounted_ratio",
+        words="items unaccounted for",
+        reads=r.Unaccounted(),
+        default="1%",
+        for_=300,
         needs="one_to_one",
         for_window=True,
+        panel=Drawn(
+            "Items unaccounted for",
+            "unaccounted for",
+            "Share of the items that came in and came out in no way, or came out and never in. Look at what its code "
+            "does with a batch.",
+        ),
+        also=("lost", "conservation"),
     ),
     Signal(
-        "throughput",
-        "calls per second",
-        "none",
-        "calls/s",
-        "software",
-        "ticket",
-        "",
-        _ENDS,
-        120,
-        True,
-        False,
+        name="throughput",
+        words="calls per second",
+        reads=r.Rate(c.STAGE_CALLS, whole=c.PIPELINE_RUNS),
+        unit="calls/s",
+        comparisons=_ENDS,
         against=("past",),
+        whole_pipeline=True,
+        by_calls=False,
+        panel=Drawn(
+            "{calls}/s",
+            "all",
+            "How many end a second, whatever their outcome. Fewer than usual: look at what calls it.",
+        ),
+        also=("rate", "rps", "qps"),
     ),
-    Signal("in_progress", "calls in progress", "none", "calls", "software", "ticket", "", ("above",), 120, True, False),
     Signal(
-        "load",
-        "load",
-        "none",
-        "ratio",
-        "software",
-        "ticket",
-        "90%",
-        ("above",),
-        300,
+        name="in_progress",
+        words="calls in progress",
+        reads=r.Gauge(c.STAGE_IN_PROGRESS, whole=c.PIPELINE_IN_PROGRESS),
+        unit="calls",
+        whole_pipeline=True,
+        by_calls=False,
+        panel=Drawn(
+            "{calls} in progress",
+            "in progress",
+            "How many have begun and not ended, on average. If it rises while calls/s does not, each takes longer.",
+        ),
+    ),
+    Signal(
+        name="load",
+        words="load",
+        reads=r.Busy(c.STAGE_DURATION, c.STAGE_WORKERS),
+        default="90%",
+        for_=300,
         by_calls=False,
         needs="workers",
         for_window=True,
+        panel=Drawn(
+            "Load",
+            "busy",
+            "Share of the workers that were busy. Near 100% calls begin to wait: add workers, or send fewer calls.",
+        ),
+        also=("utilization", "busy"),
     ),
-    Signal("cpu", "processor cores used", "none", "cores", "software", "ticket", "", ("above",), 300, False, False),
     Signal(
-        "age",
-        "age of the model",
-        "none",
-        "seconds",
-        "quality",
-        "ticket",
-        "",
-        ("above",),
-        300,
+        name="cpu",
+        words="processor cores used",
+        reads=r.Rate(c.STAGE_CPU),
+        unit="cores",
+        for_=300,
+        by_calls=False,
+        panel=Drawn(
+            "Processor",
+            "cores",
+            "Processor cores that the stage's own threads kept busy. More for as many calls: look at its input's size.",
+        ),
+    ),
+    Signal(
+        name="age",
+        words="age of the model",
+        reads=r.Age(c.STAGE_TRAINED),
+        unit="seconds",
+        kind="quality",
+        for_=300,
         by_calls=False,
         needs="trained",
+        panel=Drawn(
+            "Age of the model",
+            "oldest version called",
+            "Time since the oldest model that is still called was trained.",
+        ),
+        also=("staleness",),
     ),
-    Signal("promql", "expression", "promql", "none", "software", "ticket", "", (), 120, True),
+    Signal(
+        name="promql",
+        words="expression",
+        reads=r.Written(),
+        argument="promql",
+        unit="none",
+        comparisons=(),
+        whole_pipeline=True,
+        also=("expr", "query"),
+    ),
 )
 
 SIGNALS: dict[str, Signal] = {signal.name: signal for signal in _SIGNALS}
+ALSO: dict[str, str] = {word: signal.name for signal in _SIGNALS for word in signal.also}
+"""Signals by the words that others use for them."""
 
 PLANNED_SIGNALS = (
     "memory", "quantile", "share", "new_category", "drift",
@@ -143,4 +270,4 @@ def kind(signal: Signal, direction: str | None) -> Kind:
 
 def for_seconds(signal: Signal, direction: str | None) -> float:
     """Return the default `for`: longer for a worse output, which is an effect more often than a cause."""
-    return max(signal.for_, 300.0) if signal.name == "mean" and direction == "output" else signal.for_
+    return max(signal.for_, 300.0) if isinstance(signal.reads, r.Mean) and direction == "output" else signal.for_

@@ -1,0 +1,106 @@
+"""What a signal reads of the catalogue, and how a value is made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipemon.catalogue import Metric
+
+Labels = tuple[tuple[str, str], ...]
+"""Label values, by the label's name."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """Events, as a share of what they could have happened to: both counters.
+
+    `of` is None for the calls that a stage did not decline, or the runs where there is no stage. `labels` are
+    those of both counters that a failure mode picks one series by, `events_labels` those of the events alone;
+    `only` are label values of the events that are always the same. `whole` are the events of the pipeline as a
+    whole, over its runs; `whole_labels` are labels that part those further, and are summed over.
+    """
+
+    events: Metric
+    of: Metric | None = None
+    labels: tuple[str, ...] = ()
+    events_labels: tuple[str, ...] = ()
+    only: Labels = ()
+    whole: Metric | None = None
+    whole_labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unaccounted:
+    """A share that is no counter's: items that came in and came out in no way, or came out and never in."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of what a histogram counts.
+
+    `labels` pick the one series. With `signed`, the sum is two counters, of the positive and of the negative
+    values: a falling sum would read as a reset.
+    """
+
+    histogram: Metric
+    labels: tuple[str, ...]
+    signed: Metric | None = None
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """A quantile of what a histogram counts; of durations, the share over a bucket bound where it is one.
+
+    `whole` is the histogram of the pipeline as a whole.
+    """
+
+    histogram: Metric
+    labels: tuple[str, ...] = ()
+    whole: Metric | None = None
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How often something happens, or how much of something a second is used."""
+
+    counter: Metric
+    whole: Metric | None = None
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """What gauges sum to over all replicas, on average over the window."""
+
+    gauge: Metric
+    whole: Metric | None = None
+
+
+@dataclass(frozen=True)
+class Busy:
+    """Time spent in calls, as a share of the time that the workers had."""
+
+    durations: Metric
+    workers: Metric
+
+
+@dataclass(frozen=True)
+class Age:
+    """How long ago something was, of the oldest version that is still called."""
+
+    timestamp: Metric
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Whether a counter stopped, or its series are gone."""
+
+    counter: Metric
+    whole: Metric
+
+
+@dataclass(frozen=True)
+class Written:
+    """An expression that a person wrote."""
+
+
+Reads = Share | Unaccounted | Mean | Quantile | Rate | Gauge | Busy | Age | Silence | Written
