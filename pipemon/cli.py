@@ -15,6 +15,7 @@ import click
 from pipemon.drill.command import drill
 from pipemon.errors import PipemonError, SpecError, UnavailableError
 from pipemon.parameters import Duration, Moment, TimeScale
+from pipemon.push.command import push
 from pipemon.units import duration
 from pipemon.version import __version__
 
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
     from pipemon.generate.inhibition import Plan
 
 _SPECS = click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path))
-_EXTRAS = {"aiohttp": "serve", "yaml": "generate", "promql_parser": "generate"}
+_EXTRAS = {
+    "aiohttp": "serve",
+    "yaml": "generate",
+    "promql_parser": "generate",
+    "grafana_client": "grafana",
+    "niquests": "grafana",
+    "rich": "watch",
+}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -293,6 +301,7 @@ def demo(seed: int, keep: bool, cache: Path | None, time_scale: float, no_inhibi
 
 
 cli.add_command(drill)
+cli.add_command(push)
 
 
 def run() -> NoReturn:

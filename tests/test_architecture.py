@@ -11,12 +11,14 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "pipemon"
 LEAVES = ("catalogue", "errors", "units", "topology", "version")
 FORBIDDEN = {
-    "instrument": ("spec", "generate", "receiver", "demo", "drill", "cli", "prometheus"),
-    "integrations": ("spec", "generate", "receiver", "demo", "drill", "cli", "prometheus"),
-    "features": ("spec", "generate", "receiver", "demo", "drill", "cli", "prometheus"),
-    "spec": ("instrument", "generate", "receiver", "demo", "drill", "cli"),
-    "generate": ("instrument", "receiver", "demo", "drill", "cli"),
-    "drill": ("instrument", "receiver", "demo", "cli"),
+    "instrument": ("spec", "generate", "receiver", "demo", "drill", "push", "grafana", "cli", "prometheus"),
+    "integrations": ("spec", "generate", "receiver", "demo", "drill", "push", "grafana", "cli", "prometheus"),
+    "features": ("spec", "generate", "receiver", "demo", "drill", "push", "grafana", "cli", "prometheus"),
+    "spec": ("instrument", "generate", "receiver", "demo", "drill", "push", "grafana", "cli"),
+    "generate": ("instrument", "receiver", "demo", "drill", "push", "grafana", "cli"),
+    "drill": ("instrument", "receiver", "demo", "push", "grafana", "cli"),
+    "grafana": ("instrument", "spec", "generate", "receiver", "demo", "drill", "push", "cli", "prometheus"),
+    "push": ("instrument", "receiver", "demo", "drill", "cli", "prometheus"),
 }
 YAML_AND_SERVERS = {"yaml", "click", "pydantic", "aiohttp", "rich"}
 
@@ -65,6 +67,11 @@ def test_parts_depend_one_way(part: str) -> None:
 def test_what_runs_in_the_users_service_imports_numpy_and_prometheus_client_only(part: str) -> None:
     for file in files_of(part):
         assert not {name.split(".")[0] for name in imports_of(file, nodes_at_once)} & YAML_AND_SERVERS, file
+
+
+def test_one_module_speaks_with_grafana() -> None:
+    speaking = [f for f in PACKAGE.rglob("*.py") if any(name.startswith("grafana_client") for name in imports_of(f))]
+    assert speaking == [PACKAGE / "grafana.py"]
 
 
 def test_no_module_imports_its_own_package() -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Iterator, Sequence
 
 from pipemon.generate.alertmanager import NOWHERE, receiver_name
 from pipemon.generate.bounds_alert import bounds_mode
-from pipemon.generate.dashboards.panels import Json
+from pipemon.generate.dashboards.difference import dashboard_differences
 from pipemon.generate.dashboards.pipeline import dashboard
 from pipemon.generate.dashboards.text import says
 from pipemon.generate.inhibition import Plan
@@ -44,7 +43,7 @@ def _pipeline(old: Plan, new: Plan) -> Iterator[str]:
     yield from _ideas(old.spec, new.spec)
     yield from _receivers(old.spec, new.spec)
     yield from _inhibition(old, new)
-    yield from _panels(dashboard(old.spec), dashboard(new.spec))
+    yield from dashboard_differences(dashboard(old.spec), dashboard(new.spec))
 
 
 def _settings(old: Spec, new: Spec) -> Iterator[str]:
@@ -139,38 +138,3 @@ def _inhibition(old: Plan, new: Plan) -> Iterator[str]:
             yield f"route: {source} now holds back {listed(more, 'and')}"
         if fewer:
             yield f"route: {source} no longer holds back {listed(fewer, 'and')}"
-
-
-def _panels(old: Json, new: Json) -> Iterator[str]:
-    before, after = _by_id(old), _by_id(new)
-    for key, (place, panel) in after.items():
-        if key not in before:
-            yield f"panel {place}: new"
-        elif found := _panel(before[key][1], panel):
-            yield f"panel {place}: {found}"
-    for key, (place, _) in before.items():
-        if key not in after:
-            yield f"panel {place}: gone"
-
-
-def _by_id(board: Json) -> dict[int, tuple[str, Json]]:
-    """Return the panels by their ids, each with its row and title; an id stays whatever is added around it."""
-    found: dict[int, tuple[str, Json]] = {}
-    row = ""
-    for panel in cast("list[Any]", board["panels"]):
-        row = panel["title"] if panel["type"] == "row" else row
-        for each in (panel, *panel.get("panels", ())):
-            if each["type"] != "row":
-                title = each.get("title") or each["type"]
-                found[each["id"]] = (f"{row!r} / {title!r}" if row else repr(title), each)
-    return found
-
-
-def _panel(old: Mapping[str, object], new: Mapping[str, object]) -> str:
-    """Return how a panel changes; its place on the board does not count."""
-    changes = {
-        "asks something else": ("targets",),
-        "is drawn otherwise": ("fieldConfig", "options", "type", "transformations"),
-        "is described otherwise": ("title", "description"),
-    }
-    return ", ".join(words for words, keys in changes.items() if any(old.get(k) != new.get(k) for k in keys))

@@ -26,7 +26,11 @@ from pipemon.generate.runbook import runbook
 from pipemon.generate.scraping import prometheus_document, prometheus_file
 from pipemon.generate.templates import TEMPLATES, templates_file
 from pipemon.spec.load import load_all
+from pipemon.spec.model import Spec
 from pipemon.spec.scale import scaled
+
+DASHBOARDS = "grafana/dashboards"
+"""Where the dashboards are, under the output folder."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def files(plans: Sequence[Plan], options: Options) -> dict[str, str]:
         found[f"rules/{spec.pipeline}.rules.yml"] = rule_file(made)
         found |= {f"rules/tests/{name}": text for name, text in test_files(made).items()}
         found[f"{spec.pipeline}.bounds.json"] = bounds_file(spec)
-        found[f"grafana/dashboards/{spec.pipeline}.json"] = json.dumps(board, indent=2, ensure_ascii=False) + "\n"
+        found |= dashboard_files(spec)
         found[f"runbooks/{spec.pipeline}.md"] = runbook(one, url)
     found |= grafana_provisioning(scrape_interval=min(spec.timing.scrape_interval for spec in specs))
     found["alertmanager/alertmanager.yml"] = alertmanager_file(plans, options.receiver_url)
@@ -83,6 +87,12 @@ def files(plans: Sequence[Plan], options: Options) -> dict[str, str]:
     if "kubernetes" in options.formats:
         found |= kubernetes_files(plans, found, options.receiver_url)
     return found | (_edge_files(options.edge, plans, options) if options.edge else {})
+
+
+def dashboard_files(spec: Spec) -> dict[str, str]:
+    """Return the texts of a spec's dashboards by their paths."""
+    text = json.dumps(dashboard(spec), indent=2, ensure_ascii=False)
+    return {f"{DASHBOARDS}/{spec.pipeline}.json": f"{text}\n"}
 
 
 def _edge_files(edge: Edge, plans: Sequence[Plan], options: Options) -> dict[str, str]:

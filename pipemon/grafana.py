@@ -1,0 +1,235 @@
+"""What pipemon asks of Grafana's HTTP API, through grafana-client. Blocking."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import niquests.exceptions as failures
+from grafana_client.api import GrafanaApi
+from grafana_client.client import GrafanaClientError, GrafanaException, GrafanaServerError, GrafanaTimeoutError
+from urllib3.exceptions import InsecureRequestWarning
+
+from pipemon.errors import OptionError, UnavailableError
+
+Answer = TypeVar("Answer")
+
+
+class ConflictError(UnavailableError):
+    """Somebody saved the same thing meanwhile, or something of that name is there."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A dashboard as Grafana has it.
+
+    `folder` is the folder's uid, "" for none; `file` the provisioning file that it comes from, else "".
+    """
+
+    content: dict[str, Any]
+    version: int
+    folder: str
+    file: str
+
+
+@dataclass(frozen=True)
+class Save:
+    """The last save of a dashboard: who, when (as Grafana writes it), and the words given with it."""
+
+    version: int
+    message: str
+    by: str
+    at: str
+
+
+class Grafana:
+    """Grafana at `url`, path prefix included: `https://grafana.example/monitoring`.
+
+    `token` is of a service account. `ca_file` has the certificates to trust, by default the system's; `insecure`
+    trusts any. Proxies come from the usual environment variables. There is no second try. Methods raise
+    UnavailableError, with one sentence, if no usable answer comes in `timeout` seconds; OptionError for an
+    address or a token that can't be one. No error tells the token.
+    """
+
+    def __init__(
+        self, url: str, token: str, *, ca_file: Path | None = None, insecure: bool = False, timeout: float = 10.0
+    ) -> None:
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query + parts.fragment
+        except ValueError:
+            valid, port = False, None
+        if not valid:
+            raise OptionError("Grafana's address is none; write it as https://host:port")
+        if parts.username or parts.password:
+            raise OptionError("put no password into Grafana's address; make a token for a service account")
+        if not token.isascii() or not token.isprintable() or " " in token:
+            # The HTTP library would print it in its own error.
+            raise OptionError("the token has characters that no token has")
+        if ca_file is not None and not ca_file.is_file():
+            raise OptionError(f"there is no file {ca_file}")
+        self.url, self._timeout = url.rstrip("/"), timeout
+        prefix = parts.path.strip("/")
+        host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else str(parts.hostname)
+        self._api = GrafanaApi(
+            token,
+            host=host,
+            port=port,
+            url_path_prefix=f"{prefix}/" if prefix else "",
+            protocol=parts.scheme,
+            verify=False if insecure else str(ca_file) if ca_file else True,
+            timeout=timeout,
+        )
+        # A redirected POST would come as a GET, which asks something else.
+        self._api.client.s.max_redirects = 0
+
+    def folder(self, uid: str) -> str | None:
+        """Return the title of a folder, or None if there is none."""
+        found = self._found("read folders", "folders:read", lambda: self._api.folder.get_folder(_part(uid)))
+        return None if found is None else self._parsed(lambda: str(found["title"]))
+
+    def make_folder(self, uid: str, title: str) -> None:
+        """Make a folder. Raises ConflictError if there is one of this uid or title."""
+        self._ask("make folders", "folders:create", lambda: self._api.folder.create_folder(title, uid))
+
+    def dashboard(self, uid: str) -> Stored | None:
+        """Return a dashboard, or None if there is none."""
+        found = self._found("read dashboards", "dashboards:read", lambda: self._api.dashboard.get_dashboard(_part(uid)))
+        return None if found is None else self._parsed(lambda: _stored(found))
+
+    def last_save(self, uid: str) -> Save | None:
+        """Return the last save of a dashboard that is there, or None if Grafana keeps none."""
+
+        def versions() -> Any:
+            # The client's own method sends the limit where Grafana does not look for it.
+            return self._api.client.GET(f"/dashboards/uid/{_part(uid)}/versions", params={"limit": 1})
+
+        found = self._ask("read the history of dashboards", "dashboards:write", versions)
+        return self._parsed(lambda: _save(found))
+
+    def save(self, content: dict[str, Any], folder: str, message: str, version: int | None) -> int:
+        """Save a dashboard over `version`, or as a new one, and return its version.
+
+        Raises ConflictError if the version that Grafana has is another by now.
+        """
+        sent = content | ({} if version is None else {"version": version})
+        body = {"dashboard": sent, "folderUid": folder, "message": message, "overwrite": False}
+        answer = self._ask(
+            "save dashboards", "dashboards:create, dashboards:write", lambda: self._api.dashboard.update_dashboard(body)
+        )
+        return self._parsed(lambda: int(answer["version"]))
+
+    def _found(self, action: str, permission: str, ask: Callable[[], Answer]) -> Answer | None:
+        try:
+            return self._ask(action, permission, ask)
+        except _AbsentError:
+            return None
+
+    def _ask(self, action: str, permission: str, ask: Callable[[], Answer]) -> Answer:
+        where = f"Grafana at {self.url}"
+        try:
+            with warnings.catch_warnings():
+                # Whoever asked for it knows.
+                warnings.simplefilter("ignore", InsecureRequestWarning)
+                return ask()
+        except (GrafanaTimeoutError, failures.Timeout):
+            raise UnavailableError(f"{where} did not answer in {self._timeout:g} seconds") from None
+        except GrafanaServerError as error:
+            raise UnavailableError(f"{where} failed: {_told(error)}") from None
+        except GrafanaClientError as error:
+            raise self._refusal(error, action, permission) from None
+        except failures.TooManyRedirects as error:
+            to = error.response.headers.get("Location", "") if error.response is not None else ""
+            raise UnavailableError(f"{where} sends on to {to or 'elsewhere'}; give the address it has there") from None
+        except failures.JSONDecodeError:
+            raise UnavailableError(f"{self.url} does not answer as Grafana does; is it the right address?") from None
+        except failures.SSLError as error:
+            raise UnavailableError(
+                f"the certificate of {where} is not trusted; name the authority's by --ca-file: {_short(error)}"
+            ) from None
+        except (GrafanaException, failures.RequestException, OSError, ValueError) as error:
+            raise UnavailableError(f"{where} can't be reached: {_short(error)}") from None
+
+    def _refusal(self, error: GrafanaClientError, action: str, permission: str) -> UnavailableError:
+        where = f"Grafana at {self.url}"
+        match error.status_code:
+            case 401:
+                return UnavailableError(f"{where} does not know the token: it is wrong, expired or of another (401)")
+            case 403:
+                return UnavailableError(
+                    f"the token may not {action} in {where}: its service account needs the role Editor, or {permission}"
+                    " (403)"
+                )
+            case 404 if _is_html(error):
+                return UnavailableError(f"{self.url} does not answer as Grafana does; is it the right address? (404)")
+            case 404:
+                return _AbsentError(f"{where} has no such thing: {_told(error)}")
+            case 409 | 412:
+                return ConflictError(f"{where} refused: {_told(error)}")
+            case _:
+                return UnavailableError(f"{where} refused: {_told(error)}")
+
+    def _parsed(self, parse: Callable[[], Answer]) -> Answer:
+        try:
+            return parse()
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+            raise UnavailableError(f"{self.url} does not answer as Grafana does; is it the right address?") from None
+
+
+class _AbsentError(UnavailableError):
+    """Grafana has no such thing."""
+
+
+def _stored(answer: Any) -> Stored:
+    meta = answer["meta"]
+    provisioned = bool(meta.get("provisioned"))
+    return Stored(
+        content=dict(answer["dashboard"]),
+        version=int(meta["version"]),
+        folder=str(meta.get("folderUid") or ""),
+        file=str(meta.get("provisionedExternalId") or "a provisioning file") if provisioned else "",
+    )
+
+
+def _save(answer: Any) -> Save | None:
+    # A bare list before Grafana 13.
+    saves = answer["versions"] if isinstance(answer, dict) else answer
+    if not saves:
+        return None
+    last = max(saves, key=lambda save: int(save["version"]))
+    return Save(
+        int(last["version"]),
+        str(last.get("message") or ""),
+        str(last.get("createdBy") or "somebody"),
+        str(last.get("created") or ""),
+    )
+
+
+def _part(uid: str) -> str:
+    return quote(uid, safe="")
+
+
+def _is_html(error: GrafanaException) -> bool:
+    return isinstance(error.response, str) and not error.response.lstrip().startswith("{")
+
+
+def _told(error: GrafanaException) -> str:
+    """Return the status and Grafana's own words, where they are for people."""
+    said = error.response if isinstance(error.response, dict) else {}
+    words = " ".join(str(said.get(key) or "") for key in ("message", "error")).split()
+    status = f", {said['status']}" if isinstance(said.get("status"), str) else ""
+    return f"{' '.join(words)[:300] or 'no reason given'} ({error.status_code}{status})"
+
+
+def _short(error: Exception) -> str:
+    """Return the innermost reason of a chain of network errors."""
+    inner: BaseException = error
+    while (deeper := inner.__cause__ or inner.__context__) is not None:
+        inner = deeper
+    reason = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
+    return " ".join(str(reason).split())[:300]

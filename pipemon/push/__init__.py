@@ -1,0 +1,1 @@
+"""Brings the generated dashboards into a Grafana, and leaves alone what people changed there."""

@@ -1,0 +1,131 @@
+"""The command `pipemon push`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pipemon.grafana import Grafana
+    from pipemon.push.dashboards import Dashboard
+    from pipemon.push.decide import Decision
+
+_TOKEN, _URL = "GRAFANA_TOKEN", "GRAFANA_URL"
+_SAID = {"new": "added", "changed": "changed", "same": "same", "edited": "kept", "refused": "refused"}
+_WOULD = {"new": "would add", "changed": "would change", "same": "same", "edited": "would keep", "refused": "refused"}
+
+
+@click.command()
+@click.argument("specs", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--from", "made", type=click.Path(path_type=Path), help="What `pipemon generate` wrote, instead of SPECS."
+)
+@click.option("--url", envvar=_URL, default="", help=f"Root URL of Grafana; by default ${_URL}.")
+@click.option("--token-file", type=click.Path(path_type=Path), help=f"File with the token; by default ${_TOKEN}.")
+@click.option("--folder", default="pipemon", show_default=True, help="Uid of the folder; made if there is none.")
+@click.option("--dry-run", is_flag=True, help="Only say what would change; end with 1 if anything would.")
+@click.option("--force", is_flag=True, help="Overwrite what people changed in Grafana, too.")
+@click.option("--ca-file", type=click.Path(path_type=Path), help="Certificates to trust; by default the system's.")
+@click.option("--insecure", is_flag=True, help="Trust any certificate.")
+@click.option("--timeout", default=10.0, show_default=True, type=click.FloatRange(0.1, 600), help="Seconds.")
+def push(
+    specs: tuple[Path, ...],
+    made: Path | None,
+    url: str,
+    token_file: Path | None,
+    folder: str,
+    dry_run: bool,
+    force: bool,
+    ca_file: Path | None,
+    insecure: bool,
+    timeout: float,
+) -> None:
+    """Bring the dashboards of SPECS into a Grafana.
+
+    What a person changed there since the last push is kept, and said, unless --force is given. Ends with 1 where
+    a dashboard was kept or refused.
+    """
+    from pipemon.push.dashboards import of_folder, of_specs  # noqa: PLC0415
+
+    if bool(specs) == (made is not None):
+        raise click.UsageError("name failure-mode files, or a generated folder by --from")
+    if insecure and ca_file:
+        raise click.UsageError("--insecure trusts any certificate, so --ca-file has no use")
+    if not url:
+        raise click.UsageError(f"say where Grafana is: --url, or {_URL}")
+    boards = of_folder(made) if made else of_specs(specs)
+    token = _token(token_file)
+
+    from pipemon.grafana import Grafana  # noqa: PLC0415
+
+    grafana = Grafana(url, token, ca_file=ca_file, insecure=insecure, timeout=timeout)
+    # Every line is seen before the next dashboard is touched, whatever comes then.
+    done = True
+    for line, fine in _pushed(grafana, boards, folder, dry_run, force):
+        click.echo(line)
+        done &= fine
+    sys.exit(0 if done else 1)
+
+
+def _pushed(
+    grafana: Grafana, boards: Sequence[Dashboard], folder: str, dry_run: bool, force: bool
+) -> Iterator[tuple[str, bool]]:
+    """Push, and yield each line to print with whether it tells that all is as asked for."""
+    from pipemon.push.decide import decide  # noqa: PLC0415
+
+    if grafana.folder(folder) is None:
+        if not dry_run:
+            _make_folder(grafana, folder)
+        yield f"{'would make' if dry_run else 'made'} the folder {folder}", not dry_run
+    for board in boards:
+        name = f"{board['uid']} ({board['title']})"
+        decision = decide(grafana, board, folder)
+        overwrite = force and decision.state == "edited"
+        fine = decision.state == "same"
+        said = ("would overwrite" if overwrite else _WOULD[decision.state]) if dry_run else ""
+        if not dry_run and (overwrite or decision.state in ("new", "changed")):
+            said, fine = _saved(grafana, board, folder, decision)
+        said = said or _SAID[decision.state]
+        why = f": {decision.why}" if decision.why else ""
+        yield f"{said} {name}{why}", fine
+        for change in decision.changes:
+            yield f"  {change}", True
+        if decision.state == "edited" and not force:
+            yield "  --force overwrites that; Grafana keeps it as a version", True
+
+
+def _make_folder(grafana: Grafana, folder: str) -> None:
+    from pipemon.grafana import ConflictError  # noqa: PLC0415
+
+    try:
+        grafana.make_folder(folder, folder)
+    except ConflictError:
+        # Another push may have made it meanwhile; a folder of that title is no such luck.
+        if grafana.folder(folder) is None:
+            raise
+
+
+def _saved(grafana: Grafana, board: Dashboard, folder: str, decision: Decision) -> tuple[str, bool]:
+    from pipemon.grafana import ConflictError  # noqa: PLC0415
+    from pipemon.push.decide import message  # noqa: PLC0415
+
+    try:
+        grafana.save(board, folder, message(board), decision.version)
+    except ConflictError as error:
+        return f"not saved, somebody was faster or its title is taken ({error}):", False
+    return {"new": "added", "changed": "changed", "edited": "overwrote"}[decision.state], True
+
+
+def _token(file: Path | None) -> str:
+    try:
+        token = os.environ.get(_TOKEN, "") if file is None else file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"the token can't be read: {error}") from None
+    if not token.strip():
+        raise click.UsageError(f"Grafana wants a service account's token: set {_TOKEN}, or give --token-file")
+    return token.strip()

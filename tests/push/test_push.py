@@ -1,0 +1,378 @@
+"""`pipemon push`: idempotent, keeps what people changed in Grafana, says in words what it does and why it can't."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import trustme
+from command_line import pipemon
+from grafana_double import ANNA, EDITOR, VERSIONS, VIEWER, GrafanaDouble, opened, serving
+
+from pipemon.cli import run
+
+SPEC = """\
+pipeline: speech
+owner: speech-team
+stages:
+  vad: {budget: 50ms}
+failure_modes:
+  vad-cuts: {what: The VAD returns nothing, stage: vad, signal: null_ratio, above: 5%, severity: page}
+"""
+UID = "pipemon-speech"
+
+
+class Ended(NamedTuple):
+    """How a command ended and what it printed."""
+
+    code: object
+    out: str
+    err: str
+
+
+class Desk:
+    """Where a person sits: a failure-mode file, a Grafana, a token."""
+
+    def __init__(self, folder: Path, double: GrafanaDouble, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.double, self._capsys, self._monkeypatch = folder, double, capsys, monkeypatch
+        self.spec = folder / "speech.yaml"
+        self.spec.write_text(SPEC)
+        self.token(EDITOR)
+
+    def token(self, token: str) -> None:
+        self._monkeypatch.setenv("GRAFANA_TOKEN", token)
+
+    def write(self, good: str, other: str) -> None:
+        assert good in self.spec.read_text()
+        self.spec.write_text(self.spec.read_text().replace(good, other))
+
+    def push(self, *arguments: str, url: str = "", what: tuple[str, ...] = ()) -> Ended:
+        command = ["pipemon", "push", *(what or (str(self.spec),)), "--url", url or self.double.url, *arguments]
+        self._monkeypatch.setattr(sys, "argv", command)
+        with pytest.raises(SystemExit) as ended:
+            run()
+        said = self._capsys.readouterr()
+        assert "glsa_" not in said.out + said.err
+        assert "Traceback" not in said.err
+        return Ended(ended.value.code, said.out, said.err)
+
+
+@pytest.fixture(scope="session", params=VERSIONS)
+def documents(request: pytest.FixtureRequest) -> tuple[str, Any]:
+    return request.param, opened(request.param)
+
+
+newest = pytest.mark.parametrize("documents", VERSIONS[:1], indirect=True)
+"""For what has nothing to do with Grafana's version."""
+
+
+@pytest.fixture
+def double(documents: tuple[str, Any]) -> Iterator[GrafanaDouble]:
+    with serving(GrafanaDouble(*documents)) as found:
+        yield found
+
+
+@pytest.fixture
+def desk(
+    tmp_path: Path,
+    double: GrafanaDouble,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Desk:
+    for name in ("HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    return Desk(tmp_path, double, capsys, monkeypatch)
+
+
+def saves(desk: Desk) -> list[str]:
+    return [asked for asked in desk.double.asked if asked.startswith("POST")]
+
+
+def added_by_anna(board: dict[str, Any]) -> None:
+    board["panels"].append({"id": 99, "type": "text", "title": "Anna's notes", "gridPos": {}})
+
+
+def test_the_first_push_makes_the_folder_and_adds_the_dashboard(desk: Desk) -> None:
+    assert desk.push() == (0, f"made the folder pipemon\nadded {UID} (speech: cascade)\n", "")
+    assert desk.double.folders == {"pipemon": "pipemon"}
+    (save,) = desk.double.dashboards[UID]
+    assert (save.folder, save.content["title"]) == ("pipemon", "speech: cascade")
+
+
+def test_the_second_push_saves_nothing(desk: Desk) -> None:
+    desk.push()
+    before = saves(desk)
+    assert desk.push() == (0, f"same {UID} (speech: cascade)\n", "")
+    assert saves(desk) == before
+
+
+def test_a_change_of_the_failure_modes_is_pushed_and_told_in_words(desk: Desk) -> None:
+    desk.push()
+    desk.write("above: 5%", "above: 7%")
+    ended = desk.push()
+    assert ended.code == 0
+    assert ended.out.startswith(f"changed {UID} (speech: cascade)\n")
+    assert "has its threshold at 0.07 (was 0.05)" in ended.out
+    assert len(desk.double.dashboards[UID]) == 2
+    assert desk.push().out == f"same {UID} (speech: cascade)\n"
+
+
+def test_a_new_stage_is_told_by_its_panels(desk: Desk) -> None:
+    desk.push()
+    desk.write("budget: 50ms}", "budget: 50ms}\n  asr: {after: vad}")
+    lines = desk.push().out.splitlines()
+    assert any(line.startswith("  panel ") and "asr" in line and line.endswith(": new") for line in lines)
+    assert any("asks something else in query A" in line or "has a query" in line for line in lines)
+    assert not any(line.endswith(": gone") for line in lines)
+
+
+def test_a_dry_run_says_what_would_change_and_saves_nothing(desk: Desk) -> None:
+    ended = desk.push("--dry-run")
+    assert ended == (1, f"would make the folder pipemon\nwould add {UID} (speech: cascade)\n", "")
+    desk.push()
+    before = saves(desk)
+    assert desk.push("--dry-run") == (0, f"same {UID} (speech: cascade)\n", "")
+    desk.write("above: 5%", "above: 7%")
+    ended = desk.push("--dry-run")
+    assert (ended.code, ended.out.splitlines()[0]) == (1, f"would change {UID} (speech: cascade)")
+    assert saves(desk) == before
+
+
+def test_what_a_person_changed_is_kept_and_said(desk: Desk) -> None:
+    desk.push()
+    desk.double.edit(UID, added_by_anna, message="my notes")
+    ended = desk.push()
+    assert ended.code == 1
+    assert f"kept {UID} (speech: cascade): {ANNA} saved it last, as version 2" in ended.out
+    assert "“my notes”" in ended.out
+    assert '"Anna\'s notes": gone' in ended.out
+    assert "--force overwrites that" in ended.out
+    assert len(desk.double.dashboards[UID]) == 2
+
+
+def test_force_overwrites_it_and_it_stays_in_the_history(desk: Desk) -> None:
+    desk.push()
+    desk.double.edit(UID, added_by_anna)
+    ended = desk.push("--force")
+    assert ended.code == 0
+    assert ended.out.startswith(f"overwrote {UID}")
+    assert "Anna" not in json.dumps(desk.double.now(UID))
+    assert len(desk.double.dashboards[UID]) == 3
+    assert desk.push().out.startswith("same")
+
+
+def test_what_grafana_adds_when_a_person_saves_is_not_told_as_a_change(desk: Desk) -> None:
+    desk.push()
+
+    def saved(board: dict[str, Any]) -> None:
+        for panel in board["panels"]:
+            panel["pluginVersion"] = "13.0.0"
+            panel.get("fieldConfig", {}).get("defaults", {}).setdefault("unitScale", True)
+
+    desk.double.edit(UID, saved)
+    ended = desk.push()
+    assert ended.code == 1
+    assert "  what differs is nothing that pipemon writes\n" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda panel: panel["targets"][0].update(expr="up"), "asks something else in query A"),
+        (lambda panel: panel["targets"].append({"refId": "Z", "expr": "up"}), "no longer has query Z"),
+        (lambda panel: panel["targets"].pop(0), "has a query A more"),
+        (lambda panel: panel.update(title="Mine"), "is described otherwise"),
+        (lambda panel: panel["fieldConfig"]["defaults"].update(unit="bytes"), "is drawn otherwise"),
+        (lambda panel: panel.update(targets="none"), "has a query A more"),
+        (lambda panel: panel.update(fieldConfig=None), "is drawn otherwise"),
+    ],
+)
+@newest
+def test_each_change_of_a_panel_is_told_as_what_a_push_would_do(
+    desk: Desk, change: Callable[[dict[str, Any]], None], words: str
+) -> None:
+    desk.push()
+
+    def edit(board: dict[str, Any]) -> None:
+        change(next(panel for panel in board["panels"] if panel["type"] == "timeseries"))
+
+    desk.double.edit(UID, edit)
+    assert words in desk.push().out
+
+
+def test_an_edit_that_was_taken_back_by_hand_is_none(desk: Desk) -> None:
+    desk.push()
+    desk.double.edit(UID, added_by_anna)
+    desk.double.edit(UID, lambda board: board["panels"].pop())
+    assert desk.push().code == 0
+
+
+def test_a_dashboard_that_somebody_moved_is_kept(desk: Desk) -> None:
+    desk.push()
+    desk.double.dashboards[UID][-1].folder = "annas"
+    ended = desk.push()
+    assert (ended.code, "moved it to the folder annas" in ended.out) == (1, True)
+    assert desk.push("--force").code == 0
+    assert desk.double.dashboards[UID][-1].folder == "pipemon"
+
+
+def test_another_form_that_grafana_stores_it_in_is_no_edit(desk: Desk) -> None:
+    desk.push()
+    desk.double.now(UID)["schemaVersion"] = 42
+    assert desk.push() == (0, f"same {UID} (speech: cascade)\n", "")
+
+
+def test_a_save_between_look_and_push_is_not_lost(desk: Desk) -> None:
+    desk.push()
+    desk.write("above: 5%", "above: 7%")
+    desk.double.meanwhile = lambda: desk.double.edit(UID, added_by_anna)
+    ended = desk.push()
+    assert ended.code == 1
+    assert "not saved, somebody was faster" in ended.out
+    assert "Anna" in json.dumps(desk.double.now(UID))
+
+
+@pytest.mark.parametrize("arguments", [(), ("--force",)])
+def test_a_dashboard_of_somebody_else_is_never_overwritten(desk: Desk, arguments: tuple[str, ...]) -> None:
+    desk.push()
+    desk.double.edit(UID, lambda board: board.update(tags=["mine"]))
+    ended = desk.push(*arguments)
+    assert ended.code == 1
+    assert f"refused {UID} (speech: cascade): the one there is not pipemon's" in ended.out
+
+
+def test_a_dashboard_from_a_provisioning_file_is_left_to_it(desk: Desk) -> None:
+    desk.push()
+    desk.double.files[UID] = "speech.json"
+    desk.write("above: 5%", "above: 7%")
+    ended = desk.push("--force")
+    assert (ended.code, "reads it from speech.json" in ended.out) == (1, True)
+
+
+@newest
+def test_one_that_is_kept_does_not_keep_the_others_back(desk: Desk) -> None:
+    desk.push()
+    desk.double.edit(UID, added_by_anna)
+    other = desk.folder / "shop.yaml"
+    other.write_text(SPEC.replace("pipeline: speech", "pipeline: shop"))
+    ended = desk.push(what=(str(desk.spec), str(other)))
+    assert ended.code == 1
+    assert "added pipemon-shop" in ended.out
+
+
+@newest
+def test_a_generated_folder_is_pushed_as_it_is(desk: Desk) -> None:
+    boards = desk.folder / "out" / "grafana" / "dashboards"
+    boards.mkdir(parents=True)
+    board = {"uid": "mine", "title": "Mine", "panels": [], "tags": ["pipemon"]}
+    (boards / "mine.json").write_text(json.dumps(board))
+    ended = desk.push(what=("--from", str(desk.folder / "out")))
+    assert ended == (0, "made the folder pipemon\nadded mine (Mine)\n", "")
+    (boards / "other.json").write_text('{"uid": "x", "title": ""}')
+    ended = desk.push(what=("--from", str(desk.folder / "out")))
+    assert (ended.code, "is no dashboard: it needs a uid, a title and panels" in ended.err) == (2, True)
+
+
+def test_a_folder_that_was_made_meanwhile_is_used(desk: Desk) -> None:
+    desk.double.folders["other"] = "pipemon"
+    ended = desk.push()
+    assert (ended.code, "already exists" in ended.err) == (1, True)
+
+
+@newest
+@pytest.mark.parametrize(
+    ("token", "words"),
+    [("glsa_wrong", "does not know the token"), (VIEWER, "the token may not make folders"), ("glsa_\nx", "no token")],
+)
+def test_a_token_that_is_refused_is_told_and_never_printed(desk: Desk, token: str, words: str) -> None:
+    desk.token(token)
+    ended = desk.push()
+    assert ended.out == ""
+    assert words in ended.err
+
+
+@newest
+def test_the_token_comes_from_a_file_or_the_environment(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GRAFANA_TOKEN")
+    ended = desk.push()
+    assert (ended.code, "set GRAFANA_TOKEN, or give --token-file" in ended.err) == (2, True)
+    file = desk.folder / "token"
+    file.write_text(f"{EDITOR}\n")
+    assert desk.push("--token-file", str(file)).code == 0
+
+
+@newest
+@pytest.mark.parametrize(
+    ("faulty", "words"),
+    [
+        ((500, "application/json", '{"message": "disk full"}'), "failed: disk full (500)"),
+        ((502, "text/html", "<html>Bad gateway</html>"), "failed: no reason given (502)"),
+        ((404, "text/html", "<html>nothing here</html>"), "does not answer as Grafana does"),
+        ((200, "text/html", "<html>Please log in</html>"), "does not answer as Grafana does"),
+        ((200, "application/json", "{"), "does not answer as Grafana does"),
+        ((200, "application/json", "[]"), "does not answer as Grafana does"),
+        ((429, "application/json", '{"message": "slow down"}'), "refused: slow down (429)"),
+    ],
+)
+def test_a_server_that_fails_or_is_no_grafana_is_told_in_a_sentence(
+    desk: Desk, faulty: tuple[int, str, str], words: str
+) -> None:
+    desk.double.faulty = faulty
+    ended = desk.push()
+    assert (ended.code, ended.out) == (1, "")
+    assert words in ended.err
+    assert ended.err.count("\n") == 1
+
+
+@newest
+def test_no_answer_in_time_and_no_connection_are_told(desk: Desk) -> None:
+    desk.double.slow = 0.5
+    ended = desk.push("--timeout", "0.1")
+    assert (ended.code, "did not answer in 0.1 seconds" in ended.err) == (1, True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        ended = desk.push(url=f"http://127.0.0.1:{free.getsockname()[1]}")
+    assert (ended.code, "can't be reached: Connection refused" in ended.err) == (1, True)
+
+
+@newest
+def test_a_redirection_is_told_and_not_followed_with_the_token(desk: Desk) -> None:
+    desk.double.sends_to = "https://grafana.example"
+    ended = desk.push()
+    assert (ended.code, "sends on to https://grafana.example/api/folders/pipemon" in ended.err) == (1, True)
+
+
+@newest
+@pytest.mark.parametrize("url", ["grafana", "ftp://grafana", "http://", "http://a:b", "http://me:secret@grafana"])
+def test_an_address_that_is_none_is_refused(desk: Desk, url: str) -> None:
+    ended = desk.push(url=url)
+    assert (ended.code, "secret" in ended.err) == (2, False)
+
+
+@newest
+def test_grafana_may_be_under_a_path_and_behind_a_proxy(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.double.behind = "/monitoring"
+    assert desk.push(url=f"{desk.double.url}/monitoring/").code == 0
+    monkeypatch.setenv("HTTP_PROXY", desk.double.url)
+    # The client reads that once a process.
+    ended = pipemon("push", str(desk.spec), "--url", "http://grafana.example/monitoring")
+    assert (ended.code, ended.out, ended.err) == (0, f"same {UID} (speech: cascade)\n", "")
+
+
+@newest
+def test_certificates_are_checked_against_the_named_authority(desk: Desk, documents: tuple[str, Any]) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(desk.folder / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with serving(GrafanaDouble(*documents), context) as double:
+        ended = desk.push(url=double.url)
+        assert (ended.code, "is not trusted; name the authority's by --ca-file" in ended.err) == (1, True)
+        assert desk.push("--ca-file", str(desk.folder / "ca.pem"), url=double.url).code == 0
+        assert desk.push("--insecure", url=double.url).out.startswith("same")
