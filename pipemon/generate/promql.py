@@ -73,7 +73,10 @@ class Aggregate:
 
 @dataclass(frozen=True)
 class Binary:
-    """`left op right`; `on`, `ignoring` and `group_left` as in PromQL, None where absent."""
+    """`left op right`; `on`, `ignoring` and `group_left` as in PromQL, None where absent.
+
+    `included` are labels that a `group_left` takes over from the right side.
+    """
 
     op: str
     left: Expr | float
@@ -81,6 +84,7 @@ class Binary:
     on: tuple[str, ...] | None = None
     group_left: bool = False
     ignoring: tuple[str, ...] | None = None
+    included: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ManyToManyError for a join that two versions at once, say, would break."""
@@ -238,7 +242,8 @@ def _operator(expr: Binary) -> str:
     on = f" on ({', '.join(expr.on)})" if expr.on is not None else ""
     if expr.ignoring is not None:
         on = f" ignoring ({', '.join(expr.ignoring)})"
-    return f"{expr.op}{on}{' group_left ()' if expr.group_left else ''}"
+    many = f" group_left ({', '.join(expr.included)})" if expr.group_left else ""
+    return f"{expr.op}{on}{many}"
 
 
 def _operand(expr: Expr | float) -> str:

@@ -14,16 +14,34 @@ from pipemon.spec.model import Spec
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording rule; `labels` are those of the series that it makes, `parts` the rules that it reads."""
+    """A recording rule; `labels` are those of the series that it makes, `parts` the rules that it reads.
+
+    `static` are labels that the rule itself sets: rules of one name differ in them.
+    """
 
     name: str
     expr: Expr
     labels: tuple[str, ...]
     parts: tuple[Recording, ...] = ()
+    static: tuple[tuple[str, str], ...] = ()
 
     def series(self, *matchers: Matcher) -> Recorded:
         """Return the recorded series that `matchers` pick."""
         return Recorded(self.name, self.labels, matchers)
+
+
+def in_order(recording: Recording) -> tuple[Recording, ...]:
+    """Return the rules that a recording reads, directly or not, each behind those that it reads; then itself."""
+    found: dict[tuple[str, tuple[tuple[str, str], ...]], Recording] = {}
+
+    def visit(each: Recording) -> None:
+        if (each.name, each.static) not in found:
+            for part in each.parts:
+                visit(part)
+            found[each.name, each.static] = each
+
+    visit(recording)
+    return tuple(found.values())
 
 
 @dataclass(frozen=True)
@@ -57,7 +75,7 @@ class Measure:
     def recordings(self) -> tuple[Recording, ...]:
         """The recording rules that it needs, each behind those that it reads."""
         tops = [each for each in (self.value, self.count) if each is not None]
-        found = [each for top in tops for each in (*top.parts, top)]
+        found = [each for top in tops for each in in_order(top)]
         return (*found, *(self.reference.recordings if self.reference else ()))
 
 

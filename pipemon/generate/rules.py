@@ -91,12 +91,12 @@ def _labels(spec: Spec, mode: FailureMode) -> dict[str, str]:
 
 def _recordings(spec: Spec, modes: list[FailureMode], readers: dict[str, dict[str, None]]) -> tuple[Recording, ...]:
     """Return what `modes` read, in the order in which it is needed; note who reads it."""
-    found: dict[str, Recording] = {}
+    found: dict[tuple[str, tuple[tuple[str, str], ...]], Recording] = {}
     for mode in modes:
         for condition in mode.conditions:
             read = measure(spec, mode, condition)
             for needed in read.recordings if read else ():
-                found.setdefault(needed.name, needed)
+                found.setdefault((needed.name, needed.static), needed)
                 readers.setdefault(needed.name, {})[mode.name] = None
     return tuple(found.values())
 
@@ -133,7 +133,8 @@ def _group(made: Rules, group: Group) -> str:
     entries: list[tuple[str, object]] = []
     for recording in group.recordings:
         note = f"for {', '.join(made.readers[recording.name])}"
-        entries.append((note, {"record": recording.name, "expr": block(recording.expr)}))
+        labels = {"labels": dict(recording.static)} if recording.static else {}
+        entries.append((note, {"record": recording.name, "expr": block(recording.expr), **labels}))
     for alert in group.alerts:
         entries.append((f"{alert.mode.name}: {alert.mode.what}", _entry(alert)))
     head = f"  - name: {group.name}\n    interval: {duration(group.interval)}\n    rules:\n"

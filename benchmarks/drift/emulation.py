@@ -1,0 +1,113 @@
+"""The generated drift rules in numpy, for thousands of windows at once; a test holds them to promtool's results."""
+
+from __future__ import annotations
+
+from math import log
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipemon.generate.drift.constants import LEAST, Reference
+from pipemon.generate.drift.quantiles import bridge_area, chi_squared, kolmogorov, normal
+from pipemon.spec.baseline import FeatureBaseline
+
+Array = NDArray[np.float64]
+SUMS = ("psi", "js", "hellinger", "chi2")
+
+
+def learned(values: Array, bins: int, design_effect: float = 1.0) -> FeatureBaseline:
+    """Return the baseline of values: so many bins of equal mass, and two tails of a thousandth each."""
+    inner = np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1])
+    tails = np.quantile(values, [0.001, 0.999])
+    bounds = np.unique(np.concatenate([tails[:1], inner, tails[1:]]))
+    shares = counts(values[None, :], bounds)[0] / len(values)
+    return FeatureBaseline(
+        float(values.mean()),
+        float(values.std()),
+        float(len(values)),
+        bounds=tuple(bounds.tolist()),
+        shares=tuple(shares.tolist()),
+        design_effect=design_effect,
+    )
+
+
+def counts(values: Array, bounds: Array) -> Array:
+    """Return how many of each row's values are in each bin, shape (rows, len(bounds) + 1)."""
+    rows, bins = len(values), len(bounds) + 1
+    which = np.searchsorted(bounds, values, side="left") + bins * np.arange(rows)[:, None]
+    return np.bincount(which.ravel(), minlength=rows * bins).reshape(rows, bins).astype(float)
+
+
+def values_of(reference: Reference, live: Array, statistic: str) -> Array:
+    """Return a statistic of each row of counts."""
+    q, p = _smoothed(reference, live)
+    if statistic in SUMS:
+        total = np.asarray(_terms(statistic, q, p).sum(1))
+        return np.sqrt(total) if statistic in ("js", "hellinger") else total
+    apart = _apart(reference, live)
+    if statistic == "ks":
+        return np.asarray(apart.max(1))
+    return np.asarray(apart[:, :-1] @ (np.diff(reference.baseline.bounds) / reference.baseline.sd))
+
+
+def evidence(reference: Reference, live: Array, statistic: str) -> Array:
+    """Return, for each row of counts, what is above 1 where chance does not explain it."""
+    base = reference.baseline
+    chance = (1 / live.sum(1) + 1 / base.count) * base.design_effect
+    if statistic not in SUMS:
+        if statistic == "ks":
+            quantile = kolmogorov(reference.alpha)
+        else:
+            wide = np.diff(base.bounds) / base.sd
+            quantile = bridge_area(reference.alpha, np.cumsum(base.shares)[:-2].tolist(), wide.tolist())
+        return np.asarray(values_of(reference, live, statistic) / np.sqrt(chance) / quantile)
+    alpha = reference.alpha / len(reference.guards)
+    parts = np.array(reference.parts)
+    core = parts == "core"
+    q, p = _smoothed(reference, live)
+    inside = np.asarray(base.shares)[core].sum() > 0.95
+    critical = chance * chi_squared(alpha, int(core.sum()) - bool(inside))
+    times = {"psi": 1.0, "chi2": 1.0, "js": 8 * log(2), "hellinger": 8.0}[statistic]
+    found = [_terms(statistic, q, p)[:, core].sum(1) * times / critical]
+    for part in reference.guards:
+        if part != "core":
+            k = live[:, parts == part].sum(1) / base.design_effect
+            a = np.asarray(base.shares)[parts == part].sum() * base.count / base.design_effect + 1
+            found.append(rare(k, a, live.sum(1) / base.count) / normal(alpha))
+    return np.asarray(np.max(found, axis=0))
+
+
+def rare(k: Array, a: float, scale: Array) -> Array:
+    """Return how many standard deviations counts are above what is expected."""
+    e, some = a * scale, np.maximum(k, 1e-300)
+    z = 3 * (np.cbrt(some) * (1 - 1 / (9 * some)) - np.cbrt(e) * (1 - 1 / (9 * a)))
+    z /= np.sqrt(1 / np.cbrt(some) + np.cbrt(e) ** 2 / a)
+    return np.where(k > 0, z, -np.inf)
+
+
+def enough(reference: Reference, live: Array) -> bool:
+    """Tell whether there are enough values for a verdict."""
+    return bool(live.sum(1).min() >= reference.least) and reference.baseline.count >= LEAST
+
+
+def _smoothed(reference: Reference, live: Array) -> tuple[Array, Array]:
+    p = np.array([reference.smoothed(share) for share in reference.shares])
+    return (live + 0.5) / (live.sum(1, keepdims=True) + 0.5 * live.shape[1]), p
+
+
+def _terms(statistic: str, q: Array, p: Array) -> Array:
+    match statistic:
+        case "psi":
+            found = (q - p) * np.log(q / p)
+        case "js":
+            found = (q * np.log2(2 * q / (p + q)) + p * np.log2(2 * p / (p + q))) / 2
+        case "hellinger":
+            found = (np.sqrt(q) - np.sqrt(p)) ** 2 / 2
+        case _:
+            found = (q - p) ** 2 / p
+    return np.asarray(found)
+
+
+def _apart(reference: Reference, live: Array) -> Array:
+    share = np.cumsum(live, 1) / live.sum(1, keepdims=True)
+    return np.asarray(np.abs(share - np.cumsum(reference.shares))[:, :-1])

@@ -1,0 +1,178 @@
+"""What a baseline says, as recording rules that are constants: read beside the live series, and seen in panels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Literal
+
+from pipemon.generate.drift.quantiles import bridge_area, chi_squared, kolmogorov, normal
+from pipemon.generate.promql import Binary, Call, Expr, Matcher, Recorded
+from pipemon.generate.recordings import Recording
+from pipemon.spec.baseline import FeatureBaseline
+from pipemon.spec.model import Spec
+from pipemon.units import le
+
+LEAST = 300
+"""Independent observations, live and in the baseline, from which on the formulas hold; fewer are unknown."""
+ALPHA = 0.01
+"""How often a stage without drift may show some, over all its watched features, in each window."""
+CORE = 0.01
+"""The least share of a bin that counts for chi-squared; rarer ones are counted by themselves."""
+EXPECTED = 5.0
+"""Independent observations that the baseline must expect in each bin that counts for chi-squared."""
+PLACE = ("pipeline", "stage", "baseline", "direction", "feature")
+"""The labels of a baseline's constants; `baseline` is the version that it was made of."""
+ANY = "any"
+"""The `baseline` of one that was made of no version in particular."""
+
+Part = Literal["core", "low", "high", "rare"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A feature's baseline, and who is compared with it.
+
+    `version` is whose baseline it is, "" for all that have none of their own, which `others` have. `alpha` is
+    the feature's share of the false alarms.
+    """
+
+    stage: str
+    direction: str
+    feature: str
+    baseline: FeatureBaseline
+    version: str = ""
+    others: tuple[str, ...] = ()
+    alpha: float = ALPHA
+
+    @property
+    def has_categories(self) -> bool:
+        """Whether it is a category rather than a number."""
+        return bool(self.baseline.categories)
+
+    @property
+    def bins(self) -> tuple[str, ...]:
+        """The `bin` label of each bin: its upper bound, or the category."""
+        if self.has_categories:
+            return tuple(self.baseline.categories)
+        return (*map(le, self.baseline.bounds), "+Inf")
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The baseline's share of each bin."""
+        return tuple(self.baseline.categories.values()) if self.has_categories else self.baseline.shares
+
+    def smoothed(self, share: float) -> float:
+        """Return a share with half an observation more in each bin, as the live ones have it."""
+        count = self.baseline.count
+        return (share * count + 0.5) / (count + 0.5 * len(self.shares))
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Return what guards each bin: `core` by chi-squared, what is rare at either end or else as a count."""
+        rare = [share < CORE for share in self.shares]
+        if self.has_categories or all(rare):
+            return tuple("rare" if each else "core" for each in rare)
+        first, last = rare.index(False), len(rare) - 1 - rare[::-1].index(False)
+        ends: dict[bool, Part] = {True: "low", False: "high"}
+        return tuple(
+            ends[i < first] if not first <= i <= last else "rare" if each else "core" for i, each in enumerate(rare)
+        )
+
+    @property
+    def guards(self) -> tuple[Part, ...]:
+        """The parts that are tested, each at its share of `alpha`; categories never seen before are rare ones."""
+        found = dict.fromkeys(self.parts)
+        if self.parts.count("core") < 2:
+            found.pop("core", None)
+        return tuple(dict.fromkeys((*found, "rare"))) if self.has_categories else tuple(found)
+
+    @property
+    def least(self) -> float:
+        """How many live values are needed: enough independent ones in all, and in each bin of the core."""
+        core = [share for share, part in zip(self.shares, self.parts, strict=True) if part == "core"]
+        return max(LEAST, EXPECTED / min(core, default=1.0)) * self.baseline.design_effect
+
+    def place(self, spec: Spec) -> tuple[tuple[str, str], ...]:
+        """Return the labels of its constants."""
+        values = (spec.pipeline, self.stage, self.version or ANY, self.direction, self.feature)
+        return tuple(zip(PLACE, values, strict=True))
+
+
+def constant(name: str, value: float, place: tuple[tuple[str, str], ...], **more: str) -> Recording:
+    """Return a recording rule whose one series is a number."""
+    return Recording(f"pipemon:baseline:{name}", Call("vector", (value,)), PLACE, static=(*place, *more.items()))
+
+
+def ratios(spec: Spec, reference: Reference) -> Iterator[Recording]:
+    """Yield each bin's smoothed share, with what guards it and, of a number, the bound below it."""
+    place, below = reference.place(spec), "-Inf"
+    for name, share, part in zip(reference.bins, reference.shares, reference.parts, strict=True):
+        edges = {} if reference.has_categories else {"le": name, "below": below}
+        yield constant("ratio", reference.smoothed(share), place, bin=name, part=part, **edges)
+        below = name
+    if reference.has_categories:
+        yield constant("unseen_ratio", reference.smoothed(0.0), place)
+
+
+def cumulative(spec: Spec, reference: Reference) -> Iterator[Recording]:
+    """Yield the cumulative shares at the bounds, and how wide the bin above each is, in standard deviations."""
+    place, bounds = reference.place(spec), reference.baseline.bounds
+    for bound, share in zip(bounds, accumulate(reference.shares), strict=False):
+        yield constant("cdf", min(1.0, share), place, le=le(bound))
+    for bound, width in zip(bounds, _widths(reference), strict=False):
+        yield constant("width", width, place, le=le(bound))
+
+
+def _widths(reference: Reference) -> list[float]:
+    sd = reference.baseline.sd
+    return [(high - low) / sd if sd else 0.0 for low, high in pairwise(reference.baseline.bounds)]
+
+
+def guards(spec: Spec, reference: Reference) -> Iterator[Recording]:
+    """Yield what tells drift from chance: observations, design effect, quantiles, and counts of what is rare.
+
+    A count is of independent observations, and one more: that is the exact binomial test's.
+    """
+    place, base = reference.place(spec), reference.baseline
+    yield constant("observations", base.count, place)
+    yield constant("design_effect", base.design_effect, place)
+    yield constant("least_observations", reference.least, place)
+    tested = reference.guards
+    if not tested:
+        return
+    alpha = reference.alpha / len(tested)
+    parts = reference.parts
+    if "core" in tested:
+        core = parts.count("core")
+        # The core's shares add up to nearly 1 and lose a degree of freedom by it, unless much lies elsewhere.
+        inside = sum(share for share, part in zip(reference.shares, parts, strict=True) if part == "core")
+        degrees = core - 1 if inside > 0.95 else core
+        yield constant("quantile", chi_squared(alpha, degrees), place, of="chi_squared")
+    rare = [part for part in tested if part != "core"]
+    if rare:
+        yield constant("quantile", normal(alpha), place, of="normal")
+    for part in rare:
+        share = sum(s for s, p in zip(reference.shares, parts, strict=True) if p == part)
+        yield constant("rare_count", share * base.count / base.design_effect + 1, place, part=part)
+
+
+def whole(spec: Spec, reference: Reference) -> Iterator[Recording]:
+    """Yield the quantiles of statistics of the whole cumulative distribution."""
+    place = reference.place(spec)
+    yield constant("quantile", kolmogorov(reference.alpha), place, of="kolmogorov")
+    inside = list(accumulate(reference.shares))[: len(reference.baseline.bounds) - 1]
+    area = bridge_area(reference.alpha, [min(1.0, share) for share in inside], _widths(reference))
+    yield constant("quantile", area, place, of="bridge_area")
+
+
+def read(name: str, *more: str, **which: str) -> Recorded:
+    """Return a kind of constant as rules read it: one series for each place and value of the labels `more`."""
+    matchers = tuple(Matcher(label, "=", value) for label, value in which.items())
+    return Recorded(f"pipemon:baseline:{name}", (*PLACE, *more), matchers)
+
+
+def beside(op: str, live: Expr, said: Expr, *more: str) -> Binary:
+    """Return `live op said`, each live series with the constant of its place and of the labels `more`."""
+    return Binary(op, live, said, on=(*PLACE, *more), group_left=True)

@@ -1,0 +1,163 @@
+"""The statistics: how far a live distribution is from its baseline, and whether more than by chance.
+
+With q and p the live and the baseline's shares of a bin, each with half an observation more (Krichevsky and
+Trofimov 1981), n and N how many observations there are, F and G the cumulative shares at a bound:
+
+- psi: sum of (q - p) ln(q / p), the population stability index;
+- js: Jensen and Shannon's distance to base 2, sqrt((KL(q, m) + KL(p, m)) / 2) with m = (p + q) / 2, at most 1;
+- hellinger: sqrt(sum of (sqrt q - sqrt p)^2 / 2), at most 1;
+- chi2: sum of (q - p)^2 / p, which is Pearson's chi-squared divided by n;
+- ks: the largest |F - G| at a bound;
+- wasserstein: sum of |F - G| x the bin's width, between the first and the last bound, in standard deviations of
+  the baseline.
+
+The first four are the same to second order: without drift psi / (1/n + 1/N) follows chi-squared with one degree
+of freedom less than bins (Yurdakul and Naranjo 2020), chi2 too, hellinger^2 an eighth of it, js^2 an eighth / ln 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from math import log
+from typing import Literal
+
+from pipemon.generate.drift import constants
+from pipemon.generate.drift.constants import Reference, beside
+from pipemon.generate.drift.distribution import Distribution
+from pipemon.generate.drift.rare import rare_evidence
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
+from pipemon.generate.recordings import Recording
+
+Statistic = Literal["psi", "js", "hellinger", "chi2", "ks", "wasserstein"]
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A statistic that is a sum over bins. Without drift, so many times it follows chi-squared x (1/n + 1/N).
+
+    `term` is that of one bin, of its live share and of the baseline's; with `root` the statistic is the sum's.
+    """
+
+    term: Callable[[Expr, Expr], Expr]
+    times: float = 1.0
+    root: bool = False
+
+
+def _psi(q: Expr, p: Expr) -> Expr:
+    return Binary("*", beside("-", q, p, "bin"), Call("ln", (beside("/", q, p, "bin"),)))
+
+
+def _js(q: Expr, p: Expr) -> Expr:
+    # With r = q / p: (q log2(2r / (r + 1)) + p log2(2 / (r + 1))) / 2, and p = q / r.
+    r = beside("/", q, p, "bin")
+    more = Binary("+", r, 1.0)
+    own = Binary("*", q, Call("log2", (Binary("/", Binary("*", 2.0, r), more),)))
+    other = Binary("*", Binary("/", q, r), Call("log2", (Binary("/", 2.0, more),)))
+    return Binary("/", Binary("+", own, other), 2.0)
+
+
+def _hellinger(q: Expr, p: Expr) -> Expr:
+    apart = beside("-", Call("sqrt", (q,)), Call("sqrt", (p,)), "bin")
+    return Binary("/", Binary("^", apart, 2.0), 2.0)
+
+
+def _chi2(q: Expr, p: Expr) -> Expr:
+    return beside("/", Binary("^", beside("-", q, p, "bin"), 2.0), p, "bin")
+
+
+SUMS: Mapping[Statistic, Sum] = {
+    "psi": Sum(_psi),
+    "js": Sum(_js, 8 * log(2), root=True),
+    "hellinger": Sum(_hellinger, 8.0, root=True),
+    "chi2": Sum(_chi2),
+}
+
+THRESHOLDS: Mapping[Statistic, float] = {
+    "psi": 0.25,
+    "js": 0.2,
+    "hellinger": 0.15,
+    "chi2": 0.25,
+    "ks": 0.15,
+    "wasserstein": 0.25,
+}
+"""How far is far, where nobody says."""
+
+
+@dataclass(frozen=True)
+class Drift:
+    """The rules of one statistic.
+
+    `value` is the statistic, absent where it is not known. `critical` is what it exceeds by chance as often as
+    is allowed; `evidence` above 1 tells that chance does not explain it. `significant` is the value where it is
+    more than chance, and 0 where it is not: what alerts compare.
+    """
+
+    distribution: Distribution
+    value: Recording
+    critical: Recording
+    evidence: Recording
+    significant: Recording
+
+
+def drift(live: Distribution, references: tuple[Reference, ...], statistic: Statistic) -> Drift:
+    """Return the rules of a statistic; `ks` and `wasserstein` are for numbers only."""
+    if statistic in SUMS:
+        value, critical, evidence = _sum(live, statistic, SUMS[statistic])
+    else:
+        value, critical, evidence = _of_bounds(live, references, statistic)
+    more = Binary("> bool", evidence.series(), 1.0)
+    expr = Binary("*", value.series(), more)
+    name = live.name(f"{statistic}_significant")
+    parts = (value, critical, evidence)
+    return Drift(live, value, critical, evidence, Recording(name, expr, live.key, parts))
+
+
+def _chance(live: Distribution) -> Expr:
+    """Return (1/n + 1/N) x the design effect."""
+    both = beside("+", Binary("/", 1.0, live.usable.series()), Binary("/", 1.0, constants.read("observations")))
+    return beside("*", both, constants.read("design_effect"))
+
+
+def _sum(live: Distribution, statistic: str, how: Sum) -> tuple[Recording, Recording, Recording]:
+    by_part = (*live.key, "part")
+    terms = how.term(live.ratio.series(), live.reference)
+    parts = Recording(live.name(f"{statistic}_sum", "part"), Aggregate("sum", by_part, terms), by_part, (live.ratio,))
+    total: Expr = Aggregate("sum", live.key, parts.series())
+    value = Recording(live.name(statistic), Call("sqrt", (total,)) if how.root else total, live.key, (parts,))
+    quantile = constants.read("quantile", of="chi_squared")
+    limit: Expr = beside("*", _chance(live), quantile)
+    limit = limit if how.times == 1 else Binary("/", limit, how.times)
+    limit = Call("sqrt", (limit,)) if how.root else limit
+    critical = Recording(live.name(f"{statistic}_critical"), limit, live.key, (live.usable,))
+    at_most: Expr = Binary("^", critical.series(), 2.0) if how.root else critical.series()
+    core = Binary("/", parts.series(Matcher("part", "=", "core")), at_most, on=live.key, group_left=True)
+    rare = rare_evidence(live)
+    # A baseline of one value has no core to speak of, and its tails may be empty: that is no evidence.
+    none = Binary("*", 0.0, live.usable.series())
+    found = Aggregate("max", live.key, Binary("or", Binary("or", core, rare.series()), none))
+    evidence = Recording(live.name(f"{statistic}_evidence"), found, live.key, (parts, critical, rare))
+    return value, critical, evidence
+
+
+def _of_bounds(
+    live: Distribution, references: tuple[Reference, ...], statistic: Statistic
+) -> tuple[Recording, Recording, Recording]:
+    assert live.cumulative is not None
+    spec = live.scope.spec
+    said = tuple(
+        chain.from_iterable((*constants.cumulative(spec, each), *constants.whole(spec, each)) for each in references)
+    )
+    share = Binary("/", live.cumulative.series(), live.usable.series(), on=live.key, group_left=True)
+    apart: Expr = Call("abs", (beside("-", share, constants.read("cdf", "le"), "le"),))
+    if statistic == "ks":
+        total, of = Aggregate("max", live.key, apart), "kolmogorov"
+    else:
+        wide = beside("*", apart, constants.read("width", "le"), "le")
+        total, of = Aggregate("sum", live.key, wide), "bridge_area"
+    value = Recording(live.name(statistic), total, live.key, (*said, live.cumulative, live.usable))
+    limit = beside("*", Call("sqrt", (_chance(live),)), constants.read("quantile", of=of))
+    critical = Recording(live.name(f"{statistic}_critical"), limit, live.key, (*said, live.usable))
+    evidence = Binary("/", value.series(), critical.series())
+    return value, critical, Recording(live.name(f"{statistic}_evidence"), evidence, live.key, (value, critical))

@@ -1,0 +1,195 @@
+"""When the generated rules say drift, say none, and say nothing: on hand-made histograms, by promtool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drifting import SPEC, WINDOW, Scrapes, Test, baseline, equal, of_categories, promtool, reference
+from scipy import stats
+
+from benchmarks.drift import emulation
+from pipemon.generate.drift.constants import Reference
+from pipemon.generate.drift.distribution import distribution
+from pipemon.generate.drift.quantiles import bridge_area, chi_squared, kolmogorov, normal
+from pipemon.generate.drift.statistics import THRESHOLDS, Drift, Statistic, drift
+
+integration = pytest.mark.integration
+
+BOUNDS = (-3.0, -1.0, -0.3, 0.3, 1.0, 3.0)
+EVEN = (2, 300, 300, 300, 300, 300, 2)
+"""A baseline's bins: two tails, and five in between."""
+
+
+NEVER = of_categories({"cat": 600, "dog": 400})
+
+
+def verdicts(
+    folder: Path,
+    references: tuple[Reference, ...],
+    scrapes: Scrapes,
+    expected: dict[str, float],
+    statistic: Statistic = "psi",
+) -> Drift:
+    """Check what is significant, by feature, and that nothing is known of others."""
+    live = distribution(SPEC, WINDOW, references)
+    made = drift(live, references, statistic)
+    assert promtool(folder, [made.significant], scrapes, [equal(made.significant, expected)]) == ""
+    return made
+
+
+@integration
+def test_the_verdict_is_that_of_the_emulation_that_the_benchmarks_run(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    references, scrapes, rows = [], Scrapes(), {}
+    for index in range(30):
+        base = baseline(BOUNDS, random.multinomial(5000, np.array(EVEN) / sum(EVEN)), design_effect=1 + index % 3)
+        each = reference(f"f{index}", base)
+        share = random.dirichlet(200 * np.array(base.shares) + 0.01)
+        rows[each.feature] = (each, random.multinomial(1500, share).astype(float)[None, :])
+        references.append(each)
+        scrapes.histogram(each.feature, BOUNDS, rows[each.feature][1][0])
+    live = distribution(SPEC, WINDOW, tuple(references))
+    made = {name: drift(live, tuple(references), name) for name in THRESHOLDS}
+    tests = []
+    for name, rules in made.items():
+        of = {feature: float(emulation.evidence(*row, name)[0]) for feature, row in rows.items()}
+        assert any(each > 1 for each in of.values())
+        assert any(each < 1 for each in of.values())
+        tests.append(equal(rules.evidence, of))
+    assert promtool(tmp_path, [each.evidence for each in made.values()], scrapes, tests) == ""
+
+
+@integration
+def test_a_class_that_training_never_saw_counts_fully(tmp_path: Path) -> None:
+    known, unknown = reference("known", of_categories({"cat": 600, "dog": 400, "other": 0})), reference("odd", NEVER)
+    scrapes = Scrapes()
+    scrapes.categories("known", {"cat": 300, "dog": 200, "other": 500})
+    scrapes.categories("odd", {"cat": 300, "dog": 200, "fish": 500})
+    live = distribution(SPEC, WINDOW, (known, unknown))
+    made = drift(live, (known, unknown), "psi")
+    least: Test = {
+        "expr": f"count by (feature) ({made.significant.name} >= 3.4)",
+        "eval_time": "10m",
+        "exp_samples": [{"labels": '{feature="known"}', "value": 1}, {"labels": '{feature="odd"}', "value": 1}],
+    }
+    assert promtool(tmp_path, [made.significant], scrapes, [least]) == ""
+
+
+@integration
+def test_versions_that_match_their_own_baselines_have_no_drift(tmp_path: Path) -> None:
+    # A tenth of the traffic is the new version's, whose values are others.
+    old, new = (0, 500, 300, 100, 60, 40, 0), (0, 40, 60, 100, 300, 500, 0)
+    scrapes = Scrapes()
+    scrapes.histogram("level", BOUNDS, 9 * np.array(old), version="1")
+    scrapes.histogram("level", BOUNDS, new, version="2")
+    references = (reference("level", baseline(BOUNDS, old), "1"), reference("level", baseline(BOUNDS, new), "2"))
+    live = distribution(SPEC, WINDOW, references)
+    made = drift(live, references, "psi")
+    both: Test = {
+        "expr": f"count by (version) ({made.value.name} < 0.005)",
+        "eval_time": "10m",
+        "exp_samples": [{"labels": f'{{version="{v}"}}', "value": 1} for v in ("1", "2")],
+    }
+    assert promtool(tmp_path, [made.value], scrapes, [both]) == ""
+
+
+@integration
+def test_nothing_is_said_of_other_bins_of_too_few_values_and_of_other_versions(tmp_path: Path) -> None:
+    far = (0, 0, 0, 0, 0, 1000, 0)
+    names = ("told", "few", "clustered", "other_bins", "mixed_bins", "other_version", "gone", "same")
+    scrapes = Scrapes()
+    for name in names:
+        counts = {"few": np.array(far) * 0.29, "clustered": np.array(far) * 0.29, "same": np.array(EVEN)}
+        scrapes.histogram(name, BOUNDS, counts.get(name, np.array(far)), "2" if name == "other_version" else "1")
+    scrapes.histogram("mixed_bins", (0.0, 1.0), (10, 10, 10), instance="b")
+    references = tuple(
+        reference(
+            name,
+            baseline(
+                tuple(2 * bound for bound in BOUNDS) if name == "other_bins" else BOUNDS,
+                EVEN,
+                design_effect=4.0 if name == "clustered" else 1.0,
+            ),
+        )
+        for name in names
+    )
+    gone = next(series for series in scrapes.series if "pipemon_feature_info" in series and '"gone"' in series)
+    scrapes.series[gone] = "1x3 stale"
+    psi = {"told": float(emulation.values_of(references[0], np.array([far], float), "psi")[0]), "same": 0.0}
+    verdicts(tmp_path, references, scrapes, psi)
+
+
+@integration
+def test_a_baseline_of_no_version_is_for_all_that_have_none(tmp_path: Path) -> None:
+    far = (0, 0, 0, 0, 0, 1000, 0)
+    scrapes = Scrapes()
+    for version, counts in (("1", EVEN), ("2", far), ("3", far)):
+        scrapes.histogram("level", BOUNDS, counts, version)
+    references = (
+        reference("level", baseline(BOUNDS, far), "3"),
+        Reference("hear", "input", "level", baseline(BOUNDS, EVEN), others=("3",)),
+    )
+    made = drift(distribution(SPEC, WINDOW, references), references, "psi")
+    told: Test = {
+        "expr": f"count by (version, baseline) ({made.significant.name} > 1)",
+        "eval_time": "10m",
+        "exp_samples": [{"labels": '{version="2", baseline="any"}', "value": 1}],
+    }
+    known: Test = {
+        "expr": f"count({made.significant.name})",
+        "eval_time": "10m",
+        "exp_samples": [{"labels": "{}", "value": 3}],
+    }
+    assert promtool(tmp_path, [made.significant], scrapes, [told, known]) == ""
+
+
+def test_what_is_rare_is_guarded_apart() -> None:
+    assert reference("f", baseline(BOUNDS, EVEN)).parts == ("low", *["core"] * 5, "high")
+    gap = baseline((0.0, 1.0, 2.0, 3.0), (1, 500, 0, 500, 0))
+    assert reference("f", gap).parts == ("low", "core", "rare", "core", "high")
+    constant = baseline((0.0, 1.0), (0, 1000, 0))
+    assert reference("f", constant).guards == ("low", "high")
+    assert reference("f", NEVER).guards == ("core", "rare")
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.01, 0.001, 1e-5])
+def test_quantiles_are_those_of_scipy(alpha: float) -> None:
+    assert normal(alpha) == pytest.approx(stats.norm.isf(alpha), rel=1e-9)
+    for degrees in (1, 2, 3, 9, 10, 40):
+        assert chi_squared(alpha, degrees) == pytest.approx(stats.chi2.isf(alpha, degrees), rel=1e-9)
+    assert kolmogorov(alpha) == pytest.approx(stats.kstwobign.isf(alpha), rel=2e-3)
+    assert kolmogorov(alpha) >= stats.kstwobign.isf(alpha) - 1e-9
+
+
+def test_the_area_under_a_bridge_is_that_of_simulated_ones() -> None:
+    random = np.random.default_rng(1)
+    steps = random.normal(size=(60_000, 10)) / np.sqrt(10)
+    at = np.arange(1, 10) / 10
+    walk = np.cumsum(steps, axis=1)
+    areas = np.abs(walk[:, :-1] - at * walk[:, -1:]).mean(1) * 0.9
+    assert bridge_area(0.01, at.tolist(), [0.1] * 9) == pytest.approx(np.quantile(areas, 0.99), rel=0.04)
+
+
+@pytest.mark.parametrize("bins", [5, 10, 20])
+def test_chance_is_taken_for_drift_as_rarely_as_is_allowed(bins: int) -> None:
+    """A small sample of the benchmark's table; there are the statistics and sizes."""
+    random = np.random.default_rng(bins)
+    hits = []
+    for _ in range(150):
+        base = emulation.learned(random.normal(size=2000), bins)
+        each = Reference("hear", "input", "level", base)
+        true = np.diff(stats.norm.cdf([-np.inf, *base.bounds, np.inf]))
+        live = random.multinomial(1000, true, size=40).astype(float)
+        hits.append(float((emulation.evidence(each, live, "psi") > 1).mean()))
+    assert 0.001 < np.mean(hits) <= 0.015
+
+
+def test_a_tail_far_out_is_seen_although_the_core_is_blind_to_it() -> None:
+    random = np.random.default_rng(9)
+    each = Reference("hear", "input", "level", emulation.learned(random.normal(size=50_000), 10))
+    values = random.normal(size=(200, 1000))
+    values = np.where(random.random(values.shape) < 0.02, 6.0, values)
+    live = emulation.counts(values, np.array(each.baseline.bounds))
+    assert (emulation.evidence(each, live, "psi") > 1).mean() > 0.95
