@@ -147,13 +147,18 @@ def _judged(plans: list[Plan]) -> bool:
 
 def _running(made: Plan, url: str) -> bool:
     """Print what is wrong with what runs, and tell whether anything is."""
-    from pipemon.generate.live import live_samples  # noqa: PLC0415
+    from pipemon.generate.live import live_samples, running  # noqa: PLC0415
     from pipemon.generate.live_bounds import SERIES, bounds_findings  # noqa: PLC0415
+    from pipemon.generate.live_modes import modes_told  # noqa: PLC0415
 
     found = bounds_findings(made.spec, live_samples(url, made.spec, SERIES))
     for finding in found:
         click.echo(f"  running: {finding}")
-    return bool(found)
+    live, spec = running(url, made.spec)
+    told = list(modes_told(spec, live))
+    for line in told:
+        click.echo(f"  running: {line.words}")
+    return bool(found) or any(line.fault for line in told)
 
 
 @cli.command()

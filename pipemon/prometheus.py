@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
 from pipemon.errors import UnavailableError
+from pipemon.units import seconds
 
 Parsed = TypeVar("Parsed")
 
@@ -63,12 +65,13 @@ class Rule:
 
 @dataclass(frozen=True)
 class Target:
-    """A scrape target; `health` is `up`, `down` or `unknown`."""
+    """A scrape target; `health` is `up`, `down` or `unknown`, `interval` in seconds, None where it is not told."""
 
     labels: dict[str, str]
     url: str
     health: str
     last_error: str
+    interval: float | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,14 @@ class Prometheus:
     def targets(self) -> list[Target]:
         """Return the active scrape targets."""
         return self._ask("/api/v1/targets?state=active", _targets)
+
+    def names(self) -> list[str]:
+        """Return the names of all series that it has."""
+        return self._ask("/api/v1/label/__name__/values", lambda data: [str(name) for name in data])
+
+    def retention(self) -> float | None:
+        """Return how long it keeps samples, in seconds; None where only their size counts, or it does not say."""
+        return self._ask("/api/v1/status/runtimeinfo", lambda data: _time(str(data["storageRetention"])))
 
     def ready(self) -> bool:
         """Tell whether it serves queries by now."""
@@ -274,9 +285,27 @@ def _rules(data: Any) -> list[Rule]:
 
 def _targets(data: Any) -> list[Target]:
     return [
-        Target(dict(target["labels"]), target["scrapeUrl"], target["health"], target["lastError"])
+        Target(
+            labels=dict(target["labels"]),
+            url=target["scrapeUrl"],
+            health=target["health"],
+            last_error=target["lastError"],
+            interval=_time(target.get("scrapeInterval", "")),
+        )
         for target in data["activeTargets"]
     ]
+
+
+def _time(text: str) -> float | None:
+    """Return the duration that a text begins with, in seconds: of `15d or 512MB`, that of 15d; None without one."""
+    found = re.match(r"(?:[0-9]+(?:ms|[smhdwy]))+(?![a-zA-Z])", text)
+    if found is None:
+        return None
+    days = re.sub(r"([0-9]+)y", lambda years: f"{int(years[1]) * 365}d", found[0])
+    try:
+        return seconds(days)
+    except ValueError:
+        return None
 
 
 def _routed(data: Any) -> list[RoutedAlert]:
