@@ -53,8 +53,8 @@ class Fake:
         times = [(NOW - 60 * step, share) for step, share in enumerate(self.hour)]
         return [Series(each.labels, tuple((time, each.value * share) for time, share in times)) for each in now]
 
-    def others(self, like: str) -> Sequence[str]:
-        return self.pipelines if like == "pipeline" else [each.labels[like] for each in self.samples]
+    def others(self, like: str) -> list[str]:
+        return [*self.pipelines] if like == "pipeline" else [each.labels[like] for each in self.samples]
 
     def interval(self, jobs: Iterable[str]) -> float | None:
         return self.scraped
