@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from pipemon.backtest.command import backtest
 from pipemon.drill.command import drill
 from pipemon.errors import PipemonError, SpecError, UnavailableError
 from pipemon.parameters import Duration, Moment, TimeScale
@@ -305,6 +306,7 @@ def demo(seed: int, keep: bool, cache: Path | None, time_scale: float, no_inhibi
     sys.exit(play(Options(seed, keep, cache, time_scale, not no_inhibition, names)))
 
 
+cli.add_command(backtest)
 cli.add_command(drill)
 cli.add_command(push)
 

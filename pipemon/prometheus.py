@@ -116,6 +116,15 @@ class Prometheus:
         }
         return self._ask("/api/v1/query_range", _series, form)
 
+    def has_series(self, selector: str, start: float, end: float) -> bool:
+        """Tell whether any series that `selector` picks has samples between two Unix times."""
+        form = {"match[]": selector, "start": repr(float(start)), "end": repr(float(end)), "limit": "1"}
+        return self._ask("/api/v1/series", bool, form)
+
+    def retention(self) -> float | None:
+        """Return how long it keeps samples, in seconds; None where only their size counts, or it does not say."""
+        return self._ask("/api/v1/status/runtimeinfo", lambda data: _time(str(data["storageRetention"])))
+
     def rules(self) -> list[Rule]:
         """Return the loaded rules in the order of their evaluation."""
         return self._ask("/api/v1/rules", _rules)
@@ -127,10 +136,6 @@ class Prometheus:
     def names(self) -> list[str]:
         """Return the names of all series that it has."""
         return self._ask("/api/v1/label/__name__/values", lambda data: [str(name) for name in data])
-
-    def retention(self) -> float | None:
-        """Return how long it keeps samples, in seconds; None where only their size counts, or it does not say."""
-        return self._ask("/api/v1/status/runtimeinfo", lambda data: _time(str(data["storageRetention"])))
 
     def ready(self) -> bool:
         """Tell whether it serves queries by now."""

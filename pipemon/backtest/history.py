@@ -1,0 +1,119 @@
+"""What a Prometheus still has of a period, asked for in pieces that it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import ceil
+
+from pipemon import catalogue as c
+from pipemon.catalogue import Metric
+from pipemon.errors import UnavailableError
+from pipemon.generate.promql import Aggregate, Binary, Expr, text
+from pipemon.generate.promql import select as series_of
+from pipemon.generate.queries import matchers, targets
+from pipemon.prometheus import Prometheus
+from pipemon.spec.model import Spec
+
+Labels = tuple[tuple[str, str], ...]
+Points = dict[Labels, list[tuple[float, float]]]
+"""(Unix time, value) by the labels of their series without its name, the oldest first."""
+
+_STEPS = 4000
+_FEWEST_STEPS = 100
+_LOOKS = 500
+
+
+@dataclass(frozen=True)
+class Period:
+    """From `start` to `end`, Unix times, both included."""
+
+    start: float
+    end: float
+
+    @property
+    def weeks(self) -> float:
+        """Its length in weeks."""
+        return (self.end - self.start) / (7 * 86400.0)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What of a period has samples: since when (None: none of it) and for how long in all, in seconds.
+
+    Both are true to a five-hundredth of the period. `keeps` is the server's retention in seconds, None where it
+    tells none.
+    """
+
+    since: float | None
+    length: float
+    keeps: float | None
+
+
+def aligned(period: Period, step: float) -> Period:
+    """Return the period from one multiple of `step` to another, as rules and subqueries are evaluated."""
+    return Period(ceil(period.start / step) * step, period.end // step * step)
+
+
+def pieces(period: Period, step: float) -> int:
+    """Return how many queries `fetched` begins with."""
+    return max(1, ceil(((period.end - period.start) // step + 1) / _STEPS))
+
+
+def fetched(prometheus: Prometheus, expr: Expr, period: Period, step: float, done: Callable[[], None]) -> Points:
+    """Return what an expression gives over a period by `step` seconds; calls `done` after each of its `pieces`.
+
+    Where the server refuses a piece, as one that reads too much, it is halved. Raises UnavailableError.
+    """
+    query, found = text(expr), Points()
+    start = period.start
+    while start <= period.end:
+        end = min(period.end, start + (_STEPS - 1) * step)
+        for labels, points in _piece(prometheus, query, Period(start, end), step).items():
+            found.setdefault(labels, []).extend(points)
+        done()
+        start = end + step
+    return found
+
+
+def _piece(prometheus: Prometheus, query: str, period: Period, step: float) -> Points:
+    try:
+        answer = prometheus.query_range(query, period.start, period.end, step)
+    except UnavailableError as error:
+        steps = round((period.end - period.start) / step)
+        if steps < _FEWEST_STEPS or " refused: " not in str(error) or " 400 " in str(error):
+            raise
+        middle = period.start + steps // 2 * step
+        found = _piece(prometheus, query, Period(period.start, middle), step)
+        for labels, points in _piece(prometheus, query, Period(middle + step, period.end), step).items():
+            found.setdefault(labels, []).extend(points)
+        return found
+    return {unnamed(series.labels): list(series.points) for series in answer}
+
+
+def unnamed(labels: Mapping[str, str]) -> Labels:
+    """Return a series' labels without its name, sorted."""
+    return tuple(sorted((name, value) for name, value in labels.items() if name != "__name__"))
+
+
+def known(spec: Spec, prometheus: Prometheus, period: Period) -> Known:
+    """Return what of a period has samples of the pipeline. Raises UnavailableError."""
+
+    def every(metric: Metric) -> Expr:
+        return series_of(metric, matchers(spec, metric), target_labels=targets(spec))
+
+    count = Aggregate("count", (), Binary("or", every(c.STAGE_CALLS), every(c.PIPELINE_RUNS)))
+    step = max(spec.timing.scrape_interval, (period.end - period.start) / _LOOKS)
+    answer = prometheus.query_range(text(count), period.start, period.end, step)
+    points = [time for series in answer for time, _ in series.points]
+    since = points[0] if points else None
+    length = min(period.end - period.start, len(points) * step)
+    try:
+        return Known(since, length, prometheus.retention())
+    except UnavailableError:  # others that answer Prometheus' queries have no such page
+        return Known(since, length, None)
+
+
+def absent(prometheus: Prometheus, queries: list[str], period: Period) -> list[str]:
+    """Return those of some selectors that no series of the period fits. Raises UnavailableError."""
+    return [query for query in queries if not prometheus.has_series(query, period.start, period.end)]

@@ -1,0 +1,86 @@
+"""Every failure mode of a spec over a period: when each would have fired, and been told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from pipemon.backtest.firing import Firing, firings
+from pipemon.backtest.history import Known, Period, absent, aligned, fetched, known, pieces
+from pipemon.backtest.notifying import notified
+from pipemon.generate.inhibition import Plan
+from pipemon.generate.inlining import inlined, selectors
+from pipemon.generate.promql import Expr, text
+from pipemon.generate.rules import Alert, Rules, rules
+from pipemon.prometheus import Prometheus
+from pipemon.spec.model import BOUNDS_DIFFER
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What became of each failure mode in a period; `absent` has, for those that never fired, what has no series.
+
+    `steps` is how often the short and the long rules were evaluated, in seconds.
+    """
+
+    plan: Plan
+    period: Period
+    known: Known
+    fired: dict[str, tuple[Firing, ...]]
+    absent: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An alert's expression without recording rules, and how often it is evaluated, in seconds."""
+
+    alert: Alert
+    expr: Expr
+    step: float
+
+
+def evaluations(made: Rules, step: float | None = None) -> list[Evaluation]:
+    """Return how each failure mode's alert is evaluated over the past: as its group is, or by a longer `step`."""
+    found = []
+    for group in made.groups:
+        by_name = {recording.name: recording for recording in group.recordings}
+        every = max(group.interval, step or 0.0)
+        for alert in group.alerts:
+            if alert.mode.name != BOUNDS_DIFFER:
+                found.append(Evaluation(alert, inlined(alert.expr, by_name, group.interval), every))
+    return found
+
+
+def queries(each: Evaluation, period: Period) -> int:
+    """Return how many queries an evaluation begins with."""
+    return pieces(aligned(period, each.step), each.step)
+
+
+def replay(
+    plan: Plan, prometheus: Prometheus, period: Period, every: list[Evaluation], done: Callable[[], None]
+) -> Replayed:
+    """Return what became of each failure mode; calls `done` after each query. Raises UnavailableError."""
+    fired: dict[str, tuple[Firing, ...]] = {}
+    lacks: dict[str, list[str]] = {}
+    for each in every:
+        mode, within = each.alert.mode, aligned(period, each.step)
+        points = fetched(prometheus, each.expr, within, each.step, done)
+        found = [
+            Firing(labels, start, end)
+            for labels, held in points.items()
+            for start, end in firings(
+                [time for time, _ in held], each.step, mode.for_, mode.keep_firing_for, within.end
+            )
+        ]
+        fired[mode.name] = tuple(sorted(found, key=lambda firing: (firing.start, firing.labels)))
+        if not points:
+            read = dict.fromkeys(text(replace(s, window=None, offset=0.0)) for s in selectors(each.expr))
+            lacks[mode.name] = absent(prometheus, list(read), within)
+    return Replayed(plan, period, known(plan.spec, prometheus, period), notified(plan, fired, period.end), lacks)
+
+
+def replayed(
+    plan: Plan, prometheus: Prometheus, period: Period, step: float | None, done: Callable[[], None]
+) -> Replayed:
+    """Return what `replay` gives for all failure modes of a plan."""
+    return replay(plan, prometheus, period, evaluations(rules(plan.spec), step), done)
