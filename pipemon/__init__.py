@@ -14,6 +14,7 @@ from pipemon.instrument.stage import Stage
 from pipemon.version import __version__
 
 if _TYPE_CHECKING:
+    from pipemon.baseline.calls import learning
     from pipemon.instrument.drill import allow_drills
     from pipemon.instrument.exposition.apps import aiohttp_handler, asgi_app, wsgi_app
     from pipemon.instrument.exposition.push import batch_job, push
@@ -46,6 +47,7 @@ __all__ = [
     "drop",
     "expose",
     "gpu_metrics",
+    "learning",
     "push",
     "skip",
     "write_textfile",
@@ -54,26 +56,27 @@ __all__ = [
 
 # Loaded when first asked for: a service needs one or two of them.
 _LATER = {
-    "Exposition": "exposition.server",
-    "LogFilter": "logfilter",
-    "Model": "model",
-    "Score": "scores",
-    "aiohttp_handler": "exposition.apps",
-    "allow_drills": "drill",
-    "asgi_app": "exposition.apps",
-    "batch_job": "exposition.push",
-    "expose": "exposition.server",
-    "gpu_metrics": "gpu",
-    "push": "exposition.push",
-    "write_textfile": "exposition.textfile",
-    "wsgi_app": "exposition.apps",
+    "Exposition": "instrument.exposition.server",
+    "LogFilter": "instrument.logfilter",
+    "Model": "instrument.model",
+    "Score": "instrument.scores",
+    "aiohttp_handler": "instrument.exposition.apps",
+    "allow_drills": "instrument.drill",
+    "asgi_app": "instrument.exposition.apps",
+    "batch_job": "instrument.exposition.push",
+    "expose": "instrument.exposition.server",
+    "gpu_metrics": "instrument.gpu",
+    "learning": "baseline.calls",
+    "push": "instrument.exposition.push",
+    "write_textfile": "instrument.exposition.textfile",
+    "wsgi_app": "instrument.exposition.apps",
 }
 
 
 def __getattr__(name: str) -> _Any:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(_import_module(f"pipemon.instrument.{_LATER[name]}"), name)
+    found = globals()[name] = getattr(_import_module(f"pipemon.{_LATER[name]}"), name)
     return found
 
 

@@ -256,7 +256,7 @@ def baseline(
     specs: tuple[Path, ...], url: str, over: float | None, start: float | None, end: float | None, out: Path | None
 ) -> None:
     """Learn each feature's mean and spread from a good period."""
-    from pipemon.generate.learning import learn  # noqa: PLC0415
+    from pipemon.baseline.period import learn  # noqa: PLC0415
     from pipemon.generate.output import write  # noqa: PLC0415
     from pipemon.prometheus import Prometheus  # noqa: PLC0415
     from pipemon.spec.baseline import dump  # noqa: PLC0415

@@ -15,7 +15,8 @@ class FeatureShape(NamedTuple):
 
     `short` is the extractor's own name, accepted where it is unambiguous: `level_dbfs` for
     `audio_level_dbfs`. `bounds` are the histogram's upper bounds without +Inf; a feature with `categories`
-    has no histogram, but a count of each.
+    has no histogram, but a count of each. `own_bounds` tells that the code itself gives the bounds, so that
+    no baseline changes them.
     """
 
     direction: Literal["input", "output"]
@@ -24,6 +25,7 @@ class FeatureShape(NamedTuple):
     unit: str = ""
     bounds: tuple[float, ...] = ()
     categories: tuple[str, ...] = ()
+    own_bounds: bool = False
 
 
 class ScoreShape(NamedTuple):
@@ -40,7 +42,8 @@ class StageShape(NamedTuple):
     With `one_to_one`, each item that comes in must come out, as usable, null, failed or dropped. `workers`
     is how many calls can run at once in a process, None where the code does not say; `stream` that it yields
     its items one by one; `queued` that the time in the queue before it is told; `trained` that its model's
-    training time is. `data` is whose data it works on, "" where nobody says.
+    training time is. `data` is whose data it works on, "" where nobody says. `version` is its model's, "" where
+    nobody knows.
 
     Of what is learned later: `feedback` has the signals beyond the three that every stage has, `candidates` the
     versions that its outputs are compared with; `labels` tells that true values come, with raters' disagreements
@@ -59,6 +62,7 @@ class StageShape(NamedTuple):
     queued: bool = False
     trained: bool = False
     data: Literal["", "user", "enterprise"] = ""
+    version: str = ""
     scores: tuple[ScoreShape, ...] = ()
     candidates: tuple[str, ...] = ()
     labels: bool = False
@@ -71,7 +75,8 @@ class PipelineShape(NamedTuple):
     `has_run` is false where the code marks no function as the run: then nothing is measured end to end.
     `reads_bounds` tells that the code reads the generated file of budgets and thresholds; while it is being
     described, it does not, so that a file of yesterday has no say in today's. `slices` are those that feedback
-    is kept apart by, as their label has them: `age=young`.
+    is kept apart by, as their label has them: `age=young`. `version` is that of stages that have none of their own,
+    "" where nobody knows.
     """
 
     name: str
@@ -81,6 +86,7 @@ class PipelineShape(NamedTuple):
     has_run: bool = True
     reads_bounds: bool = False
     slices: tuple[str, ...] = ()
+    version: str = ""
 
 
 def find_cycle(after: Mapping[str, Iterable[str]]) -> tuple[str, ...]:

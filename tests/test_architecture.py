@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -11,13 +13,25 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "pipemon"
 LEAVES = ("catalogue", "errors", "units", "topology", "version")
 FORBIDDEN = {
-    "instrument": ("spec", "generate", "receiver", "demo", "drill", "push", "grafana", "cli", "prometheus"),
-    "integrations": ("spec", "generate", "receiver", "demo", "drill", "push", "grafana", "cli", "prometheus"),
-    "features": ("spec", "generate", "receiver", "demo", "drill", "push", "grafana", "cli", "prometheus"),
-    "spec": ("instrument", "generate", "receiver", "demo", "drill", "push", "grafana", "cli"),
-    "generate": ("instrument", "receiver", "demo", "drill", "push", "grafana", "cli"),
+    "instrument": ("spec", "generate", "baseline", "receiver", "demo", "drill", "push", "grafana", "cli", "prometheus"),
+    "integrations": (
+        "spec",
+        "generate",
+        "baseline",
+        "receiver",
+        "demo",
+        "drill",
+        "push",
+        "grafana",
+        "cli",
+        "prometheus",
+    ),
+    "features": ("spec", "generate", "baseline", "receiver", "demo", "drill", "push", "grafana", "cli", "prometheus"),
+    "spec": ("instrument", "generate", "baseline", "receiver", "demo", "drill", "push", "grafana", "cli"),
+    "generate": ("instrument", "baseline", "receiver", "demo", "drill", "push", "grafana", "cli"),
+    "baseline": ("receiver", "demo", "drill", "push", "grafana", "cli"),
     "drill": ("instrument", "receiver", "demo", "push", "grafana", "cli"),
-    "grafana": ("instrument", "spec", "generate", "receiver", "demo", "drill", "push", "cli", "prometheus"),
+    "grafana": ("instrument", "spec", "generate", "baseline", "receiver", "demo", "drill", "push", "cli", "prometheus"),
     "push": ("instrument", "receiver", "demo", "drill", "cli", "prometheus"),
 }
 YAML_AND_SERVERS = {"yaml", "click", "pydantic", "aiohttp", "rich"}
@@ -72,6 +86,13 @@ def test_what_runs_in_the_users_service_imports_numpy_and_prometheus_client_only
 def test_one_module_speaks_with_grafana() -> None:
     speaking = [f for f in PACKAGE.rglob("*.py") if any(name.startswith("grafana_client") for name in imports_of(f))]
     assert speaking == [PACKAGE / "grafana.py"]
+
+
+def test_a_model_is_trained_where_there_may_be_no_yaml() -> None:
+    ask = "import sys, pipemon; pipemon.learning; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout.split()
+    assert "pipemon.baseline.calls" in loaded
+    assert not YAML_AND_SERVERS & set(loaded)
 
 
 def test_no_module_imports_its_own_package() -> None:

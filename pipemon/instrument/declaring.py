@@ -233,20 +233,22 @@ def output_features(stage: str, output: Given | Sequence[Given] | None) -> tuple
 
 
 def shape_of(
-    stage: str, taken: Taken, baseline: Mapping[str, tuple[float, ...]], more: Mapping[str, tuple[float, ...]]
+    taken: Taken, learned: Mapping[str, tuple[float, ...]], more: Mapping[str, tuple[float, ...]]
 ) -> FeatureShape:
     """Return a feature as the generator sees it, with the bounds its histogram gets.
 
-    `more` are bounds by `<direction>.<feature>`, for those that have theirs from the unit only.
+    `learned` are a baseline's bounds of the stage by `<direction>.<feature>`; `more` are for features that have
+    theirs from the unit only.
     """
     feature = taken.feature
     if isinstance(feature, Category):
         return FeatureShape(taken.direction, taken.name, feature.name, categories=feature.categories)
     name = f"{taken.direction}.{taken.name}"
-    chosen = feature.bounds or baseline.get(f"{stage}.{name}")
+    chosen = feature.bounds or learned.get(name)
     if not chosen:
         chosen = sorted({*bounds.for_unit(feature.unit), *more.get(name, ())})
-    return FeatureShape(taken.direction, taken.name, feature.name, feature.unit, tuple(chosen))
+    own = feature.bounds is not None
+    return FeatureShape(taken.direction, taken.name, feature.name, feature.unit, tuple(chosen), own_bounds=own)
 
 
 def _features(stage: str, given: Given | Sequence[Given]) -> list[Feature]:

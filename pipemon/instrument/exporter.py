@@ -6,7 +6,7 @@ import math
 import os
 import platform
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock, get_ident
 from time import perf_counter
@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from pipemon import catalogue
 from pipemon.instrument import background
+from pipemon.instrument.feature_series import Watch
 from pipemon.instrument.log import log_once
 from pipemon.instrument.metrics import Reading, begin_anew, make_family, read, show
 from pipemon.instrument.recorder import Recorder, Series
@@ -102,6 +103,12 @@ class Exporter(Collector):
                 found = Recorder(len(columns), series(), self._try_flush, alike)
                 self._recorders[key, columns, features] = found
             return found
+
+    def watch(self, key: object, watches: Mapping[str, Watch]) -> None:
+        """Tell each feature of a stage, `<direction>.<feature>`, whom to tell of its values from now on."""
+        for recorder in self._alike.get(key, ()):
+            for feature in getattr(recorder.series, "features", ()):
+                feature.watch = watches.get(feature.column)
 
     def flush_all(self) -> None:
         """Move every buffered call into the metrics."""

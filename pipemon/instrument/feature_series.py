@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,9 @@ _LARGEST = 1e200
 """Larger values count as infinite: a few of them would make a sum infinite for the process's life."""
 
 Families = Mapping[str, Any]
+
+Watch = Callable[[Rows], None]
+"""Told of a feature's columns as they are counted, shape (n,): categories by their places, NaN for missing values."""
 
 
 def column_of(shape: FeatureShape) -> str:
@@ -39,6 +42,7 @@ class FeatureSeries:
         labels = (*key.labels, shape.direction, shape.name)
         self.column = column_of(shape)
         self.direction = shape.direction
+        self.watch: Watch | None = None
         self._observed = families[catalogue.FEATURE_OBSERVED.name].labels(*labels)
         self._missing = families[catalogue.FEATURE_MISSING.name].labels(*labels)
         families[catalogue.EXTRACTOR_ERRORS.name].labels(*labels)
@@ -46,6 +50,8 @@ class FeatureSeries:
 
     def fold(self, column: Rows) -> None:
         """Add a column, shape (n,): NaN is missing, unless it is our own NaN for what was not looked at."""
+        if self.watch is not None:
+            self.watch(column)
         low, high = column.min(), column.max()
         if low >= -_LARGEST and high <= _LARGEST:  # False for NaN too
             self._observed.inc(len(column))

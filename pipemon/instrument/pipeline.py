@@ -14,13 +14,14 @@ from pipemon import catalogue
 from pipemon.errors import DeclarationError
 from pipemon.instrument import bounds, declaring
 from pipemon.instrument.attribution import Attribution, check_token_key
-from pipemon.instrument.baseline import read_bounds
+from pipemon.instrument.baseline import read_baselines
 from pipemon.instrument.bounds_file import read_bounds_file
 from pipemon.instrument.calls import StageKey
 from pipemon.instrument.cascade import Cascade
 from pipemon.instrument.declaring import Given
 from pipemon.instrument.endings import Declared, Endings
 from pipemon.instrument.exporter import exporter_for
+from pipemon.instrument.feature_series import Watch
 from pipemon.instrument.feedback import TakesFeedback
 from pipemon.instrument.names import check_name
 from pipemon.instrument.recorder import Recorder
@@ -50,7 +51,8 @@ class Pipeline(TakesFeedback):
     may take: `"500ms"`, or seconds. Series go to `registry`, by default prometheus_client's. `feedback`
     names signals beyond redo, accepted and corrected, `slices` the groups that feedback is kept apart by:
     `{"age": ["young", "old"]}`. With `token_key`, a secret (by default that in PIPEMON_TOKEN_KEY), the tokens of
-    runs are signed, and no others are believed. `baseline` is a JSON file with features' bounds, `spec` the one that
+    runs are signed, and no others are believed. `baseline` is the file that `pipemon baseline` wrote, whose bounds
+    histograms take, or several: a stage takes those of its version, else of the first. `spec` is the file that
     `pipemon generate` wrote from the failure modes, with the budgets and thresholds that are to be bounds.
 
     Raises DeclarationError for a bad name, version, track, budget, signal, slice or key.
@@ -66,7 +68,7 @@ class Pipeline(TakesFeedback):
         registry: CollectorRegistry | None = None,
         feedback: Sequence[str] = (),
         slices: Mapping[str, Sequence[str]] | None = None,
-        baseline: str | os.PathLike[str] | None = None,
+        baseline: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
         spec: str | os.PathLike[str] | None = None,
         token_key: str | bytes | None = None,
     ) -> None:
@@ -78,7 +80,12 @@ class Pipeline(TakesFeedback):
         self.budget = declaring.agreed_budget(what, declaring.check_budget(what, budget), limits.budget)
         self._duration_bounds = bounds.for_duration(self.budget, limits.durations)
         self._for_all = Told(
-            self.name, self.version, self.track, declaring.check_signals(what, feedback), read_bounds(baseline), limits
+            self.name,
+            self.version,
+            self.track,
+            declaring.check_signals(what, feedback),
+            read_baselines(baseline, self.name),
+            limits,
         )
         self._stages: dict[str, StageShape] = {}
         self._has_run = False
@@ -256,6 +263,18 @@ class Pipeline(TakesFeedback):
         wrapped: Any = wrap_run(function, pipeline=self.name, recorder=recorder)
         return wrapped  # type: ignore[no-any-return]
 
+    def watch(self, watches: Mapping[str, Mapping[str, Watch]]) -> bool:
+        """Tell of features' values, by stage and `<direction>.<feature>`: the base of `pipemon.learning`.
+
+        Of a stage that runs in several versions, only the one declared first. False where pipemon is disabled.
+        """
+        if self._exporter is None:
+            return False
+        self._exporter.flush_all()
+        for stage, key in self._keys.items():
+            self._exporter.watch(key, watches.get(stage, {}))
+        return True
+
     def describe(self) -> PipelineShape:
         """Return the declared stages, features, budgets (seconds) and bounds: what the generator reads.
 
@@ -263,7 +282,8 @@ class Pipeline(TakesFeedback):
         """
         stages = tuple(self._stages.values())
         bounds, slices = self._duration_bounds, self._slices
-        return PipelineShape(self.name, self.budget, stages, bounds, self._has_run, self._reads_bounds, slices)
+        reads = self._reads_bounds
+        return PipelineShape(self.name, self.budget, stages, bounds, self._has_run, reads, slices, self.version)
 
     def _see_upstream(self, shape: StageShape) -> Callable[[str], bool] | None:
         return partial(self._cascade.see, shape.name) if shape.after is None else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from pipemon.errors import DeclarationError, nearest
 from pipemon.instrument import bounds, declaring
+from pipemon.instrument.baseline import Baselines
 from pipemon.instrument.bounds_file import BoundsFile
 from pipemon.instrument.calls import StageKey
 from pipemon.instrument.endings import Declared
@@ -22,7 +23,7 @@ class Told(NamedTuple):
     version: str
     track: str
     signals: tuple[str, ...]
-    baseline: Mapping[str, tuple[float, ...]]
+    baselines: Baselines
     spec: BoundsFile
 
 
@@ -48,12 +49,13 @@ def resolve(
         declaring.check_parameters(stage, function, "inputs", options.inputs or ())
         declaring.check_parameters(stage, function, "queued_at", (queued_at[0],) if queued_at else ())
     spec = told.spec.stage(stage)
+    learned = told.baselines.bounds(stage, key.version)
     budget = declaring.agreed_budget(what, declaring.check_budget(what, options.budget), spec.budget)
     shape = StageShape(
         stage,
         _after(stage, options.after, stages) if options.after_is_told else None,
         budget,
-        tuple(declaring.shape_of(stage, taken, told.baseline, spec.features) for taken in (*inputs, *outputs)),
+        tuple(declaring.shape_of(taken, learned, spec.features) for taken in (*inputs, *outputs)),
         bounds.for_duration(budget, spec.durations),
         tuple(dict.fromkeys((*told.signals, *declaring.check_signals(what, options.feedback)))),
         one_to_one=options.one_to_one,
@@ -61,6 +63,7 @@ def resolve(
         stream=function is not None and kind_of(function).endswith("generator"),
         queued=queued_at is not None,
         trained=model is not None and model.trained_timestamp is not None,
+        version=key.version,
         scores=declaring.check_scores(what, options.scores),
         candidates=declaring.check_candidates(what, options.candidates),
         labels=bool(options.labels),

@@ -6,13 +6,16 @@ import math
 import struct
 from collections.abc import Callable, Iterable
 from random import random
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from pipemon.instrument.batches import is_lazy, items
 from pipemon.instrument.features import Category, Feature
 from pipemon.instrument.recorder import Rows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _BITS = 0x7FF8_7069_7065_6D6F
 UNTAKEN: float = struct.unpack("<d", struct.pack("<Q", _BITS))[0]
@@ -39,7 +42,17 @@ Failed = Callable[[str, str], None]
 
 def untaken(column: Rows) -> int:
     """Count what was not looked at in a column, shape (n,)."""
-    return int(np.count_nonzero(np.ascontiguousarray(column).view(np.uint64) == _BITS))
+    return int(np.count_nonzero(_is_untaken(column)))
+
+
+def looked_at(column: Rows) -> Rows:
+    """Return what was looked at of a column, shape (n,); NaN is missing."""
+    return column[~_is_untaken(column)]
+
+
+def _is_untaken(column: Rows) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = np.ascontiguousarray(column).view(np.uint64) == _BITS
+    return found
 
 
 def number(value: Any) -> float:

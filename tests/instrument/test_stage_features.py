@@ -254,6 +254,40 @@ def test_a_missing_baseline_is_logged_and_otherwise_ignored(
     assert "none.json" in caplog.text
 
 
+def test_of_several_baselines_a_stage_takes_that_of_its_version_else_the_first(
+    registry: CollectorRegistry, tmp_path: Path
+) -> None:
+    def written(name: str, bound: float, **head: object) -> Path:
+        path = tmp_path / name
+        stages = {f"{stage}.output.size": {"bounds": [bound]} for stage in ("vad", "asr")}
+        path.write_text(json.dumps({"pipeline": "speech", "features": stages, **head}))
+        return path
+
+    files = [
+        written("new.json", 3, version="3"),
+        written("old.json", 2, version="2", stage_versions={"asr": "asr-7"}),
+    ]
+
+    def bound_of(stage: str, version: str) -> float:
+        pipeline = Pipeline("speech", version, registry=CollectorRegistry(), baseline=files)
+        pipeline.stage(stage, output=itself("size"))(lambda: 1)
+        return pipeline.describe().stages[0].features[0].bounds[0]
+
+    assert (bound_of("vad", "3"), bound_of("vad", "2"), bound_of("vad", "9")) == (3, 2, 3)
+    assert (bound_of("asr", "2"), bound_of("asr", "asr-7")) == (3, 2)
+
+
+def test_a_baseline_of_another_pipeline_is_logged_and_otherwise_ignored(
+    registry: CollectorRegistry, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "vision.json"
+    path.write_text(json.dumps({"pipeline": "vision", "features": {"vad.output.size": {"bounds": [7]}}}))
+    pipeline = Pipeline("speech", registry=registry, baseline=path)
+    pipeline.stage("vad", output=itself("size"))(lambda: 1)
+    assert 7.0 not in pipeline.describe().stages[0].features[0].bounds
+    assert "it is of the pipeline 'vision', not 'speech'" in caplog.text
+
+
 def test_the_info_series_tells_the_unit_and_a_hash_that_depends_on_the_bounds_alone(
     speech: Pipeline, registry: CollectorRegistry
 ) -> None:

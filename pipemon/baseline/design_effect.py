@@ -1,0 +1,112 @@
+"""How much more the shares of a stream vary than those of independent values: its design effect.
+
+Frames of one recording and calls of one session resemble each other, so n of them tell less than n independent
+values. Shares are compared between blocks of the reference, in its order. A statistic that follows chi-squared
+with k degrees of freedom for independent values then follows a weighted sum of k squares of normal variables; the
+weights are the eigenvalues of the blocks' covariance over that of independent values (Rao and Scott 1981, JASA 76:
+221-230). That is close to a scaled chi-squared with fewer degrees of freedom (Satterthwaite 1946, Biometrics
+Bulletin 2: 110-114), which is what is compared here, at the 99% quantile.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Counts: TypeAlias = "NDArray[np.float64]"
+
+_BLOCKS = 24
+"""Blocks at least: of fewer nobody can tell how much they vary."""
+_SHORTEST = 10
+"""Values a block at least."""
+_RAREST = 0.02
+"""A bin with a smaller share is taken together with its neighbour: its counts are too few to vary by."""
+_Z = 2.3263478740408408
+"""The normal distribution's 99% quantile."""
+
+
+def of_values(bins: NDArray[np.intp], size: int) -> float:
+    """Return the design effect of a stream's bins, shape (n,), numbered from 0 to size - 1, in their order.
+
+    It is the greatest over blocks of several lengths, from about the root of n on (Flegal and Jones 2010, Annals of
+    Statistics 38: 1034-1070), so that a dependence over long stretches is seen too. 1.0 where there are too few
+    values to tell: under 240.
+    """
+    found = 1.0
+    for length in _lengths(len(bins)):
+        blocks = len(bins) // length
+        block = np.repeat(np.arange(blocks), length)
+        counts = np.bincount(block * size + bins[: blocks * length], minlength=blocks * size)
+        found = max(found, of_counts(counts.reshape(blocks, size).astype(np.float64)))
+    return found
+
+
+def of_counts(counts: Counts) -> float:
+    """Return the design effect of counts by block and bin, shape (blocks, bins); blocks may differ in length.
+
+    A statistic of n values that has k = bins - 1 degrees of freedom is to be divided by it before it is compared with
+    chi-squared's 99% quantile. For independent values it is about 1, and never less: with d the mean of the weights
+    and a their coefficient of variation, d (1 + a^2) times the quantile of F with k / (1 + a^2) and
+    (blocks - 1) k / (1 + a^2) degrees of freedom over that of chi-squared with k; F, since the blocks are few.
+    1.0 where there are fewer than 24 blocks with values, or one bin only.
+    """
+    counts = _merged(counts[counts.sum(axis=1) > 0])
+    blocks, bins = int(counts.shape[0]), int(counts.shape[1])
+    if blocks < _BLOCKS or bins < 2:
+        return 1.0
+    sizes, shares = counts.sum(axis=1), counts.sum(axis=0) / counts.sum()
+    far = np.sqrt(sizes)[:, None] * (counts / sizes[:, None] - shares) / np.sqrt(shares)
+    covariance = far.T @ far / (blocks - 1)
+    mean = float(np.trace(covariance)) / (bins - 1)
+    if mean <= 0:
+        return 1.0
+    # Unbiased for normal variables: the blocks' chance alone makes some weights greater than others.
+    squares = float(np.sum(covariance**2)) - (mean * (bins - 1)) ** 2 / (blocks - 1)
+    squares *= (blocks - 1) ** 2 / ((blocks - 2) * (blocks + 1))
+    spread = max(1.0, squares / (bins - 1) / mean**2)
+    freedom = (bins - 1) / spread
+    quantile = freedom * _f_quantile(freedom, (blocks - 1) * freedom)
+    return max(1.0, mean * spread * quantile / _chi_squared_quantile(bins - 1))
+
+
+def _lengths(values: int) -> Iterator[int]:
+    blocks = _BLOCKS
+    while (length := values // blocks) >= _SHORTEST:
+        yield length
+        blocks *= 2
+        if (values // blocks) ** 2 < values:
+            return
+
+
+def _merged(counts: Counts) -> Counts:
+    """Return counts with rare bins added to the one before, the first rare ones to the one after."""
+    total = counts.sum()
+    found: list[NDArray[np.float64]] = []
+    for column in counts.T:
+        if found and (found[-1].sum() < _RAREST * total or column.sum() < _RAREST * total):
+            found[-1] = found[-1] + column
+        else:
+            found.append(column)
+    return np.array(found).T
+
+
+def _chi_squared_quantile(freedom: float) -> float:
+    """Return the 99% quantile (Wilson and Hilferty 1931, PNAS 17: 684-688)."""
+    part = 2 / (9 * freedom)
+    root = 1 - part + _Z * math.sqrt(part)
+    return freedom * root * root * root
+
+
+def _f_quantile(first: float, second: float) -> float:
+    """Return the 99% quantile of F (Paulson 1942, Annals of Mathematical Statistics 13: 233-235)."""
+    a, b = 2 / (9 * first), 2 / (9 * second)
+    # The root x of (1 - b) x - (1 - a) = z sqrt(b x^2 + a), for F = x^3.
+    square, linear, constant = (1 - b) ** 2 - _Z**2 * b, (1 - a) * (1 - b), (1 - a) ** 2 - _Z**2 * a
+    root = (linear + math.sqrt(max(0.0, linear**2 - square * constant))) / square
+    return root * root * root

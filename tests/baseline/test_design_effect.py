@@ -1,0 +1,94 @@
+"""What a stream's dependence makes of its number of values, and that drift's false alarms then are as many as said."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import chi2, f
+
+from pipemon.baseline import design_effect
+from pipemon.baseline.bins import cut, shares
+
+Array = NDArray[np.float64]
+
+
+def autoregressive(draw: np.random.Generator, rho: float, shape: tuple[int, int]) -> Array:
+    """Streams of standard normal values, each correlated by rho with the one before: shape (streams, values)."""
+    found = draw.normal(size=shape)
+    for step in range(1, shape[1]):
+        found[:, step] = rho * found[:, step - 1] + math.sqrt(1 - rho**2) * found[:, step]
+    return found
+
+
+def placed(values: Array, bounds: tuple[float, ...]) -> NDArray[np.intp]:
+    return np.searchsorted(np.array(bounds), values)
+
+
+def psi(live: Array, reference: Array, n: int, m: int) -> Array:
+    """Half an observation is added to each bin, as in the rules."""
+    bins = len(reference)
+    q, p = (live * n + 0.5) / (n + 0.5 * bins), (reference * m + 0.5) / (m + 0.5 * bins)
+    found: Array = ((q - p) * np.log(q / p)).sum(axis=-1)
+    return found
+
+
+def false_alarms(rho: float, calibrated: bool) -> float:
+    """The share of 1000-value windows without any drift whose PSI, of 10 bins and tails, passes the 99% quantile."""
+    draw, n, m, alarms = np.random.default_rng(19), 1000, 5000, []
+    for _ in range(20):
+        reference = autoregressive(draw, rho, (1, m))[0]
+        bounds = cut(reference)
+        known = np.array(shares(reference, bounds))
+        effect = design_effect.of_values(placed(reference, bounds), len(known)) if calibrated else 1.0
+        bins = placed(autoregressive(draw, rho, (100, n)), bounds)
+        live = np.stack([(bins == number).mean(axis=1) for number in range(len(known))], axis=1)
+        scaled = psi(live, known, n, m) / (effect * (1 / n + 1 / m))
+        alarms.append((scaled > chi2.ppf(0.99, len(known) - 1)).mean())
+    return float(np.mean(alarms))
+
+
+def test_an_autocorrelated_stream_alarms_falsely_as_seldom_as_a_steady_one() -> None:
+    assert false_alarms(0.9, calibrated=False) > 0.5
+    assert false_alarms(0.9, calibrated=True) <= 0.02
+
+
+def test_independent_values_keep_their_number() -> None:
+    draw = np.random.default_rng(2)
+    effects = [design_effect.of_values(draw.integers(0, 12, 5000), 12) for _ in range(20)]
+    assert 1 <= np.mean(effects) < 1.12
+
+
+def test_values_that_come_in_runs_of_five_are_worth_a_fifth() -> None:
+    draw = np.random.default_rng(4)
+    effects = [design_effect.of_values(np.repeat(draw.integers(0, 10, 2000), 5), 10) for _ in range(10)]
+    assert np.mean(effects) == pytest.approx(5, rel=0.15)
+
+
+def test_counts_of_periods_tell_the_same_as_values_in_blocks() -> None:
+    draw = np.random.default_rng(4)
+    values = np.repeat(draw.integers(0, 10, 4000), 5)
+    counts = np.array([np.bincount(block, minlength=10) for block in values.reshape(100, 200)], dtype=float)
+    assert design_effect.of_counts(counts) == pytest.approx(design_effect.of_values(values, 10), rel=0.2)
+
+
+def test_periods_may_hold_different_numbers_of_values_or_none() -> None:
+    draw = np.random.default_rng(8)
+    counts = np.array([draw.multinomial(size, [0.1] * 10) for size in draw.integers(0, 400, 100)], dtype=float)
+    counts[::10] = 0
+    assert 1 <= design_effect.of_counts(counts) < 1.25
+
+
+@pytest.mark.parametrize("values", [[], [0], [0, 1] * 100, [3] * 5000])
+def test_where_nothing_can_be_told_it_is_one(values: list[int]) -> None:
+    assert design_effect.of_values(np.array(values, dtype=np.intp), 5) == 1.0
+
+
+@pytest.mark.parametrize("freedom", [2, 4, 9, 11])
+@pytest.mark.parametrize("blocks", [24, 100])
+def test_quantiles_are_those_of_the_distributions(freedom: int, blocks: int) -> None:
+    assert design_effect._chi_squared_quantile(freedom) == pytest.approx(chi2.ppf(0.99, freedom), rel=0.004)
+    second = (blocks - 1) * freedom
+    assert design_effect._f_quantile(freedom, second) == pytest.approx(f.ppf(0.99, freedom, second), rel=0.004)
