@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from pipemon.generate.expressions import narrowed
 from pipemon.generate.measures import measure
@@ -15,7 +16,6 @@ from pipemon.spec import reads as r
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 from pipemon.spec.signals import SIGNALS
-from pipemon.topology import downstream
 from pipemon.units import duration
 
 
@@ -169,14 +169,11 @@ def upstream(spec: Spec, mode: FailureMode) -> str:
     """
     if any(condition.signal == "no_calls" for condition in mode.conditions):
         return ""
-    below = downstream(spec.upstream)
-    stages = [stage.name for stage in spec.stages if mode.stage is None or mode.stage in below.get(stage.name, ())]
+    stages, silent = spec.derived("upstream", _all_upstream).get(mode.stage, ((), ()))
     if not stages:
         return ""
     own = spec.told_apart_by
     place = "".join(f",{label}=%q" for label in own)
-    # A stage that is silent sends nothing on: its silence explains no value here, and it lasts.
-    silent = [each.name for each in spec.measurable if each.stage in stages and _may_be_absence(each)]
     which = f"pipeline={quote(spec.pipeline)},stage=~{_any(stages)},failure_mode!~{_any([mode.name, *silent])}"
     which = which.replace("%", "%%") if own else which
     query = f'sort(ALERTS_FOR_STATE{{{which}{place}}} and ignoring (alertstate) ALERTS{{alertstate="firing"}})'
@@ -190,12 +187,32 @@ def upstream(spec: Spec, mode: FailureMode) -> str:
     )
 
 
+def _all_upstream(spec: Spec) -> dict[str | None, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Return, for each stage and for the whole pipeline, the stages upstream and the failure modes there to leave out.
+
+    A stage that is silent sends nothing on: its silence explains no value further down, and it lasts.
+    """
+    silent = [mode for mode in spec.measurable if _may_be_absence(mode)]
+    found = {}
+    for place in (None, *(stage.name for stage in spec.stages)):
+        above = tuple(
+            stage.name for stage in spec.stages if place is None or place in spec.downstream.get(stage.name, ())
+        )
+        found[place] = above, tuple(mode.name for mode in silent if mode.stage in above)
+    return found
+
+
 def _may_be_absence(mode: FailureMode) -> bool:
     return any(condition.signal in ("no_calls", "promql") for condition in mode.conditions)
 
 
 def _any(names: Sequence[str]) -> str:
-    return quote("|".join(re.escape(name).replace("\\-", "-") for name in dict.fromkeys(names)))
+    return quote("|".join(map(_literal, dict.fromkeys(names))))
+
+
+@lru_cache(maxsize=10_000)
+def _literal(name: str) -> str:
+    return re.escape(name).replace("\\-", "-")
 
 
 def alert_annotations(spec: Spec, mode: FailureMode, dashboard_url: str) -> dict[str, str]:

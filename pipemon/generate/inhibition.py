@@ -7,7 +7,7 @@ from graphlib import TopologicalSorter
 from itertools import pairwise
 
 from pipemon.spec.model import SEVERITIES, STABLE, FailureMode, Spec
-from pipemon.topology import downstream, find_cycle
+from pipemon.topology import find_cycle
 from pipemon.units import duration
 
 _NEVER_BY_TOPOLOGY = ("no_calls", "promql")
@@ -55,7 +55,7 @@ def plan(spec: Spec) -> Plan:
     What is in burn-in holds nothing back and is not held back: it neither hides nor changes what is told.
     """
     modes = {mode.name: mode for mode in spec.measurable if not mode.observe}
-    below = downstream(spec.upstream)
+    below = spec.downstream
     stated, refused = _stated(spec)
     edges = set(stated)
     at: dict[str | None, list[FailureMode]] = {}

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, TypeVar, cast
 
 from pipemon.spec.baseline import Baseline
-from pipemon.topology import FeatureShape, StageShape
+from pipemon.topology import FeatureShape, StageShape, downstream
 
 T = TypeVar("T")
 
@@ -176,18 +177,23 @@ class Spec:
         """Return the alert's label for a severity."""
         return dict(self.severity_words)[severity]
 
-    @property
+    @cached_property
     def upstream(self) -> dict[str, tuple[str, ...]]:
         """The stages right before each stage; none where nothing is known."""
         return {stage.name: stage.after or () for stage in self.stages}
 
-    @property
+    @cached_property
+    def downstream(self) -> dict[str, frozenset[str]]:
+        """All stages behind each stage, directly or not."""
+        return downstream(self.upstream)
+
+    @cached_property
     def told_apart_by(self) -> tuple[str, ...]:
         """The kept labels of which there can be several values: those that are selected have one."""
         selected = dict(self.select)
         return tuple(label for label in self.keep if label not in selected)
 
-    @property
+    @cached_property
     def measurable(self) -> tuple[FailureMode, ...]:
         """The failure modes that make a rule."""
         return tuple(mode for mode in self.failure_modes if mode.conditions)
@@ -198,7 +204,8 @@ class Spec:
 
     def stage(self, name: str) -> StageShape:
         """Return the stage called `name`; raises KeyError if there is none."""
-        for stage in self.stages:
-            if stage.name == name:
-                return stage
-        raise KeyError(name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, StageShape]:
+        return {stage.name: stage for stage in reversed(self.stages)}

@@ -207,6 +207,6 @@ def _value(node: yaml.ScalarNode) -> str | int | float | bool | None:
                 return text
     try:
         # YAML 1.1 takes 1e-3 for text; people mean the number.
-        return float(text) if node.style is None and "e" in text.lower() and text[:1].isdigit() else text
+        return float(text) if not node.style and "e" in text.lower() and text[:1].isdigit() else text
     except ValueError:
         return text
