@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from pipemon.generate.bounds_alert import bounds_mode
 from pipemon.generate.inhibition import Plan
-from pipemon.generate.promql import quote
+from pipemon.generate.promql import literal, quote
 from pipemon.generate.templates import TEMPLATES
 from pipemon.generate.yamltext import comment, dump, listed
 from pipemon.spec.model import SEVERITIES, FailureMode, Severity, Spec
@@ -112,8 +111,8 @@ def _inhibit_rules(plan: Plan) -> list[tuple[str, object]]:
     An absence or a written expression may lack those labels: it is everywhere then, and of every cluster.
     """
     spec = plan.spec
-    modes = {mode.name: mode for mode in spec.measurable}
     several = spec.told_apart_by
+    placed = {mode.name for mode in spec.measurable if _has_kept_labels(mode)}
     nowhere = [_equal(label, "") for label in several]
     found: list[tuple[str, object]] = []
 
@@ -128,19 +127,19 @@ def _inhibit_rules(plan: Plan) -> list[tuple[str, object]]:
             found.append((f"{source} holds back what it causes", rule))
 
     for source, targets in plan.targets.items():
-        placed = [t for t in targets if _has_kept_labels(modes[source]) and _has_kept_labels(modes[t])]
-        add(source, placed, spec.keep)
-        add(source, [target for target in targets if target not in placed], several)
+        sure = source in placed
+        add(source, [target for target in targets if sure and target in placed], spec.keep)
+        add(source, [target for target in targets if not sure or target not in placed], several)
         if several:
-            add(source, [t for t in targets if not _has_kept_labels(modes[t])], (), to=nowhere)
-        if several and not _has_kept_labels(modes[source]):
+            add(source, [target for target in targets if target not in placed], (), to=nowhere)
+        if several and not sure:
             add(source, list(targets), (), at=nowhere)
     return found
 
 
 def _has_kept_labels(mode: FailureMode) -> bool:
     """Tell whether a mode's alerts surely have all kept labels: an absence and a written expression may not."""
-    return not {condition.signal for condition in mode.conditions} & {"no_calls", "promql"}
+    return not mode.signals & {"no_calls", "promql"}
 
 
 def _equal(label: str, value: str) -> str:
@@ -150,4 +149,4 @@ def _equal(label: str, value: str) -> str:
 def _one_of(label: str, values: Sequence[str]) -> str:
     if len(values) == 1:
         return _equal(label, values[0])
-    return f"{label}=~{quote('|'.join(re.escape(value).replace(chr(92) + '-', '-') for value in values))}"
+    return f"{label}=~{quote('|'.join(map(literal, values)))}"

@@ -6,11 +6,10 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 from pipemon.generate.expressions import narrowed
 from pipemon.generate.measures import measure
-from pipemon.generate.promql import Matcher, quote, text
+from pipemon.generate.promql import Matcher, literal, quote, text
 from pipemon.generate.recordings import Measure
 from pipemon.spec import reads as r
 from pipemon.spec.latency import bound_share
@@ -203,16 +202,11 @@ def _all_upstream(spec: Spec) -> dict[str | None, tuple[tuple[str, ...], tuple[s
 
 
 def _may_be_absence(mode: FailureMode) -> bool:
-    return any(condition.signal in ("no_calls", "promql") for condition in mode.conditions)
+    return bool(mode.signals & {"no_calls", "promql"})
 
 
 def _any(names: Sequence[str]) -> str:
-    return quote("|".join(map(_literal, dict.fromkeys(names))))
-
-
-@lru_cache(maxsize=10_000)
-def _literal(name: str) -> str:
-    return re.escape(name).replace("\\-", "-")
+    return quote("|".join(map(literal, dict.fromkeys(names))))
 
 
 def alert_annotations(spec: Spec, mode: FailureMode, dashboard_url: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from graphlib import TopologicalSorter
 from itertools import pairwise
 
@@ -10,7 +11,7 @@ from pipemon.spec.model import SEVERITIES, STABLE, FailureMode, Spec
 from pipemon.topology import find_cycle
 from pipemon.units import duration
 
-_NEVER_BY_TOPOLOGY = ("no_calls", "promql")
+_NEVER_BY_TOPOLOGY = {"no_calls", "promql"}
 
 
 _HARD = {"null_ratio", "error_ratio", "latency"}
@@ -37,6 +38,23 @@ class Plan:
     targets: dict[str, tuple[str, ...]]
     refused: tuple[Refusal, ...]
     waiting: dict[str, str]
+
+    @cached_property
+    def sources(self) -> dict[str, tuple[str, ...]]:
+        """The sources of each target."""
+        found: dict[str, list[str]] = {}
+        for source, targets in self.targets.items():
+            for target in targets:
+                found.setdefault(target, []).append(source)
+        return {target: tuple(sources) for target, sources in found.items()}
+
+    @cached_property
+    def refusals(self) -> dict[str, tuple[Refusal, ...]]:
+        """What does not hold back each effect."""
+        found: dict[str, list[Refusal]] = {}
+        for each in self.refused:
+            found.setdefault(each.target, []).append(each)
+        return {target: tuple(each) for target, each in found.items()}
 
 
 def plan(spec: Spec) -> Plan:
@@ -110,26 +128,22 @@ def _stated(spec: Spec) -> tuple[set[tuple[str, str]], list[Refusal]]:
     return edges, refused
 
 
-def _signals(mode: FailureMode) -> set[str]:
-    return {condition.signal for condition in mode.conditions}
-
-
 def _compares_versions(mode: FailureMode) -> bool:
     # What ails all versions is no difference between them, and a canary has but a part of the traffic.
     return any(condition.reference == STABLE for condition in mode.conditions)
 
 
 def _tells_a_broken_stage(mode: FailureMode) -> bool:
-    return mode.stage is not None and _signals(mode) <= _HARD and not _compares_versions(mode)
+    return mode.stage is not None and mode.signals <= _HARD and not _compares_versions(mode)
 
 
 def _never_by_topology(mode: FailureMode) -> bool:
-    return bool(_signals(mode) & set(_NEVER_BY_TOPOLOGY)) or _compares_versions(mode)
+    return bool(mode.signals & _NEVER_BY_TOPOLOGY) or _compares_versions(mode)
 
 
 def _by_topology(source: FailureMode, target: FailureMode) -> bool:
     """Tell whether a broken stage holds back what it does to one below it, or to the whole pipeline."""
-    signals, effects = _signals(source), _signals(target)
+    signals, effects = source.signals, target.signals
     if (signals == {"latency"}) != (effects == {"latency"}):
         return False
     if target.stage is None and signals != effects:

@@ -26,6 +26,12 @@ def measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | No
     What is compared with the past is that of the stable versions together, now and then, so that no deploy
     blinds it; a canary keeps its version and is compared with all stable ones together.
     """
+    # Asked for by each file and each test: where it is and over how long is all that it takes of a failure mode.
+    wanted = ("measure", mode.stage, mode.window, condition)
+    return spec.derived(wanted, lambda spec: _compared(spec, mode, condition))
+
+
+def _compared(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | None:
     everything = usual(spec, mode.stage, mode.window)
     reference = condition.reference
     if reference is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pipemon.catalogue import Metric
 from pipemon.units import duration
@@ -26,6 +27,12 @@ def one_of(label: str, values: tuple[str, ...]) -> Matcher:
     if len(values) == 1:
         return Matcher(label, "=", values[0])
     return Matcher(label, "=~", "|".join(re.escape(value) for value in values))
+
+
+@lru_cache(maxsize=10_000)
+def literal(name: str) -> str:
+    """Return the regular expression of a name that Prometheus and Alertmanager take literally."""
+    return re.escape(name).replace("\\-", "-")
 
 
 @dataclass(frozen=True)

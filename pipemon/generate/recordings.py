@@ -101,6 +101,11 @@ class Scope:
 
     def counted(self, metric: Metric, *which: Matcher, more: tuple[str, ...] = (), suffix: str = "") -> Recording:
         """Return the rule that counts a metric's events: what ratios and guards are made of."""
+        # The same for every stage, so made once.
+        wanted = ("counted", self.by, self.window, self.offset, self.track, metric.name, which, more, suffix)
+        return self.spec.derived(wanted, lambda _: self._counted(metric, *which, more=more, suffix=suffix))
+
+    def _counted(self, metric: Metric, *which: Matcher, more: tuple[str, ...], suffix: str) -> Recording:
         by = (*self.by, *more)
         name = self.name(f"{metric.name.removesuffix('_total')}{suffix}", "increase", *more)
         function = {"function": "increase", "suffix": suffix}
@@ -111,6 +116,9 @@ class Scope:
         """Return the rule that counts what shares are of: calls that were not skipped, or runs."""
         if self.stage is None:
             return self.counted(c.PIPELINE_RUNS)
+        return self.spec.derived(("ran", self.by, self.window, self.offset, self.track), lambda _: self._ran())
+
+    def _ran(self) -> Recording:
         name = self.name("pipemon_stage_calls_not_skipped", "increase")
         expr = not_skipped(self.spec, self.by, self.window, "increase", offset=self.offset, track=self.track)
         return Recording(name, expr, self.by)

@@ -14,6 +14,7 @@ from pipemon.generate.scenes import (
     State,
     clock,
     counters,
+    judged,
     up,
     worlds,
 )
@@ -176,7 +177,9 @@ def case(
     if fires and mode.stage is not None:
         state = replace(state, skipped=SKIPPED)
     normal = replace(state, values=calm, rate=calls_rate(spec, mode, _USUAL))
-    before, during = (worlds(spec, mode, each, calm) for each in (normal, state))
+    during = worlds(spec, mode, state, calm)
+    # Beside the place that is judged all goes on as it does, but where nobody is called there.
+    before = [judged(spec, mode, normal), *during[1:]] if state.others_rate else worlds(spec, mode, normal, calm)
     inputs = counters(before, during, time, gone=gone) + up(spec, time, down=down)
     inputs += recorded_past(spec, mode, state, time, ENOUGH * max(each.min_count for each in mode.conditions))
     stopped = stops(mode)

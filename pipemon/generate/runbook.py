@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from pipemon.generate.alertmanager import NOWHERE, receiver_name
 from pipemon.generate.annotations import describe
 from pipemon.generate.bounds_alert import bounds_expr, bounds_mode
@@ -56,10 +58,10 @@ def _section(plan: Plan, mode: FailureMode, expr: str) -> str:
         "Told": markdown(told),
         "Do": markdown(mode.do) or "*Nobody has written down what to do.*",
         "Leads to": ", ".join(_linked(name) for name in mode.leads_to),
-        "Holds back": ", ".join(_linked(name) for name in plan.targets.get(mode.name, ())),
-        "Held back by": ", ".join(_linked(name) for name, held in plan.targets.items() if mode.name in held),
+        "Holds back": ", ".join(map(_linked, plan.targets.get(mode.name, ()))),
+        "Held back by": ", ".join(map(_linked, plan.sources.get(mode.name, ()))),
         "Not held back": "; ".join(
-            f"by {_linked(each.source)}: {markdown(each.reason)}" for each in plan.refused if each.target == mode.name
+            f"by {_linked(each.source)}: {markdown(each.reason)}" for each in plan.refusals.get(mode.name, ())
         ),
         "More": link("the team's own page", mode.runbook) if _is_elsewhere(spec, mode) else "",
     }
@@ -86,6 +88,7 @@ def _heading(mode: FailureMode, depth: int = 2) -> str:
     return f'{"#" * depth} <a id="{mode.name}"></a>{markdown(mode.name)}'
 
 
+@lru_cache(maxsize=10_000)
 def _linked(name: str) -> str:
     return f"[{markdown(name)}](#{name})"
 

@@ -97,18 +97,23 @@ def kept_labels(spec: Spec) -> dict[str, str]:
     return {label: dict(spec.select).get(label, f"{label}-1") for label in spec.keep}
 
 
+def judged(spec: Spec, mode: FailureMode, state: State) -> World:
+    """Return the place that is judged."""
+    place = {"pipeline": spec.pipeline, "version": "1"}
+    if mode.stage is not None:
+        place |= {"stage": mode.stage, "track": "stable"}
+    own = World(place, kept_labels(spec), _replicas(mode), skipped=state.skipped)
+    _fill(own, spec, mode, state.values, state.rate)
+    return own
+
+
 def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...]) -> list[World]:
     """Return the place that is judged, then those that must not count, each unlike it in one label.
 
     Where alerts are told apart by a kept label, the place beside is `calm`: it would fire on its own.
     """
-    place = {"pipeline": spec.pipeline, "version": "1"}
-    if mode.stage is not None:
-        place |= {"stage": mode.stage, "track": "stable"}
-    targets = kept_labels(spec)
-    replicas = _replicas(mode)
-    own = World(place, targets, replicas, skipped=state.skipped)
-    _fill(own, spec, mode, state.values, state.rate)
+    own, targets, replicas = judged(spec, mode, state), kept_labels(spec), _replicas(mode)
+    place = {**own.place}
     if replicas is CANARIES:
         place |= {"version": CANARY_VERSION, "track": "canary"}
     beside = [World({**place, "pipeline": NEIGHBOUR}, targets)]
@@ -170,10 +175,15 @@ def _similar(condition: Condition) -> Iterator[Condition]:
 def counters(before: list[World], during: list[World], time: Clock, *, gone: bool) -> list[dict[str, str]]:
     """Return the series of a case: as `before` until it turns bad and after it turns good, `during` between."""
     found = []
+    printed: dict[tuple[float, float], str] = {}
     for index, (first, second) in enumerate(zip(before, during, strict=True)):
+        if gone and index == 1:
+            printed.clear()
         for name in {**first.rates, **second.rates}:
             slopes = first.rates.get(name, 0.0), second.rates.get(name, 0.0)
-            found.append({"series": name, "values": _values(slopes, time, vanishes=gone and index == 0)})
+            if slopes not in printed:
+                printed[slopes] = _values(slopes, time, vanishes=gone and index == 0)
+            found.append({"series": name, "values": printed[slopes]})
         for name, usual in first.gauges.items():
             found.append({"series": name, "values": _gauge(usual, second.gauges[name], time)})
     return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import floor, log10
 
 from pipemon import catalogue as c
@@ -25,23 +26,24 @@ _WORKERS = 40.0
 
 CANARY_VERSION = "3"
 
-Replicas = tuple[tuple[Mapping[str, str], str, float], ...]
+Labels = tuple[tuple[str, str], ...]
+Replicas = tuple[tuple[Labels, str, float], ...]
 """Labels, instance and share of the traffic of each: only a sum over all of them is right."""
 
 MIXED: Replicas = (
-    ({"version": "1", "track": "stable"}, "a", 0.5),
-    ({"version": "1", "track": "stable"}, "b", 0.3),
-    ({"version": "2", "track": "canary"}, "c", 0.2),
+    ((("version", "1"), ("track", "stable")), "a", 0.5),
+    ((("version", "1"), ("track", "stable")), "b", 0.3),
+    ((("version", "2"), ("track", "canary")), "c", 0.2),
 )
 STABLE_ONES: Replicas = (
-    ({"version": "1", "track": "stable"}, "a", 0.5),
-    ({"version": "1", "track": "stable"}, "b", 0.3),
-    ({"version": "2", "track": "stable"}, "c", 0.2),
+    ((("version", "1"), ("track", "stable")), "a", 0.5),
+    ((("version", "1"), ("track", "stable")), "b", 0.3),
+    ((("version", "2"), ("track", "stable")), "c", 0.2),
 )
 """Two stable versions at once, as in every rolling update."""
 CANARIES: Replicas = (
-    ({"version": CANARY_VERSION, "track": "canary"}, "d", 0.6),
-    ({"version": CANARY_VERSION, "track": "canary"}, "e", 0.4),
+    ((("version", CANARY_VERSION), ("track", "canary")), "d", 0.6),
+    ((("version", CANARY_VERSION), ("track", "canary")), "e", 0.4),
 )
 
 
@@ -75,12 +77,24 @@ class World:
         for name, _ in self._series(metric, "", labels):
             self.gauges[name] = -age, 1.0
 
-    def _series(self, metric: Metric, suffix: str, labels: Mapping[str, str]) -> Iterator[tuple[str, float]]:
-        for other, instance, share in self.replicas or (({}, "", 1.0),):
-            place = {**self.place, **other}
-            own = {name: place[name] for name in metric.labels if name in place}
-            where = {"instance": instance} if instance else {}
-            yield series(metric.name + suffix, {**own, **labels, **self.targets, **where}), share
+    def _series(self, metric: Metric, suffix: str, labels: Mapping[str, str]) -> tuple[tuple[str, float], ...]:
+        place, targets = tuple(self.place.items()), tuple(self.targets.items())
+        return _spread(metric, suffix, place, tuple(labels.items()), targets, self.replicas)
+
+
+# All cases of a failure mode have the same series.
+@lru_cache(maxsize=2000)
+def _spread(
+    metric: Metric, suffix: str, place: Labels, labels: Labels, targets: Labels, replicas: Replicas
+) -> tuple[tuple[str, float], ...]:
+    """Return the series of a metric with their shares of the traffic."""
+    found = []
+    for other, instance, share in replicas or (((), "", 1.0),):
+        known = dict(place + other)
+        own = {name: known[name] for name in metric.labels if name in known}
+        where = {"instance": instance} if instance else {}
+        found.append((series(metric.name + suffix, {**own, **dict(labels), **dict(targets), **where}), share))
+    return tuple(found)
 
 
 def series(name: str, labels: Mapping[str, str]) -> str:

@@ -44,11 +44,13 @@ def _write(value: object, lead: str, pad: str, write: Callable[[str], None]) -> 
     inner = pad + _STEP
     if isinstance(value, dict) and value:
         for key, each in value.items():
-            if each and isinstance(each, dict | list | tuple):
-                write(f"{lead}{_key(key)}:\n")
+            if isinstance(each, str):
+                write(f"{lead}{_text(key, '')}: {_text(each, inner)}\n")
+            elif each and isinstance(each, dict | list | tuple):
+                write(f"{lead}{_text(key, '')}:\n")
                 _write(each, inner, inner, write)
             else:
-                write(f"{lead}{_key(key)}: {_scalar(each, inner)}\n")
+                write(f"{lead}{_text(key, '')}: {_scalar(each, inner)}\n")
             lead = pad
     elif isinstance(value, list | tuple) and value:
         for each in value:
@@ -56,11 +58,6 @@ def _write(value: object, lead: str, pad: str, write: Callable[[str], None]) -> 
             lead = pad
     else:
         write(f"{lead}{_scalar(value, pad or _STEP)}\n")
-
-
-@lru_cache(maxsize=1000)
-def _key(name: str) -> str:
-    return _scalar(name, "")
 
 
 def _scalar(value: object, pad: str) -> str:
@@ -84,6 +81,8 @@ def _scalar(value: object, pad: str) -> str:
     return yaml.safe_dump(value).partition("\n")[0]
 
 
+# The cases of a failure mode are made of the same texts.
+@lru_cache(maxsize=5000)
 def _text(text: str, pad: str) -> str:
     if _PLAIN.fullmatch(text) and not any(other.match(text) for _, other in _OTHER_TYPES.get(text[0], ())):
         return text

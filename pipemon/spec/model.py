@@ -5,7 +5,7 @@ Knows nothing of YAML or Prometheus. All times are seconds, all ratios 0 to 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeVar, cast
@@ -115,6 +115,11 @@ class FailureMode:
     observe: bool = False
     observe_since: str = ""
 
+    @cached_property
+    def signals(self) -> frozenset[str]:
+        """The names of the signals that it is told by."""
+        return frozenset(condition.signal for condition in self.conditions)
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -166,9 +171,9 @@ class Spec:
     files: tuple[str, ...] = field(default=(), compare=False)
     checks_off: tuple[tuple[str, str], ...] = ()
 
-    def derived(self, name: str, make: Callable[[Spec], T]) -> T:
+    def derived(self, name: Hashable, make: Callable[[Spec], T]) -> T:
         """Return what `make` derives from this spec, made once."""
-        known: dict[str, object] = self.__dict__.setdefault("_derived", {})
+        known: dict[Hashable, object] = self.__dict__.setdefault("_derived", {})
         if name not in known:
             known[name] = make(self)
         return cast("T", known[name])
