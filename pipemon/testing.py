@@ -35,7 +35,7 @@ def samples(name: str, /, *, registry: CollectorRegistry | None = None, **labels
     Of several series that have these labels, as for two versions, the sum; 0 where there is none yet.
 
     Raises LookupError for a series that pipemon does not export, a label that it does not have, and a pipeline,
-    stage or feature that the registry does not know: a misspelt name is never 0.
+    stage, feature, score or candidate that the registry does not know: a misspelt name is never 0.
     """
     return sum(value for _, value in _matching(name, labels, registry))
 
@@ -67,6 +67,9 @@ def declarations_undone(registry: CollectorRegistry | None = None) -> Iterator[N
         yield
 
 
+_DECLARED = {"pipeline", "stage", "feature", "score", "candidate"}
+"""Labels whose values are names that the code declares."""
+
 _Key = tuple[str, frozenset[tuple[str, str]]]
 
 
@@ -87,7 +90,7 @@ def _matching(name: str, labels: dict[str, str], registry: CollectorRegistry | N
         if label not in known:
             raise LookupError(f"{name} has no label {label!r}, only {', '.join(known)}{nearest(label, known)}")
     collected = list(_collected(REGISTRY if registry is None else registry))
-    for label in {"pipeline", "stage", "feature"} & labels.keys():
+    for label in _DECLARED & labels.keys():
         values = sorted({sample.labels[label] for sample in collected if label in sample.labels})
         if labels[label] not in values:
             there = f"there is {', '.join(values)}" if values else "nothing is declared there"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterable
-from contextlib import suppress
+from threading import RLock
 from time import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
 
 from pipemon import catalogue
@@ -18,12 +18,15 @@ from pipemon.instrument.feature_series import Families
 from pipemon.instrument.feedback_series import FeedbackSeries
 from pipemon.instrument.log import Quietly, log_once
 from pipemon.instrument.run import Run
-from pipemon.instrument.run_token import RunToken, Served, read_token, write_token
 from pipemon.topology import StageShape
+
+if TYPE_CHECKING:
+    from pipemon.instrument.run_token import Served
 
 _MOST_PAST_VERSIONS = 20
 """Of a stage, that tokens tell and this process does not declare."""
-_LABELS_REMEMBERED = 4096
+_RUNS_REMEMBERED = 4096
+"""Of which labels have arrived."""
 _LONGEST_ID = 64
 
 _WHY = {
@@ -53,7 +56,7 @@ class Attribution:
         self._key = key
         self._first: dict[str, tuple[StageKey, StageShape]] = {}
         self._versions: dict[str, dict[Served, FeedbackSeries]] = {}
-        self._labelled: dict[tuple[str, str], object] = {}
+        self._labelled: dict[tuple[str, str], dict[str, int]] = {}
         self._unattributed = {
             reason: families[catalogue.FEEDBACK_UNATTRIBUTED.name].labels(pipeline, reason) for reason in UNATTRIBUTED
         }
@@ -88,6 +91,8 @@ class Attribution:
         in_use = versions[key.version, key.track]
         if run is None:
             return Attributed(in_use)
+        from pipemon.instrument.run_token import RunToken, read_token  # noqa: PLC0415  many are never told of a run
+
         text = run.token if isinstance(run, Run) else str(run)
         token = read_token(text, self._key)
         if not isinstance(token, RunToken):
@@ -111,20 +116,25 @@ class Attribution:
             self.quietly.warn((what, str(stage), close), "%s: stage %s has no version %s", what, stage, close)
         return series
 
-    def arrived(self, stage: str, found: Attributed) -> None:
-        """Count the first time that the true value of a run's output was told, and how long after the run."""
+    def arrived(self, stage: str, found: Attributed, kind: str) -> None:
+        """Count a label, and how long after the run it came, unless another kind of thing told has counted it before.
+
+        As many labels have arrived for a run and stage as were told of its most frequent kind: two scores of one
+        output are one label, and the scores of a batch's items as many as there are items.
+        """
         truth = found.series.truth
         if truth is None or found.id is None:
             return
-        mine = object()
-        if self._labelled.setdefault((found.id, stage), mine) is not mine:  # atomic
-            return
-        with suppress(RuntimeError, StopIteration):  # another thread is at it
-            while len(self._labelled) > _LABELS_REMEMBERED:
-                self._labelled.pop(next(iter(self._labelled)), None)
-        truth.arrived.inc()
-        if found.started is not None:
-            truth.delay.observe(max(0.0, time() - found.started))
+        with _counting:
+            counts = self._labelled.setdefault((found.id, stage), {})
+            most = max(counts.values(), default=0)
+            number = counts[kind] = counts.get(kind, 0) + 1
+            if len(self._labelled) > _RUNS_REMEMBERED:
+                del self._labelled[next(iter(self._labelled))]
+        if number > most:
+            truth.arrived.inc()
+            if found.started is not None:
+                truth.delay.observe(max(0.0, time() - found.started))
 
     def _put_down(self, reason: str) -> None:
         self._unattributed[reason].inc()
@@ -149,6 +159,14 @@ class Attribution:
         return {stage: (key.version, key.track) for stage, (key, _) in self._first.items()}
 
 
+def _begin_anew() -> None:
+    global _counting  # noqa: PLW0603
+    _counting = RLock()
+
+
+_counting = RLock()  # a signal's handler may tell something, too
+os.register_at_fork(after_in_child=_begin_anew)
+
 _pipelines: WeakValueDictionary[int, Attribution] = WeakValueDictionary()
 _number = itertools.count()
 
@@ -156,6 +174,8 @@ _number = itertools.count()
 def token_of(run: Run) -> str:
     """Return a run's token; its id alone where this process knows no stage of its pipeline. Never raises."""
     try:
+        from pipemon.instrument.run_token import write_token  # noqa: PLC0415
+
         stages: dict[str, Served] = {}
         key = None
         for known in list(_pipelines.values()):

@@ -66,7 +66,7 @@ class TakesFeedback:
         for name in self._groups("feedback", slice):
             counters[name].inc()
         if signal in _LABELS:
-            self._arrived(stage, found)
+            self._arrived(stage, found, "feedback")
 
     @_never_raises
     def score(
@@ -93,19 +93,19 @@ class TakesFeedback:
             return
         for group in self._groups("score", slice):
             series[group].add(number)
-        self._arrived(stage, found)
+        self._arrived(stage, found, f"score {name}")
 
     @_never_raises
-    def label_expected(self, stage: str, *, run: str | Run | None = None) -> None:
-        """Count an output whose true value is to come, as when it is sent to be labelled. The stage has `labels=True`.
+    def label_expected(self, stage: str, items: int = 1, *, run: str | Run | None = None) -> None:
+        """Count outputs whose true value is to come, as when they are sent to be labelled. The stage has `labels=True`.
 
-        The label has arrived when the first of these is told with the run's `run`: a score, a calibration, raters'
-        agreement, a person's decision, the feedback `accepted` or `corrected`.
+        A label has arrived when the first of these is told with `run`: a score, a calibration, raters' agreement, a
+        person's decision, the feedback `accepted` or `corrected`.
         """
         found = self._find("label_expected", stage, run)
         truth = found and self._declared(found.series.truth, "label_expected", stage, "labels=True")
         if truth:
-            truth.expected.inc()
+            truth.expected.inc(max(0, int(items)))
 
     @_never_raises
     def calibration(self, stage: str, confidence: float, correct: bool, *, run: str | Run | None = None) -> None:
@@ -119,7 +119,7 @@ class TakesFeedback:
             self._warn(("confidence", str(stage)), "calibration of stage %s: a confidence is from 0 to 1", stage)
             return
         truth.calibrate(number, correct=bool(correct))
-        self._arrived(stage, found)
+        self._arrived(stage, found, "calibration")
 
     @_never_raises
     def rated(self, stage: str, agreed: bool, *, run: str | Run | None = None, slice: Slice | None = None) -> None:
@@ -132,7 +132,7 @@ class TakesFeedback:
             truth.rated[group].inc()
             if not agreed:
                 truth.disagreements[group].inc()
-        self._arrived(stage, found)
+        self._arrived(stage, found, "rated")
 
     @_never_raises
     def compared(self, stage: str, candidate: str, agreed: bool | None, *, run: str | Run | None = None) -> None:
@@ -181,7 +181,7 @@ class TakesFeedback:
         if waited is not None and 0 <= float(waited) <= _LARGEST:
             decisions.wait.observe(float(waited))
         if by == "human" and agreed is not None:
-            self._arrived(stage, found)
+            self._arrived(stage, found, "decided")
 
     @_never_raises
     def traffic(self, stage: str, version: str, ratio: float) -> None:
@@ -203,9 +203,9 @@ class TakesFeedback:
             self._warn((what, str(stage)), "%s: stage %s is not declared with %s", what, stage, declare)
         return series
 
-    def _arrived(self, stage: str, found: Attributed) -> None:
+    def _arrived(self, stage: str, found: Attributed, kind: str) -> None:
         assert self._told is not None
-        self._told.arrived(str(stage), found)
+        self._told.arrived(str(stage), found, kind)
 
     def _warn(self, key: object, message: str, *args: object) -> None:
         assert self._told is not None

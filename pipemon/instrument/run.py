@@ -178,6 +178,7 @@ def _within(outer: Run, pipeline: str) -> Run:
     if outer.pipeline in ("", pipeline):
         run.__dict__["_id"] = outer.id
         run.last_stage = outer.last_stage
+        run.__dict__["_served"] = outer.__dict__.setdefault("_served", {})
     return run
 
 

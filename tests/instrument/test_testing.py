@@ -59,6 +59,7 @@ def test_of_several_series_it_is_the_sum_and_of_none_yet_it_is_zero(
         ("pipemon_stage_calls_total", {"stage": "vda"}, "knows no stage 'vda'; there is vad; did you mean 'vad'"),
         ("pipemon_stage_calls_total", {"pipeline": "video"}, "knows no pipeline 'video'; there is speech"),
         ("pipemon_feature_observed_total", {"feature": "words"}, "knows no feature 'words'; nothing is declared there"),
+        ("pipemon_quality_score_count", {"score": "wer"}, "knows no score 'wer'; nothing is declared there"),
     ],
 )
 def test_a_misspelt_name_is_never_zero(
