@@ -54,7 +54,7 @@ def _mode(found: Replayed, mode: FailureMode, weeks: float) -> Iterator[str]:
     counts = [f"told {told}"] if not mode.observe else ["told to nobody"]
     counts += [f"held back {held}"] if held else []
     yield (
-        f"{name}: {_times(len(fired))}{rate}; {whole(sum(lengths))} in all, "
+        f"{name}: {times(len(fired))}{rate}; {whole(sum(lengths))} in all, "
         f"the longest {whole(max(lengths))}; {', '.join(counts)}"
     )
     for firing in fired[:_MOST]:
@@ -63,7 +63,8 @@ def _mode(found: Replayed, mode: FailureMode, weeks: float) -> Iterator[str]:
         yield f"    and {len(fired) - _MOST} more"
 
 
-def _times(count: int) -> str:
+def times(count: int) -> str:
+    """Return how often, in words."""
     return "once" if count == 1 else f"{count} times"
 
 

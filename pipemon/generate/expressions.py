@@ -67,7 +67,7 @@ def condition_expr(spec: Spec, mode: FailureMode, condition: Condition) -> Expr:
         if end is not None
     ]
     compared = reduce(lambda left, right: Binary("or", left, right), sides)
-    expr = reduce(lambda left, right: Binary("and", left, right), (compared, *_guards(spec, mode, found, condition)))
+    expr = reduce(lambda left, right: Binary("and", left, right), (compared, *guards(spec, mode, found, condition)))
     if found.reference is None or found.reference.count is None:
         return expr
     place = key(spec, mode.stage)
@@ -105,8 +105,8 @@ def narrowed(spec: Spec, mode: FailureMode, found: Measure) -> Expr:
     return _labelled(identity(spec, mode, found), found.value.series(*found.matchers))
 
 
-def _guards(spec: Spec, mode: FailureMode, found: Measure, condition: Condition) -> Iterator[Expr]:
-    """Yield what must be seen before the value means anything: bad events, observations, or both."""
+def guards(spec: Spec, mode: FailureMode, found: Measure, condition: Condition) -> Iterator[Expr]:
+    """Yield what must be seen before a condition's value means anything: bad events, observations, or both."""
     by = identity(spec, mode, found)
 
     def series(recording: Recording, matchers: tuple[Matcher, ...]) -> Recorded:

@@ -62,7 +62,9 @@ def conditions(report: Report, body: Mapping, key: Scalar, place: Place) -> tupl
     _alone(report, key, found, place)
     if waiting:
         return (), combine, waiting
-    return tuple(found), combine, ""
+    if any(condition.threshold and condition.threshold.auto for condition in found):
+        waiting = "not yet measurable: waits for `pipemon backtest --write`"
+    return tuple(found), combine, waiting
 
 
 def _alone(report: Report, key: Scalar, found: list[Condition], place: Place) -> None:
@@ -73,6 +75,9 @@ def _alone(report: Report, key: Scalar, found: list[Condition], place: Place) ->
     elif len(found) > 1 and any(condition.reference == STABLE for condition in found):
         # Its alert says which version, and the others' do not.
         message = f"{place.name}: what is compared with stable stands alone; give it a failure mode of its own"
+        report.add(key, message, "comparison")
+    elif len(found) > 1 and any(condition.threshold and condition.threshold.auto for condition in found):
+        message = f"{place.name}: a threshold is chosen for one signal alone; give it a failure mode of its own"
         report.add(key, message, "comparison")
 
 
@@ -164,7 +169,7 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
     stage = place.stage.name if place.stage and place.stage in place.spec.stages else None
     known = place.stage is None or stage is not None
     is_share = signal.unit == "ratio" or (known and bound_share(place.spec, stage, condition) is not None)
-    if is_share and threshold.low is None:
+    if is_share and threshold.low is None and threshold.auto != "below":
         return replace(condition, min_count=given or 0, min_events=thresholds.MIN_EVENTS)
     least = thresholds.min_count(threshold, thresholds.sd_steps(beside), quantile, is_share=is_share)
     return replace(condition, min_count=given or least)

@@ -46,7 +46,8 @@ class Threshold:
     """The range that is good: a condition holds below `low` or above `high`; either may be None.
 
     `words` is the threshold as a person reads it: `above 5%`, `outside 0.5 to 40`. `learned` tells that it
-    moves with the baseline. With a `reference` the ends are multiples of that.
+    moves with the baseline. With a `reference` the ends are multiples of that. With `auto` both are None, and
+    a backtest is to choose one of them.
     """
 
     low: float | None
@@ -54,6 +55,7 @@ class Threshold:
     words: str
     learned: bool = False
     reference: Reference | None = None
+    auto: Literal["", "above", "below"] = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class FailureMode:
     the conditions look back over. `fires_on` and `quiet_on` are test series of a `promql` signal.
     `for_given` tells a written `for` from a default, which may be fitted to that of a cause. `labels` are
     the team's own. With `observe` the alert is recorded and routed nowhere; `observe_since` is the day, if said.
+    `undecided` is the condition of one that waits for its threshold.
     """
 
     name: str
@@ -114,6 +117,7 @@ class FailureMode:
     labels: tuple[tuple[str, str], ...] = ()
     observe: bool = False
     observe_since: str = ""
+    undecided: tuple[Condition, ...] = ()
 
     @cached_property
     def signals(self) -> frozenset[str]:

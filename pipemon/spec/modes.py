@@ -124,7 +124,7 @@ def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str
         what=what,
         stage=stage.name if stage else None,
         kind=alert_kind(signal, direction) if signal else "software",
-        conditions=found,
+        conditions=() if waiting else found,
         combine="all" if combine == "all" else "any",
         pace=pace,
         severity=said.severity or default_severity,
@@ -142,6 +142,7 @@ def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str
         labels=said.labels,
         observe=said.mode.observe,
         observe_since=said.mode.since,
+        undecided=found if waiting else (),
     )
 
 

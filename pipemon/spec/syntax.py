@@ -15,7 +15,7 @@ from pipemon.errors import Problem, SpecError
 _MOST_BYTES = 1_000_000
 _DEEPEST = 50
 
-_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _INDENTED = "the indentation of this line does not fit the lines above it"
 _OPENING = {"flow sequence": ("[", "]"), "flow mapping": ("{", "}")}
 
@@ -69,7 +69,7 @@ def compose(text: str, file: str) -> yaml.Node:
 
 def lines_of(text: str) -> list[str]:
     """Return the lines of a text, parted where YAML counts a line break."""
-    return _BREAK.split(text)
+    return BREAK.split(text)
 
 
 def _end(text: str) -> tuple[int, int]:

@@ -88,6 +88,8 @@ def threshold(report: Report, given: Mapping, at: Node, context: Context, where:
     if signal.against == ("stable",):
         report.add(node, f"{where}: {signal.name} is compared with the stable version, as in 1.5x stable", "comparison")
         return None
+    if found[0] in ("above", "below") and isinstance(node, Scalar) and node.text.strip() == "auto":
+        return Threshold(None, None, f"{found[0]} auto", auto="above" if found[0] == "above" else "below")
     match found[0]:
         case "above":
             high = _amount(report, node, context, f"{where}: above")
@@ -133,7 +135,7 @@ def _amount(report: Report, node: Node, context: Context, where: str) -> float |
         return None
     written = node.text.strip()
     if written == "auto":
-        report.add(node, f"{where}: 'auto' is planned, and not in this version; give a fixed value", "planned")
+        report.add(node, f"{where}: 'auto' stands after `above` or `below`; give a fixed value", "comparison")
         return None
     if MULTIPLE.fullmatch(written):
         report.add(node, f"{where}: a multiple such as {shown(written)} stands after `above` or `below`", "comparison")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
-from past import BEGIN, SPEC, blocks, engine_agrees, past
+from click.testing import CliRunner, Result
+from past import BEGIN, SPEC, Values, blocks, engine_agrees, past
 from real_servers import running_prometheus
 
 from pipemon.backtest.history import Period
@@ -14,31 +16,78 @@ from pipemon.backtest.replay import evaluations, replay
 from pipemon.cli import cli
 from pipemon.generate.inhibition import plan
 from pipemon.generate.rules import rule_file, rules
+from pipemon.prometheus import Prometheus
 from pipemon.spec.load import load
 
 pytestmark = pytest.mark.integration
 
 HOURS = 3
+PERIOD = Period(BEGIN, BEGIN + HOURS * 3600)
 PROGRESS = "past: asking Prometheus"
 
 
-def test_it_fires_in_the_very_evaluations_in_which_the_rule_engine_does(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Prometheus, Values]]:
+    """A Prometheus that has the past, and the past."""
+    folder, values = tmp_path_factory.mktemp("prometheus"), past(HOURS)
+    blocks(values, folder / "data")
+    with running_prometheus("{}", folder) as prometheus:
+        yield prometheus, values
+
+
+def run(spec: Path, prometheus: Prometheus, *more: str) -> Result:
+    asked = ["backtest", str(spec), "--url", prometheus.url, "--from", str(BEGIN), "--to", str(PERIOD.end), *more]
+    return CliRunner().invoke(cli, asked)
+
+
+def test_it_fires_in_the_very_evaluations_in_which_the_rule_engine_does(
+    kept: tuple[Prometheus, Values], tmp_path: Path
+) -> None:
     """Ten failure modes and their faults: alone, held back, flapping, kept firing, over a counter's reset."""
     (tmp_path / "past.yaml").write_text(SPEC)
-    values = past(HOURS)
-    blocks(values, tmp_path / "prometheus" / "data")
+    prometheus, values = kept
     made = plan(load(tmp_path / "past.yaml"))
-    period = Period(BEGIN, BEGIN + HOURS * 3600)
     every = evaluations(rules(made.spec))
-    with running_prometheus("{}", tmp_path / "prometheus") as prometheus:
-        found = replay(made, prometheus, period, every, lambda: None)
-        asked = ["backtest", str(tmp_path / "past.yaml"), "--url", prometheus.url]
-        told = CliRunner().invoke(cli, [*asked, "--from", str(BEGIN), "--to", str(period.end)])
+    found = replay(made, prometheus, PERIOD, every, lambda: None)
     engine_agrees(rule_file(rules(made.spec)), values, found, every, tmp_path / "engine")
     assert {name for name, firings in found.fired.items() if not firings} == {"never"}
+
+
+def test_it_tells_when_how_often_and_what_held_it_back(kept: tuple[Prometheus, Values], tmp_path: Path) -> None:
+    (tmp_path / "past.yaml").write_text(SPEC)
+    told = run(tmp_path / "past.yaml", kept[0])
     assert told.exit_code == 0, told.output
     lines = told.stdout.splitlines()
     assert lines[0] == "past: 3h from 2023-11-14T22:00:00Z to 2023-11-15T01:00:00Z"
     assert "  never (page): never" in lines
     assert "held back by hears-nothing" in lines[next(i for i, line in enumerate(lines) if "  repeats " in line) + 1]
     assert PROGRESS in told.stderr
+
+
+def test_a_threshold_is_chosen_and_written_and_fires_as_often_as_it_was_said(
+    kept: tuple[Prometheus, Values], tmp_path: Path
+) -> None:
+    spec = tmp_path / "past.yaml"
+    text = SPEC.replace("above: 10%, severity: page", "above: auto, severity: page  # what can be borne\n ")
+    assert text.count("auto") == 1
+    spec.write_text(text)
+    first = run(spec, kept[0], "--budget", "20/day")
+    said = re.search(r"hears-nothing: above ([0-9.]+%) would have fired (.*)", first.stdout)
+    assert said, first.output
+    assert spec.read_text() == text
+    assert "hears-nothing: not yet measurable: waits for `pipemon backtest --write`" in first.stdout
+    second = run(spec, kept[0], "--budget", "20/day", "--write")
+    assert second.exit_code == 0, second.output
+    assert spec.read_text() == text.replace("auto", said[1])
+    assert said[2] in ("once", "2 times"), "20 a day are two and a half in 3 hours"
+    assert f"hears-nothing (page): {said[2]}" in second.stdout
+
+
+def test_a_history_that_is_shorter_than_what_was_asked_for_is_told(
+    kept: tuple[Prometheus, Values], tmp_path: Path
+) -> None:
+    (tmp_path / "past.yaml").write_text(SPEC)
+    asked = ["backtest", str(tmp_path / "past.yaml"), "--url", kept[0].url, "--to", str(PERIOD.end), "--days", "40"]
+    told = CliRunner().invoke(cli, [*asked, "--step", "2m"]).stdout
+    assert "  Prometheus keeps 15d, and 40d were asked for" in told
+    assert re.search(r"  samples begin at 2023-11-1[45]T\d+:\d+:\d+Z and are there for ", told), told

@@ -1,0 +1,127 @@
+"""`above: auto`: the smallest threshold with which an alert would have kept within a budget."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import reduce
+from math import ceil, floor, log10
+
+from pipemon.backtest.firing import firings
+from pipemon.backtest.history import Period, Points, aligned, fetched
+from pipemon.generate.annotations import unit
+from pipemon.generate.expressions import guards, narrowed
+from pipemon.generate.inlining import inlined
+from pipemon.generate.measures import measure
+from pipemon.generate.promql import Binary, Expr, number
+from pipemon.prometheus import Prometheus
+from pipemon.spec.model import FailureMode, Spec
+from pipemon.spec.signals import SIGNALS
+from pipemon.units import duration
+
+MOST_OF_THE_TIME = 0.05
+"""An alert that fires for a larger share of the time is none: a long firing would be but one within any budget."""
+
+_LEAST_STEPS = 100
+"""How finely thresholds are tried: the range of the values in at least so many steps, and under ten times as many."""
+
+_PERIODS = {"day": 86400.0, "week": 7 * 86400.0, "month": 30 * 86400.0}
+_BUDGET = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(?:/|a|per)\s*(day|week|month)")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A threshold that was chosen: as it is written in the file, and how often its alert would have fired.
+
+    `threshold` is None where there was no value to choose it by, and `why` says so.
+    """
+
+    mode: str
+    key: str
+    threshold: float | None
+    written: str = ""
+    count: int = 0
+    why: str = ""
+
+
+def budget(text: str) -> float:
+    """Return `1/week`, `2 a day` or `1 per month` as alerts a second; raises ValueError."""
+    match = _BUDGET.fullmatch(text.strip())
+    if match is None or not float(match[1]):
+        raise ValueError(f"{text!r} is no budget of alerts; write it as 1/week, 2/day or 1/month")
+    return float(match[1]) / _PERIODS[match[2]]
+
+
+def undecided(spec: Spec) -> list[FailureMode]:
+    """Return the failure modes with a threshold that a backtest shall choose."""
+    return [mode for mode in spec.failure_modes if mode.undecided]
+
+
+def chosen(spec: Spec, mode: FailureMode, prometheus: Prometheus, period: Period, rate: float) -> Choice:
+    """Return the threshold of an undecided failure mode within `rate` alerts a second. Raises UnavailableError."""
+    (condition,) = mode.undecided
+    assert condition.threshold is not None
+    key = condition.threshold.auto
+    step = spec.interval(mode)
+    within = aligned(period, step)
+    points = fetched(prometheus, value_expr(spec, mode), within, step, lambda: None)
+    if not points:
+        return Choice(mode.name, key, None, why="it has no values in this time")
+    held = {time for series in points.values() for time, _ in series}
+    allowed = rate * len(held) * step
+    threshold, count = smallest(points, key, step, mode.for_, mode.keep_firing_for, allowed)
+    if SIGNALS[condition.signal].unit == "ratio" and condition.signal != "feedback" and not 0 < threshold < 1:
+        return Choice(mode.name, key, None, why=f"it was {'all' if threshold >= 1 else 'none'} of the calls too often")
+    return Choice(mode.name, key, threshold, amount(threshold, unit(spec, mode, condition)), count)
+
+
+def value_expr(spec: Spec, mode: FailureMode) -> Expr:
+    """Return what an undecided failure mode compares, where there is enough traffic, without recording rules."""
+    (condition,) = mode.undecided
+    found = measure(spec, mode, condition)
+    assert found is not None
+    ready = reduce(lambda a, b: Binary("and", a, b), guards(spec, mode, found, condition), narrowed(spec, mode, found))
+    return inlined(ready, {each.name: each for each in found.recordings}, spec.interval(mode))
+
+
+def smallest(
+    points: Points, key: str, step: float, for_: float, keep_firing_for: float, allowed: float
+) -> tuple[float, int]:
+    """Return the threshold, and how often the alert would have fired with it.
+
+    It is the last of those, tried from beyond all values inwards, with which it would have fired at most `allowed`
+    times, and at most a twentieth of the time: with the next one it would not, whatever further ones would do.
+    """
+    sign = -1.0 if key == "below" else 1.0
+    series = [[(time, sign * value) for time, value in each] for each in points.values()]
+    values = [value for each in series for _, value in each]
+    least, most = min(values), max(values)
+    size = _step(least, most)
+    until = max(time for each in series for time, _ in each)
+    best, count = ceil(most / size), 0
+    for tried in range(best, floor(least / size) - 1, -1):
+        fired = [
+            (until + step if end is None else end) - start
+            for each in series
+            for start, end in firings(
+                [time for time, value in each if value > tried * size], step, for_, keep_firing_for, until
+            )
+        ]
+        if len(fired) > allowed or sum(fired) > MOST_OF_THE_TIME * len(values) * step:
+            break
+        best, count = tried, len(fired)
+    return sign * float(format(best * size, ".12g")), count
+
+
+def _step(least: float, most: float) -> float:
+    spread = (most - least) or abs(most) or 1.0
+    return float(10.0 ** floor(log10(spread / _LEAST_STEPS)))
+
+
+def amount(value: float, unit: str) -> str:
+    """Return a threshold as a team writes it."""
+    if unit == "ratio":
+        return f"{number(float(format(value * 100, '.10g')))}%"
+    if unit in ("seconds", "age") and value > 0:
+        return duration(value)
+    return number(value)
