@@ -19,6 +19,7 @@ from pipemon.parameters import Duration, Moment, TimeScale
 from pipemon.push.command import push
 from pipemon.units import duration
 from pipemon.version import __version__
+from pipemon.watch.command import watch
 
 if TYPE_CHECKING:
     from pipemon.generate.inhibition import Plan
@@ -309,6 +310,7 @@ def demo(seed: int, keep: bool, cache: Path | None, time_scale: float, no_inhibi
 cli.add_command(backtest)
 cli.add_command(drill)
 cli.add_command(push)
+cli.add_command(watch)
 
 
 def run() -> NoReturn:

@@ -1,4 +1,4 @@
-"""What pipemon asks of Prometheus' and Alertmanager's HTTP APIs. Blocking; standard library only."""
+"""What pipemon asks of Prometheus' and Alertmanager's HTTP APIs. Blocking."""
 
 from __future__ import annotations
 
@@ -176,6 +176,22 @@ class Alertmanager:
 def read_page(url: str, timeout: float = 10.0) -> str:
     """Return the text at `url`. Raises UnavailableError, with one sentence, if none comes in `timeout` seconds."""
     return _Server("a page of metrics", url, timeout).fetch("").decode(errors="replace")
+
+
+def page_samples(url: str, timeout: float = 10.0) -> list[Sample]:
+    """Return the samples on a page of metrics. Raises UnavailableError if there is none that can be read."""
+    from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415 not for every command
+
+    page = read_page(url, timeout)
+    try:
+        families = list(text_string_to_metric_families(page))
+    except (ValueError, KeyError, IndexError):
+        raise UnavailableError(f"{url} is no page of metrics; is it the right address?") from None
+    return [
+        Sample({"__name__": sample.name, **sample.labels}, float(sample.value))
+        for family in families
+        for sample in family.samples
+    ]
 
 
 class _SameMethod(HTTPRedirectHandler):

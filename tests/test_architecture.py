@@ -12,27 +12,27 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "pipemon"
 LEAVES = ("catalogue", "errors", "units", "topology", "version")
+COMMANDS = ("baseline", "receiver", "demo", "drill", "push", "watch", "grafana", "cli")
+"""What stands behind a command, or is one."""
+
+
+def commands(*used: str) -> tuple[str, ...]:
+    """All of them but those that are used."""
+    return tuple(name for name in COMMANDS if name not in used)
+
+
+SERVICE = ("spec", "generate", "prometheus", *COMMANDS)
 FORBIDDEN = {
-    "instrument": ("spec", "generate", "baseline", "receiver", "demo", "drill", "push", "grafana", "cli", "prometheus"),
-    "integrations": (
-        "spec",
-        "generate",
-        "baseline",
-        "receiver",
-        "demo",
-        "drill",
-        "push",
-        "grafana",
-        "cli",
-        "prometheus",
-    ),
-    "features": ("spec", "generate", "baseline", "receiver", "demo", "drill", "push", "grafana", "cli", "prometheus"),
-    "spec": ("instrument", "generate", "baseline", "receiver", "demo", "drill", "push", "grafana", "cli"),
-    "generate": ("instrument", "baseline", "receiver", "demo", "drill", "push", "grafana", "cli"),
-    "baseline": ("receiver", "demo", "drill", "push", "grafana", "cli"),
-    "drill": ("instrument", "receiver", "demo", "push", "grafana", "cli"),
-    "grafana": ("instrument", "spec", "generate", "baseline", "receiver", "demo", "drill", "push", "cli", "prometheus"),
-    "push": ("instrument", "receiver", "demo", "drill", "cli", "prometheus"),
+    "instrument": SERVICE,
+    "integrations": SERVICE,
+    "features": SERVICE,
+    "spec": ("instrument", "generate", *COMMANDS),
+    "generate": ("instrument", *COMMANDS),
+    "baseline": commands("baseline"),
+    "drill": ("instrument", *commands("drill")),
+    "grafana": ("instrument", "spec", "generate", "prometheus", *commands("grafana")),
+    "push": ("instrument", "prometheus", *commands("push", "grafana")),
+    "watch": ("instrument", *commands("watch")),
 }
 YAML_AND_SERVERS = {"yaml", "click", "pydantic", "aiohttp", "rich"}
 

@@ -36,10 +36,14 @@ class NotOnePageError(Exception):
 
 @dataclass(frozen=True)
 class Page:
-    """A process's samples, each name under `__name__`, at a Unix time."""
+    """A process's samples, each name under `__name__`, at a Unix time.
+
+    `seconds` is how long its counters have counted, 0 where nobody knows: then there are no rates.
+    """
 
     samples: Sequence[Sample]
     time: float
+    seconds: float = 0.0
 
     def evaluate(self, expr: Expr) -> list[Sample]:
         """Return what an expression gives, its windows reaching back to the process's beginning.
@@ -63,6 +67,8 @@ class Page:
                 return self.time
             case Call("increase" | "avg_over_time" | "last_over_time", (inner,)):
                 return self._value(inner)
+            case Call("rate", (inner,)) if self.seconds > 0:
+                return {labels: number / self.seconds for labels, number in self._vector(inner).items()}
             case Call("abs", (inner,)):
                 return {labels: abs(number) for labels, number in self._vector(inner).items()}
             case Aggregate() if expr.op in _OVER:

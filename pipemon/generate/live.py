@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pipemon.errors import UnavailableError
 from pipemon.generate.counters import NotOnePageError, Page
 from pipemon.generate.promql import Expr, Matcher, one_of, quote, text
-from pipemon.prometheus import Prometheus, Sample, Series, Target, read_page
+from pipemon.prometheus import Prometheus, Sample, Series, Target, page_samples
 from pipemon.spec.model import Spec
 
 _HOUR, _STEP = 3600.0, 60.0
@@ -133,7 +133,7 @@ def running(url: str, spec: Spec) -> tuple[Live, Spec]:
     """
     if not _is_page(url):
         return _Server(Prometheus(url)), spec
-    return _Process(Page(_parsed(url, read_page(url)), time.time())), replace(spec, select=(), keep=())
+    return _Process(Page(page_samples(url), time.time())), replace(spec, select=(), keep=())
 
 
 def live_samples(url: str, spec: Spec, names: Iterable[str]) -> list[Sample]:
@@ -149,7 +149,7 @@ def live_samples(url: str, spec: Spec, names: Iterable[str]) -> list[Sample]:
         return Prometheus(url).query("{" + ",".join(map(_written, own)) + "}")
     return [
         sample
-        for sample in _parsed(url, read_page(url))
+        for sample in page_samples(url)
         if sample.labels["__name__"] in wanted and sample.labels.get("pipeline") == spec.pipeline
     ]
 
@@ -160,17 +160,3 @@ def _is_page(url: str) -> bool:
 
 def _written(matcher: Matcher) -> str:
     return f"{matcher.label}{matcher.op}{quote(matcher.value)}"
-
-
-def _parsed(url: str, page: str) -> list[Sample]:
-    from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415 not for every command
-
-    try:
-        families = list(text_string_to_metric_families(page))
-    except (ValueError, KeyError, IndexError):
-        raise UnavailableError(f"{url} is no page of metrics; is it the right address?") from None
-    return [
-        Sample({"__name__": sample.name, **sample.labels}, float(sample.value))
-        for family in families
-        for sample in family.samples
-    ]

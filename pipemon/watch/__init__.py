@@ -1,0 +1,1 @@
+"""The cascade in a terminal, live."""

@@ -1,0 +1,152 @@
+"""The command `pipemon watch`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipemon.errors import PipemonError, UnavailableError
+from pipemon.parameters import Duration
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipemon.spec.model import Spec
+    from pipemon.watch.reading import Alert, Reading
+    from pipemon.watch.sources import Source
+    from pipemon.watch.state import State
+
+
+@click.command()
+@click.argument("url", default="http://127.0.0.1:9464/metrics")
+@click.option(
+    "--spec", "specs", multiple=True, type=click.Path(path_type=Path), help="Failure modes to judge by; repeatable."
+)
+@click.option("--pipeline", default="", help="Show this one only.")
+@click.option("--over", type=Duration(), default="1m", show_default=True, help="How far the numbers look back.")
+@click.option("--every", type=Duration(), default="2s", show_default=True, help="Time between two looks.")
+@click.option("--once", is_flag=True, help="Print one picture and end.")
+def watch(url: str, specs: tuple[Path, ...], pipeline: str, over: float, every: float, once: bool) -> None:
+    """Draw the cascade in the terminal, live, with the broken stage lit.
+
+    URL is a process's page, ending in /metrics, or a Prometheus. A page needs two looks: the second comes after
+    --every. Ctrl-C ends it.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from pipemon.watch.sources import Page, source  # noqa: PLC0415
+
+    loaded = _specs(specs)
+    found = source(url, over)
+
+    def look() -> State:
+        return _state(found, loaded, pipeline)
+
+    console = Console(highlight=False)
+    try:
+        shown = look()
+        if once:
+            if isinstance(found, Page):
+                time.sleep(every)
+                shown = look()
+            _print(console, shown)
+        elif console.is_terminal and not console.is_dumb_terminal:
+            _live(console, look, shown, every)
+        else:
+            _lines(console, look, shown, every)
+    except KeyboardInterrupt:
+        # That is how it ends.
+        return
+
+
+def _specs(paths: tuple[Path, ...]) -> tuple[Spec, ...]:
+    if not paths:
+        return ()
+    from pipemon.spec.load import load_all  # noqa: PLC0415
+
+    return load_all(paths)
+
+
+def _state(source: Source, specs: tuple[Spec, ...], only: str) -> State:
+    from pipemon.watch.state import State, pipelines_of, state  # noqa: PLC0415
+
+    reading = source.read()
+    names = pipelines_of(reading)
+    if only:
+        if only not in names:
+            raise UnavailableError(f"there is nothing of the pipeline {only} at {source.url}")
+        names = (only,)
+    known = {spec.pipeline for spec in specs}
+    judged = reading.alerts is not None or any(name in known for name in names)
+    alerts = _alerts(reading, specs)
+    pipelines = [
+        state(reading, name, alerts if reading.alerts is not None or name in known else None) for name in names
+    ]
+    return State(tuple(pipelines), reading.at, reading.seconds, source.url, _judged_by(reading, specs, judged))
+
+
+def _alerts(reading: Reading, specs: tuple[Spec, ...]) -> tuple[Alert, ...]:
+    if reading.alerts is not None:
+        return reading.alerts
+    if not specs:
+        return ()
+    from pipemon.watch.judge import would_fire  # noqa: PLC0415
+
+    return tuple(alert for spec in specs for alert in would_fire(spec, reading))
+
+
+def _judged_by(reading: Reading, specs: tuple[Spec, ...], judged: bool) -> str:
+    if reading.alerts is not None:
+        return "What fires is Prometheus' word."
+    if not judged:
+        return "Lit: over 5% errors or null outputs, or p99 over budget; --spec names your failure modes."
+    from pipemon.watch.judge import untold  # noqa: PLC0415
+
+    names = [name for spec in specs for name in untold(spec)]
+    return f"What would fire if it lasted. Not told by a page: {', '.join(names) or 'nothing'}."
+
+
+def _print(console: Console, state: State) -> None:
+    from pipemon.watch.frame import frame  # noqa: PLC0415
+
+    console.print(frame(state, console.width, ascii_only=console.options.ascii_only))
+
+
+def _lines(console: Console, look: Callable[[], State], shown: State, every: float) -> None:
+    """Print picture after picture: a file or another program reads it."""
+    while True:
+        _print(console, shown)
+        time.sleep(every)
+        shown = _again(look, shown)
+
+
+def _live(console: Console, look: Callable[[], State], shown: State, every: float) -> None:
+    from rich.live import Live  # noqa: PLC0415
+
+    from pipemon.watch.frame import frame  # noqa: PLC0415
+
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            drawn_for = None
+            until = time.monotonic() + every
+            # Drawn anew when the window's size changes, not only when there is news.
+            while (left := until - time.monotonic()) > 0:
+                if console.size != drawn_for:
+                    drawn_for = console.size
+                    width, height = drawn_for
+                    live.update(frame(shown, width, height, console.options.ascii_only), refresh=True)
+                time.sleep(min(left, 0.2))
+            shown = _again(look, shown)
+
+
+def _again(look: Callable[[], State], before: State) -> State:
+    """Look again; where that fails, what was seen before stays, with the reason."""
+    try:
+        return look()
+    except PipemonError as error:
+        return replace(before, trouble=str(error))

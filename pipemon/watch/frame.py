@@ -1,0 +1,172 @@
+"""One picture of the state, as rich draws it. Colour is never the only difference."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from math import inf, isnan
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pipemon.watch.reading import Alert
+from pipemon.watch.state import Numbers, PipelineState, StageState, State
+
+_ROOM_FOR_MEANS, _SHORTEST_NAME = 12, 8
+_BAD, _LIT, _WAITS, _GOOD, _DIM = "bold red", "bold reverse red", "yellow", "green", "dim"
+
+
+def frame(state: State, width: int = 120, height: int | None = None, ascii_only: bool = False) -> RenderableType:
+    """Return what to print: each pipeline with what fires and its stages, and where the numbers come from.
+
+    The broken stage, the first along the cascade that is in trouble, has a mark and a background of its own.
+    Where it would be more than `height` lines, stages that are well are left out, the last ones first. With
+    `ascii_only`, no other characters are drawn than those that every terminal has.
+    """
+    foot = list(_foot(state))
+    alerts = {pipeline.name: list(_alerts(pipeline, state.at)) for pipeline in state.pipelines}
+    lines = sum(3 + len(pipeline.stages) + len(alerts[pipeline.name]) for pipeline in state.pipelines)
+    lines += sum(-(-text.cell_len // max(width, 1)) for text in foot)
+    spare = lines - height if height is not None else 0
+    parts: list[RenderableType] = []
+    for pipeline in state.pipelines:
+        stages = _fitting(pipeline.stages, spare)
+        spare -= max(0, len(pipeline.stages) - len(stages) - 1)
+        parts += [_title(pipeline), *alerts[pipeline.name], _table(stages, state.seconds, width, ascii_only)]
+        if hidden := len(pipeline.stages) - len(stages):
+            parts.append(Text(f"  and {hidden} more stages, with nothing wrong", style=_DIM))
+        parts.append(Text())
+    return Group(*parts, *foot)
+
+
+def _foot(state: State) -> Iterator[Text]:
+    if not state.pipelines:
+        yield Text("There is no pipeline here that pipemon measures.", style=_WAITS)
+    if state.trouble:
+        yield Text(f"Nothing new: {state.trouble}", style=_BAD)
+    shown = time.strftime("%H:%M:%S", time.localtime(state.at))
+    over = f"over {_seconds(state.seconds)}" if state.seconds else "after one look: rates come with the next"
+    yield Text(f"{shown}, {over}, from {state.url}. {state.judged_by}", style=_DIM)
+
+
+def _fitting(stages: tuple[StageState, ...], spare: int) -> list[StageState]:
+    """Leave out so many stages that are well that `spare` lines are won, the line about them included."""
+    if spare <= 0:
+        return list(stages)
+    hidden = [stage.name for stage in stages if stage.well][-(spare + 1) :]
+    return [stage for stage in stages if stage.name not in hidden]
+
+
+def _title(pipeline: PipelineState) -> Text:
+    runs = pipeline.runs
+    words = Text.assemble((pipeline.name, "bold"))
+    if not isnan(runs.in_progress):
+        words.append(f"  {_number(runs.per_second)} runs/s, ")
+        words.append(f"{_share(runs.error_ratio)} failed", style=_BAD if runs.errors_bad else "")
+        words.append(f", p50 {_time(runs.p50)}, p99 ")
+        words.append(_p99(runs), style=_BAD if runs.slow else "")
+        words.append(f", {runs.in_progress:.0f} running")
+    return words
+
+
+def _table(stages: Sequence[StageState], seconds: float, width: int, ascii_only: bool) -> Table:
+    """Return the stages' numbers. Where there is little room, the means go first, then the names are cut."""
+    titles = ("Calls/s", "Errors", "Null", "p50", "p99", "Running")
+    rows = [_cells(stage.numbers, seconds) for stage in stages]
+    numbers = sum(2 + max([len(title), *(row[i].cell_len for row in rows)]) for i, title in enumerate(titles))
+    above, names = "", []
+    for stage in stages:
+        names.append(_name(stage, above, ascii_only))
+        above = stage.name
+    longest = max((name.cell_len for name in names), default=5)
+    left = width - numbers - longest - 2
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style=_DIM, pad_edge=False)
+    table.add_column("Stage", no_wrap=True)
+    for title in titles:
+        table.add_column(title, justify="right", no_wrap=True)
+    if left >= _ROOM_FOR_MEANS:
+        table.add_column("Means", no_wrap=True, overflow="ellipsis", max_width=left)
+    for stage, name, row in zip(stages, names, rows, strict=True):
+        name.truncate(max(_SHORTEST_NAME, longest + min(0, left)), overflow="ellipsis")
+        means = ", ".join(_mean(mean.feature, mean.value, mean.unit) for mean in stage.means)
+        table.add_row(name, *row, *([Text(means, style=_DIM)] if left >= _ROOM_FOR_MEANS else []))
+    return table
+
+
+def _cells(numbers: Numbers, seconds: float) -> tuple[Text, ...]:
+    silent = seconds > 0 and not numbers.per_second > 0
+    return (
+        Text("no calls" if silent else _number(numbers.per_second), style=_WAITS if silent else ""),
+        Text(_share(numbers.error_ratio), style=_BAD if numbers.errors_bad else ""),
+        Text(_share(numbers.null_ratio), style=_BAD if numbers.nulls_bad else ""),
+        Text(_time(numbers.p50)),
+        Text(_p99(numbers), style=_BAD if numbers.slow else ""),
+        Text(f"{numbers.in_progress:.0f}"),
+    )
+
+
+def _name(stage: StageState, above: str, ascii_only: bool) -> Text:
+    """Return a stage's name, indented along the cascade; what it comes after is said where it is not right above."""
+    mark = (">" if ascii_only else "▶") if stage.broken else "!" if stage.alerts else " "
+    bend = ("`-" if ascii_only else "└─") if stage.depth else ""
+    style = _LIT if stage.broken else _BAD if any(a.state != "pending" for a in stage.alerts) else ""
+    style = style or (_WAITS if stage.alerts else _GOOD if stage.well else "")
+    name = Text.assemble((mark, style), " " * (2 * max(0, stage.depth - 1) + 1), (bend, _DIM), (stage.name, style))
+    if stage.after and stage.after != (above,):
+        name.append(f" {'<-' if ascii_only else '←'} {', '.join(stage.after)}", style=_DIM)
+    return name
+
+
+def _alerts(pipeline: PipelineState, at: float) -> Iterator[Text]:
+    for alert in pipeline.alerts:
+        where = f"{alert.stage}/" if alert.stage else ""
+        since = f" for {_seconds(max(0.0, at - alert.since))}" if alert.since is not None else ""
+        yield Text.assemble(
+            (f"{_state(alert)} {alert.severity}", _WAITS if alert.state == "pending" else _BAD),
+            f" {where}{alert.failure_mode}{since}",
+        )
+    if not pipeline.alerts and not any(stage.broken for stage in pipeline.stages):
+        yield Text("Nothing fires.", style=_GOOD)
+
+
+def _state(alert: Alert) -> str:
+    return {"firing": "FIRING", "pending": "pending", "would fire": "WOULD FIRE"}[alert.state]
+
+
+def _p99(numbers: Numbers) -> str:
+    of = f" of {_time(numbers.budget)}" if numbers.budget is not None else ""
+    return f"{_time(numbers.p99)}{of}"
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None or isnan(seconds):
+        return "-"
+    if seconds == inf:
+        return "very long"
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f} us"
+    return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+
+
+def _share(ratio: float) -> str:
+    return "-" if isnan(ratio) else f"{ratio * 100:.3g}%"
+
+
+def _number(value: float) -> str:
+    return "-" if isnan(value) else f"{value:.1f}" if value < 1000 else f"{value:.0f}"
+
+
+def _mean(feature: str, value: float, unit: str) -> str:
+    return f"{feature} {value:.4g}{f' {unit}' if unit else ''}"
+
+
+def _seconds(value: float) -> str:
+    """Return a time in its largest unit or two: 42s, 3m, 2h5m."""
+    whole = round(value)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    if hours:
+        return f"{hours}h{minutes}m" if minutes else f"{hours}h"
+    if minutes:
+        return f"{minutes}m{whole % 60}s" if whole % 60 and whole < 600 else f"{minutes}m"
+    return f"{whole}s"

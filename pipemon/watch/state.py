@@ -1,0 +1,215 @@
+"""A pipeline's state at a moment: its stages along the cascade, their numbers, and which of them is the broken one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from math import isnan, nan
+
+from pipemon import catalogue as c
+from pipemon.watch.reading import (
+    FEATURE_BUCKET,
+    PIPELINE_BUCKET,
+    STAGE_BUCKET,
+    Alert,
+    Reading,
+)
+
+MOST_BAD = 0.05
+"""The share of failures, or of null outputs, that is too much where nobody said another: that of the signals."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of a feature."""
+
+    feature: str
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What is known of a stage, or of a pipeline's runs, over the last seconds; NaN where nothing was seen.
+
+    Times are in seconds. `p99` is infinite beyond the histogram's last bound. `in_progress` is NaN, and `budget`
+    None, where none is exported.
+    """
+
+    per_second: float
+    error_ratio: float
+    null_ratio: float
+    p50: float
+    p99: float
+    budget: float | None
+    in_progress: float
+
+    @property
+    def errors_bad(self) -> bool:
+        """Whether too many fail."""
+        return self.error_ratio > MOST_BAD
+
+    @property
+    def nulls_bad(self) -> bool:
+        """Whether too many give nothing usable."""
+        return self.null_ratio > MOST_BAD
+
+    @property
+    def slow(self) -> bool:
+        """Whether one in a hundred takes longer than the budget."""
+        return self.budget is not None and self.p99 > self.budget
+
+
+@dataclass(frozen=True)
+class StageState:
+    """A stage: `depth` is how many stages are before it on the longest way."""
+
+    name: str
+    after: tuple[str, ...]
+    depth: int
+    numbers: Numbers
+    means: tuple[Mean, ...]
+    alerts: tuple[Alert, ...]
+    broken: bool
+
+    @property
+    def well(self) -> bool:
+        """Whether there is nothing about it to look at."""
+        numbers = self.numbers
+        return not (self.broken or self.alerts or numbers.errors_bad or numbers.nulls_bad or numbers.slow)
+
+
+@dataclass(frozen=True)
+class PipelineState:
+    """A pipeline: its stages from the first to the last, and every alert, the earliest stage's first."""
+
+    name: str
+    runs: Numbers
+    stages: tuple[StageState, ...]
+    alerts: tuple[Alert, ...]
+
+
+@dataclass(frozen=True)
+class State:
+    """What a frame shows. `judged_by` says whose word it is that something is wrong; `trouble` that nothing is new."""
+
+    pipelines: tuple[PipelineState, ...]
+    at: float
+    seconds: float
+    url: str
+    judged_by: str
+    trouble: str = ""
+
+
+def pipelines_of(reading: Reading) -> tuple[str, ...]:
+    """Return the names of the pipelines that a reading has something of."""
+    names = (c.STAGE_CALLS.name, c.STAGE_IN_PROGRESS.name, c.PIPELINE_RUNS.name)
+    return tuple(sorted({labels["pipeline"] for name in names for labels, _ in reading.series(name)}))
+
+
+def state(reading: Reading, name: str, alerts: Sequence[Alert] | None) -> PipelineState:
+    """Return a pipeline's state. Without `alerts`, what is far off by itself tells the broken stage."""
+    stages = {labels["stage"] for labels, _ in reading.series(c.STAGE_CALLS.name, pipeline=name)}
+    stages |= {labels["stage"] for labels, _ in reading.series(c.STAGE_IN_PROGRESS.name, pipeline=name)}
+    after: dict[str, set[str]] = {stage: set() for stage in stages}
+    for labels, _ in reading.series(c.STAGE_UPSTREAM.name, pipeline=name):
+        if labels["stage"] in stages and labels["upstream"] in stages:
+            after[labels["stage"]].add(labels["upstream"])
+    depths = _depths(after)
+    order = sorted(stages, key=lambda stage: (depths[stage], stage))
+    own = [alert for alert in alerts or () if alert.pipeline == name]
+    numbers = {stage: _of_stage(reading, name, stage) for stage in order}
+    broken = _broken(order, numbers, own, alerts is not None)
+    place = {stage: i for i, stage in enumerate(order)}
+    found = tuple(
+        StageState(
+            name=stage,
+            after=tuple(sorted(after[stage], key=place.__getitem__)),
+            depth=depths[stage],
+            numbers=numbers[stage],
+            means=tuple(_means(reading, name, stage)),
+            alerts=tuple(alert for alert in own if alert.stage == stage),
+            broken=stage == broken,
+        )
+        for stage in order
+    )
+    own.sort(key=lambda alert: (alert.state == "pending", place.get(alert.stage, len(place)), alert.failure_mode))
+    return PipelineState(name, _of_runs(reading, name), found, tuple(own))
+
+
+def _broken(order: Iterable[str], numbers: Mapping[str, Numbers], alerts: Sequence[Alert], judged: bool) -> str | None:
+    """Return the first stage along the cascade that is in trouble: what comes after it is likely its effect."""
+    firing = {alert.stage for alert in alerts if alert.state != "pending"}
+    for stage in order:
+        own = numbers[stage]
+        if stage in firing if judged else own.errors_bad or own.nulls_bad or own.slow:
+            return stage
+    return None
+
+
+def _depths(after: Mapping[str, set[str]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    try:
+        order = tuple(TopologicalSorter(after).static_order())
+    except CycleError:
+        # Two processes may know it differently; a drawing is still due.
+        return dict.fromkeys(after, 0)
+    for stage in order:
+        found[stage] = max((found[upstream] + 1 for upstream in after[stage]), default=0)
+    return found
+
+
+def _of_stage(reading: Reading, pipeline: str, stage: str) -> Numbers:
+    which = {"pipeline": pipeline, "stage": stage}
+    calls = reading.total(c.STAGE_CALLS.name, **which)
+    ran = calls - reading.total(c.STAGE_SKIPPED.name, **which)
+    return Numbers(
+        per_second=_ratio(calls, reading.seconds),
+        error_ratio=_ratio(reading.total(c.STAGE_FAILURES.name, **which), ran),
+        null_ratio=_ratio(reading.total(c.STAGE_NULL_OUTPUTS.name, **which), ran),
+        p50=reading.quantile(STAGE_BUCKET, 0.5, **which),
+        p99=reading.quantile(STAGE_BUCKET, 0.99, **which),
+        budget=_most(reading, c.STAGE_BUDGET.name, which),
+        in_progress=reading.total(c.STAGE_IN_PROGRESS.name, **which),
+    )
+
+
+def _of_runs(reading: Reading, pipeline: str) -> Numbers:
+    runs = reading.total(c.PIPELINE_RUNS.name, pipeline=pipeline)
+    running = reading.series(c.PIPELINE_IN_PROGRESS.name, pipeline=pipeline)
+    return Numbers(
+        per_second=_ratio(runs, reading.seconds),
+        error_ratio=_ratio(reading.total(c.PIPELINE_FAILURES.name, pipeline=pipeline), runs),
+        null_ratio=nan,
+        p50=reading.quantile(PIPELINE_BUCKET, 0.5, pipeline=pipeline),
+        p99=reading.quantile(PIPELINE_BUCKET, 0.99, pipeline=pipeline),
+        budget=_most(reading, c.PIPELINE_BUDGET.name, {"pipeline": pipeline}),
+        in_progress=sum(value for _, value in running) if running else nan,
+    )
+
+
+def _means(reading: Reading, pipeline: str, stage: str) -> Iterable[Mean]:
+    which = {"pipeline": pipeline, "stage": stage}
+    for labels, _ in sorted(
+        reading.series(c.FEATURE_INFO.name, **which), key=lambda one: (one[0]["direction"], one[0]["feature"])
+    ):
+        feature = {"direction": labels["direction"], "feature": labels["feature"]}
+        mean = mean_of(reading, **which, **feature)
+        if not isnan(mean):
+            yield Mean(labels["feature"], mean, labels["unit"])
+
+
+def mean_of(reading: Reading, **which: str) -> float:
+    """Return the mean of a feature, NaN where none was seen."""
+    total = reading.total(c.FEATURE_SUM.name, sign="positive", **which)
+    total -= reading.total(c.FEATURE_SUM.name, sign="negative", **which)
+    return _ratio(total, reading.total(FEATURE_BUCKET, **which))
+
+
+def _most(reading: Reading, name: str, which: Mapping[str, str]) -> float | None:
+    return max((value for _, value in reading.series(name, **which)), default=None)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else nan

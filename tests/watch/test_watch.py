@@ -1,0 +1,153 @@
+"""`pipemon watch` against a real process and a real Prometheus."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import yaml
+from command_line import pipemon
+from real_servers import running_prometheus, until
+
+from pipemon.demo.processes import children, free_ports, start
+from pipemon.watch.sources import Server
+
+SERVICE = """\
+import sys, time, pipemon
+speech = pipemon.Pipeline("speech", version="1", budget="500ms")
+
+@speech.stage("vad", budget="50ms")
+def vad(call):
+    return None if call % 2 else call
+
+@speech.stage("asr", after="vad")
+def asr(call):
+    return call
+
+@speech.run
+def answer(call):
+    return asr(vad(call))
+
+pipemon.expose(port=int(sys.argv[1]))
+call = 0
+while True:
+    call += 1
+    answer(call)
+    time.sleep(0.005)
+"""
+SPEC = """\
+pipeline: speech
+owner: speech-team
+stages: {vad: {budget: 50ms}, asr: {after: vad}}
+failure_modes:
+  vad-cuts: {what: The VAD returns nothing, stage: vad, signal: null_ratio, above: 5%, severity: page}
+"""
+
+
+def _listens(port: int) -> bool:
+    with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("service")
+    (folder / "service.py").write_text(SERVICE)
+    (port,) = free_ports(1)
+    with children() as started:
+        command = [sys.executable, str(folder / "service.py"), str(port)]
+        started.append(start("service", command, folder / "service.log"))
+        until(lambda: _listens(port), "the service listens")
+        yield f"http://127.0.0.1:{port}/metrics"
+
+
+def test_one_picture_of_a_real_process(service: str) -> None:
+    ended = pipemon("watch", service, "--once", "--every", "500ms")
+    assert (ended.code, ended.err) == (0, "")
+    lines = ended.out.splitlines()
+    assert lines[0].startswith("speech  ")
+    (vad,) = [line for line in lines if " vad " in line]
+    assert vad.startswith("▶ vad")
+    assert 45 <= float(vad.split()[4].rstrip("%")) <= 55
+    assert any("└─asr" in line for line in lines)
+
+
+def test_failure_modes_tell_what_would_fire(service: str, tmp_path: Path) -> None:
+    (tmp_path / "speech.yaml").write_text(SPEC)
+    ended = pipemon("watch", service, "--once", "--every", "1s", "--spec", str(tmp_path / "speech.yaml"))
+    assert "WOULD FIRE critical vad/vad-cuts\n" in ended.out
+
+
+def test_without_a_terminal_it_prints_picture_after_picture_until_it_is_interrupted(service: str) -> None:
+    command = [sys.executable, "-m", "pipemon", "watch", service, "--every", "200ms"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    seen = 0
+    while seen < 2:
+        seen += running.stdout.readline().startswith("speech ")
+    running.send_signal(signal.SIGINT)
+    rest, told = running.communicate(timeout=30)
+    assert (running.returncode, told, "\x1b" in rest) == (0, "", False)
+
+
+def test_on_a_terminal_it_leaves_the_screen_as_it_was(service: str) -> None:
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"TERM": "xterm", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "pipemon", "watch", service, "--every", "200ms"]
+    running = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    said = b""
+    while b"vad" not in said:
+        said += os.read(ours, 65536)
+    running.send_signal(signal.SIGINT)
+    with suppress(OSError):  # the other side is closed
+        while more := os.read(ours, 65536):
+            said += more
+    os.close(ours)
+    assert running.wait(timeout=30) == 0
+    assert said.count(b"\x1b[?1049h") == said.count(b"\x1b[?1049l") == 1
+    assert b"\x1b[31m" not in said
+    assert b"Traceback" not in said
+
+
+def test_an_address_where_nothing_is_ends_it_with_a_sentence() -> None:
+    (port,) = free_ports(1)
+    ended = pipemon("watch", f"http://127.0.0.1:{port}/metrics")
+    assert (ended.code, ended.out, ended.err.count("\n")) == (1, "", 1)
+    assert "can't be reached" in ended.err
+
+
+@pytest.mark.integration
+def test_a_prometheus_tells_all_replicas_and_what_fires(service: str, tmp_path: Path) -> None:
+    target = service.removeprefix("http://").removesuffix("/metrics")
+    labels = {"pipeline": "speech", "stage": "vad", "failure_mode": "vad-cuts", "severity": "critical"}
+    rule = {"alert": "SpeechVadCuts", "expr": "vector(1)", "labels": labels}
+    config = {
+        "global": {"scrape_interval": "500ms", "evaluation_interval": "500ms"},
+        "rule_files": ["rules.yml"],
+        "scrape_configs": [{"job_name": "speech", "static_configs": [{"targets": [target]}]}],
+    }
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "one", "rules": [rule]}]}))
+    with running_prometheus(yaml.safe_dump(config), tmp_path) as prometheus:
+        source = Server(prometheus.url, 10.0)
+        until(lambda: source.read().total("pipemon_stage_calls_total", stage="vad") > 50, "calls in Prometheus")
+        until(lambda: source.read().alerts, "the alert")
+        began = time.time()
+        ended = pipemon("watch", prometheus.url, "--once", "--over", "10s")
+        assert ended.code == 0
+        assert "FIRING critical vad/vad-cuts for " in ended.out
+        (vad,) = [line for line in ended.out.splitlines() if line.startswith("▶ vad")]
+        assert 45 <= float(vad.split()[4].rstrip("%")) <= 55
+        (alert,) = source.read().alerts or ()
+        assert alert.since is not None
+        assert began - 30 < alert.since < time.time()
