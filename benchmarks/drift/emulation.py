@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipemon.generate.drift.constants import LEAST, Reference
+from pipemon.generate.drift.onset import SLACK
 from pipemon.generate.drift.quantiles import bridge_area, chi_squared, kolmogorov, normal
 from pipemon.spec.baseline import FeatureBaseline
 
@@ -111,3 +112,20 @@ def _terms(statistic: str, q: Array, p: Array) -> Array:
 def _apart(reference: Reference, live: Array) -> Array:
     share = np.cumsum(live, 1) / live.sum(1, keepdims=True)
     return np.asarray(np.abs(share - np.cumsum(reference.shares))[:, :-1])
+
+
+def run_lengths(random: np.random.Generator, shift: float, limit: float, runs: int, most: int = 20_000) -> Array:
+    """Return after how many steps each of `runs` streams is taken for moved, which moved by `shift` at the start."""
+    sums = np.zeros((2, runs))
+    lengths = np.full(runs, np.nan)
+    for step in range(1, most + 1):
+        sums = cumulated(sums, random.normal(shift, size=runs), limit)
+        lengths[np.isnan(lengths) & (sums > limit).any(0)] = step
+        if not np.isnan(lengths).any():
+            break
+    return lengths
+
+
+def cumulated(sums: Array, z: Array, limit: float) -> Array:
+    """Return the cumulative sums after another step, shape (2, n): upwards and downwards."""
+    return np.clip(sums + np.stack([z, -z]) - SLACK, 0.0, 2 * limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -93,16 +94,23 @@ def rule_file(recordings: Iterable[Recording]) -> str:
     return yaml.safe_dump({"groups": [{"name": "drift", "interval": "1m", "rules": rules}]}, width=10_000)
 
 
-def promtool(folder: Path, recordings: Iterable[Recording], scrapes: Scrapes, tests: list[Test]) -> str:
+def promtool(
+    folder: Path,
+    recordings: Iterable[Recording],
+    scrapes: Scrapes,
+    tests: list[Test],
+    evaluation: str = "1m",
+    interval: str = "1m",
+) -> str:
     """Return what promtool finds different from the tests, "" for nothing."""
     (folder / "rules.yml").write_text(rule_file(recordings))
     test = {
-        "interval": "1m",
+        "interval": interval,
         "input_series": [{"series": name, "values": values} for name, values in scrapes.series.items()],
         "promql_expr_test": tests,
     }
-    document = {"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": [test]}
-    (folder / "tests.yml").write_text(yaml.safe_dump(document, width=10_000))
+    document = {"rule_files": ["rules.yml"], "evaluation_interval": evaluation, "tests": [test]}
+    (folder / "tests.yml").write_text(json.dumps(document))
     done = subprocess.run(
         ["promtool", "test", "rules", "tests.yml"], cwd=folder, capture_output=True, text=True, check=False
     )

@@ -9,12 +9,12 @@ from pipemon import catalogue as c
 from pipemon.catalogue import Metric
 from pipemon.generate.drift import constants
 from pipemon.generate.drift.constants import ANY, PLACE, Reference, beside
-from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Recorded, one_of, select
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Recorded, one_of, select, span
 from pipemon.generate.queries import key, matchers, targets
 from pipemon.generate.recordings import Recording, Scope
 from pipemon.spec.model import Spec
 
-_OF_A_VERSION = ("pipeline", "stage", "version", "direction", "feature")
+OF_A_VERSION = ("pipeline", "stage", "version", "direction", "feature")
 _FEATURE = ("direction", "feature")
 
 
@@ -53,19 +53,19 @@ def distribution(spec: Spec, window: float, references: tuple[Reference, ...]) -
     by = (*key(spec, references[0].stage), "version", "track")
     scope = Scope(spec, None, window, by, ())
     whole = (*by, *_FEATURE, "baseline")
-    compared = tuple(_compared(scope, reference) for reference in references)
+    known = tuple(compared(scope, reference) for reference in references)
     seen_or_not: tuple[Recording, ...] = ()
     said = tuple(chain.from_iterable((*constants.ratios(spec, r), *constants.guards(spec, r)) for r in references))
     if references[0].has_categories:
         metric = "pipemon_feature_category"
-        counted = _counted(scope, references, c.FEATURE_CATEGORY, "category", compared)
+        counted = _counted(scope, references, c.FEATURE_CATEGORY, "category", known)
         bins = _category_bins(scope, references, counted, said)
         seen_or_not = (_or_unseen(scope, bins),)
         reference = seen_or_not[0].series()
         cumulative = None
     else:
         metric = "pipemon_feature_value"
-        cumulative = _counted(scope, references, c.FEATURE_VALUE, "le", compared)
+        cumulative = _counted(scope, references, c.FEATURE_VALUE, "le", known)
         bins = _number_bins(scope, cumulative, said)
         reference = constants.read("ratio", "bin")
     name = scope.name(f"{metric}_compared", "increase", *_FEATURE)
@@ -79,7 +79,7 @@ def distribution(spec: Spec, window: float, references: tuple[Reference, ...]) -
     return Distribution(scope, metric, whole, bins, ratio, reference, count, usable, cumulative)
 
 
-def _compared(scope: Scope, reference: Reference) -> Recording:
+def compared(scope: Scope, reference: Reference) -> Recording:
     """Return the rule that tells which versions have the bins of a baseline, and all along the window had them."""
     spec, own = scope.spec, reference.version
     which = [
@@ -98,11 +98,17 @@ def _compared(scope: Scope, reference: Reference) -> Recording:
         these = (*which, Matcher("bins", op, reference.baseline.bins))
         series = select(c.FEATURE_INFO, these, window=window, target_labels=targets(spec))
         info: Expr = series if window is None else Call("max_over_time", (series,))
-        return Aggregate("max", _OF_A_VERSION, info)
+        return Aggregate("max", OF_A_VERSION, info)
 
     same = Binary("unless", having("=", None), having("!=", scope.window))
-    name = f"{'_'.join(_OF_A_VERSION)}:pipemon_feature_baseline:info{scope.name('', '').rpartition(':')[2]}"
-    return Recording(name, same, (*_OF_A_VERSION, "baseline"), static=(("baseline", own or ANY), *_whose(reference)))
+    return Recording(
+        info_name(scope), same, (*OF_A_VERSION, "baseline"), static=(("baseline", own or ANY), *_whose(reference))
+    )
+
+
+def info_name(scope: Scope) -> str:
+    """Return the name of the rule that tells which baseline a version is compared with."""
+    return f"{'_'.join(OF_A_VERSION)}:pipemon_feature_baseline:info{span(scope.window)}"
 
 
 def _whose(reference: Reference) -> tuple[tuple[str, str], ...]:
@@ -110,7 +116,7 @@ def _whose(reference: Reference) -> tuple[tuple[str, str], ...]:
 
 
 def _counted(
-    scope: Scope, references: tuple[Reference, ...], metric: Metric, label: str, compared: tuple[Recording, ...]
+    scope: Scope, references: tuple[Reference, ...], metric: Metric, label: str, known: tuple[Recording, ...]
 ) -> Recording:
     """Return the rule that counts a metric's events by `label`, with the baseline that they are compared with."""
     these = [
@@ -121,9 +127,9 @@ def _counted(
     suffix = "_bucket" if metric.type == "histogram" else ""
     counted = scope.counted(metric, *these, more=more, suffix=suffix)
     # By the labels of a version: which baseline is one of them.
-    info = Recorded(compared[0].name, _OF_A_VERSION)
-    expr = Binary("*", counted.expr, info, on=_OF_A_VERSION, group_left=True, included=("baseline",))
-    return Recording(counted.name, expr, (*scope.by, *more, "baseline"), compared)
+    info = Recorded(info_name(scope), OF_A_VERSION)
+    expr = Binary("*", counted.expr, info, on=OF_A_VERSION, group_left=True, included=("baseline",))
+    return Recording(counted.name, expr, (*scope.by, *more, "baseline"), known)
 
 
 def _number_bins(scope: Scope, cumulative: Recording, said: tuple[Recording, ...]) -> Recording:
@@ -183,5 +189,5 @@ def _or_unseen(scope: Scope, bins: Recording) -> Recording:
     nothing = Binary("*", 0.0, Aggregate("max", on, bins.series()))
     unseen = beside("+", nothing, constants.read("unseen_ratio"))
     expr = Binary("or", Aggregate("max", on, constants.read("ratio", "bin")), unseen)
-    name = f"{'_'.join(on)}:pipemon_feature_category_baseline:ratio{scope.name('', '').rpartition(':')[2]}"
+    name = f"{'_'.join(on)}:pipemon_feature_category_baseline:ratio{span(scope.window)}"
     return Recording(name, expr, on, (bins,))
