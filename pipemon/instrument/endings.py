@@ -9,11 +9,11 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipemon.instrument.batches import count_null, count_results
+from pipemon.instrument.blame import blame
 from pipemon.instrument.calls import Remarks, StageKey, remarks
 from pipemon.instrument.log import Quietly, log_once
 from pipemon.instrument.outcome import ERROR, is_null, of_exception
 from pipemon.instrument.recorder import Recorder
-from pipemon.instrument.run import blame
 from pipemon.instrument.sampling import Look, sampled, spotted
 from pipemon.instrument.series import DROP, EXCEPTION, EXTRACTOR_ERROR, UPSTREAM
 from pipemon.instrument.taking import UNTAKEN, Taken, take, take_many

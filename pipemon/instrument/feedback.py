@@ -70,13 +70,21 @@ class TakesFeedback:
 
     @_never_raises
     def score(
-        self, name: str, value: float, stage: str, *, run: str | Run | None = None, slice: Slice | None = None
+        self,
+        name: str,
+        value: float,
+        stage: str,
+        *,
+        run: str | Run | None = None,
+        slice: Slice | None = None,
+        version: str | None = None,
     ) -> None:
         """Tell how good a stage's output was: `pipeline.score("wer", 0.12, stage="asr", run=token)`.
 
         The score is one of the stage's `scores`; another one is not counted, nor is what is no finite number.
+        `version` is that of an output which did not serve, as in shadow.
         """
-        found = self._find("score", stage, run)
+        found = self._find("score", stage, run, version)
         if found is None:
             return
         scores = self._declared(found.series.scores, "score", stage, "scores=['wer']")
@@ -108,9 +116,20 @@ class TakesFeedback:
             truth.expected.inc(max(0, int(items)))
 
     @_never_raises
-    def calibration(self, stage: str, confidence: float, correct: bool, *, run: str | Run | None = None) -> None:
-        """Tell whether an output was right that came with a confidence from 0 to 1. The stage has `labels=True`."""
-        found = self._find("calibration", stage, run)
+    def calibration(
+        self,
+        stage: str,
+        confidence: float,
+        correct: bool,
+        *,
+        run: str | Run | None = None,
+        version: str | None = None,
+    ) -> None:
+        """Tell whether an output was right that came with a confidence from 0 to 1. The stage has `labels=True`.
+
+        `version` is that of an output which did not serve, as in shadow.
+        """
+        found = self._find("calibration", stage, run, version)
         truth = found and self._declared(found.series.truth, "calibration", stage, "labels=True")
         if found is None or truth is None:
             return
@@ -193,9 +212,12 @@ class TakesFeedback:
         elif series is not None:
             self._warn(("traffic", str(stage)), "traffic of stage %s: a share is from 0 to 1", stage)
 
-    def _find(self, what: str, stage: str, run: object) -> Attributed | None:
+    def _find(self, what: str, stage: str, run: object, version: object = None) -> Attributed | None:
         assert self._told is not None
-        return self._told.find(what, stage, run)
+        if version is None:
+            return self._told.find(what, stage, run)
+        series = self._told.of_version(what, stage, version)
+        return None if series is None else Attributed(series)  # without a run: no label of what served
 
     def _declared(self, series: T | None, what: str, stage: str, declare: str) -> T | None:
         """Return what a stage has only where its declaration asks for it; log once that it does not."""

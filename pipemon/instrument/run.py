@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar, Token
 from functools import partial
@@ -14,6 +13,7 @@ from time import time
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from pipemon.catalogue import OTHER
+from pipemon.instrument.blame import failed_stage
 from pipemon.instrument.log import log_once
 from pipemon.instrument.outcome import ERROR, NULL, PLAIN, is_null, of_exception
 from pipemon.instrument.recorder import Recorder
@@ -33,9 +33,6 @@ _TRACEPARENT = r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?"
 _STATE = rf"{_VENDOR}=([a-zA-Z0-9_.-]{{0,100}}):([a-zA-Z0-9_.-]{{0,100}})"
 _LONGEST_TRACESTATE = 512
 """Characters that the standard asks everybody to carry on."""
-
-_MARKS = "_pipemon_failed"
-"""The stage that an exception left first, and when by the process's clock, for each pipeline."""
 
 
 class Run:
@@ -208,51 +205,6 @@ def current_run() -> Run | None:
     """
     found = current()
     return _Silent("") if found is None and disabled() else found
-
-
-def blame(error: BaseException, pipeline: str, stage: str, begun: float, ended: float) -> None:
-    """Note on an exception that it left this stage, unless during the call it left another of the pipeline.
-
-    On the exception, since a list in the run would keep all of them, their frames and inputs alive, and since
-    an exception also comes back from executors, whose threads and processes know of no run.
-    """
-    marks = _marks(error)
-    _, left = marks.get(pipeline, ("", -math.inf))
-    if left < begun:  # not a mark of an earlier call: an exception may be raised again and again
-        with suppress(Exception):  # its class may refuse
-            setattr(error, _MARKS, {**marks, pipeline: (stage, ended)})
-
-
-def _marks(error: BaseException) -> dict[str, tuple[str, float]]:
-    with suppress(Exception):  # its class may answer anything
-        marks = getattr(error, _MARKS, None)
-        if isinstance(marks, dict):
-            return marks
-    return {}
-
-
-def failed_stage(error: BaseException, pipeline: str, begun: float) -> str | None:
-    """Return the stage that raised first since `begun` among what led to `error`, None if no stage did."""
-    marks = (_marks(cause).get(pipeline) for cause in _causes(error))
-    stages = [(ended, stage) for stage, ended in filter(None, marks) if ended >= begun]
-    return min(stages)[1] if stages else None
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception, the members of a group, and what each was raised from, nearest first."""
-    waiting = [error]
-    seen: set[int] = set()
-    while waiting and len(seen) < 1000:
-        cause = waiting.pop(0)
-        if id(cause) in seen:
-            continue
-        seen.add(id(cause))
-        yield cause
-        if isinstance(cause, BaseExceptionGroup):
-            waiting.extend(cause.exceptions)
-        before = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-        if before is not None:
-            waiting.append(before)
 
 
 _BEFORE = """

@@ -69,6 +69,24 @@ def test_each_version_has_what_is_told_of_its_runs(versions: TwoVersions, read: 
     assert read("pipemon_feedback_total", signal="redo", slice="", version="1.4") == 0
 
 
+def test_a_version_in_shadow_is_scored_by_its_name_and_is_no_label_of_what_served(
+    versions: TwoVersions, read: Read, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = versions.answer("1.4")
+    versions.speech.score("wer", 0.2, stage="asr", run=run)
+    versions.speech.score("wer", 0.3, stage="asr", run=run, version="3.0")
+    versions.speech.calibration("asr", 0.9, True, run=run, version="3.0")
+    versions.speech.score("wer", 0.4, stage="asr", run=run, version="3.1")
+    assert read("pipemon_quality_score_sum", version="3.0", track="shadow", slice="") == 0.3
+    assert read("pipemon_calibration_total", version="3.0", confidence_bin="0.9", correct="yes") == 1
+    assert read("pipemon_quality_score_sum", version="1.4", slice="") == 0.2
+    arrived = {version: read("pipemon_labels_arrived_total", version=version) for version in ("1.4", "3.0")}
+    assert arrived == {"1.4": 1, "3.0": 0}
+    assert [record.getMessage() for record in caplog.records] == [
+        "score: stage asr has no version '3.1'; did you mean '3.0'?"
+    ]
+
+
 def test_a_version_beside_the_first_may_declare_scores_of_its_own(registry: CollectorRegistry, read: Read) -> None:
     speech = Pipeline("speech", registry=registry)
     speech.stage("asr", scores=["wer"])(repr)
