@@ -23,8 +23,8 @@ from pipemon.topology import StageShape
 if TYPE_CHECKING:
     from pipemon.instrument.run_token import Served
 
-_MOST_PAST_VERSIONS = 20
-"""Of a stage, that tokens tell and this process does not declare."""
+_MOST_VERSIONS = 20
+"""Of a stage, in all: tokens may tell any number."""
 _RUNS_REMEMBERED = 4096
 """Of which labels have arrived."""
 _LONGEST_ID = 64
@@ -89,7 +89,7 @@ class Attribution:
             return None
         key, _ = self._first[str(stage)]
         in_use = versions[key.version, key.track]
-        if run is None:
+        if run is None or run == "":  # the token of a process where pipemon is disabled
             return Attributed(in_use)
         from pipemon.instrument.run_token import RunToken, read_token  # noqa: PLC0415  many are never told of a run
 
@@ -145,7 +145,7 @@ class Attribution:
     def _past(self, key: StageKey, served: Served) -> FeedbackSeries | None:
         """Return the series of a version that served before this process, unless there are too many."""
         versions, (_, shape) = self._versions[key.stage], self._first[key.stage]
-        if len(versions) >= _MOST_PAST_VERSIONS:
+        if len(versions) >= _MOST_VERSIONS:
             return None
         version, track = served
         return versions.setdefault(served, self._made(key._replace(version=version, track=track), shape))

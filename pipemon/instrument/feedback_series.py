@@ -6,8 +6,6 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from pipemon import catalogue
 from pipemon.catalogue import ANSWERS, COMPARISON_RESULTS, CONFIDENCE_BINS, DECIDERS, FEEDBACK_SIGNALS, OTHER, Metric
 from pipemon.instrument.calls import StageKey
@@ -123,5 +121,5 @@ class _ScoreSeries:
 
     def add(self, value: float) -> None:
         """Add a finite value."""
-        self._values.observe_many(np.array([value]))
+        self._values.observe(value)
         self._signs["negative" if value < 0 else "positive"].inc(abs(value))

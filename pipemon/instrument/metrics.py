@@ -6,6 +6,7 @@ They are subclasses, so every registry, exporter and multiprocess mode of that l
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from threading import Lock
@@ -65,6 +66,12 @@ class Histogram(prometheus_client.Histogram):
     def has_sum(self) -> bool:
         """Tell whether the sum only rises, as far as the bounds say; else it is not shown."""
         return bool(self._upper_bounds[0] >= 0)
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        """Observe one finite value. Exemplars come by `point_out`."""
+        if self.has_sum:
+            self._sum.inc(amount)
+        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
 
     def observe_many(self, values: NDArray[np.float64]) -> None:
         """Observe finite values, shape (n,): the same as n times `observe`."""

@@ -102,8 +102,10 @@ def test_a_run_itself_will_do_for_its_token_and_without_a_run_the_first_version_
     with run:
         versions.speech.feedback("redo", stage="asr", run=pipemon.current_run())
     versions.speech.feedback("redo", stage="asr")
-    assert read("pipemon_feedback_total", signal="redo", slice="", version="1.4") == 2
-    assert read("pipemon_feedback_unattributed_total", reason="unknown") == 0
+    versions.speech.feedback("redo", stage="asr", run="")  # from where pipemon is disabled
+    assert read("pipemon_feedback_total", signal="redo", slice="", version="1.4") == 3
+    for reason in ("plain", "unknown"):
+        assert read("pipemon_feedback_unattributed_total", reason=reason) == 0
 
 
 def serve_async(speech: Pipeline) -> str:
