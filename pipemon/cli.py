@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from pipemon.backtest.command import backtest
+from pipemon.baseline.command import baseline
 from pipemon.drill.command import drill
 from pipemon.errors import PipemonError, SpecError, UnavailableError
-from pipemon.parameters import Duration, Moment, TimeScale
+from pipemon.parameters import TimeScale
 from pipemon.push.command import push
-from pipemon.units import duration
 from pipemon.version import __version__
 from pipemon.watch.command import watch
 
@@ -247,42 +246,6 @@ def diff(old: Path, new: Path) -> None:
 
 
 @cli.command()
-@_SPECS
-@click.option("--url", required=True, help="Root URL of the Prometheus that saw the good period.")
-@click.option("--over", type=Duration(), help="Length of the good period, up to now: 30m, 7d.")
-@click.option("--from", "start", type=Moment(), help="Its beginning, instead of --over.")
-@click.option("--to", "end", type=Moment(), help="Its end; now by default.")
-@click.option("--out", type=click.Path(path_type=Path), help="File to write; by default the one that SPEC names.")
-def baseline(
-    specs: tuple[Path, ...], url: str, over: float | None, start: float | None, end: float | None, out: Path | None
-) -> None:
-    """Learn each feature's mean and spread from a good period."""
-    from pipemon.baseline.period import learn  # noqa: PLC0415
-    from pipemon.generate.output import write  # noqa: PLC0415
-    from pipemon.prometheus import Prometheus  # noqa: PLC0415
-    from pipemon.spec.baseline import dump  # noqa: PLC0415
-    from pipemon.spec.load import load_all  # noqa: PLC0415
-
-    loaded, *more = load_all(specs)
-    if more:
-        raise click.UsageError("a baseline is of one pipeline; name the files of one")
-    until = time.time() if end is None else end
-    if (over is None) == (start is None):
-        raise click.UsageError("say how long the good period is: --over 30m, or --from and --to")
-    since = until - over if over is not None else start
-    assert since is not None
-    if since >= until:
-        raise click.UsageError("the good period ends before it begins")
-    path = out or (Path(loaded.files[0]).parent / loaded.baseline if loaded.baseline else None)
-    if path is None:
-        raise click.UsageError(f"{loaded.files[0]} names no `baseline:`; add one, or give --out")
-    learned = learn(loaded, Prometheus(url), since, until)
-    with _writing(path):
-        write(path.parent, {path.name: dump(learned)})
-    click.echo(f"Learned {len(learned.features)} features over {duration(until - since)}; wrote {path}")
-
-
-@cli.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=9465, show_default=True, type=click.IntRange(0, 65535))
 def serve(host: str, port: int) -> None:
@@ -308,6 +271,7 @@ def demo(seed: int, keep: bool, cache: Path | None, time_scale: float, no_inhibi
 
 
 cli.add_command(backtest)
+cli.add_command(baseline)
 cli.add_command(drill)
 cli.add_command(push)
 cli.add_command(watch)

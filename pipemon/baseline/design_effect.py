@@ -72,7 +72,7 @@ def of_counts(counts: Counts) -> float:
     spread = max(1.0, squares / (bins - 1) / mean**2)
     freedom = (bins - 1) / spread
     quantile = freedom * _f_quantile(freedom, (blocks - 1) * freedom)
-    return max(1.0, mean * spread * quantile / _chi_squared_quantile(bins - 1))
+    return max(1.0, mean * spread * quantile / chi_squared_quantile(bins - 1))
 
 
 def _lengths(values: int) -> Iterator[int]:
@@ -96,7 +96,7 @@ def _merged(counts: Counts) -> Counts:
     return np.array(found).T
 
 
-def _chi_squared_quantile(freedom: float) -> float:
+def chi_squared_quantile(freedom: float) -> float:
     """Return the 99% quantile (Wilson and Hilferty 1931, PNAS 17: 684-688)."""
     part = 2 / (9 * freedom)
     root = 1 - part + _Z * math.sqrt(part)

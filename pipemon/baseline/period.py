@@ -1,84 +1,204 @@
-"""Learns a baseline from a good period in Prometheus."""
+"""A baseline of a good period in Prometheus: bins as they ran, over all replicas."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import numpy as np
 
 from pipemon import catalogue as c
-from pipemon.errors import UnavailableError
-from pipemon.generate.promql import Expr, Matcher, text
-from pipemon.generate.queries import total
+from pipemon.baseline import design_effect
+from pipemon.baseline.histograms import feature_baseline
+from pipemon.baseline.summary import features_of, rounded, rounded_shares
+from pipemon.catalogue import Metric
+from pipemon.errors import OptionError, UnavailableError
+from pipemon.generate.promql import Aggregate, Call, Matcher, select, text
+from pipemon.generate.queries import matchers, targets, total
 from pipemon.prometheus import Prometheus, Sample
 from pipemon.spec.baseline import Baseline, FeatureBaseline, feature_key
+from pipemon.spec.fields import listed
 from pipemon.spec.model import Spec
+from pipemon.topology import PipelineShape
 
 _BY = ("stage", "direction", "feature")
+_WINDOWS, _FEWEST_WINDOWS = 72, 24
+"""Into how many windows a period is divided to see how much their shares vary, and at least."""
+_SCRAPES = 4
+"""Scrapes a window at least: Prometheus guesses what lies between its ends and the scrapes."""
+
+_Counts = dict[str, dict[str, float]]
+"""By feature, then by bucket, category or sign."""
 
 
-def learn(spec: Spec, prometheus: Prometheus, start: float, end: float) -> Baseline:
-    """Return the mean and spread of every feature between two Unix times.
+class _Kind(NamedTuple):
+    """How a feature is counted: in which metric, and by which label."""
 
-    Raises UnavailableError if Prometheus can't be asked, or has no values in that period.
+    metric: Metric
+    label: str
+    suffix: str = ""
+
+
+_NUMBERS, _CATEGORIES = _Kind(c.FEATURE_VALUE, "le", "_bucket"), _Kind(c.FEATURE_CATEGORY, "category")
+
+
+def learn(spec: Spec, prometheus: Prometheus, start: float, end: float, version: str | None = None) -> Baseline:
+    """Return the baseline of every feature between two Unix times, in the bins that it had then.
+
+    Means, shares, categories and what was missing are exact but for Prometheus' guess at what lies between the
+    period's ends and the scrapes next to them; spreads and quantiles are interpolated. The design effect is that of the period's windows, 72 or as many of four scrapes as there are; 1 under 24. All is of
+    `version`, where one is named.
+
+    Raises OptionError where a stage ran in several versions and none is named; UnavailableError if Prometheus can't
+    be asked, or has no values in that period.
     """
-    window = end - start
-
-    def ask(expr: Expr) -> list[Sample]:
-        return prometheus.query(text(expr), time=end)
-
-    def sums(sign: str) -> dict[str, float]:
-        which = Matcher("sign", "=", sign)
-        return _by_feature(ask(total(spec, c.FEATURE_SUM, _BY, window, which, function="increase")))
-
-    positive, negative = sums("positive"), sums("negative")
-    buckets = ask(total(spec, c.FEATURE_VALUE, (*_BY, "le"), window, function="increase", suffix="_bucket"))
-    units = {
-        feature_key(stage.name, feature.direction, feature.name): feature.unit
-        for stage in spec.stages
-        for feature in stage.features
-    }
+    period = _Period(spec, prometheus, start, end, version)
+    versions = period.versions()
+    period.check_bins()
+    numbers, categories = period.counts(_NUMBERS), period.counts(_CATEGORIES)
+    sums = period.counts(_Kind(c.FEATURE_SUM, "sign"))
+    of_numbers, of_categories = period.effects(_NUMBERS), period.effects(_CATEGORIES)
+    missing = period.missing()
+    units = {name: feature.unit for name, feature in features_of(shape_of_spec(spec)).items()}
     found: dict[str, FeatureBaseline] = {}
-    for name in sorted({_name(sample) for sample in buckets}):
-        cumulative = sorted((float(s.labels["le"]), s.value) for s in buckets if _name(s) == name)
-        count = cumulative[-1][1]
-        if count > 0 and name in positive:
-            mean = (positive[name] - negative.get(name, 0.0)) / count
-            bounds = tuple(bound for bound, _ in cumulative if math.isfinite(bound))
+    for name, buckets in numbers.items():
+        cumulative = sorted((float(bound), value) for bound, value in buckets.items())
+        if cumulative[-1][1] > 0 and "positive" in sums.get(name, {}):
+            found[name] = feature_baseline(
+                cumulative,
+                sums[name]["positive"] - sums[name].get("negative", 0.0),
+                unit=units.get(name, ""),
+                missing=missing.get(name, 0.0),
+                effect=of_numbers.get(name, 1.0),
+            )
+    for name, chosen in categories.items():
+        if (count := sum(chosen.values())) > 0:
+            shares = rounded_shares(value / count for value in chosen.values())
             found[name] = FeatureBaseline(
-                _rounded(mean), _rounded(spread(cumulative)), round(count), units.get(name, ""), bounds
+                0.0,
+                0.0,
+                round(count),
+                missing=missing.get(name, 0.0),
+                design_effect=of_categories.get(name, 1.0),
+                categories=dict(zip(chosen, shares, strict=True)),
             )
     if not found:
         raise UnavailableError(f"Prometheus has no values of {spec.pipeline}'s features in that period")
-    return Baseline(spec.pipeline, round(start, 3), round(end, 3), found)
+    common = Counter(versions.values()).most_common(1)[0][0] if versions else ""
+    return Baseline(
+        spec.pipeline,
+        round(start, 3),
+        round(end, 3),
+        found,
+        version=common,
+        source=f"Prometheus, {_moment(start)} to {_moment(end)}",
+        rows=round(max(each.count for each in found.values())),
+        data_hash=_hash([numbers, categories, sums]),
+        stage_versions={stage: each for stage, each in sorted(versions.items()) if each != common},
+    )
 
 
-def spread(cumulative: Sequence[tuple[float, float]]) -> float:
-    """Return the standard deviation of values known by a histogram: (upper bound, cumulative count), sorted.
-
-    Values are taken as even within a bucket, so each adds its width squared over 12 (the variance of an
-    even distribution) to the squared distance of its middle from the mean. The two open buckets are taken
-    to be as wide as their neighbours. Returns 0 for a single bucket or no value.
-    """
-    bounds = [bound for bound, _ in cumulative if math.isfinite(bound)]
-    total_count = cumulative[-1][1] if cumulative else 0.0
-    if len(bounds) < 2 or total_count <= 0:
-        return 0.0
-    first, last = bounds[1] - bounds[0], bounds[-1] - bounds[-2]
-    edges = [bounds[0] - first, *bounds, bounds[-1] + last]
-    counts = [value for _, value in cumulative]
-    shares = [(b - a) / total_count for a, b in zip([0.0, *counts], counts, strict=False)]
-    parts = [(share, (low + high) / 2, high - low) for share, low, high in zip(shares, edges, edges[1:], strict=False)]
-    mean = sum(share * middle for share, middle, _ in parts)
-    return math.sqrt(sum(share * ((middle - mean) ** 2 + width**2 / 12) for share, middle, width in parts))
+def shape_of_spec(spec: Spec) -> PipelineShape:
+    """Return a spec's stages; the version is what most of them have."""
+    known = Counter(stage.version for stage in spec.stages if stage.version)
+    return PipelineShape(spec.pipeline, stages=spec.stages, version=known.most_common(1)[0][0] if known else "")
 
 
-def _by_feature(samples: Sequence[Sample]) -> dict[str, float]:
-    return {_name(sample): sample.value for sample in samples}
+@dataclass(frozen=True)
+class _Period:
+    """What Prometheus says of a pipeline's features between two times, of one version or of the only one."""
+
+    spec: Spec
+    prometheus: Prometheus
+    start: float
+    end: float
+    version: str | None
+
+    def counts(self, kind: _Kind) -> _Counts:
+        """Return increases over the period."""
+        found: _Counts = {}
+        for sample in self._asked(kind.metric, kind.label, suffix=kind.suffix):
+            found.setdefault(_name(sample.labels), {})[sample.labels[kind.label]] = sample.value
+        return found
+
+    def missing(self) -> dict[str, float]:
+        """Return the share of looks that found nothing."""
+        missing = {_name(sample.labels): sample.value for sample in self._asked(c.FEATURE_MISSING)}
+        return {
+            name: rounded(min(1.0, missing.get(name, 0.0) / sample.value))
+            for sample in self._asked(c.FEATURE_OBSERVED)
+            if sample.value > 0 and (name := _name(sample.labels))
+        }
+
+    def versions(self) -> dict[str, str]:
+        """Return each stage's version. Raises OptionError where one has several."""
+        found: dict[str, set[str]] = {}
+        for sample in self._asked(c.FEATURE_OBSERVED, "version"):
+            if sample.value > 0:
+                found.setdefault(sample.labels["stage"], set()).add(sample.labels.get("version", ""))
+        for stage, several in sorted(found.items()):
+            if len(several) > 1:
+                versions = listed(sorted(several), "and")
+                raise OptionError(f"{stage} ran in versions {versions} in that period; name one: --model-version")
+        return {stage: next(iter(versions)) for stage, versions in found.items()}
+
+    def check_bins(self) -> None:
+        """Raise OptionError where a feature's bins changed: what is summed over different ones is no histogram."""
+        info = select(
+            c.FEATURE_INFO,
+            (*matchers(self.spec, c.FEATURE_INFO), *self._which),
+            window=self.end - self.start,
+            target_labels=targets(self.spec),
+        )
+        bins = Aggregate("count", (*_BY, "bins"), Call("present_over_time", (info,)))
+        names = Counter(_name(sample.labels) for sample in self.prometheus.query(text(bins), time=self.end))
+        changed = [name for name, several in sorted(names.items()) if several > 1]
+        if changed:
+            raise OptionError(f"the bins of {listed(changed, 'and')} changed in that period; choose one after that")
+
+    def effects(self, kind: _Kind) -> dict[str, float]:
+        """Return each feature's design effect, of the period's windows; {} where there are too few."""
+        step = max((self.end - self.start) / _WINDOWS, _SCRAPES * self.spec.timing.scrape_interval)
+        if (self.end - self.start) / step < _FEWEST_WINDOWS:
+            return {}
+        asked = self._query(kind.metric, step, kind.label, suffix=kind.suffix)
+        windows: dict[str, dict[str, dict[float, float]]] = {}
+        for series in self.prometheus.query_range(asked, self.start + step, self.end, step):
+            windows.setdefault(_name(series.labels), {})[series.labels[kind.label]] = dict(series.points)
+        found = {}
+        for name, by in windows.items():
+            labels = sorted(by, key=float) if kind is _NUMBERS else sorted(by)
+            ends = sorted({end for points in by.values() for end in points})
+            counts = np.array([[by[label].get(end, 0.0) for label in labels] for end in ends])
+            if kind is _NUMBERS:
+                counts = np.diff(np.maximum.accumulate(counts, axis=1), axis=1, prepend=0.0)
+            found[name] = round(design_effect.of_counts(counts), 3)
+        return found
+
+    def _asked(self, metric: Metric, *by: str, suffix: str = "") -> list[Sample]:
+        return self.prometheus.query(self._query(metric, self.end - self.start, *by, suffix=suffix), time=self.end)
+
+    def _query(self, metric: Metric, window: float, *by: str, suffix: str = "") -> str:
+        summed = total(self.spec, metric, (*_BY, *by), window, *self._which, function="increase", suffix=suffix)
+        return text(summed)
+
+    @property
+    def _which(self) -> tuple[Matcher, ...]:
+        return () if self.version is None else (Matcher("version", "=", self.version),)
 
 
-def _name(sample: Sample) -> str:
-    return feature_key(*(sample.labels[label] for label in _BY))
+def _name(labels: dict[str, str]) -> str:
+    return feature_key(*(labels[label] for label in _BY))
 
 
-def _rounded(value: float) -> float:
-    return float(format(value, ".6g"))
+def _hash(counts: Iterable[_Counts]) -> str:
+    return hashlib.sha256(json.dumps([*counts], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -89,6 +89,6 @@ def test_where_nothing_can_be_told_it_is_one(values: list[int]) -> None:
 @pytest.mark.parametrize("freedom", [2, 4, 9, 11])
 @pytest.mark.parametrize("blocks", [24, 100])
 def test_quantiles_are_those_of_the_distributions(freedom: int, blocks: int) -> None:
-    assert design_effect._chi_squared_quantile(freedom) == pytest.approx(chi2.ppf(0.99, freedom), rel=0.004)
+    assert design_effect.chi_squared_quantile(freedom) == pytest.approx(chi2.ppf(0.99, freedom), rel=0.004)
     second = (blocks - 1) * freedom
     assert design_effect._f_quantile(freedom, second) == pytest.approx(f.ppf(0.99, freedom, second), rel=0.004)

@@ -18,10 +18,14 @@ from prometheus_client import CollectorRegistry
 from real_servers import running_prometheus, until
 
 import pipemon
+from pipemon.baseline.bins import shares
 from pipemon.generate.scraping import prometheus_file
 from pipemon.prometheus import Prometheus
+from pipemon.spec import baseline as baselines
+from pipemon.spec.baseline import Baseline
 from pipemon.spec.load import load
 from pipemon.spec.scale import scaled
+from pipemon.units import fingerprint
 
 pytestmark = pytest.mark.integration
 
@@ -30,7 +34,7 @@ pipeline: chain
 owner: team
 baseline: chain.baseline.json
 stages:
-  hear: {features: {output.level: dBFS, output.share: ratio, output.offset: seconds}}
+  hear: {features: {output.level: dBFS, output.share: ratio, output.offset: seconds, output.sign: }}
 failure_modes:
   level-moves: {what: the level moves, stage: hear, signal: {mean: output.level}, changes_by: 1.5 sd}
   share-moves: {what: the share moves, stage: hear, signal: {mean: output.share}, changes_by: 1 sd}
@@ -51,12 +55,18 @@ def drawn(level: float, share: float, offset: float) -> list[tuple[float, float,
 
 GOOD = drawn(-28, 0.7, 0.1)
 BAD = drawn(-12, 0.3, 0.3)
+QUARTILE = float(np.quantile([call[1] for call in GOOD], 0.75))
+
+
+def sign(value: float) -> str:
+    return "plus" if value > 0 else "minus"
 
 
 @dataclass(frozen=True)
 class Learned:
     folder: Path
     features: dict[str, dict[str, float]]
+    baseline: Baseline
     printed: str
 
 
@@ -78,11 +88,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def learned(folder: Path) -> Learned:
     """Serve bad calls, then good ones, then bad ones again; learn from the time of the good ones."""
     registry = CollectorRegistry()
-    chain = pipemon.Pipeline("chain", registry=registry)
+    chain = pipemon.Pipeline("chain", "1.4", registry=registry)
     output = [
         pipemon.Feature("level", lambda heard: heard[0], unit="dBFS"),
         pipemon.Feature("share", lambda heard: heard[1], unit="ratio"),
         pipemon.Feature("offset", lambda heard: heard[2], unit="seconds", bounds=FINE),
+        # One in four is not there.
+        pipemon.Category(
+            "sign", lambda heard: None if heard[1] > QUARTILE else sign(heard[2]), categories=("plus", "minus")
+        ),
     ]
 
     @chain.stage("hear", after=(), output=output)
@@ -112,8 +126,9 @@ def learned(folder: Path) -> Learned:
         period = ("--from", f"{since}", "--to", f"{end}")
         printed = pipemon_command("baseline", str(folder / "chain.yaml"), "--url", prometheus.url, *period)
     exposition.close()
-    document = json.loads((folder / "chain.baseline.json").read_text())
-    return Learned(folder, document["features"], printed)
+    path = folder / "chain.baseline.json"
+    document = json.loads(path.read_text())
+    return Learned(folder, document["features"], baselines.load(path), printed)
 
 
 @pytest.mark.parametrize(("feature", "column"), [("level", 0), ("share", 1), ("offset", 2)])
@@ -139,8 +154,34 @@ def test_the_spread_is_that_of_the_good_calls_as_well_as_buckets_tell(
     assert learned.features[f"hear.output.{feature}"]["sd"] == pytest.approx(true, rel=tolerance)
 
 
+@pytest.mark.parametrize(("feature", "column"), [("level", 0), ("share", 1), ("offset", 2)])
+def test_shares_are_those_of_the_good_calls_in_the_bins_that_ran(learned: Learned, feature: str, column: int) -> None:
+    found = learned.baseline.features[f"hear.output.{feature}"]
+    true = shares(np.array([call[column] for call in GOOD]), found.bounds)
+    # Prometheus stretches an increase over the ends of a period, by a scrape or so, but not of what began at zero in it,
+    # as some levels did: of the ten scrapes of this period that is much, of a day's nothing.
+    assert found.shares == pytest.approx(true, abs=0.06 if feature == "level" else 1e-5)
+    assert found.quantiles["p50"] == pytest.approx(np.median([call[column] for call in GOOD]), abs=found.sd / 4)
+
+
+def test_categories_and_what_was_missing_are_those_of_the_good_calls(learned: Learned) -> None:
+    found = learned.baseline.features["hear.output.sign"]
+    seen = [sign(call[2]) for call in GOOD if call[1] <= QUARTILE]
+    assert found.categories == pytest.approx(
+        {"plus": seen.count("plus") / len(seen), "minus": seen.count("minus") / len(seen), "other": 0}, abs=1e-5
+    )
+    assert found.missing == pytest.approx(0.25, abs=0.03)  # began at zero, too
+    assert found.count == pytest.approx(len(seen), rel=0.25)
+
+
+def test_it_is_the_baseline_of_the_version_that_ran(learned: Learned) -> None:
+    assert (learned.baseline.version, learned.baseline.stage_versions) == ("1.4", {})
+    assert learned.baseline.source.startswith("Prometheus, 20")
+    assert learned.baseline.features["hear.output.offset"].bins == fingerprint(FINE)
+
+
 def test_what_was_learned_is_told(learned: Learned) -> None:
-    assert learned.printed.startswith("Learned 3 features over ")
+    assert learned.printed.startswith("Learned 4 features over ")
     assert learned.printed.strip().endswith("chain.baseline.json")
 
 

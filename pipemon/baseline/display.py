@@ -1,0 +1,105 @@
+"""A baseline, and what moved between two, as people read them in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import numpy as np
+
+from pipemon.baseline.comparison import Moved, compared
+from pipemon.spec.baseline import Baseline, FeatureBaseline
+
+_COLUMNS = 40
+_HEIGHTS = " ▁▂▃▄▅▆▇█"
+_BAR = 30
+
+
+def shown(baseline: Baseline) -> Iterator[str]:
+    """Yield lines: where it comes from, then each feature with its numbers and a histogram."""
+    version = f", version {baseline.version}" if baseline.version else ""
+    yield f"{baseline.pipeline}{version}: {len(baseline.features)} features"
+    own = ", ".join(f"{stage} {each}" for stage, each in sorted(baseline.stage_versions.items()))
+    period = f"{_moment(baseline.start)} to {_moment(baseline.end)}" if baseline.end else ""
+    rows = f"{baseline.rows:,}" if baseline.rows else ""
+    for what, value in (
+        ("versions of their own", own), ("source", baseline.source), ("rows", rows), ("period", period),
+        ("data hash", baseline.data_hash),
+    ):  # fmt: skip
+        if value:
+            yield f"  {what}: {value}"
+    for name, feature in sorted(baseline.features.items()):
+        yield ""
+        yield from _feature(name, feature)
+
+
+def differences(old: Baseline, new: Baseline) -> Iterator[str]:
+    """Yield a line for each feature that moved beyond chance, came or went; then how many did not."""
+    moved = compared(old, new)
+    far = [each for each in moved if each.beyond_chance]
+    yield from map(_moved, far)
+    for name in sorted({*new.features} - {*old.features}):
+        yield f"{name}: new"
+    for name in sorted({*old.features} - {*new.features}):
+        yield f"{name}: gone"
+    for name in sorted({*old.features} & {*new.features} - {each.name for each in moved}):
+        yield f"{name}: cannot be compared, for want of shares; learn both again"
+    for each in moved:
+        if each.old.unit != each.new.unit:
+            yield f"{each.name}: the unit was {each.old.unit or 'none'}, now {each.new.unit or 'none'}"
+    still = len(moved) - len(far)
+    if still:
+        yield f"{still} of {len(moved)} features moved no farther than chance does one time in a hundred"
+
+
+def _feature(name: str, feature: FeatureBaseline) -> Iterator[str]:
+    unit = f" ({feature.unit})" if feature.unit else ""
+    numbers = [f"{feature.count:,.0f} values"]
+    if not feature.categories:
+        numbers[:0] = [f"mean {feature.mean:.4g}", f"sd {feature.sd:.4g}"]
+    if feature.missing:
+        numbers.append(f"{feature.missing:.2%} missing")
+    if feature.design_effect > 1:
+        numbers.append(f"design effect {feature.design_effect:.3g}")
+    yield f"{name}{unit}: {', '.join(numbers)}"
+    if feature.categories:
+        width = max(map(len, feature.categories))
+        for category, share in feature.categories.items():
+            yield f"  {category:<{width}}  {share:7.2%} {'█' * round(_BAR * share)}".rstrip()
+    elif feature.shares:
+        bounds = feature.bounds
+        tails = f"{feature.shares[0]:.2%} below, {feature.shares[-1]:.2%} above"
+        bins = f"{len(bounds) + 1} bins {feature.bins}"
+        yield f"  {bounds[0]:.4g} {histogram(feature)} {bounds[-1]:.4g}   {tails}, {bins}"
+    elif feature.bounds:
+        yield f"  {len(feature.bounds) + 1} bins {feature.bins}, without their shares; learn it again for drift"
+
+
+def histogram(feature: FeatureBaseline) -> str:
+    """Return how dense values lie from the first bound to the last, in columns of even width."""
+    bounds = np.array(feature.bounds)
+    if len(bounds) < 2:
+        return _HEIGHTS[-1]
+    below = np.cumsum(feature.shares)[:-1]
+    dense = np.diff(np.interp(np.linspace(bounds[0], bounds[-1], _COLUMNS + 1), bounds, below))
+    top = dense.max() or 1.0
+    return "".join(_HEIGHTS[int(np.ceil(8 * share / top))] for share in dense)
+
+
+def _moved(moved: Moved) -> str:
+    old, new = moved.old, moved.new
+    about = "about " if moved.rebinned else ""
+    told = f"{moved.name}: PSI {about}{moved.psi:.3g}, where chance stays below {moved.chance:.2g}"
+    if old.categories:
+        shares = [(name, old.categories.get(name, 0.0), share) for name, share in new.categories.items()]
+        name, before, after = max(shares, key=lambda each: abs(each[2] - each[1]))
+        told += f"; {name} {before:.1%} to {after:.1%}"
+    else:
+        told += f"; mean {old.mean:.4g} to {new.mean:.4g}, sd {old.sd:.4g} to {new.sd:.4g}"
+    if abs(old.missing - new.missing) > 0.001:
+        told += f"; missing {old.missing:.2%} to {new.missing:.2%}"
+    return told
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

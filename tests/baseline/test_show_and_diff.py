@@ -1,0 +1,131 @@
+"""What a person reads of a baseline, and of two."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import pipemon
+
+from pipemon.baseline.comparison import compared
+from pipemon.baseline.display import differences, histogram, shown
+from pipemon.baseline.seen import Seen
+from pipemon.baseline.summary import feature_baseline
+from pipemon.spec.baseline import Baseline, FeatureBaseline, dump
+from pipemon.topology import FeatureShape
+
+DRAW = np.random.default_rng(5)
+LEVEL = FeatureShape("input", "level", "level", "dBFS")
+LANGUAGE = FeatureBaseline(0, 0, 1000, categories={"de": 0.75, "en": 0.25, "other": 0.0})
+
+
+def level(mean: float, sd: float = 6.0, size: int = 5000) -> FeatureBaseline:
+    values = DRAW.normal(mean, sd, size)
+    return feature_baseline(LEVEL, Seen(values, 0, values))
+
+
+GOOD = Baseline(
+    "speech",
+    1767225600,
+    1767312000,
+    {"vad.input.level": level(-28), "asr.output.language": LANGUAGE},
+    version="1.4.0",
+    source="train.parquet",
+    rows=5000,
+    data_hash="0123456789abcdef",
+    stage_versions={"asr": "7"},
+)
+
+
+def test_it_is_shown_with_where_it_comes_from_and_a_histogram_of_each_feature() -> None:
+    lines = list(shown(GOOD))
+    feature = GOOD.features["vad.input.level"]
+    assert lines[:6] == [
+        "speech, version 1.4.0: 2 features",
+        "  versions of their own: asr 7",
+        "  source: train.parquet",
+        "  rows: 5,000",
+        "  period: 2026-01-01 00:00 UTC to 2026-01-02 00:00 UTC",
+        "  data hash: 0123456789abcdef",
+    ]
+    assert "asr.output.language: 1,000 values" in lines
+    assert f"  de     {'75.00%':>7} {'█' * 22}" in lines
+    assert lines[-1].startswith(f"  {feature.bounds[0]:.4g} ")
+    assert lines[-1].endswith(f"12 bins {feature.bins}")
+
+
+def test_a_histogram_shows_where_values_are_dense_whatever_the_bins() -> None:
+    drawn = histogram(level(0, 1, 50_000))
+    assert drawn.index("█") in range(15, 26)
+    assert drawn[0] <= drawn[10] < drawn[15]
+    assert drawn[-1] <= drawn[-10] < drawn[-15]
+
+
+def test_one_without_shares_says_how_to_get_them() -> None:
+    old = Baseline("speech", 0, 0, {"vad.input.level": FeatureBaseline(1, 2, 3, bounds=(1.0, 2.0))})
+    assert "without their shares" in list(shown(old))[-1]
+
+
+def test_what_moved_beyond_chance_is_said_the_farthest_first() -> None:
+    moved = replace(LANGUAGE, categories={"de": 0.5, "en": 0.25, "other": 0.25}, missing=0.1)
+    new = replace(GOOD, features={"vad.input.level": level(-26), "asr.output.language": moved})
+    lines = list(differences(GOOD, new))
+    assert [line.partition(":")[0] for line in lines] == ["asr.output.language", "vad.input.level"]
+    assert lines[0].endswith("other 0.0% to 25.0%; missing 0.00% to 10.00%") or "de 75.0% to 50.0%" in lines[0]
+    assert f"mean {GOOD.features['vad.input.level'].mean:.4g} to " in lines[1]
+
+
+def test_what_chance_explains_is_counted_only() -> None:
+    new = replace(GOOD, features={"vad.input.level": level(-28), "asr.output.language": LANGUAGE})
+    assert list(differences(GOOD, new)) == ["2 of 2 features moved no farther than chance does one time in a hundred"]
+
+
+def test_dependent_values_may_move_farther_by_chance() -> None:
+    old = GOOD.features["vad.input.level"]
+    values = DRAW.normal(-26.9, 6, 5000)
+    new = feature_baseline(LEVEL._replace(bounds=old.bounds, own_bounds=True), Seen(values, 0, values))
+    for effect, beyond in ((20.0, False), (1.0, True)):
+        dependent = Baseline("speech", 0, 0, {"vad.input.level": replace(new, design_effect=effect)})
+        (moved,) = compared(GOOD, dependent)
+        assert moved.beyond_chance == beyond
+
+
+def test_psi_is_that_of_the_shares_where_bins_are_alike() -> None:
+    old = FeatureBaseline(0, 1, 1e12, bounds=(0.0, 1.0), shares=(0.2, 0.3, 0.5))
+    new = replace(old, shares=(0.1, 0.3, 0.6))
+    (moved,) = compared(Baseline("a", 0, 0, {"f": old}), Baseline("a", 0, 0, {"f": new}))
+    expected = (0.1 - 0.2) * np.log(0.1 / 0.2) + (0.6 - 0.5) * np.log(0.6 / 0.5)
+    assert moved.psi == pytest.approx(expected, rel=1e-6)
+    assert not moved.rebinned
+
+
+def test_other_bins_are_brought_in_line_and_said_to_be() -> None:
+    one, other = level(-28, size=50_000), level(-28, size=40_000)
+    assert one.bounds != other.bounds
+    (moved,) = compared(Baseline("a", 0, 0, {"f": one}), Baseline("a", 0, 0, {"f": other}))
+    assert moved.rebinned
+    assert moved.psi < 0.005
+
+
+def test_features_that_came_went_or_changed_their_unit_are_named() -> None:
+    new = replace(
+        GOOD, features={"vad.input.level": replace(GOOD.features["vad.input.level"], unit="dB"), "new": LANGUAGE}
+    )
+    lines = list(differences(GOOD, new))
+    assert "new: new" in lines
+    assert "asr.output.language: gone" in lines
+    assert "vad.input.level: the unit was dBFS, now dB" in lines
+
+
+def test_both_are_commands(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(dump(GOOD))
+    assert pipemon("baseline", "show", "a.json", cwd=tmp_path).out.startswith("speech, version 1.4.0: 2 features\n")
+    assert pipemon("baseline", "diff", "a.json", "a.json", cwd=tmp_path).out.startswith(
+        "2 of 2 features moved no farther"
+    )
+    (tmp_path / "b.json").write_text("{}")
+    refused = pipemon("baseline", "show", "b.json", cwd=tmp_path)
+    assert (refused.code, refused.out) == (2, "")
+    assert "not a baseline" in refused.err
