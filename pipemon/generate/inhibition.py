@@ -177,10 +177,11 @@ def _fit_for(
     """Let a stated effect wait as long as its cause where its own `for` is a default."""
     fitted = dict(modes)
     waiting: dict[str, str] = {}
-    for name in _causes_first(modes, stated):
-        for source, target in sorted(stated):
+    effects = _grouped(stated)
+    for source in _causes_first(modes, stated):
+        for target in effects.get(source, ()):
             cause, effect = fitted[source], fitted[target]
-            if source == name and cause.for_ > effect.for_ and not effect.for_given:
+            if cause.for_ > effect.for_ and not effect.for_given:
                 fitted[target] = replace(effect, for_=cause.for_)
                 waiting[target] = f"{duration(cause.for_)}, as long as its cause {source}"
     return fitted, waiting

@@ -179,6 +179,7 @@ def select(
     return Selector(metric, matchers, suffix, window, offset)
 
 
+@lru_cache(maxsize=10_000)
 def quote(text: str) -> str:
     """Return `text` as a PromQL string literal in double quotes."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import ceil
 
 from pipemon import catalogue as c
@@ -175,15 +176,11 @@ def _similar(condition: Condition) -> Iterator[Condition]:
 def counters(before: list[World], during: list[World], time: Clock, *, gone: bool) -> list[dict[str, str]]:
     """Return the series of a case: as `before` until it turns bad and after it turns good, `during` between."""
     found = []
-    printed: dict[tuple[float, float], str] = {}
     for index, (first, second) in enumerate(zip(before, during, strict=True)):
-        if gone and index == 1:
-            printed.clear()
+        vanishes = gone and index == 0
         for name in {**first.rates, **second.rates}:
             slopes = first.rates.get(name, 0.0), second.rates.get(name, 0.0)
-            if slopes not in printed:
-                printed[slopes] = _values(slopes, time, vanishes=gone and index == 0)
-            found.append({"series": name, "values": printed[slopes]})
+            found.append({"series": name, "values": _values(slopes, time, vanishes=vanishes)})
         for name, usual in first.gauges.items():
             found.append({"series": name, "values": _gauge(usual, second.gauges[name], time)})
     return found
@@ -198,17 +195,20 @@ def _gauge(usual: tuple[float, float], changed: tuple[float, float], time: Clock
     )
 
 
+# Many series of a scene, and of scenes alike, rise alike.
+@lru_cache(maxsize=5000)
 def _values(slopes: tuple[float, float], time: Clock, *, vanishes: bool) -> str:
     normal, changed = (slope * time.step for slope in slopes)
     level = normal * (time.bad - 1)
-    parts = [f"0+{_plain(normal)}x{time.bad - 1}"]
+    usual = _plain(normal)
+    parts = [f"0+{usual}x{time.bad - 1}"]
     length = time.good - time.bad
     if vanishes:
         parts.append(f"stale _x{length - 1}")
     else:
         parts.append(f"{_plain(level + changed)}+{_plain(changed)}x{length - 1}")
         level += changed * length
-    parts.append(f"{_plain(level + normal)}+{_plain(normal)}x{time.resolved - time.good + 2}")
+    parts.append(f"{_plain(level + normal)}+{usual}x{time.resolved - time.good + 2}")
     return " ".join(parts)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import floor, log10
 
 from pipemon import catalogue as c
@@ -78,14 +78,17 @@ class World:
             self.gauges[name] = -age, 1.0
 
     def _series(self, metric: Metric, suffix: str, labels: Mapping[str, str]) -> tuple[tuple[str, float], ...]:
-        place, targets = tuple(self.place.items()), tuple(self.targets.items())
-        return _spread(metric, suffix, place, tuple(labels.items()), targets, self.replicas)
+        return _spread(metric, suffix, tuple(labels.items()), *self._where, self.replicas)
+
+    @cached_property
+    def _where(self) -> tuple[Labels, Labels]:
+        return tuple(self.place.items()), tuple(self.targets.items())
 
 
 # All cases of a failure mode have the same series.
 @lru_cache(maxsize=2000)
 def _spread(
-    metric: Metric, suffix: str, place: Labels, labels: Labels, targets: Labels, replicas: Replicas
+    metric: Metric, suffix: str, labels: Labels, place: Labels, targets: Labels, replicas: Replicas
 ) -> tuple[tuple[str, float], ...]:
     """Return the series of a metric with their shares of the traffic."""
     found = []
