@@ -87,12 +87,13 @@ def plan(spec: Spec) -> Plan:
                     edges.add((source.name, target.name))
     _break_cycles(edges, stated)
     fitted, waiting = _fit_for(modes, stated)
-    for source_name, target_name in sorted(edges):
-        if reason := _too_late(
-            fitted[source_name], fitted[target_name], is_stated=(source_name, target_name) in stated
-        ):
-            refused.append(Refusal(source_name, target_name, reason))
-            edges.discard((source_name, target_name))
+    late = [
+        Refusal(source_name, target_name, reason)
+        for source_name, target_name in edges
+        if (reason := _too_late(fitted[source_name], fitted[target_name], (source_name, target_name) in stated))
+    ]
+    refused += sorted(late, key=lambda each: (each.source, each.target))
+    edges -= {(each.source, each.target) for each in late}
     found_targets = _grouped(edges)
     place = {name: index for index, name in enumerate(modes)}
     targets = {name: tuple(sorted(found_targets.get(name, ()), key=place.__getitem__)) for name in modes}
@@ -155,9 +156,9 @@ def _by_topology(source: FailureMode, target: FailureMode) -> bool:
 def _grouped(edges: set[tuple[str, str]]) -> dict[str, list[str]]:
     """Return the targets of each source, by name."""
     found: dict[str, list[str]] = {}
-    for source, target in sorted(edges):
+    for source, target in edges:
         found.setdefault(source, []).append(target)
-    return found
+    return {source: sorted(found[source]) for source in sorted(found)}
 
 
 def _break_cycles(edges: set[tuple[str, str]], stated: set[tuple[str, str]]) -> None:
@@ -187,7 +188,7 @@ def _fit_for(
     return fitted, waiting
 
 
-def _too_late(cause: FailureMode, effect: FailureMode, *, is_stated: bool) -> str:
+def _too_late(cause: FailureMode, effect: FailureMode, is_stated: bool) -> str:
     """Return why a cause would notify after its effect, or ""."""
     if cause.for_ > effect.for_:
         return f"its `for` of {duration(cause.for_)} is longer than the effect's {duration(effect.for_)}"

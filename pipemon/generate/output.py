@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipemon.generate.alertmanager import alertmanager_file
 from pipemon.generate.bounds_file import bounds_file
-from pipemon.generate.dashboards.pipeline import dashboard
+from pipemon.generate.dashboards.pipeline import dashboard, uid
 from pipemon.generate.edge import Edge, check_labels, device_prometheus, device_rules
 from pipemon.generate.edge_centre import centre_files
 from pipemon.generate.edge_units import unit_files
@@ -69,8 +69,7 @@ def files(plans: Sequence[Plan], options: Options) -> dict[str, str]:
     specs = [made.spec for made in plans]
     for one in plans:
         spec = one.spec
-        board = dashboard(spec)
-        url = f"{options.grafana_url.rstrip('/')}/d/{board['uid']}" if options.grafana_url else ""
+        url = f"{options.grafana_url.rstrip('/')}/d/{uid(spec.pipeline)}" if options.grafana_url else ""
         made = rules(spec, url)
         found[f"rules/{spec.pipeline}.rules.yml"] = rule_file(made)
         found |= {f"rules/tests/{name}": text for name, text in test_files(made).items()}

@@ -128,16 +128,23 @@ def recorded_calls(spec: Spec, stage: str | None) -> m.Recording | None:
 
 
 def _all_recorded_calls(spec: Spec) -> list[tuple[str | None, bool, float, m.Recording]]:
-    """Return each count of calls that a condition reads: where, whether absence is told by it, its window and rule."""
-    found = []
+    """Return each count of calls that a condition reads: where, whether absence is told by it, its window and rule.
+
+    Of those that tell no absence one is enough for all stages, since they record the same.
+    """
+    found: dict[tuple[object, ...], tuple[str | None, bool, float, m.Recording]] = {}
     for mode in spec.measurable:
-        counts = [count(spec, mode.stage, mode.window) for count in (m.calls_increase, m.ran_increase)]
         for condition in mode.conditions:
-            measure = measured(spec, mode, condition)
-            read = {each.name for each in (measure.value, measure.count) if each} if measure else set()
+            absence = condition.signal == "no_calls"
+            which = (absence, mode.window, mode.stage if absence else mode.stage is None)
+            measure = None if which in found else measured(spec, mode, condition)
+            if measure is None:
+                continue
+            read = {each.name for each in (measure.value, measure.count) if each}
+            counts = [count(spec, mode.stage, mode.window) for count in (m.calls_increase, m.ran_increase)]
             if calls := next((count for count in counts if count.name in read), None):
-                found.append((mode.stage, condition.signal == "no_calls", mode.window, calls))
-    return found
+                found[which] = mode.stage, absence, mode.window, calls
+    return list(found.values())
 
 
 def vital_signs(spec: Spec) -> tuple[Panel, ...]:
