@@ -174,8 +174,8 @@ def _running(made: Plan, url: str) -> bool:
     "--format",
     "formats",
     multiple=True,
-    type=click.Choice(["kubernetes", "mimir", "thanos", "victoria"]),
-    help="Add a folder of manifests, or of a ruler's files; repeatable.",
+    type=click.Choice(["grafana", "kubernetes", "mimir", "thanos", "victoria"]),
+    help="Add Grafana's own alerting, manifests, or a ruler's files; repeatable.",
 )
 @click.option("--namespace", default="", help="With --format kubernetes: that of the pipelines, if they select none.")
 @click.option("--edge", is_flag=True, help="For a device that alerts on its own and sends to a centre.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 
 from pipemon.generate.bounds_alert import bounds_mode
@@ -13,6 +15,7 @@ from pipemon.spec.model import SEVERITIES, FailureMode, Severity, Spec
 from pipemon.units import duration
 
 Matchers = Sequence[str]
+_MATCHER = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)(=~|!~|!=|=)(".*")', re.DOTALL)
 
 _REPEAT = {"page": 1, "ticket": 6, "notice": 6}
 """How many repeat intervals pass before an alert that still fires is told again."""
@@ -140,6 +143,13 @@ def _inhibit_rules(plan: Plan) -> list[tuple[str, object]]:
 def _has_kept_labels(mode: FailureMode) -> bool:
     """Tell whether a mode's alerts surely have all kept labels: an absence and a written expression may not."""
     return not mode.signals & {"no_calls", "promql"}
+
+
+def matcher_parts(text: str) -> tuple[str, str, str]:
+    """Return the label, the operator and the value of a matcher that the file has."""
+    found = _MATCHER.fullmatch(text)
+    assert found is not None, text
+    return found[1], found[2], json.loads(found[3])
 
 
 def _equal(label: str, value: str) -> str:

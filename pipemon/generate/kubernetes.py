@@ -11,13 +11,12 @@ from typing import Any
 import yaml
 
 from pipemon.errors import OptionError
-from pipemon.generate.alertmanager import alertmanager_file
+from pipemon.generate.alertmanager import alertmanager_file, matcher_parts
 from pipemon.generate.inhibition import Plan
 from pipemon.generate.yamltext import comment, dump
 from pipemon.spec.model import Spec
 
 FOLDER = "kubernetes"
-_MATCHER = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)(=~|!~|!=|=)(".*")', re.DOTALL)
 _MOST = 1 << 20
 """Bytes that Kubernetes lets a ConfigMap have."""
 
@@ -145,6 +144,4 @@ def _camel(key: str) -> str:
 
 
 def _matcher(text: str) -> dict[str, str]:
-    found = _MATCHER.fullmatch(text)
-    assert found is not None, text
-    return {"name": found[1], "matchType": found[2], "value": json.loads(found[3])}
+    return dict(zip(("name", "matchType", "value"), matcher_parts(text), strict=True))

@@ -16,6 +16,7 @@ from pipemon.generate.dashboards.pipeline import dashboard, uid
 from pipemon.generate.edge import Edge, check_labels, device_prometheus, device_rules
 from pipemon.generate.edge_centre import centre_files
 from pipemon.generate.edge_units import unit_files
+from pipemon.generate.grafana_alerting import alerting_files
 from pipemon.generate.inhibition import Plan, plan
 from pipemon.generate.kubernetes import in_namespace, kubernetes_files
 from pipemon.generate.provisioning import grafana_provisioning
@@ -40,8 +41,8 @@ class Options:
     `time_scale` divides every duration. `receiver_url` is pipemon's receiver, `alertmanager` is host:port,
     `grafana_url` is the root of Grafana ("" for no links). `targets` are host:port, or job=host:port where
     there are several jobs; by default ports from 9464 on, here. `edge` makes it the set-up of an edge device.
-    `formats` adds folders of other forms: `kubernetes`, `mimir`, `thanos`, `victoria`. In Kubernetes all is of
-    one `namespace`, unless the spec selects one.
+    `formats` adds other forms: `grafana` (its own alerting), `kubernetes`, `mimir`, `thanos`, `victoria`. In
+    Kubernetes all is of one `namespace`, unless the spec selects one.
     """
 
     time_scale: float = 1.0
@@ -83,6 +84,8 @@ def files(plans: Sequence[Plan], options: Options) -> dict[str, str]:
     for ruler in RULERS:
         if ruler in options.formats:
             found |= ruler_files(ruler, [spec.pipeline for spec in specs], found)
+    if "grafana" in options.formats:
+        found |= alerting_files(plans, options.receiver_url, options.grafana_url)
     if "kubernetes" in options.formats:
         found |= kubernetes_files(plans, found, options.receiver_url)
     return found | (_edge_files(options.edge, plans, options) if options.edge else {})

@@ -6,6 +6,7 @@ from pipemon.generate.yamltext import dump
 from pipemon.units import duration
 
 DASHBOARDS = "/var/lib/grafana/dashboards"
+DATASOURCE_UID = "pipemon-prometheus"
 
 
 def grafana_provisioning(
@@ -18,7 +19,7 @@ def grafana_provisioning(
     """
     source = {
         "name": "Prometheus",
-        "uid": "pipemon-prometheus",
+        "uid": DATASOURCE_UID,
         "type": "prometheus",
         "access": "proxy",
         "url": _literal(prometheus),
