@@ -51,8 +51,9 @@ def learn(spec: Spec, prometheus: Prometheus, start: float, end: float, version:
     """Return the baseline of every feature between two Unix times, in the bins that it had then.
 
     Means, shares, categories and what was missing are exact but for Prometheus' guess at what lies between the
-    period's ends and the scrapes next to them; spreads and quantiles are interpolated. The design effect is that of the period's windows, 72 or as many of four scrapes as there are; 1 under 24. All is of
-    `version`, where one is named.
+    period's ends and the scrapes next to them; spreads and quantiles are interpolated. The design effect is that of
+    the period's windows, 72 or as many of four scrapes as there are; 1 under 24. All is of `version`, where one is
+    named.
 
     Raises OptionError where a stage ran in several versions and none is named; UnavailableError if Prometheus can't
     be asked, or has no values in that period.

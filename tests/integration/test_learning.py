@@ -158,8 +158,8 @@ def test_the_spread_is_that_of_the_good_calls_as_well_as_buckets_tell(
 def test_shares_are_those_of_the_good_calls_in_the_bins_that_ran(learned: Learned, feature: str, column: int) -> None:
     found = learned.baseline.features[f"hear.output.{feature}"]
     true = shares(np.array([call[column] for call in GOOD]), found.bounds)
-    # Prometheus stretches an increase over the ends of a period, by a scrape or so, but not of what began at zero in it,
-    # as some levels did: of the ten scrapes of this period that is much, of a day's nothing.
+    # Prometheus stretches an increase over the ends of a period, by a scrape or so, but not of what began at zero in
+    # it, as some levels did: of the ten scrapes of this period that is much, of a day's nothing.
     assert found.shares == pytest.approx(true, abs=0.06 if feature == "level" else 1e-5)
     assert found.quantiles["p50"] == pytest.approx(np.median([call[column] for call in GOOD]), abs=found.sd / 4)
 
