@@ -39,7 +39,8 @@ def lint(plans: Sequence[Plan], versions: tuple[str, ...] = PROMETHEUS) -> Itera
         spec = one.spec
         groups = yaml.safe_load(rule_file(rules(spec)))["groups"]
         words = tuple(word for _, word in spec.severity_words)
-        for found in rule_findings(groups, words, spec.timing.scrape_interval, versions):
+        kept = (*spec.keep, "pipeline")
+        for found in rule_findings(groups, words, spec.timing.scrape_interval, versions, kept):
             if found[0] not in unwanted:
                 yield Finding(*found)
     alerts = [

@@ -38,6 +38,8 @@ def route_findings(document: Mapping[str, Any], alerts: Sequence[Labels]) -> Ite
     for alert in alerts:
         if not any(matches(route["matchers"], alert) for route in routes):
             yield "alert-hits-default-receiver", alert["alertname"], "no route takes it"
+    if seconds(root.get("group_wait", "30s")) > seconds(root["group_interval"]):
+        yield "wait-exceeds-interval", root["receiver"], f"it waits {root['group_wait']}, over the group's interval"
     yield from _inhibition(document["inhibit_rules"], alerts)
 
 
@@ -49,6 +51,8 @@ def _inhibition(rules: Sequence[Mapping[str, Any]], alerts: Sequence[Labels]) ->
             {alert["alertname"] for alert in alerts if matches(_fixed(rule[f"{side}_matchers"], alert), alert)}
             for side in ("source", "target")
         )
+        if not rule.get("equal"):
+            yield "inhibit-no-equal", where, "it names no label that source and target have in common"
         if not sources or not targets:
             yield "inhibit-unknown-alertname", where, "its source or its target is no alert"
         if set(rule["source_matchers"]) == set(rule["target_matchers"]) or sources & targets:

@@ -8,8 +8,10 @@ from typing import Any
 
 import promql_parser
 
+from pipemon.generate.lint_series import called_by, series_findings, walk
 from pipemon.generate.targets import unknown
 from pipemon.spec.expression import parse
+from pipemon.spec.fields import listed
 from pipemon.units import duration, seconds
 
 Found = tuple[str, str, str]
@@ -19,13 +21,22 @@ _LOOKBACK = 300.0
 _COMPARISONS = {"==", "!=", ">", "<", ">=", "<="}
 _RATES = {"rate", "increase", "irate", "delta", "idelta"}
 _FRAGILE = {"topk", "bottomk", "limitk", "limit_ratio", "irate", "idelta"}
+_READ_BY_ROUTES = ("failure_mode", "kind", "severity", "owner")
+_TEMPLATE = re.compile(r"\{\{[^}]*[$.]")
 _URL = re.compile(r"https?://[^\s/]+\S*")
 
 
 def rule_findings(
-    groups: Sequence[Group], severities: Sequence[str], scrape_interval: float, versions: tuple[str, ...]
+    groups: Sequence[Group],
+    severities: Sequence[str],
+    scrape_interval: float,
+    versions: tuple[str, ...],
+    kept: Sequence[str] = (),
 ) -> Iterator[Found]:
-    """Yield (check, rule, sentence) for each thing that is wrong with the groups of a file."""
+    """Yield (check, rule, sentence) for each thing that is wrong with the groups of a file.
+
+    `kept` are the labels that no aggregation of a recording rule may drop.
+    """
     records = {rule["record"] for group in groups for rule in group["rules"] if "record" in rule}
     named: set[tuple[object, ...]] = set()
     for group in groups:
@@ -39,6 +50,8 @@ def rule_findings(
                 yield "rule/duplicate", name, "there is another rule of this name and labels"
             named.add(identity)
             yield from ((check, name, words) for check, words in _expr(rule, scrape_interval, versions))
+            reading = series_findings(rule, scrape_interval, seconds(group["interval"]), kept)
+            yield from ((check, name, words) for check, words in reading)
             unread = _series(rule["expr"])
             for read in sorted(each for each in unread if ":" in each):
                 if read not in records and read.startswith(tuple(_levels(records))):
@@ -57,8 +70,8 @@ def _levels(records: set[str]) -> set[str]:
 
 
 def _expr(rule: Mapping[str, Any], scrape_interval: float, versions: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    for node in _walk(parse(rule["expr"])):
-        called = _called(node)
+    for node in walk(parse(rule["expr"])):
+        called = called_by(node)
         if words := called and unknown(called, versions):
             yield "promql/functions", words
         if called in _FRAGILE and "alert" in rule:
@@ -69,12 +82,12 @@ def _expr(rule: Mapping[str, Any], scrape_interval: float, versions: tuple[str, 
         if isinstance(window, promql_parser.MatrixSelector):
             if (width := window.range.total_seconds()) < 4 * scrape_interval:
                 yield "promql/rate", f"{called} over {duration(width)} is under four scrape intervals"
-        elif any(isinstance(each, promql_parser.AggregateExpr) for each in _walk(window)):
+        elif any(isinstance(each, promql_parser.AggregateExpr) for each in walk(window)):
             yield "rateBeforeAggregation", f"{called} of a sum; sum the rates instead"
 
 
 def _alert(rule: Mapping[str, Any], group: Group, severities: Sequence[str]) -> Iterator[tuple[str, str]]:
-    if not any(_is_condition(node) for node in _walk(parse(rule["expr"]))):
+    if not any(_is_condition(node) for node in walk(parse(rule["expr"]))):
         yield "alerts/comparison", "its expression compares nothing, so it fires on any data"
     if 0 < seconds(rule.get("for", "0s")) < 2 * seconds(group["interval"]):
         yield "alerts/for", f"a for of {rule['for']} is under two evaluations of {group['interval']}"
@@ -88,6 +101,10 @@ def _alert(rule: Mapping[str, Any], group: Group, severities: Sequence[str]) -> 
             yield "nonEmptyLabels", f"its label {label} is empty"
         if re.search(r"\{\{[^}]*(?:\$value|\.Value)", value):
             yield "alerts/template", f"its label {label} changes with the value"
+    if lost := [label for label in _READ_BY_ROUTES if label not in labels]:
+        yield "rule/label", f"it has no label {listed(lost)}"
+    if _TEMPLATE.search(notes.get("summary", "")):
+        yield "alert-summary-templating", "its summary is a template; the description tells what changes"
     for note in ("summary", "description"):
         if not notes.get(note):
             yield f"alert-{note}-missing-rule", f"it has no {note}"
@@ -99,24 +116,9 @@ def _alert(rule: Mapping[str, Any], group: Group, severities: Sequence[str]) -> 
 def _is_condition(node: object) -> bool:
     if isinstance(node, promql_parser.BinaryExpr):
         return str(node.op) in {*_COMPARISONS, "unless"} and "bool" not in str(node.modifier)
-    return _called(node) in ("absent", "absent_over_time")
-
-
-def _called(node: object) -> str:
-    if isinstance(node, promql_parser.Call):
-        return str(node.func.name)
-    return str(node.op) if isinstance(node, promql_parser.AggregateExpr) else ""
+    return called_by(node) in ("absent", "absent_over_time")
 
 
 def _series(expr: str) -> set[str]:
-    found = (node.name for node in _walk(parse(expr)) if isinstance(node, promql_parser.VectorSelector))
+    found = (node.name for node in walk(parse(expr)) if isinstance(node, promql_parser.VectorSelector))
     return {name for name in found if name}
-
-
-def _walk(node: Any) -> Iterator[Any]:
-    yield node
-    for part in ("expr", "lhs", "rhs", "vector_selector", "param"):
-        if (below := getattr(node, part, None)) is not None:
-            yield from _walk(below)
-    for below in getattr(node, "args", ()):
-        yield from _walk(below)

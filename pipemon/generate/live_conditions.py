@@ -12,7 +12,7 @@ from pipemon.generate.annotations import describe, printed, unit
 from pipemon.generate.expressions import limits
 from pipemon.generate.inlining import selectors
 from pipemon.generate.live_series import There, is_there
-from pipemon.generate.live_values import Place, Values
+from pipemon.generate.live_values import Place, Values, recorded
 from pipemon.generate.measures import measure
 from pipemon.generate.promql import Call, Matcher, Raw
 from pipemon.generate.recordings import Measure, Recording
@@ -72,7 +72,10 @@ class Judge:
             return {(): Judgement(name, UNKNOWN, _ASK)}
         places = dict.fromkeys((*values, *one.counts(found)))
         if not places:
-            return {(): Judgement(name, UNKNOWN, f"no value in the last {duration(mode.window)} yet")}
+            why = f"no value in the last {duration(mode.window)} yet"
+            if unloaded := sorted(recorded(self.values.expr(found.value, (), spec.interval(mode)))):
+                why = f"nothing records {unloaded[0]} there; are the generated rules loaded?"
+            return {(): Judgement(name, UNKNOWN, why)}
         return {place: one.judgement(place, values.get(place)) for place in places}
 
     def _never(self, mode: FailureMode, condition: Condition) -> str:

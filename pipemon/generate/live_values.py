@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from pipemon.generate.counters import met
-from pipemon.generate.inlining import inlined
+from pipemon.generate.inlining import inlined, parts
 from pipemon.generate.live import Live
 from pipemon.generate.measures import measure
-from pipemon.generate.promql import Expr, Matcher
+from pipemon.generate.promql import Expr, Matcher, Recorded
 from pipemon.generate.recordings import Measure, Recording
 from pipemon.prometheus import Sample, Series
 from pipemon.spec.model import Spec
@@ -63,14 +63,20 @@ class Values:
 
     def expr(self, recording: Recording, matchers: tuple[Matcher, ...], step: float) -> Expr:
         """Return what a rule records, of raw series alone."""
-        return inlined(recording.series(*matchers), {rule.name: rule for rule in _needed(recording)}, step)
+        return inlined(recording.series(*matchers), _alone(recording), step)
 
     def _place(self, labels: Mapping[str, str]) -> Place:
         return tuple((name, labels[name]) for name in (*self.spec.told_apart_by, "version") if labels.get(name))
 
 
-def _needed(recording: Recording) -> Iterator[Recording]:
-    """Yield a rule and those that it reads, at once or through others."""
-    yield recording
+def recorded(expr: Expr | float | str) -> set[str]:
+    """Return the names of what an expression reads that only a loaded rule makes."""
+    return {expr.name} if isinstance(expr, Recorded) else {name for part in parts(expr) for name in recorded(part)}
+
+
+def _alone(recording: Recording) -> dict[str, Recording]:
+    """Return a rule and those that it reads, by name; not constants, of which many have one name."""
+    found = {recording.name: recording}
     for part in recording.parts:
-        yield from _needed(part)
+        found |= _alone(part)
+    return {name: rule for name, rule in found.items() if not rule.static}

@@ -36,6 +36,9 @@ failure_modes:
 """
 
 
+LABELS = {"failure_mode": "slow", "kind": "software", "severity": "critical", "owner": "team"}
+
+
 def recorded(name: str = "stage:pipemon_x:rate5m", expr: str = "sum by (stage) (rate(x_total[5m]))") -> dict[str, Any]:
     return {"record": name, "expr": expr}
 
@@ -45,7 +48,7 @@ def alert(**changed: Any) -> dict[str, Any]:
         "alert": "SpeechSlow",
         "expr": "stage:pipemon_x:rate5m > 1",
         "for": "1m",
-        "labels": {"severity": "critical"},
+        "labels": LABELS,
         "annotations": {"summary": "Slow", "description": "Slow."},
     } | changed
 
@@ -57,20 +60,31 @@ def file(*rules: dict[str, Any], interval: str = "15s") -> list[dict[str, Any]]:
 RULES = {
     "alerts/comparison": file(recorded(), alert(expr="stage:pipemon_x:rate5m")),
     "alerts/for": file(recorded(), alert(**{"for": "20s"})),
-    "alerts/template": file(recorded(), alert(labels={"severity": "critical", "value": "{{ $value }}"})),
+    "alerts/template": file(recorded(), alert(labels={**LABELS, "value": "{{ $value }}"})),
     "alert-name-camelcase": file(recorded(), alert(alert="speech slow")),
-    "alert-severity-rule": file(recorded(), alert(labels={"severity": "loud"})),
+    "alert-severity-rule": file(recorded(), alert(labels={**LABELS, "severity": "loud"})),
     "alert-summary-missing-rule": file(recorded(), alert(annotations={"description": "Slow."})),
     "alert-description-missing-rule": file(recorded(), alert(annotations={"summary": "Slow"})),
     "annotationIsValidURL": file(
         recorded(), alert(annotations={"summary": "Slow", "description": "Slow.", "runbook_url": "wiki/speech"})
     ),
-    "nonEmptyLabels": file(recorded(), alert(labels={"severity": "critical", "team": ""})),
+    "nonEmptyLabels": file(recorded(), alert(labels={**LABELS, "team": ""})),
     "group/interval": file(recorded(), interval="10m"),
     "promql/rate": file(recorded(expr="sum by (stage) (rate(x_total[30s]))")),
     "promql/fragile": file(recorded(), alert(expr="topk(1, stage:pipemon_x:rate5m) > 1")),
     "promql/functions": file(recorded(expr="mad_over_time(x[5m])")),
-    "rateBeforeAggregation": file(recorded(expr="rate(sum(x_total)[5m:15s])")),
+    "rateBeforeAggregation": file(recorded(expr="rate(sum by (stage) (x_total)[5m:15s])")),
+    "alert-summary-templating": file(
+        recorded(), alert(annotations={"summary": "{{ $labels.stage }} is slow", "description": "Slow."})
+    ),
+    "rule/label": file(recorded(), alert(labels={label: LABELS[label] for label in LABELS if label != "owner"})),
+    "expressionDoesNotUseRangeShorterThan": file(recorded(expr="avg_over_time(x[15s])")),
+    "validFunctionsOnCounters": file(recorded(), alert(expr="errors_total > 0")),
+    "promql/nan": file(recorded(expr="x / y")),
+    "promql/selector": file(recorded(expr="sum by (stage) (increase(pipemon_stage_calls_total[5m]))")),
+    "promql/regexp": file(recorded(expr='x{stage=~"asr"}')),
+    "expressionWithNoMetricName": file(recorded(expr='{stage="asr"}')),
+    "promql/aggregate": file(recorded(expr="sum by (pipeline) (rate(x_total[5m]))")),
     "rule/duplicate": file(recorded(), recorded()),
     "rule/dependency": file(alert(), recorded()),
 }
@@ -78,8 +92,40 @@ RULES = {
 
 @pytest.mark.parametrize("check", RULES)
 def test_a_check_of_rules_finds_what_it_is_for_and_nothing_else(check: str) -> None:
-    found = [name for name, _, _ in rule_findings(RULES[check], SEVERITIES, 15.0, PROMETHEUS)]
+    found = [name for name, _, _ in rule_findings(RULES[check], SEVERITIES, 15.0, PROMETHEUS, ("stage",))]
     assert set(found) == {check}
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        "rate(pipemon_stage_in_progress{pipeline='p'}[5m])",
+        "pipemon_stage_calls_total{pipeline='p'} > 5",
+        "increase(x_total[5m]) > 5 and y_total > 7",
+    ],
+)
+def test_functions_suit_the_type_of_what_they_read(expr: str) -> None:
+    found = [name for name, _, _ in rule_findings(file(recorded(expr=expr)), SEVERITIES, 15.0, PROMETHEUS)]
+    assert found == ["validFunctionsOnCounters"]
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        "count by (stage) (x_total)",
+        "absent(x_total)",
+        "rate(x_total[5m]) / (y > 0)",
+        "rate(x_total[5m]) / (2 * (y > 0) and z)",
+        "x / sqrt(y > 0)",
+        "x / clamp_min(y, 1)",
+        "x / 60",
+        "avg_over_time(x[30s])",
+        "max_over_time((x)[5m:1m])",
+        'x{stage=~"a|b",instance=~"web-.+"}',
+    ],
+)
+def test_sound_reading_has_no_finding(expr: str) -> None:
+    assert list(rule_findings(file(recorded(expr=expr)), SEVERITIES, 15.0, PROMETHEUS)) == []
 
 
 def test_a_rule_that_reads_what_no_rule_records_is_found() -> None:
@@ -96,7 +142,13 @@ def routes() -> dict[str, Any]:
             "repeat_interval": "4h",
             "routes": [{"matchers": ['severity="critical"'], "receiver": "page"}],
         },
-        "inhibit_rules": [{"source_matchers": ['failure_mode="a"'], "target_matchers": ['failure_mode="b"']}],
+        "inhibit_rules": [
+            {
+                "source_matchers": ['failure_mode="a"'],
+                "target_matchers": ['failure_mode="b"'],
+                "equal": ["pipeline"],
+            }
+        ],
         "receivers": [{"name": "pipemon"}, {"name": "page"}],
     }
 
@@ -112,10 +164,12 @@ ROUTES: dict[str, Callable[[dict[str, Any]], object]] = {
     "alert-hits-default-receiver": lambda found: found["route"]["routes"][0].update(
         matchers=['severity="critical"', 'failure_mode=~"b|c"']
     ),
+    "inhibit-no-equal": lambda found: found["inhibit_rules"][0].pop("equal"),
+    "wait-exceeds-interval": lambda found: found["route"].update(group_wait="10m"),
     "inhibit-unknown-alertname": lambda found: found["inhibit_rules"][0].update(target_matchers=['failure_mode="z"']),
     "inhibit-same-match": lambda found: found["inhibit_rules"][0].update(target_matchers=['failure_mode="a"']),
     "circular-inhibition": lambda found: found["inhibit_rules"].append(
-        {"source_matchers": ['failure_mode="b"'], "target_matchers": ['failure_mode!="b"']}
+        {"source_matchers": ['failure_mode="b"'], "target_matchers": ['failure_mode!="b"'], "equal": ["pipeline"]}
     ),
 }
 

@@ -1,0 +1,133 @@
+"""The checks of how rules read series: over which ranges, with which functions, of which labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import promql_parser
+
+from pipemon.catalogue import EXTERNAL, METRICS
+from pipemon.spec.expression import parse
+from pipemon.units import duration
+
+_OF_COUNTERS = {"rate", "increase", "irate", "resets"}
+_ASK_WHETHER_THERE = {"absent", "absent_over_time", "count", "group", "timestamp"}
+_PATTERN = re.compile(r"[.*+?|()\[\]{}^$\\]")
+_TYPES = {
+    name: "counter" if metric.type == "histogram" else metric.type
+    for metric in (*METRICS.values(), *EXTERNAL.values())
+    for name in metric.series
+}
+
+
+def series_findings(
+    rule: Mapping[str, Any], scrape_interval: float, interval: float, kept: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield (check, sentence) for each thing that is wrong with how a rule, evaluated each `interval`, reads.
+
+    What a person wrote is in alerts; recording rules are pipemon's, and held to more.
+    """
+    tree = parse(rule["expr"])
+    yield from _types(tree, ())
+    for node in walk(tree):
+        match node:
+            case promql_parser.MatrixSelector() | promql_parser.SubqueryExpr():
+                yield from _range(node, scrape_interval, interval)
+            case promql_parser.VectorSelector():
+                yield from _selector(node)
+            case promql_parser.BinaryExpr() if "record" in rule and str(node.op) == "/" and not _divides(node.rhs):
+                yield "promql/nan", f"it divides by {node.rhs}, which may be nothing; compare it: (... > 0)"
+            case promql_parser.AggregateExpr() if "record" in rule:
+                if lost := [label for label in kept if not _keeps(node, label)]:
+                    yield "promql/aggregate", f"{node.op} drops the label {lost[0]}"
+
+
+def _range(node: Any, scrape_interval: float, interval: float) -> Iterator[tuple[str, str]]:
+    if isinstance(node, promql_parser.SubqueryExpr):
+        apart = node.step.total_seconds() if node.step else interval
+    else:
+        apart = interval if ":" in (node.vector_selector.name or "") else scrape_interval
+    if (width := node.range.total_seconds()) < 2 * apart:
+        words = f"a range of {duration(width)} holds one point of those {duration(apart)} apart"
+        yield "expressionDoesNotUseRangeShorterThan", words
+
+
+def _types(node: Any, around: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with functions over series of the catalogue, of whose type it knows."""
+    if isinstance(node, promql_parser.VectorSelector):
+        name = node.name or ""
+        type_, nearest = _TYPES.get(name, "counter" if name.endswith("_total") else ""), (around or ("",))[-1]
+        if type_ == "gauge" and nearest in _OF_COUNTERS:
+            yield "validFunctionsOnCounters", f"{nearest} of {node.name}, which is a gauge"
+        elif type_ == "counter" and not {*around} & {*_OF_COUNTERS, *_ASK_WHETHER_THERE}:
+            yield "validFunctionsOnCounters", f"the counter {node.name} is read as it is; ask for its increase"
+    called = called_by(node)
+    for below in _below(node):
+        yield from _types(below, (*around, called) if called else around)
+
+
+def _selector(node: Any) -> Iterator[tuple[str, str]]:
+    matchers = list(node.matchers.matchers)
+    if not node.name and not any(each.name == "__name__" for each in matchers):
+        yield "expressionWithNoMetricName", f"{node} names no metric"
+    named = {each.name for each in matchers}
+    metric = _metric(node.name or "")
+    if metric is not None and "pipeline" in metric and "pipeline" not in named:
+        yield "promql/selector", f"{node.name} is read of every pipeline"
+    for each in matchers:
+        if each.op in (promql_parser.MatchOp.Re, promql_parser.MatchOp.NotRe) and not _PATTERN.search(each.value):
+            yield "promql/regexp", f"{each.name} is matched by a pattern that is none: {each.value!r}"
+
+
+def _metric(name: str) -> tuple[str, ...] | None:
+    found = (metric.labels for metric in METRICS.values() if name in metric.series)
+    return next(found, None)
+
+
+def _divides(node: Any) -> bool:
+    """Tell whether what is divided by is never nothing: a number, what is above one, or made of such."""
+    match node:
+        case promql_parser.ParenExpr():
+            return _divides(node.expr)
+        case promql_parser.BinaryExpr() if str(node.op) in ("and", "unless"):
+            return _divides(node.lhs)
+        case promql_parser.BinaryExpr() if str(node.op) in ("*", "/"):
+            return _divides(node.lhs) and _divides(node.rhs)
+        case promql_parser.BinaryExpr() if str(node.op) == "+":
+            return _divides(node.lhs) or _divides(node.rhs)
+        case promql_parser.BinaryExpr():
+            return str(node.op) == ">"
+        case promql_parser.Call():
+            name = str(node.func.name)
+            return name in ("clamp_min", "exp") or (name in ("sqrt", "abs") and _divides(node.args[0]))
+        case _:
+            return isinstance(node, promql_parser.NumberLiteral) and node.val != 0
+
+
+def _keeps(node: Any, label: str) -> bool:
+    if node.modifier is None:
+        return False
+    return bool((label in node.modifier.labels) == (node.modifier.type == promql_parser.AggModifierType.By))
+
+
+def called_by(node: object) -> str:
+    """Return the function or aggregation that a node is, or ""."""
+    if isinstance(node, promql_parser.Call):
+        return str(node.func.name)
+    return str(node.op) if isinstance(node, promql_parser.AggregateExpr) else ""
+
+
+def walk(node: Any) -> Iterator[Any]:
+    """Yield a syntax tree's nodes, each before those below it."""
+    yield node
+    for below in _below(node):
+        yield from walk(below)
+
+
+def _below(node: Any) -> Iterator[Any]:
+    for part in ("expr", "lhs", "rhs", "vector_selector", "param"):
+        if (below := getattr(node, part, None)) is not None:
+            yield below
+    yield from getattr(node, "args", ())
