@@ -39,7 +39,7 @@ def alertmanager_file(
     rules beside those of the plans, each under its comment.
     """
     specs = [plan.spec for plan in plans]
-    timing = min((spec.timing for spec in specs), key=lambda timing: timing.group_wait)
+    timing = max((spec.timing for spec in specs), key=lambda timing: timing.group_wait)
     routes = _routes(specs)
     keep = _kept_by_all(specs)
     root = {

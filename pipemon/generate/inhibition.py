@@ -98,8 +98,9 @@ def plan(spec: Spec) -> Plan:
     place = {name: index for index, name in enumerate(modes)}
     targets = {name: tuple(sorted(found_targets.get(name, ()), key=place.__getitem__)) for name in modes}
     kept = _keep_firing(fitted, targets, spec)
+    timing = replace(spec.timing, group_wait=_group_wait(spec, modes, targets))
     return Plan(
-        replace(spec, failure_modes=tuple(kept.get(mode.name, mode) for mode in spec.failure_modes)),
+        replace(spec, timing=timing, failure_modes=tuple(kept.get(mode.name, mode) for mode in spec.failure_modes)),
         {name: found for name, found in targets.items() if found},
         tuple(refused),
         waiting,
@@ -217,3 +218,20 @@ def _keep_firing(
             least = max(tails) + spec.timing.group_interval
             kept[name] = replace(source, keep_firing_for=max(source.keep_firing_for, least))
     return kept
+
+
+def _group_wait(spec: Spec, modes: dict[str, FailureMode], targets: dict[str, tuple[str, ...]]) -> float:
+    """Return how long a first notification waits, in seconds: until each cause has had its turn to be evaluated.
+
+    Those of one rule group have it together; those of the other may come an interval of their own later.
+    """
+
+    def is_long(mode: FailureMode) -> bool:
+        return mode.window >= spec.timing.long_window
+
+    later = (
+        spec.interval(modes[source])
+        for source, found in targets.items()
+        if any(is_long(modes[source]) != is_long(modes[target]) for target in found)
+    )
+    return max((spec.timing.group_wait, *later))
