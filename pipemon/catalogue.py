@@ -263,6 +263,12 @@ ALERTS = Metric(
     "1 for each pending or firing alert.",
 )  # fmt: skip
 
+ALERTS_FOR_STATE = Metric(
+    "ALERTS_FOR_STATE", "gauge",
+    ("alertname", "pipeline", "stage", "failure_mode", "kind", "severity", "owner", "mode"),
+    "When each pending or firing alert became pending, in Unix seconds.",
+)  # fmt: skip
+
 TARGET_LABELS = ("job", "instance")
 
 
@@ -270,9 +276,10 @@ def _process(name: str, type: MetricType, help: str) -> Metric:
     return Metric(f"process_{name}", type, TARGET_LABELS, help)
 
 
+PROCESS_MEMORY = _process("resident_memory_bytes", "gauge", "Resident memory size in bytes.")
 PROCESS = (
     _process("cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds."),
-    _process("resident_memory_bytes", "gauge", "Resident memory size in bytes."),
+    PROCESS_MEMORY,
     _process("virtual_memory_bytes", "gauge", "Virtual memory size in bytes."),
     _process("start_time_seconds", "gauge", "Start time of the process since unix epoch in seconds."),
     _process("open_fds", "gauge", "Number of open file descriptors."),
@@ -301,5 +308,5 @@ DCGM = (
 )
 """Of dcgm-exporter's default-counters.csv; in Kubernetes there are the labels namespace, pod and container too."""
 
-EXTERNAL: dict[str, Metric] = {metric.name: metric for metric in (UP, ALERTS, *PROCESS, *DCGM)}
+EXTERNAL: dict[str, Metric] = {metric.name: metric for metric in (UP, ALERTS, ALERTS_FOR_STATE, *PROCESS, *DCGM)}
 """Series that rules and panels read but Prometheus or others export."""

@@ -16,6 +16,11 @@ _PREFIXES = {
     "hecto": 100.0, "kilo": 1e3, "mega": 1e6, "giga": 1e9, "tera": 1e12, "peta": 1e15,
     "kibi": 2.0**10, "mebi": 2.0**20, "gibi": 2.0**30, "tebi": 2.0**40, "pebi": 2.0**50,
 }  # fmt: skip
+SIZES = {
+    "B": 1.0, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
+    "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30, "TiB": 2.0**40,
+}  # fmt: skip
+"""Bytes of the units in which people write sizes."""
 _BASE = ("seconds", "bytes", "meters", "metres", "grams", "joules", "volts", "amperes", "watts", "hertz")
 _SCALED: dict[str, tuple[str, float | None]] = {
     "s": ("seconds", 1.0), "sec": ("seconds", 1.0), "secs": ("seconds", 1.0), "second": ("seconds", 1.0),

@@ -40,8 +40,12 @@ def describe(spec: Spec, mode: FailureMode, condition: Condition) -> tuple[str, 
     threshold = condition.threshold.words if condition.threshold else ""
     if condition.reference == STABLE:
         where = f"the canary of {where}"
-    match condition.signal:
-        case "latency":
+    within = f" in {condition.slice}" if condition.slice else ""
+    signal, feature = SIGNALS[condition.signal], condition.feature
+    side = f"{where} {feature.direction}" if feature is not None else where
+    name = feature.name if feature is not None else ""
+    match signal.argument:
+        case "quantile":
             share = bound_share(spec, mode.stage, condition)
             if share is None:
                 return f"{condition.argument} duration of {where}", threshold
@@ -50,13 +54,21 @@ def describe(spec: Spec, mode: FailureMode, condition: Condition) -> tuple[str, 
                 f"calls of {where} over {_short(share.bound)}",
                 f"above the {allowed} that {condition.argument} leaves",
             )
-        case _ if condition.feature is not None:
-            side = f"{where} {condition.feature.direction}"
-            return f"{SIGNALS[condition.signal].words} {condition.feature.name} of {side}", threshold
+        case "feature_quantile":
+            what = f"{condition.argument} {name}"
+        case "category":
+            what = f"share of {condition.argument} in {name}"
+        case "feature" | "feature_category":
+            what = f"{signal.words} {name}"
+        case "feedback" if condition.slice:
+            what = f"{condition.argument} in all feedback"
         case "feedback":
-            return f"{condition.argument} per call of {where}", threshold
+            what = f"{condition.argument} per call"
+        case "score" | "candidate":
+            what = f"{signal.words} {condition.argument}"
         case _:
-            return f"{SIGNALS[condition.signal].words} of {where}", threshold
+            what = signal.words
+    return f"{what} of {side}{within}", threshold
 
 
 def _short(seconds: float) -> str:
@@ -70,6 +82,8 @@ def unit(spec: Spec, mode: FailureMode, condition: Condition) -> str:
     signal = SIGNALS[condition.signal]
     if signal.unit == "feature" and condition.feature is not None:
         return condition.feature.unit
+    if signal.unit == "score" and mode.stage is not None:
+        return {score.name: score.unit for score in spec.stage(mode.stage).scores}.get(condition.argument, "ratio")
     return "age" if isinstance(signal.reads, r.Age) else signal.unit
 
 
@@ -79,6 +93,8 @@ def template(value: str, unit: str) -> str:
         return f"{{{{ {value} | humanizePercentage }}}}"
     if unit == "age":
         return f"{{{{ {value} | humanizeDuration }}}}"
+    if unit == "bytes":
+        return f"{{{{ {value} | humanize1024 }}}}B"
     suffix = {"": "", "none": "", "count": "", "seconds": "s"}.get(unit, f" {plain(unit)}")
     return f'{{{{ {value} | printf "%.4g" }}}}{suffix}'
 
@@ -89,7 +105,16 @@ def printed(value: float, unit: str) -> str:
         return f"{value * 100:.4g}%"
     if unit == "age":
         return _humanized(value)
+    if unit == "bytes":
+        return _humanized_size(value)
     return f"{value:.4g}" + {"": "", "none": "", "count": "", "seconds": "s"}.get(unit, f" {unit}")
+
+
+def _humanized_size(size: float) -> str:
+    """Return what Prometheus' humanize1024 prints for a size, and the unit."""
+    prefixes = ("", "ki", "Mi", "Gi", "Ti", "Pi")
+    power = next((power for power in range(len(prefixes)) if abs(size) < 1024 ** (power + 1)), len(prefixes) - 1)
+    return f"{size / 1024**power:.4g}{prefixes[power]}B"
 
 
 def _humanized(seconds: float) -> str:
@@ -112,7 +137,9 @@ def sentence(spec: Spec, mode: FailureMode, condition: Condition, value: str, th
     if condition.signal == "promql":
         return f"The expression's value is {value}." if value else "The written expression holds."
     compared = f"'s {then}" if then else ""
-    return f"{what[:1].upper()}{what[1:]}: {value} over {over}, {plain(threshold)}{compared}."
+    reference = condition.reference
+    until = f" After {duration(reference.hold)} it counts as normal." if reference and reference.hold else ""
+    return f"{what[:1].upper()}{what[1:]}: {value} over {over}, {plain(threshold)}{compared}.{until}"
 
 
 def description(spec: Spec, mode: FailureMode) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import Condition, Spec
+from pipemon.spec.signals import SIGNALS
 from pipemon.units import duration
 
 
@@ -44,7 +45,8 @@ def feature_bounds(spec: Spec, stage: str) -> dict[str, list[float]]:
     found: dict[str, set[float]] = {}
     for condition in _conditions(spec, stage):
         feature, threshold = condition.feature, condition.threshold if not condition.reference else None
-        if condition.signal == "mean" and feature is not None and threshold is not None and not threshold.learned:
+        of_values = SIGNALS[condition.signal].unit == "feature"
+        if of_values and feature is not None and threshold is not None and not threshold.learned:
             found.setdefault(f"{feature.direction}.{feature.name}", set()).update(_thresholds([condition]))
     return {name: sorted(bounds) for name, bounds in sorted(found.items())}
 

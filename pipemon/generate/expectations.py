@@ -112,6 +112,8 @@ def recorded_value(
     nearest = _step(value)
     expr = f"round({series(name, asked) if asked else name}, {nearest:g})"
     # As Prometheus rounds, so that the last bit is the same.
+    # An empty label is none.
+    labels = {label: found for label, found in labels.items() if found}
     sample = {"labels": series("", labels), "value": floor(value * (1 / nearest) + 0.5) / (1 / nearest) + 0.0}
     return {"expr": expr, "eval_time": at, "exp_samples": [sample]}
 

@@ -62,7 +62,7 @@ def condition_expr(spec: Spec, mode: FailureMode, condition: Condition) -> Expr:
     threshold = limits(spec, mode, condition)
     value = narrowed(spec, mode, found)
     sides = [
-        _compared(spec, mode, found, value, op, end)
+        _compared(spec, mode, found, value, op, end, adds=threshold.adds)
         for op, end in (("<", threshold.low), (">", threshold.high))
         if end is not None
     ]
@@ -76,12 +76,14 @@ def condition_expr(spec: Spec, mode: FailureMode, condition: Condition) -> Expr:
     return Binary("and", expr, Binary(">=", counted, float(condition.min_count)), on=on)
 
 
-def _compared(spec: Spec, mode: FailureMode, found: Measure, value: Expr, op: str, end: float) -> Expr:
-    """Return a comparison with a number, or with a multiple of what the measure refers to."""
+def _compared(spec: Spec, mode: FailureMode, found: Measure, value: Expr, op: str, end: float, *, adds: bool) -> Expr:
+    """Return a comparison with a number, or with what the measure refers to: a multiple, or so far from it."""
     if found.reference is None:
         return Binary(op, value, end)
-    by = key(spec, mode.stage)
-    multiple = Binary("*", end, narrowed(spec, mode, found.reference))
+    by, then = key(spec, mode.stage), narrowed(spec, mode, found.reference)
+    multiple = Binary("*", end, then)
+    if adds:
+        multiple = Binary("-", then, -end) if end < 0 else Binary("+", then, end)
     if identity(spec, mode, found) == by:
         return Binary(op, value, multiple)
     return Binary(op, value, multiple, on=by, group_left=True)

@@ -8,14 +8,9 @@ from graphlib import TopologicalSorter
 from itertools import pairwise
 
 from pipemon.spec.model import SEVERITIES, STABLE, FailureMode, Spec
+from pipemon.spec.signals import SIGNALS
 from pipemon.topology import find_cycle
 from pipemon.units import duration
-
-_NEVER_BY_TOPOLOGY = {"no_calls", "promql"}
-
-
-_HARD = {"null_ratio", "error_ratio", "latency"}
-"""What tells a broken stage by itself; that a feature or the users' mood moved explains only what the team says."""
 
 
 @dataclass(frozen=True)
@@ -136,11 +131,13 @@ def _compares_versions(mode: FailureMode) -> bool:
 
 
 def _tells_a_broken_stage(mode: FailureMode) -> bool:
-    return mode.stage is not None and mode.signals <= _HARD and not _compares_versions(mode)
+    return (
+        mode.stage is not None and all(SIGNALS[name].explains for name in mode.signals) and not _compares_versions(mode)
+    )
 
 
 def _never_by_topology(mode: FailureMode) -> bool:
-    return bool(mode.signals & _NEVER_BY_TOPOLOGY) or _compares_versions(mode)
+    return not all(SIGNALS[name].explained for name in mode.signals) or _compares_versions(mode)
 
 
 def _by_topology(source: FailureMode, target: FailureMode) -> bool:

@@ -28,6 +28,20 @@ def gauge(scope: Scope, metric: Metric) -> Measure:
     return Measure(Recording(scope.name(metric.name, "avg"), mean, by, (now,)), scope.place, None, ())
 
 
+def largest(scope: Scope, metric: Metric, exported: Metric) -> Measure:
+    """Return the largest of a gauge of processes, of those that export `exported`, on average over the window."""
+    spec, by = scope.spec, scope.by
+    exports = select(exported, matchers(spec, exported), target_labels=targets(spec))
+    here = Aggregate("group", (*by, *c.TARGET_LABELS), exports)
+    # By itself it has neither pipeline nor stage: a process may have many.
+    target, selected = (*spec.keep, *c.TARGET_LABELS), own(spec)[1:]
+    process = select(metric, selected, window=scope.window, target_labels=targets(spec))
+    theirs = Aggregate("max", target, Call("avg_over_time", (process,)))
+    joined = Binary("*", here, theirs, on=target, group_left=True)
+    name = scope.name(metric.name, "max_avg")
+    return Measure(Recording(name, Aggregate("max", by, joined), by), scope.place, None, ())
+
+
 def busy(scope: Scope, reads: r.Busy) -> Measure:
     """Return the time spent in calls, as a share of the time that the workers had."""
     spec, by, window = scope.spec, scope.by, scope.window

@@ -56,7 +56,8 @@ def rule_findings(
             for read in sorted(each for each in unread if ":" in each):
                 if read not in records and read.startswith(tuple(_levels(records))):
                     yield "rule/dependency", name, f"it reads {read}, which no rule records"
-                elif read in later:
+                # One that reads its own past reads what was recorded before.
+                elif read in later and read != name:
                     yield "rule/dependency", name, f"it reads {read}, which is recorded only after it"
             if "record" in rule:
                 later.remove(rule["record"])

@@ -10,13 +10,14 @@ from itertools import takewhile
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
+from pipemon.generate.held import held
 from pipemon.generate.latency import latency
-from pipemon.generate.levels import age, busy, gauge, rate
+from pipemon.generate.levels import age, busy, gauge, largest, rate
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, select
-from pipemon.generate.queries import ALL_VALUES, calls_total, matchers, per, targets, unaccounted
+from pipemon.generate.queries import ALL_VALUES, calls_total, matchers, per, quantile, targets, unaccounted
 from pipemon.generate.recordings import Measure, Part, Recording, Scope, own, usual
 from pipemon.spec import reads as r
-from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
+from pipemon.spec.model import ALL, STABLE, Condition, FailureMode, Spec
 from pipemon.spec.signals import SIGNALS
 
 
@@ -36,6 +37,10 @@ def _compared(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | 
     reference = condition.reference
     if reference is None:
         return _measure(everything, mode, condition)
+    if reference == ALL:
+        together = replace(condition, labels=tuple((dict(condition.labels) | {"slice": ""}).items()))
+        found, all_of_them = (_measure(everything, mode, each) for each in (condition, together))
+        return None if found is None else replace(found, reference=all_of_them)
     stable = everything
     if mode.stage is not None:
         stable = replace(everything, by=(*everything.by, "track"), track="stable")
@@ -46,13 +51,17 @@ def _compared(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | 
     else:
         now = stable
         # A few minutes of last week say little; an hour of it is a steadier measure.
-        then = replace(stable, window=max(mode.window, spec.timing.long_window), offset=reference.offset)
-    found = _measure(now, mode, condition)
-    return None if found is None else replace(found, reference=_measure(then, mode, condition))
+        ago = mode.window if reference.hold else reference.offset
+        then = replace(stable, window=max(mode.window, spec.timing.long_window), offset=ago)
+    found, before = (_measure(scope, mode, condition) for scope in (now, then))
+    if before is not None and reference.hold:
+        before = held(spec, mode, reference, before)
+    return None if found is None else replace(found, reference=before)
 
 
 def _measure(scope: Scope, mode: FailureMode, condition: Condition) -> Measure | None:
-    match SIGNALS[condition.signal].reads:
+    signal = SIGNALS[condition.signal]
+    match signal.in_slice if condition.slice and signal.in_slice is not None else signal.reads:
         case r.Share() as share:
             return _share(scope, share, condition)
         case r.Unaccounted():
@@ -62,6 +71,8 @@ def _measure(scope: Scope, mode: FailureMode, condition: Condition) -> Measure |
             return _divided(scope, "pipemon_stage_items_unaccounted_per_items_in:ratio_increase", lost, items)
         case r.Mean() as mean:
             return _mean(scope, mean, condition)
+        case r.Quantile() as found if found.labels:
+            return _quantile(scope, found, condition)
         case r.Quantile():
             return latency(scope, mode, condition, scope.ran())
         case r.Silence() as silence:
@@ -72,6 +83,8 @@ def _measure(scope: Scope, mode: FailureMode, condition: Condition) -> Measure |
             return rate(scope, _of(scope, found.counter, found.whole))
         case r.Gauge() as found:
             return gauge(scope, _of(scope, found.gauge, found.whole))
+        case r.Largest() as found:
+            return largest(scope, found.gauge, _of(scope, found.stage, found.whole))
         case r.Busy() as found:
             return busy(scope, found)
         case r.Age() as found:
@@ -94,16 +107,19 @@ def _share(scope: Scope, share: r.Share, condition: Condition) -> Measure:
     labels = share.labels
     all_labels = (*labels, *share.events_labels)
     only = tuple(Matcher(label, "=", value) for label, value in share.only)
-    above = scope.counted(events, *only, more=all_labels)
     below = scope.ran() if of is None else scope.counted(of, more=labels)
-    name = _name(events, of or calls_total(scope.stage))
+    # Of one counter, the events and the whole are two rules.
+    kept_apart = "".join(f"_{value}" for _, value in share.only if value)
+    stem = events.name.removesuffix("_total") + kept_apart
+    above = scope.counted(events, *only, more=all_labels, called=stem)
+    name = _name(stem, of or calls_total(scope.stage))
     which = (*scope.place, *picked(condition, all_labels))
     return _divided(scope, name, above, below, which, (*scope.place, *picked(condition, labels)))
 
 
-def _name(events: Metric, of: Metric) -> str:
+def _name(above: str, of: Metric) -> str:
     """Return `metric:operations` of a share: `pipemon_stage_failures_per_calls:ratio_increase`."""
-    above, below = (metric.name.removesuffix("_total") for metric in (events, of))
+    below = of.name.removesuffix("_total")
     pairs = zip(above.split("_"), below.split("_"), strict=False)
     common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
     rest = below.split("_")[common:]
@@ -137,6 +153,16 @@ def _mean(scope: Scope, mean: r.Mean, condition: Condition) -> Measure:
         count = scope.counted(mean.histogram, more=mean.labels, suffix="_count")
         sums = scope.counted(mean.histogram, more=mean.labels, suffix="_sum")
     return _divided(scope, f"{stem}:mean_increase", sums, count, which, which)
+
+
+def _quantile(scope: Scope, reads: r.Quantile, condition: Condition) -> Measure:
+    spec, metric, labels = scope.spec, reads.histogram, (*scope.by, *reads.labels)
+    which = (*scope.place, *picked(condition, reads.labels))
+    count = scope.counted(metric, ALL_VALUES, more=reads.labels, suffix="_bucket")
+    q = float(condition.argument.removeprefix("p")) / 100
+    expr = quantile(spec, metric, labels, scope.window, q, offset=scope.offset, track=scope.track)
+    name = scope.name(metric.name, f"{condition.argument.replace('.', '_')}_rate", *reads.labels)
+    return Measure(Recording(name, expr, labels), which, count, which, (Part(count, which, "count"),))
 
 
 def _signed(scope: Scope, metric: Metric, more: tuple[str, ...]) -> Recording:

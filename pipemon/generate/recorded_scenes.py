@@ -8,7 +8,7 @@ from pipemon.generate.measures import measure
 from pipemon.generate.recordings import Part
 from pipemon.generate.scenes import ANOTHER, NEIGHBOUR, Clock, State, constant, labels_of
 from pipemon.generate.synthetic import compared_with, series
-from pipemon.spec.model import STABLE, FailureMode, Spec
+from pipemon.spec.model import FailureMode, Spec
 
 
 def _elsewhere(spec: Spec, labels: Mapping[str, str]) -> Iterator[dict[str, str]]:
@@ -79,7 +79,7 @@ def recorded_past(spec: Spec, mode: FailureMode, state: State, time: Clock, coun
     found = []
     for condition in mode.conditions:
         read = measure(spec, mode, condition)
-        if read is None or read.reference is None or condition.reference == STABLE:
+        if read is None or read.reference is None or not (condition.reference and condition.reference.offset):
             continue
         then, value = read.reference, compared_with(condition)
         assert condition.threshold is not None

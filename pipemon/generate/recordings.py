@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
@@ -99,15 +99,22 @@ class Scope:
         ago = f"_offset{span(self.offset)}" if self.offset else ""
         return f"{'_'.join((*self.by, *more))}:{metric}:{operation}{span(self.window)}{ago}"
 
-    def counted(self, metric: Metric, *which: Matcher, more: tuple[str, ...] = (), suffix: str = "") -> Recording:
-        """Return the rule that counts a metric's events: what ratios and guards are made of."""
-        # The same for every stage, so made once.
-        wanted = ("counted", self.by, self.window, self.offset, self.track, metric.name, which, more, suffix)
-        return self.spec.derived(wanted, lambda _: self._counted(metric, *which, more=more, suffix=suffix))
+    def counted(
+        self, metric: Metric, *which: Matcher, more: tuple[str, ...] = (), suffix: str = "", called: str = ""
+    ) -> Recording:
+        """Return the rule that counts a metric's events: what ratios and guards are made of.
 
-    def _counted(self, metric: Metric, *which: Matcher, more: tuple[str, ...], suffix: str) -> Recording:
+        `called` is the middle of its name, by default that of the metric.
+        """
+        # The same for every stage, so made once.
+        wanted = ("counted", self.by, self.window, self.offset, self.track, metric.name, which, more, suffix, called)
+        return self.spec.derived(
+            wanted, lambda _: self._counted(metric, *which, more=more, suffix=suffix, called=called)
+        )
+
+    def _counted(self, metric: Metric, *which: Matcher, more: tuple[str, ...], suffix: str, called: str) -> Recording:
         by = (*self.by, *more)
-        name = self.name(f"{metric.name.removesuffix('_total')}{suffix}", "increase", *more)
+        name = self.name(called or f"{metric.name.removesuffix('_total')}{suffix}", "increase", *more)
         function = {"function": "increase", "suffix": suffix}
         expr = total(self.spec, metric, by, self.window, *which, **function, offset=self.offset, track=self.track)
         return Recording(name, expr, by)

@@ -24,7 +24,7 @@ from pipemon.generate.synthetic import (
     needed_calls,
     tested_limits,
 )
-from pipemon.spec.model import Condition, FailureMode, Spec
+from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 from pipemon.spec.signals import SIGNALS
 from pipemon.units import duration
 
@@ -136,7 +136,9 @@ def cases_on_few_calls(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> 
             if by_calls:
                 yield f"is quiet on too few calls{name}", case(spec, alert, state, fires=False, few=True)
             read = measure(spec, mode, condition)
-            if read is not None and read.reference is not None and len(every) == 1:
+            # What is compared with an hour of its own, or with all slices, has something to compare with.
+            apart = condition.reference is not None and (condition.reference.offset or condition.reference == STABLE)
+            if read is not None and read.reference is not None and len(every) == 1 and apart:
                 enough = replace(state, rate=calls_rate(spec, mode, ENOUGH), then=0.0)
                 yield "is quiet with nothing to compare with", case(spec, alert, enough, fires=False, few=True)
                 if read.reference.count is not None:
@@ -192,7 +194,7 @@ def case(
     if fires and time.early is not None and not gone:
         checks.insert(0, (time.early, []))
     if fires:
-        checks.append((time.resolved, []))
+        checks += [(at, []) for at in (time.resolved, time.after) if at is not None]
     test: Test = {
         "interval": duration(time.step),
         "input_series": inputs,

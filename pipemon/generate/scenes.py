@@ -17,6 +17,7 @@ from pipemon.generate.synthetic import (
     Replicas,
     World,
     compared_with,
+    margin,
     measured,
     series,
 )
@@ -50,6 +51,7 @@ class Clock:
     """A case's times in steps of its rules' interval: it turns bad, is judged, turns good, has resolved.
 
     `early` is just before it may fire, `lasting` just before it may resolve; None where neither can be told.
+    `after` is when what it is compared with is clean again, for what is compared with the hour before.
     """
 
     step: float
@@ -59,6 +61,12 @@ class Clock:
     good: int
     lasting: int | None
     resolved: int
+    after: int | None = None
+
+    @property
+    def end(self) -> int:
+        """The last step that is looked at."""
+        return self.after or self.resolved
 
     def at(self, steps: int) -> str:
         """Print a time."""
@@ -73,11 +81,16 @@ def clock(spec: Spec, mode: FailureMode) -> Clock:
         return ceil(round(seconds / step, 6))
 
     window, wait, tail = steps(mode.window), steps(mode.for_), steps(mode.keep_firing_for)
-    bad = window + 3
-    judged = bad + window + wait + 2
+    hold = any(condition.reference and condition.reference.hold for condition in mode.conditions)
+    hour = steps(max(mode.window, spec.timing.long_window)) if hold else 0
+    bad = window + hour + 3
+    # Held, it must last: longer than the hour that it is compared with.
+    judged = bad + window + hour + wait + 2
     good = judged + 2
     # The threshold is passed in the window's last hundredth; how its edge counts differs by version.
     full = min(window, int(0.99 * window) + 1)
+    if hold:
+        full = int(min(1 / (1 + margin(condition)) for condition in mode.conditions) * window)
     if any(isinstance(SIGNALS[condition.signal].reads, r.Age) for condition in mode.conditions):
         # A time's value is there at once.
         full = 0
@@ -90,6 +103,7 @@ def clock(spec: Spec, mode: FailureMode) -> Clock:
         good,
         good + tail - 1 if tail > 2 else None,
         good + window + tail + 3,
+        good + window + hour + window + tail + 3 if hold else None,
     )
 
 
@@ -158,7 +172,8 @@ def _replicas(mode: FailureMode) -> Replicas:
     references = [condition.reference for condition in mode.conditions]
     if references[0] == STABLE:
         return CANARIES
-    return STABLE_ONES if all(references) else MIXED
+    # What is compared with another time is that of the stable versions.
+    return STABLE_ONES if all(each and (each.offset or each.hold) for each in references) else MIXED
 
 
 def _fill(world: World, spec: Spec, mode: FailureMode, values: tuple[float, ...], rate: float) -> None:
@@ -188,7 +203,7 @@ def counters(before: list[World], during: list[World], time: Clock, *, gone: boo
 
 def _gauge(usual: tuple[float, float], changed: tuple[float, float], time: Clock) -> str:
     """Return a gauge's values: (value at time 0, rise per second) as usual, as changed, and as usual again."""
-    phases = ((usual, 0, time.bad), (changed, time.bad, time.good), (usual, time.good, time.resolved + 3))
+    phases = ((usual, 0, time.bad), (changed, time.bad, time.good), (usual, time.good, time.end + 3))
     return " ".join(
         f"{_plain(value + rise * time.step * begin)}+{_plain(rise * time.step)}x{end - begin - 1}"
         for (value, rise), begin, end in phases
@@ -208,7 +223,7 @@ def _values(slopes: tuple[float, float], time: Clock, *, vanishes: bool) -> str:
     else:
         parts.append(f"{_plain(level + changed)}+{_plain(changed)}x{length - 1}")
         level += changed * length
-    parts.append(f"{_plain(level + normal)}+{usual}x{time.resolved - time.good + 2}")
+    parts.append(f"{_plain(level + normal)}+{usual}x{time.end - time.good + 2}")
     return " ".join(parts)
 
 
@@ -231,7 +246,7 @@ def value_lines(worlds: list[World], step: float, slow: int, steps: int) -> list
 
 def constant(name: str, value: float, time: Clock) -> dict[str, str]:
     """Return a series that stays the same."""
-    return {"series": name, "values": f"{_plain(value)}+0x{time.resolved}"}
+    return {"series": name, "values": f"{_plain(value)}+0x{time.end}"}
 
 
 def up(spec: Spec, time: Clock, *, down: bool) -> list[dict[str, str]]:
@@ -240,7 +255,7 @@ def up(spec: Spec, time: Clock, *, down: bool) -> list[dict[str, str]]:
         return []
     labels = {"instance": "a", **dict(spec.targets)}
     during = f"{0 if down else 1}+0x{time.good - time.bad - 1}"
-    values = f"1+0x{time.bad - 1} {during} 1+0x{time.resolved - time.good + 2}"
+    values = f"1+0x{time.bad - 1} {during} 1+0x{time.end - time.good + 2}"
     another = {**labels, **{label: ANOTHER for label, _ in spec.targets}}
     return [{"series": series(c.UP.name, labels), "values": values}, constant(series(c.UP.name, another), 1.0, time)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from math import floor, log10
 
@@ -14,12 +14,15 @@ from pipemon.generate.promql import quote
 from pipemon.generate.queries import calls_total, duration
 from pipemon.spec import reads as r
 from pipemon.spec.latency import bound_share
-from pipemon.spec.model import Condition, FailureMode, Spec, Threshold
+from pipemon.spec.model import ALL, Condition, FailureMode, Spec, Threshold
 from pipemon.spec.signals import SIGNALS
 from pipemon.units import le
 
 MARGIN = 0.01
 """How far beyond (or before) a threshold the test values lie, as a share of its distance from what is good."""
+
+_HELD_MARGIN = 0.25
+"""The same where the hour before is what is good: it may have a minute of the change in it."""
 
 _LEAST = 20
 _WORKERS = 40.0
@@ -72,6 +75,13 @@ class World:
         for name, share in self._series(metric, "", labels):
             self.gauges[name] = share * value, 0.0
 
+    def put_each(self, metric: Metric, largest: float, **labels: str) -> None:
+        """Let a gauge be `largest` where most of the traffic is, and less elsewhere."""
+        series = list(self._series(metric, "", labels))
+        most = max(share for _, share in series)
+        for name, share in series:
+            self.gauges[name] = share / most * largest, 0.0
+
     def stamp(self, metric: Metric, age: float, **labels: str) -> None:
         """Let a gauge be the time of `age` seconds ago, at whatever time."""
         for name, _ in self._series(metric, "", labels):
@@ -109,9 +119,18 @@ def compared_with(condition: Condition) -> float:
     """Return what the tests of a condition have its reference be."""
     threshold = condition.threshold
     assert threshold is not None
-    if SIGNALS[condition.signal].unit == "ratio":
+    if threshold.adds:
+        step = threshold.high or 1.0
+        return float(f"{min(4 * step, 0.5) if _is_share(condition) else 4 * step:.3g}")
+    if SIGNALS[condition.signal].unit in ("ratio", "score"):
         return 0.2 if threshold.high is None else float(f"{min(0.05, 0.4 / threshold.high):.2g}")
     return 0.3 if SIGNALS[condition.signal].unit == "seconds" else 10.0
+
+
+def _is_share(condition: Condition) -> bool:
+    signal = SIGNALS[condition.signal]
+    # Users can ask again more than once, so feedback per call has no upper end.
+    return signal.unit == "ratio" and signal.argument != "feedback"
 
 
 def tested_limits(spec: Spec, mode: FailureMode, condition: Condition) -> Threshold:
@@ -119,12 +138,17 @@ def tested_limits(spec: Spec, mode: FailureMode, condition: Condition) -> Thresh
     threshold = limits(spec, mode, condition)
     if threshold.reference is None:
         return threshold
-    low, high = (None if end is None else end * compared_with(condition) for end in (threshold.low, threshold.high))
+    then = compared_with(condition)
+    low, high = (
+        None if end is None else then + end if threshold.adds else end * then for end in (threshold.low, threshold.high)
+    )
     return Threshold(low, high, threshold.words)
 
 
 def good_value(spec: Spec, mode: FailureMode, condition: Condition) -> float:
     """Return a value that is well within the threshold."""
+    if condition.reference is not None and condition.reference.hold:
+        return compared_with(condition)
     threshold = tested_limits(spec, mode, condition)
     low, high = threshold.low, threshold.high
     if low is not None and high is not None:
@@ -133,10 +157,7 @@ def good_value(spec: Spec, mode: FailureMode, condition: Condition) -> float:
         return high - (abs(high) / 2 or 1.0)
     assert low is not None
     step = abs(low) / 2 or 1.0
-    signal = SIGNALS[condition.signal]
-    # Users can ask again more than once, so feedback per call has no upper end.
-    has_end = signal.unit == "ratio" and signal.argument != "feedback"
-    return low + (min(step, (1 - low) / 2) if has_end else step)
+    return low + (min(step, (1 - low) / 2) if _is_share(condition) else step)
 
 
 def needed_calls(spec: Spec, mode: FailureMode, condition: Condition) -> float:
@@ -149,6 +170,11 @@ def needed_calls(spec: Spec, mode: FailureMode, condition: Condition) -> float:
     return least or _LEAST
 
 
+def margin(condition: Condition) -> float:
+    """Return how far beyond (or before) a threshold the test values of a condition lie."""
+    return _HELD_MARGIN if condition.reference is not None and condition.reference.hold else MARGIN
+
+
 def edge_values(spec: Spec, mode: FailureMode, condition: Condition) -> list[tuple[float, float]]:
     """Return, for each side of the threshold, a value just beyond it and one just before it."""
     threshold = tested_limits(spec, mode, condition)
@@ -156,7 +182,7 @@ def edge_values(spec: Spec, mode: FailureMode, condition: Condition) -> list[tup
     found = []
     for edge in (threshold.low, threshold.high):
         if edge is not None:
-            step = MARGIN * (edge - good)
+            step = margin(condition) * (edge - good)
             # To few digits, so that nobody who prints a value has to round a tie.
             digits = -floor(log10(abs(step)))
             found.append((round(edge + step, digits), round(edge - step, digits)))
@@ -165,7 +191,12 @@ def edge_values(spec: Spec, mode: FailureMode, condition: Condition) -> list[tup
 
 def measured(world: World, spec: Spec, mode: FailureMode, condition: Condition, value: float, rate: float) -> None:
     """Add the series on which a condition's value is `value`, at `rate` calls each second."""
-    reads = SIGNALS[condition.signal].reads
+    if condition.reference == ALL:
+        together = tuple((dict(condition.labels) | {"slice": ""}).items())
+        everyone = replace(condition, threshold=None, labels=together)
+        measured(world, spec, mode, everyone, compared_with(condition), rate)
+    signal = SIGNALS[condition.signal]
+    reads = signal.in_slice if condition.slice and signal.in_slice is not None else signal.reads
     if isinstance(reads, r.Rate) and _of(mode, reads.counter, reads.whole) == calls_total(mode.stage):
         rate = value / (1 + world.skipped)
     world.add(calls_total(mode.stage), rate * (1 + world.skipped))
@@ -185,10 +216,15 @@ def measured(world: World, spec: Spec, mode: FailureMode, condition: Condition, 
             world.add(reads.durations, value * _WORKERS, "_sum")
         case r.Rate() if reads.counter != c.STAGE_CALLS:
             world.add(reads.counter, value)
+        case r.Largest():
+            world.put(_of(mode, reads.stage, reads.whole), 1.0)
+            world.put_each(reads.gauge, value)
         case r.Age():
             world.stamp(reads.timestamp, value)
             # Nobody calls it any more.
             world.stamp(reads.timestamp, 3 * value, version="0")
+        case r.Quantile() if reads.labels:
+            _quantile(world, spec, mode, condition, value, rate)
         case r.Quantile():
             _latency(world, spec, mode, condition, value, rate)
 
@@ -202,7 +238,10 @@ def _share(world: World, mode: FailureMode, reads: r.Share, condition: Condition
     if mode.stage is None:
         labels |= dict.fromkeys(reads.whole_labels, c.OTHER)
     only = dict(reads.only)
-    if reads.of is not None:
+    rest = dict.fromkeys((*reads.events_labels, *only), "another")
+    if reads.of == events:
+        world.add(events, max(0.0, 1 - value) * rate, **{**labels, **rest})
+    elif reads.of is not None:
         world.add(reads.of, rate, **{label: labels[label] for label in reads.labels})
     world.add(events, value * rate, **labels, **only)
     if "slice" in only:
@@ -232,6 +271,21 @@ def _items(world: World, value: float, rate: float) -> None:
     rest = 1 - sum(elsewhere.values())
     world.add(c.STAGE_ITEMS_IN, rate)
     world.add(c.STAGE_ITEMS_OUT, (rest - value if value <= rest else rest + value) * rate)
+
+
+def _quantile(world: World, spec: Spec, mode: FailureMode, condition: Condition, value: float, rate: float) -> None:
+    """Let an interpolated quantile be `value`: of two buckets, so many are in the lower."""
+    threshold = tested_limits(spec, mode, condition)
+    edge = threshold.low if threshold.high is None else threshold.high
+    assert edge is not None
+    reach = abs(edge) or 1.0
+    lower, upper = edge - 0.7 * reach, edge + 19 * reach
+    q = float(condition.argument[1:]) / 100
+    inside = (value - lower) / (upper - lower)
+    metric, labels = c.FEATURE_VALUE, dict(condition.labels)
+    below = min(max(0.0, (q - inside) / (1 - inside)), 1.0)
+    for bound, within in {le(lower): below, le(upper): 1.0, "+Inf": 1.0}.items():
+        world.add(metric, within * rate, "_bucket", le=bound, **labels)
 
 
 def _latency(world: World, spec: Spec, mode: FailureMode, condition: Condition, value: float, rate: float) -> None:

@@ -1,10 +1,11 @@
-"""What stands after a signal's name: the quantile, the feature, the feedback or the PromQL."""
+"""What stands after a signal's name: a quantile, a feature, a category, a score, or PromQL."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
 
+from pipemon.catalogue import OTHER
 from pipemon.errors import nearest
 from pipemon.spec import expression, fields
 from pipemon.spec.baseline import Baseline
@@ -15,13 +16,39 @@ from pipemon.spec.signals import SIGNALS, Signal
 from pipemon.topology import FeatureShape, StageShape
 
 _QUANTILE = re.compile(r"p([0-9]{1,2}(?:\.[0-9]{1,3})?)")
+_QUANTILE_OF = re.compile(r"(p\S*)\s+of\s+(\S.*)")
+
+_EXPECTED = {
+    "feature": "a feature after it, such as input.level_dbfs",
+    "feature_quantile": "a quantile and its feature after it, such as p95 of input.audio_seconds",
+    "category": "a feature and its category after it, such as input.language=fr",
+    "feature_category": "a feature with categories after it, such as input.language",
+    "feedback": "what users do after it, such as redo",
+    "score": "a score after it, such as wer",
+    "candidate": 'the candidate version after it, such as "2.0"',
+    "promql": "a PromQL expression after it",
+}
+
+
+@dataclass(frozen=True)
+class Argument:
+    """What a condition is about: the words after its signal, the feature where it is one's, the series' labels.
+
+    `unit` is that of a score.
+    """
+
+    text: str = ""
+    feature: FeatureShape | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    unit: str = ""
 
 
 @dataclass(frozen=True)
 class Place:
     """Where a condition stands: in which spec, at which stage (None: the whole pipeline), and its name.
 
-    `no_baseline` says why there is no baseline. `closed` tells that the code names every feature there is.
+    `no_baseline` says why there is no baseline. `closed` tells that the code names every feature there is, and
+    `sudden` that the team calls it a sudden change.
     """
 
     spec: Spec
@@ -30,6 +57,7 @@ class Place:
     name: str
     no_baseline: str = ""
     closed: bool = False
+    sudden: bool = False
 
     @property
     def complete(self) -> bool:
@@ -37,10 +65,8 @@ class Place:
         return bool(self.spec.stages)
 
 
-def argument_of(
-    report: Report, signal: Signal, node: Node | None, at: Node, place: Place
-) -> tuple[str, FeatureShape | None] | None:
-    """Return a condition's argument and feature, as the signal takes them; reports at `node`, else at `at`."""
+def argument_of(report: Report, signal: Signal, node: Node | None, at: Node, place: Place) -> Argument | None:
+    """Return what stands after a signal's name, as the signal takes it; reports at `node`, else at `at`."""
     where = f"{place.name}: {signal.name}"
     if signal.argument == "none":
         if node is not None:
@@ -49,34 +75,110 @@ def argument_of(
                 hint = f"; write a threshold beside it, such as `above: {shown(node.text)[1:-1]}`"
             report.add(node, f"{where} takes nothing after it, found {kind(node)}{hint}", "type")
             return None
-        return "", None
+        return Argument()
     if signal.argument == "quantile":
         text = node.text.strip() if isinstance(node, Scalar) else ("p99" if node is None else "")
-        match = _QUANTILE.fullmatch(text)
-        if not match or not 0 < float(match[1]) < 100:
-            found = shown(text) if text else kind(node or at)
-            report.add(node or at, f"{where}: expected a quantile such as p50, p95 or p99.9, found {found}", "type")
-            return None
-        return text, None
+        return Argument(text) if _is_quantile(report, text, node, at, where) else None
+    if signal.argument == "candidate":
+        return _candidate(report, node, at, place, where)
     if not isinstance(node, Scalar) or not isinstance(node.value, str) or not node.value.strip():
-        expected = {
-            "feature": "a feature after it, such as input.level_dbfs",
-            "feedback": "what users do after it, such as redo",
-            "promql": "a PromQL expression after it",
-        }[signal.argument]
         found = kind(node) if node else "nothing"
-        report.add(node or at, f"{where}: expected {expected}, found {found}", "type")
+        report.add(node or at, f"{where}: expected {_EXPECTED[signal.argument]}, found {found}", "type")
         return None
-    if signal.argument == "feature":
-        feature = _feature(report, node, place, where)
-        return None if feature is None else ("", feature)
-    if signal.argument == "feedback":
-        return _feedback(report, node, place, where)
     text = node.text.strip()
+    match signal.argument:
+        case "feature":
+            # Any feature can be missing; only numbers have a mean.
+            numbers = False if signal.unit == "feature" else None
+            return _of_feature("", _feature(report, node, text, place, where, categories=numbers))
+        case "feature_quantile":
+            parts = _QUANTILE_OF.fullmatch(text)
+            if parts is None:
+                message = f"{where}: expected {_EXPECTED[signal.argument]}, found {shown(text)}"
+                report.add(node, message, "type")
+                return None
+            if not _is_quantile(report, parts[1], node, at, where):
+                return None
+            return _of_feature(parts[1], _feature(report, node, parts[2], place, where, categories=False))
+        case "feature_category":
+            found_feature = _feature(report, node, text, place, where, categories=True)
+            return _of_feature("", found_feature, ("category", OTHER))
+        case "category":
+            return _category(report, node, text, place, where)
+        case "feedback":
+            return _feedback(report, node, place, where)
+        case "score":
+            return _score(report, node, place, where)
     if wrong := expression.fault(text):
         report.add(node, f"{where}: {wrong}", "promql")
         return None
-    return expression.uncommented(text), None
+    return Argument(expression.uncommented(text))
+
+
+def _is_quantile(report: Report, text: str, node: Node | None, at: Node, where: str) -> bool:
+    match = _QUANTILE.fullmatch(text)
+    if match and 0 < float(match[1]) < 100:
+        return True
+    found = shown(text) if text else kind(node or at)
+    report.add(node or at, f"{where}: expected a quantile such as p50, p95 or p99.9, found {found}", "type")
+    return False
+
+
+def _of_feature(text: str, feature: FeatureShape | None, *more: tuple[str, str]) -> Argument | None:
+    if feature is None:
+        return None
+    return Argument(text, feature, (("direction", feature.direction), ("feature", feature.name), *more))
+
+
+def _category(report: Report, node: Scalar, text: str, place: Place, where: str) -> Argument | None:
+    name, sign, category = (part.strip() for part in text.partition("="))
+    if not sign or not category:
+        report.add(node, f"{where}: expected {_EXPECTED['category']}, found {shown(text)}", "type")
+        return None
+    feature = _feature(report, node, name, place, where, categories=True)
+    if feature is None:
+        return None
+    known = (*feature.categories, OTHER)
+    if feature.categories and category not in known:
+        hint = nearest(category, known) or f"; there are {fields.listed(known, 'and')}"
+        message = f"{where}: {feature.direction}.{feature.name} has no category {shown(category)}{hint}"
+        report.add(node, message, "unknown-category")
+        return None
+    return _of_feature(category, feature, ("category", category))
+
+
+def _score(report: Report, node: Scalar, place: Place, where: str) -> Argument | None:
+    assert place.stage is not None
+    name = node.text.strip()
+    known = {score.name: score for score in place.stage.scores}
+    if name not in known and (known or (place.closed and place.complete)):
+        who = "the code declares" if place.closed else "the file declares"
+        hint = nearest(name, known) or (f"; there are {fields.listed([*known], 'and')}" if known else "")
+        report.add(node, f"{where}: {who} no score {shown(name)} of {place.stage.name!r}{hint}", "unknown-score")
+        return None
+    found = fields.name(report, node, where)
+    unit = known[found].unit if found in known else "ratio"
+    return Argument(found, None, (("score", found), ("slice", "")), unit) if found else None
+
+
+def _candidate(report: Report, node: Node | None, at: Node, place: Place, where: str) -> Argument | None:
+    assert place.stage is not None
+    known = place.stage.candidates
+    text = node.text.strip() if isinstance(node, Scalar) else ""
+    if node is None and len(known) == 1:
+        return Argument(known[0], None, (("candidate", known[0]),))
+    message, rule = "", "type"
+    if not text:
+        found = kind(node) if node else "nothing"
+        message = f"expected {_EXPECTED['candidate']}, found {found}"
+        message += f"; there are {fields.listed(known, 'and')}" if known else ""
+    elif text not in known and (known or (place.closed and place.complete)):
+        hint = nearest(text, known) or (f"; there are {fields.listed(known, 'and')}" if known else "")
+        message, rule = f"{place.stage.name} declares no candidate {shown(text)}{hint}", "unknown-candidate"
+    if message:
+        report.add(node or at, f"{where}: {message}", rule)
+        return None
+    return Argument(text, None, (("candidate", text),))
 
 
 def compared(report: Report, compare: Signal, node: Node | None, at: Node, place: Place) -> Signal | None:
@@ -94,7 +196,7 @@ def compared(report: Report, compare: Signal, node: Node | None, at: Node, place
     return None
 
 
-def _feedback(report: Report, node: Scalar, place: Place, where: str) -> tuple[str, None] | None:
+def _feedback(report: Report, node: Scalar, place: Place, where: str) -> Argument | None:
     assert place.stage is not None
     word, known = node.text.strip(), place.stage.feedback
     if known and word not in known:
@@ -102,13 +204,30 @@ def _feedback(report: Report, node: Scalar, place: Place, where: str) -> tuple[s
         report.add(node, f"{where}: {place.stage.name} declares no feedback {shown(word)}{hint}", "unknown-feedback")
         return None
     found = fields.name(report, node, where)
-    return (found, None) if found else None
+    return Argument(found, None, (("signal", found),)) if found else None
 
 
-def _feature(report: Report, node: Scalar, place: Place, where: str) -> FeatureShape | None:
+def _feature(
+    report: Report, node: Scalar, text: str, place: Place, where: str, *, categories: bool | None
+) -> FeatureShape | None:
+    """Find a feature by its name, and refuse numbers where `categories` are asked for, or the other way round."""
+    feature = _named(report, node, text, place, where)
+    if feature is None or categories is None:
+        return feature
+    # Without code nobody may have said which of them it is.
+    known = place.closed or bool(feature.categories or feature.unit)
+    if not known or bool(feature.categories) == categories:
+        return feature
+    what = "counts categories" if feature.categories else "is a number"
+    instead = "share, or new_category" if feature.categories else "mean, or quantile"
+    message = f"{where}: {feature.direction}.{feature.name} {what}; its signals are {instead}"
+    report.add(node, message, "comparison")
+    return None
+
+
+def _named(report: Report, node: Scalar, text: str, place: Place, where: str) -> FeatureShape | None:
     """Find a feature by its full name, or by its extractor's where that is unambiguous."""
     assert place.stage is not None
-    text = node.text.strip()
     direction, dot, name = text.partition(".")
     sides = (direction,) if dot and direction in ("input", "output") else ("input", "output")
     wanted = name if len(sides) == 1 else text

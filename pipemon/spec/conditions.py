@@ -8,18 +8,19 @@ from pipemon.errors import nearest
 from pipemon.spec import fields, thresholds
 from pipemon.spec.arguments import Place, argument_of, compared
 from pipemon.spec.baseline import FeatureBaseline, feature_key
+from pipemon.spec.context import Context, WaitsForBaselineError
 from pipemon.spec.fields import Report
 from pipemon.spec.latency import bound_share
-from pipemon.spec.model import STABLE, Condition
+from pipemon.spec.model import LAST_HOUR, STABLE, Condition, Reference, Threshold
 from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
+from pipemon.spec.reads import Quantile, Reads
 from pipemon.spec.signals import ALSO, PLANNED_SIGNALS, SIGNALS, Signal
-from pipemon.spec.thresholds import Context, WaitsForBaselineError
 from pipemon.topology import FeatureShape, StageShape
 from pipemon.units import duration
 
-BESIDE = ("above", "below", "outside", "changes_by", "from", "min_calls")
+BESIDE = ("above", "below", "outside", "changes_by", "from", "min_calls", "slice", "hold")
 _IN_SIGNALS = (*BESIDE, "signal")
-_PLANNED_BESIDE = ("slice", "hold", "against")
+_PLANNED_BESIDE = ("against",)
 _MOST_CALLS = 1_000_000
 
 
@@ -137,16 +138,30 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
         if compares is None:
             return None
         signal, argument = compares, None
-    checked = argument_of(report, signal, argument, at, place)
-    if checked is None:
+    argument_found = argument_of(report, signal, argument, at, place)
+    if argument_found is None:
         return None
-    text, feature = checked
+    text, feature = argument_found.text, argument_found.feature
+    slice, labels = _sliced(report, signal, beside.get("slice"), argument_found.labels, place)
+    if slice is None:
+        return None
     budget = place.spec.budget if place.stage is None else place.stage.budget
     learned = _learned(place, feature)
-    own = signal.unit if signal.unit in ("calls/s", "calls", "cores") else ""
+    own = signal.unit if signal.unit in ("calls/s", "calls", "cores", "bytes") else argument_found.unit
     signed = bool(feature and feature.bounds and feature.bounds[0] < 0)
-    unit = feature.unit if feature else own
-    context = Context(signal, unit, budget, learned, place.complete, signed, place.stage is not None)
+    unit = "" if signal.unit == "ratio" else feature.unit if feature else own
+    context = Context(
+        signal,
+        unit,
+        budget,
+        learned,
+        place.complete,
+        signed,
+        place.stage is not None,
+        bool(slice),
+        place.sudden,
+        _last_hour(report, beside.get("hold"), place),
+    )
     try:
         threshold = thresholds.threshold(report, beside, at, context, place.name)
     except WaitsForBaselineError:
@@ -156,10 +171,14 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
     given = _min_calls(report, beside.get("min_calls"), signal, place)
     if threshold is None and signal.comparisons:
         return None
-    if threshold is not None and threshold.high is not None and threshold.reference is None:
-        _reachable(report, signal, threshold.high, beside.get("above") or at, place)
-    condition = Condition(signal.name, text, feature, threshold, labels=_labels(signal, text, feature))
-    quantile = float(text[1:]) / 100 if signal.argument == "quantile" else None
+    if threshold is not None and threshold.reference is None:
+        _reachable(report, signal, threshold, feature, beside.get("above") or at, place)
+    if beside.get("hold") is not None and not (threshold and threshold.reference and threshold.reference.hold):
+        message = f"{place.name}: hold: only what is compared with the last hour is held; remove it"
+        report.add(beside.key("hold"), message, "comparison")
+        return None
+    condition = Condition(signal.name, text, feature, threshold, labels=labels, slice=slice)
+    quantile = float(text[1:]) / 100 if signal.argument in ("quantile", "feature_quantile") else None
     if threshold is not None and threshold.reference is not None:
         least = thresholds.min_count(None, None, quantile, is_share=False)
         bad = thresholds.MIN_EVENTS if signal.unit == "ratio" and threshold.high is not None else 0
@@ -175,11 +194,44 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
     return replace(condition, min_count=given or least)
 
 
-def _labels(signal: Signal, text: str, feature: FeatureShape | None) -> tuple[tuple[str, str], ...]:
-    """Return the label values by which a condition picks its one series of a stage."""
-    if feature is not None:
-        return (("direction", feature.direction), ("feature", feature.name))
-    return (("signal", text),) if signal.argument == "feedback" else ()
+def _sliced(
+    report: Report, signal: Signal, node: Node | None, labels: tuple[tuple[str, str], ...], place: Place
+) -> tuple[str | None, tuple[tuple[str, str], ...]]:
+    """Return the slice, "" where none is written and None where it is wrong, and the labels that pick its series."""
+    own = dict(labels) | ({"slice": ""} if _has_slices(signal.reads) else {})
+    if node is None:
+        return "", tuple(own.items())
+    where = f"{place.name}: slice"
+    text = fields.text(report, node, where)
+    known = place.spec.slices
+    if not text:
+        return None, ()
+    if signal.in_slice is None:
+        names = [each.name for each in SIGNALS.values() if each.in_slice is not None]
+        report.add(
+            node, f"{where}: {signal.name} is not kept apart by slices; {fields.listed(names, 'and')} are", "slice"
+        )
+        return None, ()
+    group, sign, member = text.partition("=")
+    if not sign or not group.strip() or not member.strip():
+        report.add(node, f"{where}: expected a group and its member, such as age=young, found {shown(text)}", "slice")
+        return None, ()
+    text = f"{group.strip()}={member.strip()}"
+    if text not in known and (known or place.closed):
+        hint = nearest(text, known) or (f"; there are {fields.listed(known, 'and')}" if known else "")
+        who = "the code declares" if place.closed else "the file declares"
+        report.add(node, f"{where}: {who} no slice {shown(text)}{hint}", "unknown-slice")
+        return None, ()
+    return text, tuple((own | {"slice": text}).items())
+
+
+def _has_slices(reads: Reads) -> bool:
+    return "slice" in getattr(reads, "labels", ())
+
+
+def _last_hour(report: Report, node: Node | None, place: Place) -> Reference:
+    """Return the hour before, held for as long as is written."""
+    return replace(LAST_HOUR, hold=fields.time(report, node, LAST_HOUR.hold, f"{place.name}: hold"))
 
 
 def _min_calls(report: Report, node: Node | None, signal: Signal, place: Place) -> int | None:
@@ -258,13 +310,26 @@ def _learned(place: Place, feature: FeatureShape | None) -> FeatureBaseline | No
     return place.baseline.features.get(feature_key(place.stage.name, feature.direction, feature.name))
 
 
-def _reachable(report: Report, signal: Signal, high: float, at: Node, place: Place) -> None:
-    """Refuse a latency threshold above the largest bucket: no quantile would ever be seen to pass it."""
-    if signal.name != "latency":
+def _reachable(
+    report: Report, signal: Signal, threshold: Threshold, feature: FeatureShape | None, at: Node, place: Place
+) -> None:
+    """Refuse a quantile's threshold beyond the histogram's buckets: no quantile would ever be seen to pass it."""
+    if not isinstance(signal.reads, Quantile) or place.spec.reads_bounds:
         return
-    bounds = place.spec.duration_bounds if place.stage is None else place.stage.duration_bounds
-    if bounds and high > bounds[-1] and not place.spec.reads_bounds:
-        largest = f"the largest bucket ({duration(bounds[-1])})"
-        add = f'add spec="{place.spec.pipeline}.bounds.json" to pipemon.Pipeline(...)'
-        message = f"{place.name}: {duration(high)} is above {largest} and could never fire; {add}"
-        report.add(at, message, "range")
+    if feature is not None:
+        bounds = feature.bounds
+    else:
+        bounds = place.spec.duration_bounds if place.stage is None else place.stage.duration_bounds
+    if not bounds:
+        return
+    add = f'add spec="{place.spec.pipeline}.bounds.json" to pipemon.Pipeline(...)'
+    of = duration if feature is None else "{:g}".format
+    high, low = threshold.high, threshold.low
+    if high is not None and (high > bounds[-1] or (feature is not None and high == bounds[-1])):
+        beyond = "above" if high > bounds[-1] else "at"
+        message = f"{of(high)} is {beyond} the largest bucket ({of(bounds[-1])}) and could never fire; {add}"
+        report.add(at, f"{place.name}: {message}", "range")
+    # Of the lowest bucket, nothing is known but its upper bound.
+    elif low is not None and low <= bounds[0]:
+        message = f"{of(low)} is not above the lowest bucket ({of(bounds[0])}) and could never fire; {add}"
+        report.add(at, f"{place.name}: {message}", "range")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from pipemon.catalogue import ALERTS, METRICS
 from pipemon.errors import Problem, SpecError, nearest
@@ -19,15 +20,15 @@ from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, Severity, Spec, Timi
 from pipemon.spec.modes import Surroundings, failure_modes
 from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
 from pipemon.spec.sources import Source, sources
-from pipemon.spec.stages import check_after, data, declared_stages, merge
+from pipemon.spec.stages import check_after, data, declared_slices, declared_stages, merge
 from pipemon.topology import PipelineShape
 from pipemon.units import duration
 
 KEYS = (
     "pipeline", "owner", "runbook", "scrape_interval", "select", "keep", "targets", "code", "budget", "stages",
-    "baseline", "severities", "data", "checks", "failure_modes",
+    "slices", "baseline", "severities", "data", "checks", "failure_modes",
 )  # fmt: skip
-_PLANNED = ("objective", "labels", "schedule", "link", "hold")
+_PLANNED = ("objective", "labels", "schedule", "link")
 
 RESERVED = frozenset(
     {label for metric in (*METRICS.values(), ALERTS) for label in metric.labels} | {"le", "alertname", "alertstate"}
@@ -93,6 +94,7 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
         has_run=shape.has_run,
         baseline=next(iter(dict(fields.words(Report(""), root.get("baseline"), ""))), ""),
         baselines=learned,
+        slices=shape.slices,
         code=_written(root, "code"),
         reads_bounds=shape.reads_bounds,
         source=", ".join(Path(file).name for file in source.files),
@@ -160,6 +162,7 @@ def _shape(report: Report, root: Mapping, beside: Path | None) -> PipelineShape:
     budget_node = root.get("budget")
     budget = fields.time(report, budget_node, 0.0, "budget") or None
     stages = declared_stages(report, root.get("stages"))
+    slices = declared_slices(report, root.get("slices"))
     code = root.get("code")
     if code is None:
         if root.get("stages") is None:
@@ -170,7 +173,7 @@ def _shape(report: Report, root: Mapping, beside: Path | None) -> PipelineShape:
             )
         shapes = tuple(stage.shape for stage in stages)
         check_after(report, shapes, stages)
-        return PipelineShape(name, budget, shapes)
+        return PipelineShape(name, budget, shapes, slices=slices)
     reference = fields.text(report, code, "code")
     if not reference:
         return PipelineShape(name)
@@ -187,6 +190,9 @@ def _shape(report: Report, root: Mapping, beside: Path | None) -> PipelineShape:
         said = f"{duration(budget)} here and {duration(shape.budget)} in the code"
         report.add(budget_node, f"budget: {said}; say it once", "differs")
     merged = merge(report, shape, stages)
+    if slices and slices != shape.slices:
+        said = fields.listed(shape.slices, "and") if shape.slices else "none"
+        report.add(cast(Node, root.get("slices")), f"slices: the code declares {said}; say it once, there", "differs")
     return merged._replace(name=name or shape.name, budget=shape.budget or budget)
 
 

@@ -31,14 +31,23 @@ SEVERITY_LABELS: dict[Severity, str] = {"page": "critical", "ticket": "warning",
 
 @dataclass(frozen=True)
 class Reference:
-    """What a value is compared with: itself `offset` seconds ago, or what the stable versions have now (0)."""
+    """What a value is compared with: itself `offset` seconds ago, or what others have now (0).
+
+    With `hold`, it is the hour before, kept as it was while the alert on it is pending or firing, for that many
+    seconds at most: then the change is the new normal.
+    """
 
     words: str
     offset: float = 0.0
+    hold: float = 0.0
 
 
 STABLE = Reference("stable")
 """What a canary is compared with."""
+ALL = Reference("all")
+"""What a slice is compared with: all slices together."""
+LAST_HOUR = Reference("last hour", hold=6 * 3600.0)
+"""What a sudden change is told by."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +55,8 @@ class Threshold:
     """The range that is good: a condition holds below `low` or above `high`; either may be None.
 
     `words` is the threshold as a person reads it: `above 5%`, `outside 0.5 to 40`. `learned` tells that it
-    moves with the baseline. With a `reference` the ends are multiples of that. With `auto` both are None, and
-    a backtest is to choose one of them.
+    moves with the baseline. With a `reference` the ends are multiples of that, or what is added to it (`adds`).
+    With `auto` both are None, and a backtest is to choose one of them.
     """
 
     low: float | None
@@ -55,6 +64,7 @@ class Threshold:
     words: str
     learned: bool = False
     reference: Reference | None = None
+    adds: bool = False
     auto: Literal["", "above", "below"] = ""
 
 
@@ -64,7 +74,8 @@ class Condition:
 
     `signal` is a name of the signal table. `argument` is the quantile of `latency` ("p99"), the
     signal of `feedback` ("redo") or the expression of `promql`. `feature` is set for `mean` and
-    `missing_ratio`. `labels` are the values by which it picks its one series of a stage. `threshold` is None
+    `missing_ratio`. `labels` are the values by which it picks its one series of a stage; `slice` is the group
+    that it is about, "" for all. `threshold` is None
     for `no_calls` and `promql`. `min_count` observations and `min_events` bad ones must lie in the window
     before the value means anything.
     """
@@ -76,6 +87,7 @@ class Condition:
     min_count: int = 0
     min_events: int = 0
     labels: tuple[tuple[str, str], ...] = ()
+    slice: str = ""
 
     @property
     def reference(self) -> Reference | None:
@@ -151,6 +163,7 @@ class Spec:
     whose name is `source`; `baselines` are all that were found, in the order of the file; `files` are all of the
     spec's files as they were given. `severity_words` are the alert's label for each severity. `code` is
     the pipeline's place, if it is known, and `reads_bounds` that the code makes bucket bounds of thresholds.
+    `slices` are the declared groups, as their label has them: `age=young`.
     `checks_off` are checks of the generated files that the team switched off, each with its reason.
     """
 
@@ -168,6 +181,7 @@ class Spec:
     has_run: bool = True
     baseline: str = ""
     baselines: tuple[Baseline, ...] = ()
+    slices: tuple[str, ...] = ()
     code: str = ""
     reads_bounds: bool = False
     source: str = field(default="", compare=False)

@@ -23,10 +23,10 @@ from pipemon.units import duration
 
 _THRESHOLD = ("above", "below", "outside", "changes_by", "from")
 KEYS = (
-    "what", "stage", "signal", "signals", *_THRESHOLD, "min_calls", "pace", "window", "for", "keep_firing_for",
-    "severity", "owner", "labels", "do", "runbook", "mode", "leads_to", "fires_on", "quiet_on",
+    "what", "stage", "signal", "signals", *_THRESHOLD, "min_calls", "slice", "hold", "pace", "window", "for",
+    "keep_firing_for", "severity", "owner", "labels", "do", "runbook", "mode", "leads_to", "fires_on", "quiet_on",
 )  # fmt: skip
-_PLANNED = ("then", "slice", "hold", "because", "ignore", "against")
+_PLANNED = ("then", "because", "ignore", "against")
 
 PACES: tuple[Pace, ...] = ("sudden", "gradual")
 _WINDOW: dict[Pace, float] = {"sudden": 300.0, "gradual": 6 * 3600.0}
@@ -102,7 +102,8 @@ def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str
     if body.get("what") is None:
         report.add(key, f"{name}: say in the team's words what goes wrong: `what: ...`", "missing")
     stage = _stage(report, name, body.get("stage"), spec)
-    place = Place(spec, stage, around.baseline, name, around.no_baseline, around.closed)
+    sudden = isinstance(written := body.get("pace"), Scalar) and written.text.strip() == "sudden"
+    place = Place(spec, stage, around.baseline, name, around.no_baseline, around.closed, sudden)
     found, combine, waiting = conditions(report, body, key, place)
     pace, usual_window = _pace(report, name, body.get("pace"), stage, found)
     first = found[0] if found else None

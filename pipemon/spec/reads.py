@@ -16,6 +16,7 @@ class Share:
 
     `of` is None for the calls that a stage did not decline, or the runs where there is no stage. `labels` are
     those of both counters that a failure mode picks one series by, `events_labels` those of the events alone;
+    where both are one counter, events with other values of those are the rest of the whole.
     `only` are label values of the events that are always the same. `whole` are the events of the pipeline as a
     whole, over its runs; `whole_labels` are labels that part those further, and are summed over.
     """
@@ -76,6 +77,15 @@ class Gauge:
 
 
 @dataclass(frozen=True)
+class Largest:
+    """The largest of a gauge of the processes that export a stage, or the pipeline: others' gauge, by target."""
+
+    gauge: Metric
+    stage: Metric
+    whole: Metric
+
+
+@dataclass(frozen=True)
 class Busy:
     """Time spent in calls, as a share of the time that the workers had."""
 
@@ -103,4 +113,4 @@ class Written:
     """An expression that a person wrote."""
 
 
-Reads = Share | Unaccounted | Mean | Quantile | Rate | Gauge | Busy | Age | Silence | Written
+Reads = Share | Unaccounted | Mean | Quantile | Rate | Gauge | Largest | Busy | Age | Silence | Written

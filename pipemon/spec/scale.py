@@ -43,8 +43,8 @@ def scaled(spec: Spec, factor: float) -> Spec:
 
 def _condition(condition: Condition, factor: float) -> Condition:
     reference = condition.reference
-    if condition.threshold is not None and reference is not None and reference.offset:
-        sooner = replace(reference, offset=round(reference.offset / factor, 3))
+    if condition.threshold is not None and reference is not None:
+        sooner = replace(reference, offset=round(reference.offset / factor, 3), hold=round(reference.hold / factor, 3))
         return replace(condition, threshold=replace(condition.threshold, reference=sooner))
     if condition.signal != "promql":
         return condition

@@ -24,6 +24,7 @@ _TIME: Schema = {
     "examples": ["500ms", "30s", "10m"],
 }
 _NAME: Schema = {"type": "string", "pattern": rf"^\s*{fields.NAME.pattern}\s*$"}
+_VERSION: Schema = {"type": ["string", "number"]}
 _AMOUNT: Schema = {"type": ["number", "string"], "examples": ["5%", "300ms", "budget", 0.25]}
 _OFF: Schema = {"type": "object", "required": ["off"], "additionalProperties": False, "properties": {"off": _TEXT}}
 _THRESHOLDS = ("above", "below", "outside", "changes_by")
@@ -55,6 +56,11 @@ _WORDS = {
     "changes_by": "Bad when this far from the baseline, or from `from`.",
     "from": "What `changes_by` is counted from.",
     "min_calls": "How many observations must lie in the window.",
+    "slice": "The group that it is about, of those that are kept apart: age=young.",
+    "hold": "How long the hour before stays what a sudden change is told by.",
+    "slices": "The groups that what is learned later is kept apart by: {age: [young, old]}.",
+    "scores": "Scores that are told later, and their units: {wer: ratio}.",
+    "candidates": "Versions that its outputs are compared with.",
     "pace": "How fast it comes: minutes or days.",
     "window": "How far back it looks.",
     "for": "How long it must hold before anyone is told.",
@@ -109,6 +115,7 @@ def _top() -> dict[str, Schema]:
         "code": {"type": "string", "pattern": "^[^:]+:[^:]+$", "examples": ["app.speech:speech"]},
         "budget": _TIME,
         "stages": {"type": "object", "minProperties": 1, "additionalProperties": {**stage, "type": ["object", "null"]}},
+        "slices": {"type": "object", "minProperties": 1, "additionalProperties": _words()},
         "baseline": _words(),
         "severities": {
             "type": "object",
@@ -138,9 +145,13 @@ def _stage() -> dict[str, Schema]:
         "features": {
             "type": "object",
             "propertyNames": {"pattern": feature},
-            "additionalProperties": {"type": ["string", "null"]},
+            "additionalProperties": {
+                "anyOf": [{"type": ["string", "null"]}, {"type": "array", "minItems": 1, "items": _TEXT}]
+            },
         },
         "feedback": _words(),
+        "scores": {"anyOf": [_words(), {"type": "object", "additionalProperties": _TEXT}]},
+        "candidates": {"anyOf": [_VERSION, {"type": "array", "items": _VERSION}]},
         "one_to_one": {"type": "boolean"},
         "data": {"enum": list(stages.DATA)},
     }
@@ -201,12 +212,14 @@ def _beside() -> dict[str, Schema]:
     found: dict[str, Schema] = {
         "outside": {"type": "array", "minItems": 2, "maxItems": 2, "items": _AMOUNT},
         "min_calls": {"type": "integer", "minimum": 1},
+        "slice": {"type": "string", "pattern": "^[^=]+=.+$", "examples": ["age=young"]},
+        "hold": _TIME,
     }
     return {key: found.get(key, _AMOUNT) for key in BESIDE}
 
 
 def _bare() -> list[str]:
-    return [signal.name for signal in SIGNALS.values() if signal.argument in ("none", "quantile")]
+    return [signal.name for signal in SIGNALS.values() if signal.argument in ("none", "quantile", "candidate")]
 
 
 def _arguments() -> dict[str, Schema]:
@@ -215,7 +228,12 @@ def _arguments() -> dict[str, Schema]:
         "none": {"type": "null"},
         "quantile": {"type": ["string", "null"], "pattern": r"^\s*p[0-9]{1,2}(\.[0-9]{1,3})?\s*$", "examples": ["p99"]},
         "feature": {**_TEXT, "examples": ["input.level_dbfs"]},
+        "feature_quantile": {"type": "string", "pattern": r"^\s*p\S+\s+of\s+\S", "examples": ["p95 of input.words"]},
+        "category": {"type": "string", "pattern": "^[^=]+=.+$", "examples": ["input.language=fr"]},
+        "feature_category": {**_TEXT, "examples": ["input.language"]},
         "feedback": {**_TEXT, "examples": ["redo"]},
+        "score": {**_TEXT, "examples": ["wer"]},
+        "candidate": {"type": ["string", "number", "null"], "examples": ["2.0"]},
         "promql": _TEXT,
         "signal": {"anyOf": [{"type": "string"}, {"type": "object"}]},
     }

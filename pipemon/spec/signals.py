@@ -12,10 +12,15 @@ from pipemon import catalogue as c
 from pipemon.spec import reads as r
 from pipemon.spec.model import Kind, Severity
 
-Argument = Literal["none", "quantile", "feature", "feedback", "promql", "signal"]
-Against = Literal["past", "stable"]
-Unit = Literal["ratio", "seconds", "feature", "none", "calls/s", "calls", "cores"]
-Need = Literal["", "one_to_one", "workers", "trained"]
+Argument = Literal[
+    "none", "quantile", "feature", "feature_quantile", "category", "feature_category",
+    "feedback", "score", "candidate", "promql", "signal",
+]  # fmt: skip
+"""What stands after a signal's name. A category is written `input.language=fr`; of a `feature_category`, only the
+feature is named."""
+Against = Literal["past", "stable", "baseline"]
+Unit = Literal["ratio", "seconds", "feature", "score", "none", "calls/s", "calls", "cores", "bytes"]
+Need = Literal["", "one_to_one", "workers", "trained", "labels", "decisions"]
 
 
 class Drawn(NamedTuple):
@@ -31,9 +36,9 @@ class Signal:
     """One entry of the table.
 
     `words` is how a person says the signal. `default` is the threshold where none is written ("" if one
-    must be). `comparisons` are the thresholds that make sense, `against` what they may be multiples of: the
-    same in the past, or the stable version's beside a canary's. `for_` is in seconds: causes (software,
-    input) are told sooner than their effects (output, quality), so that they are there to hold them back.
+    must be), with the first of `comparisons`, which are those that make sense; `against` is what they may be
+    multiples of: the same in the past, or the stable version's beside a canary's. `for_` is in seconds: causes
+    (software, input) are told sooner than their effects (output, quality), so that they are there to hold them back.
     With `by_calls` it is a statement about calls, which a few of them can't make. `needs` is what the stage
     must be declared with for its series to be there. With `for_window`, `for` is at least the window: what is
     extrapolated of a counter that just began, or of replicas that just went, must have left it. `panel` is None
@@ -55,6 +60,9 @@ class Signal:
     by_calls: bool = True
     needs: Need = ""
     for_window: bool = False
+    in_slice: r.Reads | None = None
+    explains: bool = False
+    explained: bool = True
     panel: Drawn | None = None
     also: tuple[str, ...] = ()
 
@@ -63,6 +71,9 @@ _ENDS = ("above", "below", "outside")
 _RANGE = (*_ENDS, "changes_by")
 _BOTH: tuple[Against, ...] = ("past", "stable")
 _OF_FEATURE = ("direction", "feature")
+_CATEGORIES = r.Share(c.FEATURE_CATEGORY, c.FEATURE_CATEGORY, labels=_OF_FEATURE, events_labels=("category",))
+_SCORES = r.Mean(c.QUALITY_SCORE, ("score", "slice"), signed=c.QUALITY_SUM)
+_RATED = r.Share(c.LABEL_DISAGREEMENTS, c.LABELS_RATED, labels=("slice",))
 
 _SIGNALS = (
     Signal(
@@ -72,6 +83,7 @@ _SIGNALS = (
         argument="quantile",
         unit="seconds",
         default="budget",
+        explains=True,
         against=_BOTH,
         whole_pipeline=True,
         also=("duration", "response_time"),
@@ -82,6 +94,7 @@ _SIGNALS = (
         reads=r.Share(c.STAGE_FAILURES, whole=c.PIPELINE_FAILURES, whole_labels=("failed_stage",)),
         severity="page",
         default="5%",
+        explains=True,
         against=_BOTH,
         whole_pipeline=True,
         also=("errors", "error_rate", "failure_ratio", "failures"),
@@ -94,6 +107,7 @@ _SIGNALS = (
         severity="page",
         default="5%",
         comparisons=_ENDS,
+        explains=True,
         against=_BOTH,
         also=("nulls",),
     ),
@@ -110,6 +124,7 @@ _SIGNALS = (
     Signal(
         name="no_calls",
         words="no calls",
+        explained=False,
         reads=r.Silence(c.STAGE_CALLS, c.PIPELINE_RUNS),
         unit="none",
         severity="page",
@@ -125,8 +140,46 @@ _SIGNALS = (
         unit="feature",
         kind=None,
         comparisons=_RANGE,
-        against=_BOTH,
+        against=(*_BOTH, "baseline"),
         also=("average", "avg"),
+    ),
+    Signal(
+        name="quantile",
+        words="quantile",
+        reads=r.Quantile(c.FEATURE_VALUE, _OF_FEATURE),
+        argument="feature_quantile",
+        unit="feature",
+        kind=None,
+        comparisons=_ENDS,
+        against=_BOTH,
+        panel=Drawn("Quantile", "quantile", "The value that the given share of calls stayed under, interpolated."),
+        also=("percentile",),
+    ),
+    Signal(
+        name="share",
+        words="share",
+        reads=_CATEGORIES,
+        argument="category",
+        kind=None,
+        comparisons=_ENDS,
+        against=_BOTH,
+        panel=Drawn("Share of a category", "share", "How many of the values that there were had this category."),
+        also=("category", "proportion"),
+    ),
+    Signal(
+        name="new_category",
+        words="values that nobody declared",
+        reads=_CATEGORIES,
+        argument="feature_category",
+        kind=None,
+        default="1%",
+        against=_BOTH,
+        panel=Drawn(
+            "Values that nobody declared",
+            "not declared",
+            "How many of the values that there were had none of the declared categories: something new comes in.",
+        ),
+        also=("unseen", "unknown_category"),
     ),
     Signal(
         name="feedback",
@@ -138,6 +191,74 @@ _SIGNALS = (
         comparisons=_ENDS,
         against=_BOTH,
         for_=300,
+        # Calls are not counted by slice: there it is a share of all the feedback of the slice.
+        in_slice=r.Share(c.FEEDBACK, c.FEEDBACK, labels=("slice",), events_labels=("signal",)),
+    ),
+    Signal(
+        name="quality",
+        words="mean",
+        reads=_SCORES,
+        argument="score",
+        unit="score",
+        kind="quality",
+        comparisons=_RANGE,
+        against=_BOTH,
+        for_=300,
+        in_slice=_SCORES,
+        panel=Drawn("Score", "mean", "Mean of a score of its outputs, as far as it has been told by now."),
+        also=("score", "accuracy"),
+    ),
+    Signal(
+        name="agreement",
+        words="agreement with the candidate",
+        explained=False,
+        reads=r.Share(c.COMPARISONS, c.COMPARISONS, labels=("candidate",), only=(("result", "agree"),)),
+        argument="candidate",
+        kind="rollout",
+        default="95%",
+        comparisons=("below", "above", "outside"),
+        for_=300,
+        panel=Drawn(
+            "Agreement with the candidate",
+            "agree",
+            "How many of the outputs compared were the same as the candidate's; one on which it failed is not.",
+        ),
+        also=("shadow", "concordance"),
+    ),
+    Signal(
+        name="automation",
+        words="decisions left to the model",
+        explained=False,
+        reads=r.Share(c.DECISIONS, c.DECISIONS, only=(("decided_by", "model"),)),
+        kind="quality",
+        comparisons=_ENDS,
+        against=("past",),
+        for_=300,
+        needs="decisions",
+        panel=Drawn(
+            "Decisions left to the model",
+            "by the model",
+            "How many decisions the model made by itself. If fewer, people have more to review.",
+        ),
+        also=("automation_ratio", "autonomy"),
+    ),
+    Signal(
+        name="label_disagreement",
+        words="labels on which raters disagree",
+        explained=False,
+        reads=_RATED,
+        kind="quality",
+        default="10%",
+        against=("past",),
+        for_=300,
+        needs="labels",
+        in_slice=_RATED,
+        panel=Drawn(
+            "Labels on which raters disagree",
+            "disagree",
+            "How many of the items that two raters labelled have two labels: how far labels can be trusted.",
+        ),
+        also=("rater_agreement", "disagreement"),
     ),
     # The canary's value of another signal, as a multiple of the stable version's: it is read as that one is.
     Signal(
@@ -225,8 +346,25 @@ _SIGNALS = (
         ),
     ),
     Signal(
+        name="memory",
+        words="memory of the largest process",
+        explained=False,
+        reads=r.Largest(c.PROCESS_MEMORY, c.STAGE_IN_PROGRESS, c.PIPELINE_IN_PROGRESS),
+        unit="bytes",
+        for_=300,
+        whole_pipeline=True,
+        by_calls=False,
+        panel=Drawn(
+            "Memory of the largest process",
+            "resident",
+            "Resident memory of the process that has most of it, whatever else runs in it. Up and up: it leaks.",
+        ),
+        also=("ram", "rss"),
+    ),
+    Signal(
         name="age",
         words="age of the model",
+        explained=False,
         reads=r.Age(c.STAGE_TRAINED),
         unit="seconds",
         kind="quality",
@@ -243,6 +381,7 @@ _SIGNALS = (
     Signal(
         name="promql",
         words="expression",
+        explained=False,
         reads=r.Written(),
         argument="promql",
         unit="none",
@@ -256,10 +395,7 @@ SIGNALS: dict[str, Signal] = {signal.name: signal for signal in _SIGNALS}
 ALSO: dict[str, str] = {word: signal.name for signal in _SIGNALS for word in signal.also}
 """Signals by the words that others use for them."""
 
-PLANNED_SIGNALS = (
-    "memory", "quantile", "share", "new_category", "drift",
-    "quality", "agreement", "automation", "label_disagreement", "budget_burn",
-)  # fmt: skip
+PLANNED_SIGNALS = ("drift", "budget_burn")
 """Named by the language, not built yet: refused by name rather than ignored."""
 
 

@@ -11,10 +11,10 @@ from pipemon.errors import nearest
 from pipemon.spec import fields
 from pipemon.spec.fields import Report
 from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
-from pipemon.topology import FeatureShape, PipelineShape, StageShape, find_cycle
+from pipemon.topology import FeatureShape, PipelineShape, ScoreShape, StageShape, find_cycle
 from pipemon.units import duration
 
-KEYS = ("after", "budget", "features", "feedback", "one_to_one", "data")
+KEYS = ("after", "budget", "features", "feedback", "scores", "candidates", "one_to_one", "data")
 _PLANNED = ("calls", "failures", "duration", "batch", "schedule", "link")
 
 Data = Literal["", "user", "enterprise"]
@@ -67,9 +67,43 @@ def declared_stages(report: Report, node: Node | None) -> Declared:
         features = _features(report, body.get("features"), where)
         one_to_one = fields.flag(report, body.get("one_to_one"), f"{where}: one_to_one")
         whose = data(report, body.get("data"), f"{where}: data")
-        shape = StageShape(name, names, budget, features, (), feedback, one_to_one, data=whose)
+        scores = _scores(report, body.get("scores"), f"{where}: scores")
+        candidates = _candidates(report, body.get("candidates"), f"{where}: candidates")
+        shape = StageShape(
+            name, names, budget, features, (), feedback, one_to_one, data=whose, scores=scores, candidates=candidates
+        )
         found.append(Declaration(shape, key, body))
     return tuple(found)
+
+
+def declared_slices(report: Report, node: Node | None) -> tuple[str, ...]:
+    """Return the slices that a file declares, as their label has them: `age=young`."""
+    if node is None:
+        return ()
+    if not isinstance(node, Mapping) or not node.entries:
+        message = f"slices: expected groups with their members, such as {{age: [young, old]}}, found {kind(node)}"
+        report.add(node, message, "type")
+        return ()
+    found = []
+    for group, key, members in node:
+        if fields.name(report, key, "slices"):
+            found += [f"{group}={member}" for member, _ in fields.words(report, members, f"slices: {group}")]
+    return tuple(found)
+
+
+def _scores(report: Report, node: Node | None, where: str) -> tuple[ScoreShape, ...]:
+    """Return scores: names with their units, or a list of those that are ratios."""
+    if isinstance(node, Mapping):
+        named = [(name, key, fields.text(report, unit, f"{where}: {name}")) for name, key, unit in node]
+    else:
+        named = [(word, item, "ratio") for word, item in fields.words(report, node, where)]
+    return tuple(ScoreShape(name, unit) for name, item, unit in named if fields.name(report, item, where))
+
+
+def _candidates(report: Report, node: Node | None, where: str) -> tuple[str, ...]:
+    items = node.items if isinstance(node, Items) else () if node is None else (node,)
+    # A version that looks like a number is one all the same.
+    return tuple(item.text.strip() for item in items if isinstance(item, Scalar) and item.text.strip())
 
 
 def data(report: Report, node: Node | None, where: str) -> Data:
@@ -121,9 +155,14 @@ def _features(report: Report, node: Node | None, where: str) -> tuple[FeatureSha
         if direction not in ("input", "output") or not fields.NAME.fullmatch(feature):
             report.add(key, f"{where}: features: expected input.<name> or output.<name>, found {shown(name)}", "name")
             continue
+        side = cast(Literal["input", "output"], direction)
+        if isinstance(unit, Items):
+            members = tuple(word for word, _ in fields.words(report, unit, f"{where}: features: {name}"))
+            found.append(FeatureShape(side, feature, feature, categories=members))
+            continue
         unknown = isinstance(unit, Scalar) and unit.value is None
         text = "" if unknown else fields.text(report, unit, f"{where}: features: {name}")
-        found.append(FeatureShape(cast(Literal["input", "output"], direction), feature, feature, text))
+        found.append(FeatureShape(side, feature, feature, text))
     return tuple(found)
 
 

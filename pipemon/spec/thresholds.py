@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from math import ceil, floor, inf, isfinite, log10
 
 from pipemon.errors import nearest
-from pipemon.spec.baseline import FeatureBaseline
+from pipemon.spec.context import Context, WaitsForBaselineError
 from pipemon.spec.fields import Report, listed
-from pipemon.spec.model import Threshold
-from pipemon.spec.multiples import MULTIPLE, multiple
+from pipemon.spec.model import LAST_HOUR, Reference, Threshold
+from pipemon.spec.multiples import MULTIPLE, PAST, multiple
 from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
-from pipemon.spec.signals import Signal
-from pipemon.units import seconds
+from pipemon.units import SIZES, seconds
 
 KEYS = ("above", "below", "outside", "changes_by")
 MIN_COUNT = 20
@@ -24,29 +22,8 @@ _SMALLEST_SHARE = 1e-6
 _LARGEST = 1e15
 _FEWEST_SD, _MOST_SD = 0.05, 100.0
 _QUANTITY = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*(%|[A-Za-z][A-Za-z/_]*)?")
-_PAST = re.compile(r"\b(before|ago|last|yesterday|stable)\b")
+_TIMES = re.compile(r"\b(before|ago|last|yesterday|hour|week|stable)\b")
 _SAME_UNIT = {"dB": ("dB", "dBFS"), "dBFS": ("dB", "dBFS")}
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a threshold may refer to: the unit of its signal, the budget in seconds, the feature's baseline.
-
-    `complete` is False where the stages could not be read, so that no budget is no fault of the threshold.
-    `signed` tells that values may be negative, `at_stage` that it is not of the pipeline as a whole.
-    """
-
-    signal: Signal
-    unit: str
-    budget: float | None
-    baseline: FeatureBaseline | None
-    complete: bool = True
-    signed: bool = False
-    at_stage: bool = True
-
-
-class WaitsForBaselineError(Exception):
-    """The threshold needs a baseline that has not been learned yet."""
 
 
 def threshold(report: Report, given: Mapping, at: Node, context: Context, where: str) -> Threshold | None:
@@ -76,15 +53,12 @@ def threshold(report: Report, given: Mapping, at: Node, context: Context, where:
             report.add(at, f"{where}: {signal.name} needs {listed(signal.comparisons)} beside it", "comparison")
             return None
         default = Scalar(signal.default, signal.default, at.line, at.column)
-        given = Mapping(((Scalar("above", "above", at.line, at.column), default),), at.line, at.column)
-        found = ["above"]
+        found = [signal.comparisons[0]]
+        given = Mapping(((Scalar(found[0], found[0], at.line, at.column), default),), at.line, at.column)
     node = given.get(found[0])
     assert node is not None
     if found[0] in ("above", "below") and isinstance(node, Scalar) and MULTIPLE.fullmatch(node.text.strip()):
-        where = f"{where}: {found[0]}"
-        return multiple(
-            report, node, signal, where, unit=context.unit, signed=context.signed, at_stage=context.at_stage
-        )
+        return multiple(report, node, context, f"{where}: {found[0]}")
     if signal.against == ("stable",):
         report.add(node, f"{where}: {signal.name} is compared with the stable version, as in 1.5x stable", "comparison")
         return None
@@ -146,6 +120,11 @@ def _amount(report: Report, node: Node, context: Context, where: str) -> float |
         return context.budget
     wrong = f"{where}: expected {_expected(context)}, found {shown(written)}"
     match = _QUANTITY.fullmatch(written)
+    if context.unit == "bytes" and match is not None and match[2] not in (None, "bytes"):
+        if match[2] not in SIZES:
+            report.add(node, f"{wrong}{nearest(match[2], SIZES)}", "unit")
+            return None
+        return float(match[1]) * SIZES[match[2]]
     if signal.unit == "seconds" or (context.unit == "seconds" and (match is None or match[2] is not None)):
         try:
             return seconds(written)
@@ -199,6 +178,8 @@ def _expected(context: Context) -> str:
         if context.signal.name != "latency":
             return "a duration with its unit, such as 30d"
         return "a duration with its unit, such as 300ms, or budget"
+    if context.unit == "bytes":
+        return "a size such as 500 MB or 2 GiB"
     return f"a number{f' in {context.unit}' if context.unit else ''}"
 
 
@@ -241,13 +222,28 @@ def _changes_by(report: Report, node: Node, origin: Node | None, context: Contex
     written = node.text.strip() if isinstance(node, Scalar) else ""
     match = _QUANTITY.fullmatch(written)
     in_sd = match is not None and match[2] == "sd"
+    if reference := _compared_with(origin, context):
+        if in_sd:
+            told = "standard deviations are of a baseline; give a step with its unit"
+            report.add(node, f"{where}: {told}, or `from: baseline`", "comparison")
+            return None
+        step = _step(report, node, _amount(report, node, context, where), where)
+        if step is None:
+            return None
+        words = f"changed by more than {_words(node, step, context)} from {reference.words}"
+        return Threshold(-step, step, words, reference=reference, adds=True)
     step = float(match[1]) if match is not None and in_sd else _amount(report, node, context, where)
     learned = origin is None or (isinstance(origin, Scalar) and origin.text.strip() == "baseline")
+    if learned and "baseline" not in context.signal.against:
+        others = listed([f"`from: {each}`" for each in PAST])
+        report.add(
+            origin or node, f"{where}: nothing learns a baseline of {context.signal.name}; write {others}", "baseline"
+        )
+        return None
     stated = None if learned or origin is None else _from(report, origin, context, where, in_sd)
     if step is None or (stated is None and not learned):
         return None
-    if step <= 0:
-        report.add(node, f"{where}: a change is more than nothing; {shown(written)} would always hold", "range")
+    if _step(report, node, step, where) is None:
         return None
     if in_sd and not _FEWEST_SD <= step <= _MOST_SD:
         message = f"{where}: expected {_FEWEST_SD:g} to {_MOST_SD:g} standard deviations, found {shown(written)}"
@@ -276,10 +272,26 @@ def _changes_by(report: Report, node: Node, origin: Node | None, context: Contex
     return Threshold(low, high, by, learned=stated is None)
 
 
+def _compared_with(origin: Node | None, context: Context) -> Reference | None:
+    """Return the time that a change is counted from; of what is sudden, and says no other, the hour before."""
+    if origin is None:
+        return context.last_hour if context.sudden else None
+    found = PAST.get(" ".join(origin.text.split())) if isinstance(origin, Scalar) else None
+    return context.last_hour if found == LAST_HOUR else found
+
+
+def _step(report: Report, node: Node, step: float | None, where: str) -> float | None:
+    if step is not None and step <= 0:
+        written = node.text if isinstance(node, Scalar) else ""
+        report.add(node, f"{where}: a change is more than nothing; {shown(written)} would always hold", "range")
+        return None
+    return step
+
+
 def _from(report: Report, origin: Node, context: Context, where: str, in_sd: bool) -> float | None:
-    if isinstance(origin, Scalar) and _PAST.search(origin.text):
-        planned = f"comparing with {shown(origin.text)} is planned, and not in this version"
-        report.add(origin, f"{where} from: {planned}; give a fixed value, or baseline", "planned")
+    if isinstance(origin, Scalar) and _TIMES.search(origin.text):
+        hint = nearest(origin.text, PAST) or f"; there are {listed([*PAST], 'and')}"
+        report.add(origin, f"{where} from: {shown(origin.text)} is no time to compare with{hint}", "comparison")
         return None
     if in_sd:
         learned = "standard deviations are learned; write `from: baseline`, or a step with its unit"

@@ -7,11 +7,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipemon.spec.baseline import FeatureBaseline
+from pipemon.spec.context import Context, WaitsForBaselineError
 from pipemon.spec.fields import Report
 from pipemon.spec.model import Threshold
 from pipemon.spec.reader import Mapping, parse
 from pipemon.spec.signals import SIGNALS
-from pipemon.spec.thresholds import Context, WaitsForBaselineError, min_count, sd_steps, threshold
+from pipemon.spec.thresholds import min_count, sd_steps, threshold
 
 SHARE = Context(SIGNALS["null_ratio"], "", None, None)
 REDO = Context(SIGNALS["feedback"], "", None, None)

@@ -1,0 +1,45 @@
+"""What a sudden change is told by: the hour before, kept as it was while the alert on it lasts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pipemon import catalogue as c
+from pipemon.generate.promql import Aggregate, Binary, Call, Matcher, Recorded, select
+from pipemon.generate.queries import key, targets
+from pipemon.generate.recordings import Measure, Recording, here, own
+from pipemon.spec.model import FailureMode, Reference, Spec
+from pipemon.spec.modes import alert_name
+
+
+def held(spec: Spec, mode: FailureMode, reference: Reference, then: Measure) -> Measure:
+    """Return `then`, the hour before, as a series that stays while the failure mode's alert is pending or firing.
+
+    It stays until that hour is clean again, too, so that recovery fires nothing and the next fault is seen at
+    once. After `hold` seconds the change is the new normal. A gap in rule evaluation longer than Prometheus
+    looks back (5 minutes) begins anew with the hour before.
+    """
+    by, which = key(spec, mode.stage), Matcher("failure_mode", "=", mode.name)
+    metric = then.value.name.partition(":")[2]
+    name = f"{'_'.join(by)}:{metric}_held"
+    labels = (*by, which.label)
+    matchers = (*here(spec, mode.stage), which)
+    itself = Recorded(name, labels, matchers, offset=spec.interval(mode))
+    alert = Matcher("alertname", "=", alert_name(spec.pipeline, mode.name))
+    clean = max(mode.window, spec.timing.long_window) + mode.window
+    lately = select(c.ALERTS, (*own(spec), alert), window=clean, target_labels=targets(spec))
+    since = select(c.ALERTS_FOR_STATE, (*own(spec), alert), target_labels=targets(spec))
+    too_long = Binary(">", Binary("-", Call("time", ()), since), reference.hold)
+    stays = Binary(
+        "unless",
+        Aggregate("count", by, Call("present_over_time", (lately,))),
+        Aggregate("count", by, too_long),
+    )
+    now = then.value.series(*then.matchers)
+    expr = Binary(
+        "or",
+        Binary("and", Aggregate("max", by, itself), stays),
+        now if now.labels == by else Aggregate("max", by, now),
+    )
+    value = Recording(name, expr, labels, (then.value,), static=((which.label, which.value),))
+    return replace(then, value=value, matchers=matchers)

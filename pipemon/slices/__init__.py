@@ -1,1 +1,0 @@
-"""Which group of users or inputs the pipeline serves worst, and how much it weighs."""
