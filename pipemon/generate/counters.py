@@ -6,6 +6,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Selector, Subquery
 from pipemon.prometheus import Sample
@@ -86,10 +87,18 @@ class Page:
 
     def _series(self, expr: Selector) -> Vector:
         found: Vector = {}
+        for labels, value in self._named.get(expr.metric.name + expr.suffix, ()):
+            if met(labels, expr.matchers):
+                found[frozenset(labels.items())] = value
+        return found
+
+    @cached_property
+    def _named(self) -> dict[str, list[tuple[dict[str, str], float]]]:
+        """The samples by name, without it: a page has thousands, and many expressions are asked of it."""
+        found: dict[str, list[tuple[dict[str, str], float]]] = {}
         for sample in self.samples:
             labels = dict(sample.labels)
-            if labels.pop("__name__", "") == expr.metric.name + expr.suffix and met(labels, expr.matchers):
-                found[frozenset(labels.items())] = sample.value
+            found.setdefault(labels.pop("__name__", ""), []).append((labels, sample.value))
         return found
 
     def _together(self, expr: Aggregate) -> Vector:

@@ -72,7 +72,7 @@ class Reading:
         """Return the labels and values of the series of a name that have these labels; never a shadow call's."""
         return [
             (own, value)
-            for own, value in self._named.get(name, ())
+            for own, value in self._rows.get((name, labels.get("stage")), ())
             if own.get("track") != "shadow" and all(own.get(label) == wanted for label, wanted in labels.items())
         ]
 
@@ -92,11 +92,14 @@ class Reading:
         return _quantile(sorted(buckets.items()), quantile)
 
     @cached_property
-    def _named(self) -> dict[str, list[tuple[dict[str, str], float]]]:
-        found: dict[str, list[tuple[dict[str, str], float]]] = {}
+    def _rows(self) -> dict[tuple[str, str | None], list[tuple[dict[str, str], float]]]:
+        """The series of each name, and of each name at each stage: a cascade may be long."""
+        found: dict[tuple[str, str | None], list[tuple[dict[str, str], float]]] = {}
         for table, labels in ((self.increases, COUNTERS), (self.gauges, GAUGES)):
             for (name, *values), value in table.items():
-                found.setdefault(name, []).append((dict(zip(labels[name], values, strict=True)), value))
+                own = dict(zip(labels[name], values, strict=True))
+                for stage in {None, own.get("stage")}:
+                    found.setdefault((name, stage), []).append((own, value))
         return found
 
 
