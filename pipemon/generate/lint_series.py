@@ -21,6 +21,10 @@ _TYPES = {
     for name in metric.series
 }
 
+_OF_OTHERS = frozenset(
+    name for metric in EXTERNAL.values() if "pipeline" not in metric.labels for name in metric.series
+)
+
 
 def series_findings(
     rule: Mapping[str, Any], scrape_interval: float, interval: float, kept: Sequence[str]
@@ -40,7 +44,7 @@ def series_findings(
             case promql_parser.BinaryExpr() if "record" in rule and str(node.op) == "/" and not _divides(node.rhs):
                 yield "promql/nan", f"it divides by {node.rhs}, which may be nothing; compare it: (... > 0)"
             case promql_parser.AggregateExpr() if "record" in rule:
-                if lost := [label for label in kept if not _keeps(node, label)]:
+                if lost := [label for label in kept if not _keeps(node, label) and _may_have(node, label)]:
                     yield "promql/aggregate", f"{node.op} drops the label {lost[0]}"
 
 
@@ -110,6 +114,12 @@ def _keeps(node: Any, label: str) -> bool:
     if node.modifier is None:
         return False
     return bool((label in node.modifier.labels) == (node.modifier.type == promql_parser.AggModifierType.By))
+
+
+def _may_have(node: Any, label: str) -> bool:
+    """Tell whether any series below may have a label: not `pipeline`, where all are of other exporters."""
+    names = {each.name or "" for each in walk(node) if isinstance(each, promql_parser.VectorSelector)}
+    return label != "pipeline" or not names <= _OF_OTHERS
 
 
 def called_by(node: object) -> str:

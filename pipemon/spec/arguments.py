@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from pipemon.catalogue import OTHER
+from pipemon.catalogue import FEEDBACK_SIGNALS, OTHER
 from pipemon.errors import nearest
 from pipemon.spec import expression, fields
 from pipemon.spec.baseline import Baseline
@@ -198,8 +198,10 @@ def compared(report: Report, compare: Signal, node: Node | None, at: Node, place
 
 def _feedback(report: Report, node: Scalar, place: Place, where: str) -> Argument | None:
     assert place.stage is not None
-    word, known = node.text.strip(), place.stage.feedback
-    if known and word not in known:
+    word, declared = node.text.strip(), place.stage.feedback
+    # What every stage exports is there too; without code, a service may declare more than the file does.
+    known = (*FEEDBACK_SIGNALS, *declared)
+    if (declared or (place.closed and place.complete)) and word not in known:
         hint = nearest(word, known) or f"; there are {fields.listed(known, 'and')}"
         report.add(node, f"{where}: {place.stage.name} declares no feedback {shown(word)}{hint}", "unknown-feedback")
         return None
