@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from pipemon.backtest.command import backtest
+from pipemon.backtest.command import backtest, review
 from pipemon.baseline.command import baseline
 from pipemon.drill.command import drill
 from pipemon.errors import PipemonError, SpecError, UnavailableError
 from pipemon.parameters import TimeScale
 from pipemon.push.command import push
+from pipemon.slices.command import slices
 from pipemon.version import __version__
 from pipemon.watch.command import watch
 
@@ -272,6 +273,8 @@ def demo(seed: int, keep: bool, cache: Path | None, time_scale: float, no_inhibi
 
 cli.add_command(backtest)
 cli.add_command(baseline)
+cli.add_command(review)
+cli.add_command(slices)
 cli.add_command(drill)
 cli.add_command(push)
 cli.add_command(watch)

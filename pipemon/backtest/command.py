@@ -80,6 +80,29 @@ def backtest(
             click.echo(line)
 
 
+@click.command()
+@click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--url", required=True, help="Root URL of the Prometheus that has the rules.")
+@click.option("--days", default=30.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Up to --to.")
+@click.option("--to", "end", type=Moment(), help="Where the period ends; now by default.")
+def review(specs: tuple[Path, ...], url: str, days: float, end: float | None) -> None:
+    """Say which failure modes never fired, fired most, or always fired together: what a team can prune."""
+    from pipemon.backtest.history import Period, pieces  # noqa: PLC0415
+    from pipemon.backtest.review import review as lines_of  # noqa: PLC0415
+    from pipemon.backtest.review import reviewed, step_of  # noqa: PLC0415
+    from pipemon.prometheus import Prometheus  # noqa: PLC0415
+    from pipemon.spec.load import load_all  # noqa: PLC0415
+
+    until = time.time() if end is None else end
+    period, prometheus = Period(until - days * _DAY, until), Prometheus(url, _PATIENCE)
+    for spec in load_all(specs):
+        count = pieces(period, step_of(spec))
+        with click.progressbar(length=count, label=f"{spec.pipeline}: asking Prometheus", file=sys.stderr) as bar:
+            found = reviewed(spec, prometheus, period, lambda: bar.update(1))
+        for line in lines_of(found):
+            click.echo(line)
+
+
 def _tuned(spec: Spec, prometheus: Prometheus, period: Period, rate: float, *, write: bool) -> bool:
     """Choose what is `auto`, and say so; tell whether it is in the files now."""
     from pipemon.backtest.report import times  # noqa: PLC0415

@@ -43,11 +43,10 @@ def evaluations(made: Rules, step: float | None = None) -> list[Evaluation]:
     """Return how each failure mode's alert is evaluated over the past: as its group is, or by a longer `step`."""
     found = []
     for group in made.groups:
-        by_name = {recording.name: recording for recording in group.recordings}
         every = max(group.interval, step or 0.0)
         for alert in group.alerts:
             if alert.mode.name != BOUNDS_DIFFER:
-                found.append(Evaluation(alert, inlined(alert.expr, by_name, group.interval), every))
+                found.append(Evaluation(alert, inlined(alert.expr, group.recordings, group.interval), every))
     return found
 
 

@@ -48,7 +48,7 @@ def _mode(found: Replayed, mode: FailureMode, weeks: float) -> Iterator[str]:
         return
     end = found.period.end
     lengths = [firing.length(end) for firing in fired]
-    rate = f", {len(fired) / weeks:.2g} a week" if weeks > 0 else ""
+    rate = f", {weekly(len(fired), weeks)}" if weeks > 0 else ""
     held = sum(bool(firing.held_by) and firing.notified is None for firing in fired)
     told = sum(firing.notified is not None for firing in fired)
     counts = [f"told {told}"] if not mode.observe else ["told to nobody"]
@@ -61,6 +61,12 @@ def _mode(found: Replayed, mode: FailureMode, weeks: float) -> Iterator[str]:
         yield f"    {moment(firing.start)} for {_length(firing, end)}{_where(found, firing)}{_became(mode, firing)}"
     if len(fired) > _MOST:
         yield f"    and {len(fired) - _MOST} more"
+
+
+def weekly(count: int, weeks: float) -> str:
+    """Return how often a week something came, in words."""
+    rate = count / weeks
+    return f"{rate:.0f} a week" if rate >= 10 else f"{rate:.2g} a week"
 
 
 def times(count: int) -> str:

@@ -81,7 +81,7 @@ def value_expr(spec: Spec, mode: FailureMode) -> Expr:
     found = measure(spec, mode, condition)
     assert found is not None
     ready = reduce(lambda a, b: Binary("and", a, b), guards(spec, mode, found, condition), narrowed(spec, mode, found))
-    return inlined(ready, {each.name: each for each in found.recordings}, spec.interval(mode))
+    return inlined(ready, found.recordings, spec.interval(mode))
 
 
 def smallest(

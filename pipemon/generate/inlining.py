@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 
 from pipemon.generate.promql import (
     Aggregate,
@@ -22,22 +23,30 @@ from pipemon.generate.recordings import Recording
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LOSES_LABELS = ("absent", "absent_over_time", "scalar", "time", "vector")
+_NOTHING = Binary(">", Call("vector", (0.0,)), 1.0)
 _PICKS = ("topk", "bottomk", "limitk")
 
 
-def inlined(expr: Expr, rules: Mapping[str, Recording], step: Window) -> Expr:
-    """Return `expr` with the rules that it reads, by name in `rules`, in it; they would be evaluated each `step`.
+def inlined(expr: Expr, recordings: Iterable[Recording], step: Window) -> Expr:
+    """Return `expr` with the rules that it reads, of `recordings`, in it; they would be evaluated each `step`.
 
     A recorded series over a window becomes a subquery by that step. One that refers to its own past can't be
     said without a rule: it stays as it is (`self_referring` tells which), and so does what a person wrote.
     """
-    stay = self_referring(rules.values())
-    return _inlined(expr, {name: rule for name, rule in rules.items() if name not in stay}, step)
+    every = tuple(recordings)
+    stay = self_referring(every)
+    rules: dict[str, list[Recording]] = {}
+    for recording in every:
+        if recording.name not in stay:
+            rules.setdefault(recording.name, []).append(recording)
+    return _inlined(expr, rules, step)
 
 
 def self_referring(recordings: Iterable[Recording]) -> tuple[str, ...]:
     """Return the names of the rules that read their own series, at once or through others."""
-    reads = {recording.name: _names(recording.expr) for recording in recordings}
+    reads: dict[str, set[str]] = {}
+    for recording in recordings:
+        reads.setdefault(recording.name, set()).update(_names(recording.expr))
 
     def reached(name: str) -> set[str]:
         found: set[str] = set()
@@ -135,6 +144,9 @@ def _picked_of_two(expr: Binary, matcher: Matcher) -> Expr | None:
     if isinstance(expr.left, int | float):
         right = _picked(expr.right, matcher)
         return right and replace(expr, right=right)
+    if matcher.label in expr.included:
+        right = None if isinstance(expr.right, int | float) else _picked(expr.right, matcher)
+        return right and replace(expr, right=right)
     matched = matcher.label in expr.on if expr.on is not None else matcher.label not in (expr.ignoring or ())
     keeps_left = expr.group_left or expr.op in ("and", "unless")
     if not matched and not keeps_left:
@@ -157,13 +169,15 @@ def _filtered(expr: Expr, matcher: Matcher) -> Expr:
     return Binary("and", expr, one, on=(matcher.label,))
 
 
-def _inlined(expr: Expr, rules: Mapping[str, Recording], step: Window) -> Expr:
+def _inlined(expr: Expr, rules: Mapping[str, Sequence[Recording]], step: Window) -> Expr:
     def inner(each: Expr) -> Expr:
         return _inlined(each, rules, step)
 
     match expr:
         case Recorded() if expr.name in rules:
-            found = picked(inner(rules[expr.name].expr), expr.matchers)
+            each = (_recorded(rule, inner(rule.expr), expr.matchers) for rule in rules[expr.name])
+            fitting = [one for one in each if one is not None]
+            found = reduce(lambda a, b: Binary("or", a, b), fitting) if fitting else _NOTHING
             if expr.window is not None:
                 return Subquery(found, expr.window, step, expr.offset)
             return shifted(found, expr.offset) if expr.offset else found
@@ -175,6 +189,22 @@ def _inlined(expr: Expr, rules: Mapping[str, Recording], step: Window) -> Expr:
             return replace(expr, args=tuple(_each(arg, inner) for arg in expr.args))
         case _:
             return expr
+
+
+def _recorded(rule: Recording, expr: Expr, matchers: tuple[Matcher, ...]) -> Expr | None:
+    """Return what matchers pick of a rule's series, with the labels that it sets; None where these do not fit."""
+    static = dict(rule.static)
+    if not all(_fits(static[matcher.label], matcher) for matcher in matchers if matcher.label in static):
+        return None
+    expr = picked(expr, tuple(matcher for matcher in matchers if matcher.label not in static))
+    for label, value in rule.static:
+        expr = Call("label_replace", (expr, label, value.replace("$", "$$"), "", ""))
+    return expr
+
+
+def _fits(value: str, matcher: Matcher) -> bool:
+    same = value == matcher.value if matcher.op in ("=", "!=") else re.fullmatch(matcher.value, value) is not None
+    return same if matcher.op in ("=", "=~") else not same
 
 
 def _sides(expr: Binary, change: Callable[[Expr], Expr]) -> Binary:

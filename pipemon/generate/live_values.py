@@ -74,9 +74,6 @@ def recorded(expr: Expr | float | str) -> set[str]:
     return {expr.name} if isinstance(expr, Recorded) else {name for part in parts(expr) for name in recorded(part)}
 
 
-def _alone(recording: Recording) -> dict[str, Recording]:
-    """Return a rule and those that it reads, by name; not constants, of which many have one name."""
-    found = {recording.name: recording}
-    for part in recording.parts:
-        found |= _alone(part)
-    return {name: rule for name, rule in found.items() if not rule.static}
+def _alone(recording: Recording) -> list[Recording]:
+    """Return a rule and those that it reads; not those of constants, which only loaded rules make."""
+    return [rule for rule in in_order(recording) if not rule.static]

@@ -130,6 +130,8 @@ def _check_one_side(expr: Expr | float, on: tuple[str, ...]) -> None:
             sides = [side for side in (expr.left, expr.right) if not isinstance(side, int | float)]
             for side in sides:
                 _check_one_side(side, on)
+        case Call(function="vector"):
+            pass
         case Call(function="histogram_quantile"):
             _check_sides(expr, (*on, "le"))
         case Call() if any(not isinstance(arg, int | float | str) for arg in expr.args):

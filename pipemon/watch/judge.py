@@ -44,5 +44,5 @@ def _expr(spec: Spec, mode: FailureMode) -> Expr:
     """Return a mode's expression of exported series alone, which on a page have no labels of a target."""
     here = replace(spec, select=(), keep=())
     found = (measure(here, mode, condition) for condition in mode.conditions)
-    rules = {rule.name: rule for each in found if each is not None for rule in each.recordings}
+    rules = [rule for each in found if each is not None for rule in each.recordings]
     return inlined(alert_expr(here, mode), rules, here.interval(mode))

@@ -14,7 +14,10 @@ from command_line import pipemon
 
 from pipemon.version import __version__
 
-COMMANDS = ("init", "schema", "check", "generate", "diff", "baseline", "drill", "serve", "demo")
+COMMANDS = (
+    "init", "schema", "check", "generate", "diff", "push", "baseline", "backtest", "review", "slices",
+    "drill", "watch", "serve", "demo",
+)  # fmt: skip
 
 
 def test_help_names_every_command() -> None:

@@ -53,8 +53,7 @@ def test_an_alert_without_its_recording_rules_has_the_same_series(name: str, tmp
 
 
 def _test(spec: Spec, group: Group, alert: Alert) -> dict[str, object]:
-    by_name = {each.name: each for each in group.recordings}
-    ruled, direct = text(alert.expr), text(inlined(alert.expr, by_name, group.interval))
+    ruled, direct = text(alert.expr), text(inlined(alert.expr, group.recordings, group.interval))
     assert ":pipemon" in ruled
     assert ":pipemon" not in direct
     every = tuple(rulecases.tested_values(spec, alert.mode, condition) for condition in alert.mode.conditions)
@@ -81,21 +80,21 @@ def _is_apart(mode: FailureMode) -> bool:
 
 
 def test_what_is_picked_of_a_recorded_series_is_picked_of_what_it_is_made_of() -> None:
-    picked = inlined(Recorded(SUMMED.name, ("stage",), (OF_VAD,)), {SUMMED.name: SUMMED}, 15)
+    picked = inlined(Recorded(SUMMED.name, ("stage",), (OF_VAD,)), [SUMMED], 15)
     own = 'pipemon_stage_calls_total{pipeline="speech",stage="vad"}'
     assert text(picked) == f"sum by (stage) (increase({own}[5m]))"
 
 
 def test_a_label_that_a_sum_drops_is_not_picked_inside_of_it() -> None:
     total = rule("all:calls:increase5m", Aggregate("sum", (), Call("increase", (calls(300),))))
-    picked = inlined(Recorded(total.name, (), (OF_VAD,)), {total.name: total}, 15)
+    picked = inlined(Recorded(total.name, (), (OF_VAD,)), [total], 15)
     assert isinstance(picked, Binary)
     assert (picked.op, picked.on, picked.left) == ("and", ("stage",), total.expr)
 
 
 def test_the_left_of_an_or_is_picked_only_where_the_right_can_be() -> None:
     either = rule("either", Binary("or", calls(), calls(), on=()), "stage")
-    picked = inlined(Recorded("either", ("stage",), (OF_VAD,)), {"either": either}, 15)
+    picked = inlined(Recorded("either", ("stage",), (OF_VAD,)), [either], 15)
     assert isinstance(picked, Binary)
     assert (picked.op, picked.left) == ("and", either.expr)
 
@@ -103,12 +102,12 @@ def test_the_left_of_an_or_is_picked_only_where_the_right_can_be() -> None:
 def test_a_window_of_a_recorded_series_is_a_subquery_by_the_rules_interval() -> None:
     mean = Call("avg_over_time", (Recorded(SUMMED.name, ("stage",), window=600.0, offset=60.0),))
     expected = f"avg_over_time(({text(SUMMED.expr)})[10m:15s] offset 1m)"
-    assert text(inlined(mean, {SUMMED.name: SUMMED}, 15.0)) == expected
+    assert text(inlined(mean, [SUMMED], 15.0)) == expected
 
 
 def test_an_offset_is_that_of_every_series_and_of_the_clock() -> None:
     age = rule("age", Binary("-", Call("time", ()), calls()), "stage")
-    ago = inlined(Recorded("age", ("stage",), offset=3600.0), {"age": age}, 15)
+    ago = inlined(Recorded("age", ("stage",), offset=3600.0), [age], 15)
     assert text(ago) == '(time() - 3600) - pipemon_stage_calls_total{pipeline="speech"} offset 1h'
 
 
@@ -120,4 +119,30 @@ def test_rules_that_read_their_own_past_stay_and_are_named() -> None:
     reader = rule("reader", Binary(">", Recorded("cusum", ("stage",)), 4.0), "stage")
     every = [cusum, one, other, onset, reader, SUMMED]
     assert self_referring(every) == ("cusum", "one", "other", "onset")
-    assert text(inlined(Recorded("reader", ("stage",)), {each.name: each for each in every}, 60)) == "cusum > 4"
+    assert text(inlined(Recorded("reader", ("stage",)), every, 60)) == "cusum > 4"
+
+
+def test_rules_of_one_name_are_told_apart_by_the_labels_that_they_set() -> None:
+    low, high = (
+        Recording("bound", Call("vector", (value,)), ("side",), static=(("side", side),))
+        for side, value in (("low", 1.0), ("high", 2.0))
+    )
+    both = inlined(Recorded("bound", ("side",)), [low, high], 15)
+    one, other = (
+        f'label_replace(vector({value}), "side", "{side}", "", "")' for side, value in (("low", 1), ("high", 2))
+    )
+    assert text(both) == f"{one} or {other}"
+    assert text(inlined(Recorded("bound", ("side",), (Matcher("side", "=", "high"),)), [low, high], 15)) == other
+    assert (
+        text(inlined(Recorded("bound", ("side",), (Matcher("side", "=", "no"),)), [low, high], 15)) == "vector(0) > 1"
+    )
+
+
+def test_a_label_taken_over_from_the_right_is_picked_there() -> None:
+    info = select(c.STAGE_INFO, ())
+    joined = Binary("*", calls(), Aggregate("max", ("stage", "code"), info), ("stage", "code"), True, None, ("code",))
+    found = inlined(Recorded("named", ("stage", "code"), (Matcher("code", "=", "7"),)), [rule("named", joined)], 15)
+    assert text(found) == (
+        'pipemon_stage_calls_total{pipeline="speech"} * on (stage, code) group_left (code) '
+        'max by (stage, code) (pipemon_stage_info{code="7"})'
+    )

@@ -135,7 +135,7 @@ def test_each_failure_mode_has_its_value_beside_its_threshold(
 def test_what_would_be_firing_is_what_its_alert_finds(server: tuple[Prometheus, dict[str, str]], spec: Path) -> None:
     client, _ = server
     speech = load(spec)
-    rules = {rule.name: rule for _, each in measures(speech) for rule in each.recordings}
+    rules = [rule for _, each in measures(speech) for rule in each.recordings]
     lines = told(client.url, speech)
     firing = {name for name, line in lines.items() if line.words.endswith("would be firing")}
     by_alert = {

@@ -1,0 +1,90 @@
+"""The command `pipemon slices`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipemon.parameters import Moment
+
+if TYPE_CHECKING:
+    from pipemon.slices.ranking import Interval, Ranked
+    from pipemon.slices.reading import Measured
+
+_DAY = 86400.0
+_LOWER = ("wer", "cer", "ter", "error", "loss", "mae", "mse", "rmse", "mape", "distance", "perplexity")
+"""Parts of the names of scores of which less is better, where nobody says."""
+
+
+@click.command()
+@click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--url", required=True, help="Root URL of the Prometheus that has the scores and the feedback.")
+@click.option("--days", default=30.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Up to --to.")
+@click.option("--to", "end", type=Moment(), help="Where the period ends; now by default.")
+@click.option(
+    "--good", multiple=True, default=("accepted",), show_default=True, help="Feedback that is good; repeatable."
+)
+@click.option("--lower-is-better", "lower", multiple=True, metavar="SCORE", help="A score of which less is better.")
+@click.option("--higher-is-better", "higher", multiple=True, metavar="SCORE", help="A score of which more is better.")
+def slices(
+    specs: tuple[Path, ...],
+    url: str,
+    days: float,
+    end: float | None,
+    good: tuple[str, ...],
+    lower: tuple[str, ...],
+    higher: tuple[str, ...],
+) -> None:
+    """Rank slices by their share times their gap to the best: where more data would help most."""
+    from pipemon.prometheus import Prometheus  # noqa: PLC0415
+    from pipemon.slices.reading import feedback, scores  # noqa: PLC0415
+    from pipemon.spec.load import load_all  # noqa: PLC0415
+
+    until, window = time.time() if end is None else end, days * _DAY
+    prometheus = Prometheus(url, timeout=130.0)
+    for spec in load_all(specs):
+        found = [
+            *scores(spec, prometheus, window, until),
+            *feedback(spec, prometheus, window, until, frozenset(good)),
+        ]
+        click.echo(f"{spec.pipeline}: {days:g} days" if found else f"{spec.pipeline}: no score or feedback by slice")
+        for measured in found:
+            more = measured.name in higher or (measured.name not in lower and not _is_less_better(measured.name))
+            for line in _table(measured, more=more):
+                click.echo(line)
+
+
+def _is_less_better(score: str) -> bool:
+    """Tell whether less of a score is better, by its name; feedback, which has none, is the share of bad ones."""
+    return not score or any(part in _LOWER for part in score.lower().replace("-", "_").split("_"))
+
+
+def _table(measured: Measured, *, more: bool) -> Iterator[str]:
+    from pipemon.slices.ranking import ranked  # noqa: PLC0415
+
+    what = measured.name or "feedback that is not good"
+    yield f"  {measured.stage}: {what}, {'more' if more else 'less'} is better"
+    rows = ranked(measured.slices, higher_is_better=more)
+    width = max((len(row.slice.name) for row in rows), default=0)
+    yield f"    {'slice':{width}}  {'share':>6}  {'count':>8}  {'value, 95%':26}  {'gap':>7}  share x gap"
+    for row in rows:
+        yield f"    {_row(row, width)}"
+    certain = [row.slice.name for row in rows if row.certain]
+    yield f"    collect more of {', '.join(certain[:3])}" if certain else "    no gap is beyond chance"
+
+
+def _row(row: Ranked, width: int) -> str:
+    gap = f"{row.gap:7.3g}  {row.weight:.3g}" if row.gap else "   best"
+    unsure = "" if row.certain or not row.gap else "  (may be chance)"
+    return (
+        f"{row.slice.name:{width}}  {row.share:6.1%}  {row.slice.count:8,.0f}  "
+        f"{_words(row.slice.interval):26}  {gap}{unsure}"
+    )
+
+
+def _words(interval: Interval) -> str:
+    return f"{interval.value:.3g} ({interval.low:.3g} to {interval.high:.3g})"

@@ -1,0 +1,58 @@
+"""Where to collect more data: shares, gaps and their intervals."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipemon.slices.ranking import Interval, Slice, normal, ranked, wilson
+
+
+def test_wilsons_interval_is_that_of_the_literature() -> None:
+    # Newcombe, Statistics in Medicine 17 (1998), table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29, method 3.
+    for bad, count, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611)):
+        found = wilson(bad, count)
+        assert [found.low, found.high] == pytest.approx([low, high], abs=5e-5)
+    assert wilson(1, 29).high == pytest.approx(0.1718, abs=5e-5)
+
+
+def test_a_means_interval_is_two_standard_errors_either_way() -> None:
+    found = normal(10, 5, 100)
+    assert [found.value, found.low, found.high] == pytest.approx([10, 9.020018, 10.979982])
+
+
+def of(name: str, value: float, count: float, error: float = 0.01) -> Slice:
+    return Slice(name, count, Interval(value, value - error, value + error))
+
+
+def test_slices_are_ranked_by_share_times_gap_to_the_best_of_their_kind() -> None:
+    young, old, other = of("age=young", 0.3, 200), of("age=old", 0.2, 600), of("age=other", 0.25, 200)
+    phone, desk = of("device=phone", 0.5, 100), of("device=desk", 0.4, 900)
+    rows = ranked([young, old, other, phone, desk])
+    assert [(row.slice.name, round(row.share, 3), round(row.gap, 3), round(row.weight, 3)) for row in rows] == [
+        ("age=young", 0.2, 0.1, 0.02),
+        ("age=other", 0.2, 0.05, 0.01),
+        ("device=phone", 0.1, 0.1, 0.01),
+        ("age=old", 0.6, 0.0, 0.0),
+        ("device=desk", 0.9, 0.0, 0.0),
+    ]
+
+
+def test_where_more_is_better_the_best_has_the_most() -> None:
+    low, high = of("age=young", 0.7, 100), of("age=old", 0.9, 100)
+    assert [(row.slice.name, round(row.gap, 3)) for row in ranked([low, high], higher_is_better=True)] == [
+        ("age=young", 0.2),
+        ("age=old", 0.0),
+    ]
+
+
+def test_a_gap_within_both_intervals_may_be_chance() -> None:
+    young, old = of("age=young", 0.3, 200, 0.06), of("age=old", 0.2, 600, 0.05)
+    assert [row.certain for row in ranked([young, old])] == [False, False]
+    assert [row.certain for row in ranked([of("age=young", 0.32, 200, 0.06), old])] == [True, False]
+
+
+def test_a_handful_of_good_ones_is_not_the_best() -> None:
+    few, many, rest = of("age=young", 0.0, 5), of("age=old", 0.2, 600), of("age=other", 0.3, 100)
+    rows = {row.slice.name: row for row in ranked([few, many, rest])}
+    assert rows["age=other"].gap == pytest.approx(0.1)
+    assert rows["age=young"].gap == 0
