@@ -11,7 +11,7 @@ from pipemon.generate.inlining import inlined, parts
 from pipemon.generate.live import Live
 from pipemon.generate.measures import measure
 from pipemon.generate.promql import Expr, Matcher, Recorded
-from pipemon.generate.recordings import Measure, Recording
+from pipemon.generate.recordings import Measure, Recording, in_order
 from pipemon.prometheus import Sample, Series
 from pipemon.spec.model import Spec
 

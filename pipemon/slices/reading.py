@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipemon import catalogue as c
-from pipemon.baseline.period import spread
+from pipemon.baseline.histograms import spread
 from pipemon.generate.promql import Expr, Matcher, text
 from pipemon.generate.queries import total
 from pipemon.prometheus import Prometheus, Sample
