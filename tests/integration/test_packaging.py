@@ -81,7 +81,19 @@ def test_the_wheel_names_its_extras_and_two_dependencies(wheel: Path) -> None:
     needed = [line.split()[1] for line in lines if line.startswith("Requires-Dist:") and "extra ==" not in line]
     assert [name.partition("<")[0].partition(">")[0] for name in needed] == ["numpy", "prometheus-client"]
     extras = {line.split()[1] for line in lines if line.startswith("Provides-Extra:")}
-    assert extras == {"generate", "serve", "demo", "gpu", "sklearn", "fastapi", "dev", "all"}
+    assert extras == {
+        "generate",
+        "serve",
+        "grafana",
+        "watch",
+        "data",
+        "demo",
+        "gpu",
+        "sklearn",
+        "fastapi",
+        "dev",
+        "all",
+    }
 
 
 @pytest.fixture(scope="module")
