@@ -1,20 +1,26 @@
 """The alert that every pipeline has: replicas of one version whose histograms have different bucket bounds.
 
-What is summed over them is then no histogram: quantiles, shares over a bound and drift of it are wrong.
+What is summed over them is then no histogram: quantiles, shares over a bound and drift of it are wrong. Where there
+is a baseline, so are bounds that are not its: what lies in its bins is not known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import reduce
+from typing import cast
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
 from pipemon.generate.annotations import as_read, plain
+from pipemon.generate.baseline_bins import BaselineBins, baseline_bins
 from pipemon.generate.promql import Aggregate, Binary, Expr, Matcher, select
 from pipemon.generate.scenes import ANOTHER, NEIGHBOUR, kept_labels
 from pipemon.generate.synthetic import series
 from pipemon.spec.model import BOUNDS_DIFFER, FailureMode, Spec
 from pipemon.units import duration
+
+_OR_BASELINE = ", or by others than its baseline"
 
 _WAIT = 10
 """Evaluations that a restart of all replicas may take."""
@@ -22,9 +28,10 @@ _WAIT = 10
 
 def bounds_mode(spec: Spec) -> FailureMode:
     """Return the failure mode behind the alert, which no team has to write down."""
+    learned = bool(baseline_bins(spec))
     return FailureMode(
         name=BOUNDS_DIFFER,
-        what="Replicas of one version sort what they measure by different bucket bounds",
+        what=f"Replicas of one version sort what they measure by different bucket bounds{_OR_BASELINE * learned}",
         stage=None,
         kind="software",
         conditions=(),
@@ -35,19 +42,26 @@ def bounds_mode(spec: Spec) -> FailureMode:
         for_=_WAIT * spec.timing.long_interval,
         keep_firing_for=0.0,
         owner=spec.owner,
-        do="Restart the replicas that run longest, so that all read the same bounds and baseline files.",
+        do="Restart the replicas that run longest, so that all read the same bounds and baseline files."
+        + " If all are alike, give the baseline to pipemon.Pipeline, or learn it anew." * learned,
         runbook=f"{spec.runbook}#{BOUNDS_DIFFER}" if spec.runbook else "",
     )
 
 
 def bounds_expr(spec: Spec) -> Expr:
-    """Return how many bounds, or features, the replicas of a version differ in."""
+    """Return how many bounds, or features, the replicas of a version differ in, or have other than its baseline."""
     stage = (*spec.keep, "pipeline", "stage", "version")
     run = (*spec.keep, "pipeline", "version")
     features = (*stage, "direction", "feature")
     hashes = Aggregate("count", (*features, "bins"), select(c.FEATURE_INFO, _own(spec), target_labels=_targets(spec)))
     differ = Binary(">", Aggregate("count", features, hashes), 1.0)
-    of_stage = Binary("or", _durations(spec, c.STAGE_DURATION, stage), Aggregate("count", stage, differ))
+    of_stage: Expr = Binary("or", _durations(spec, c.STAGE_DURATION, stage), Aggregate("count", stage, differ))
+    if learned := baseline_bins(spec):
+        others = [
+            select(c.FEATURE_INFO, (*_own(spec), *bins.matchers()), target_labels=_targets(spec)) for bins in learned
+        ]
+        unlike = reduce(lambda found, other: Binary("or", found, other), others[1:], cast(Expr, others[0]))
+        of_stage = Binary("or", of_stage, Aggregate("count", stage, Aggregate("count", features, unlike)))
     return Binary("or", of_stage, _durations(spec, c.PIPELINE_DURATION, run))
 
 
@@ -72,7 +86,7 @@ def bounds_annotations(spec: Spec, dashboard_url: str) -> dict[str, str]:
     mode = bounds_mode(spec)
     found = {
         "summary": mode.what,
-        "description": _described('{{ or $labels.stage "the pipeline" }}', "{{ $labels.version }}"),
+        "description": _described(spec, '{{ or $labels.stage "the pipeline" }}', "{{ $labels.version }}"),
         "do": mode.do,
     }
     if mode.runbook:
@@ -82,9 +96,10 @@ def bounds_annotations(spec: Spec, dashboard_url: str) -> dict[str, str]:
     return found
 
 
-def _described(where: str, version: str) -> str:
+def _described(spec: Spec, where: str, version: str) -> str:
     return (
-        f"Replicas of version {version} of {where} have different bucket bounds. "
+        f"Replicas of version {version} of {where} have different bucket bounds"
+        f"{', or others than the baseline' * bool(baseline_bins(spec))}. "
         "Quantiles, shares over a bound and drift of their sum are wrong."
     )
 
@@ -103,12 +118,26 @@ def bounds_cases(
     ):
         where = place.get("stage", "the pipeline")
         rendered = {key: as_read(value) for key, value in annotations.items()}
-        rendered["description"] = _described(where, "1")
+        rendered["description"] = _described(spec, where, "1")
         fires: dict[str, object] = {"exp_labels": {**kept_labels(spec), **place, **labels}, "exp_annotations": rendered}
         yield (
             f"fires where replicas have different bounds of {what}",
             _test(name, step, inputs, {_WAIT - 1: [], _WAIT + 1: [fires]}),
         )
+    for bins in baseline_bins(spec)[:1]:
+        place = {"pipeline": spec.pipeline, "stage": bins.stage, "version": bins.version or "untold"}
+        rendered = {key: as_read(value) for key, value in annotations.items()}
+        rendered["description"] = _described(spec, bins.stage, place["version"])
+        fires = {"exp_labels": {**kept_labels(spec), **place, **labels}, "exp_annotations": rendered}
+        yield (
+            "fires where a feature has other bins than its baseline",
+            _test(name, step, _binned(spec, place, bins, "other"), {_WAIT - 1: [], _WAIT + 1: [fires]}),
+        )
+        beside = [
+            *_binned(spec, place, bins, bins.bins),
+            *_binned(spec, {**place, "pipeline": NEIGHBOUR}, bins, "other"),
+        ]
+        yield "is quiet where all have the bins of their baseline", _test(name, step, beside, {_WAIT + 1: []})
     apart = [
         *(entry for version in "12" for entry in _alike(spec, {**stage, "version": version}, f"0.{version}")),
         *_alike(spec, {**stage, "stage": "second"}, "0.3"),
@@ -157,6 +186,14 @@ def _sorted(spec: Spec, metric: Metric, place: Mapping[str, str], bounds: tuple[
         found += [series(f"{metric.name}_bucket", {**labels, "le": le}) for le in (bound, "+Inf")]
         found.append(series(f"{metric.name}_count", labels))
     return [{"series": name, "values": f"1+1x{_WAIT + 4}"} for name in found]
+
+
+def _binned(spec: Spec, place: Mapping[str, str], bins: BaselineBins, found: str) -> _Series:
+    """Return what two replicas say alike of the bins of a feature that has a baseline."""
+    of = {"direction": bins.direction, "feature": bins.feature, "unit": "", "bins": found, "track": "stable"}
+    labels = {**kept_labels(spec), **place, **of}
+    names = [series(c.FEATURE_INFO.name, {**labels, "instance": instance}) for instance in "ab"]
+    return [{"series": name, "values": f"1+0x{_WAIT + 4}"} for name in names]
 
 
 def _hashed(spec: Spec, place: Mapping[str, str], hashes: tuple[str, str]) -> _Series:

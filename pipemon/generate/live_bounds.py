@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from pipemon import catalogue as c
+from pipemon.generate.baseline_bins import baseline_bins
 from pipemon.generate.bounds_file import durations, feature_bounds
 from pipemon.prometheus import Sample
 from pipemon.spec.fields import listed
@@ -72,8 +73,12 @@ def _of_features(spec: Spec, samples: Sequence[Sample]) -> Iterator[str]:
         for feature in stage.features
         if feature.bounds
     }
+    learned = baseline_bins(spec)
     for (place, name), hashes in sorted(found.items()):
         bounds = own.get((place[0], name))
+        its = [each for each in learned if (each.stage, each.name) == (place[0], name) and each.holds_for(place[1])]
+        if its and not hashes <= {each.bins for each in its}:
+            yield f"{_said(place)} runs with other bins of {name} than its baseline{_learned(spec)}"
         if len(hashes) > 1:
             yield f"replicas of {_said(place)} have different bucket bounds of {name}"
         elif bounds is not None:
@@ -85,6 +90,10 @@ def _of_features(spec: Spec, samples: Sequence[Sample]) -> Iterator[str]:
 
 def _said(place: Place) -> str:
     return f"version {place[1]} of {place[0] or 'the pipeline'}"
+
+
+def _learned(spec: Spec) -> str:
+    return f'; give baseline="{spec.baseline}" to pipemon.Pipeline(...) and restart it, or learn the baseline anew'
 
 
 def _listed(bounds: Iterable[str]) -> str:
