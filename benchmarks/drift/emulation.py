@@ -7,6 +7,8 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
+from pipemon.baseline.bins import cut
+from pipemon.baseline.design_effect import of_values
 from pipemon.generate.drift.constants import LEAST, Reference
 from pipemon.generate.drift.onset import SLACK
 from pipemon.generate.drift.quantiles import bridge_area, chi_squared, kolmogorov, normal
@@ -16,19 +18,18 @@ Array = NDArray[np.float64]
 SUMS = ("psi", "js", "hellinger", "chi2")
 
 
-def learned(values: Array, bins: int, design_effect: float = 1.0) -> FeatureBaseline:
-    """Return the baseline of values: so many bins of equal mass, and two tails of a thousandth each."""
-    inner = np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1])
-    tails = np.quantile(values, [0.001, 0.999])
-    bounds = np.unique(np.concatenate([tails[:1], inner, tails[1:]]))
+def learned(values: Array, bins: int, *, effect: bool = False) -> FeatureBaseline:
+    """Return the baseline of values, shape (n,), as `pipemon baseline` cuts it, with its design effect if asked."""
+    bounds = np.asarray(cut(values, bins))
     shares = counts(values[None, :], bounds)[0] / len(values)
+    many = of_values(np.searchsorted(bounds, values), len(bounds) + 1) if effect else 1.0
     return FeatureBaseline(
         float(values.mean()),
         float(values.std()),
         float(len(values)),
         bounds=tuple(bounds.tolist()),
         shares=tuple(shares.tolist()),
-        design_effect=design_effect,
+        design_effect=many,
     )
 
 
