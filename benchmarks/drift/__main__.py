@@ -27,7 +27,7 @@ def main() -> None:
     tables: tuple[Callable[[], Table], ...] = (
         lambda: false_alarms.rule_of_thumb(random, 4 * many),
         lambda: false_alarms.emulated(random, 10 * many),
-        lambda: false_alarms.by_promtool(random, 2 if told.quick else 60, 3 if told.quick else 50),
+        lambda: false_alarms.by_promtool(random, *((1, 2, 3) if told.quick else (20, 4, 25))),
         lambda: false_alarms.autocorrelated(random, 1 if told.quick else 60),
         lambda: power.power(random, 30 * many),
         lambda: power.lengths(random, 40 * many),

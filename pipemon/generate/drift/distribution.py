@@ -98,7 +98,7 @@ def compared(scope: Scope, reference: Reference) -> Recording:
         these = (*which, Matcher("bins", op, reference.baseline.bins))
         series = select(c.FEATURE_INFO, these, window=window, target_labels=targets(spec))
         info: Expr = series if window is None else Call("max_over_time", (series,))
-        return Aggregate("max", OF_A_VERSION, info)
+        return Aggregate("group", OF_A_VERSION, info)
 
     same = Binary("unless", having("=", None), having("!=", scope.window))
     return Recording(
