@@ -71,6 +71,7 @@ def _once(spec: Path, out: Path) -> _Ran:
     seconds = time.perf_counter() - begun
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, f"{' '.join(command)} ended with {process.returncode}"
-    per_megabyte = 1e6 if sys.platform == "darwin" else 1e3
+    # Linux tells it in units of 1024 bytes.
+    per_megabyte = 1e6 if sys.platform == "darwin" else 1e6 / 1024
     written = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
     return _Ran(seconds, used.ru_maxrss / per_megabyte, written / 1e6)

@@ -86,7 +86,7 @@ def failure_modes(report: Report, root: Mapping, around: Surroundings) -> tuple[
             report.add(body, message, "type")
             continue
         modes.append(_mode(report, name, key, body, names, around))
-    cycle = find_cycle({mode.name: mode.leads_to for mode in modes if set(mode.leads_to) <= set(names)})
+    cycle = find_cycle({mode.name: mode.leads_to for mode in modes})
     if cycle:
         body = cast(Mapping, node.get(cycle[0]))
         targets = dict(fields.words(Report(""), body.get("leads_to"), ""))
