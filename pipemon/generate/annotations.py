@@ -54,6 +54,9 @@ def describe(spec: Spec, mode: FailureMode, condition: Condition) -> tuple[str, 
                 f"calls of {where} over {_short(share.bound)}",
                 f"above the {allowed} that {condition.argument} leaves",
             )
+        case "burned":
+            named = SIGNALS[condition.argument]
+            what = "calls over budget" if named.name == "latency" else named.words
         case "feature_quantile":
             what = f"{condition.argument} {name}"
         case "category":
@@ -136,6 +139,8 @@ def sentence(spec: Spec, mode: FailureMode, condition: Condition, value: str, th
         return f"{where} was not called for {over}, or its series are gone."
     if condition.signal == "promql":
         return f"The expression's value is {value}." if value else "The written expression holds."
+    if condition.burns:
+        return f"{what[:1].upper()}{what[1:]}: {value}, {plain(threshold)}."
     compared = f"'s {then}" if then else ""
     reference = condition.reference
     until = f" After {duration(reference.hold)} it counts as normal." if reference and reference.hold else ""

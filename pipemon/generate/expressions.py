@@ -59,6 +59,8 @@ def condition_expr(spec: Spec, mode: FailureMode, condition: Condition) -> Expr:
         return Raw(condition.argument)
     if condition.signal == "no_calls":
         return _no_calls(spec, mode, found)
+    if condition.burns:
+        return _burning(spec, mode, condition, found)
     threshold = limits(spec, mode, condition)
     value = narrowed(spec, mode, found)
     sides = [
@@ -74,6 +76,21 @@ def condition_expr(spec: Spec, mode: FailureMode, condition: Condition) -> Expr:
     counted = _labelled(place, found.reference.count.series(*found.reference.count_matchers))
     on = None if identity(spec, mode, found) == place else place
     return Binary("and", expr, Binary(">=", counted, float(condition.min_count)), on=on)
+
+
+def _burning(spec: Spec, mode: FailureMode, condition: Condition, found: Measure) -> Expr:
+    """Return whether the budget burns too fast over a long window, and over a short one still does.
+
+    The bad events of the long one must be enough to mean something; the short one lets the alert resolve soon.
+    """
+    assert spec.objective is not None
+    windows, sides = (found, *found.beside), []
+    for index, burn in enumerate(condition.burns):
+        long, short = windows[2 * index], windows[2 * index + 1]
+        limit = round(burn.factor * (1 - spec.objective.target), 12)
+        both = (Binary(">", narrowed(spec, mode, each), limit) for each in (long, short))
+        sides.append(reduce(lambda a, b: Binary("and", a, b), (*both, *_guards(spec, mode, long, condition))))
+    return reduce(lambda a, b: Binary("or", a, b), sides)
 
 
 def _compared(spec: Spec, mode: FailureMode, found: Measure, value: Expr, op: str, end: float, *, adds: bool) -> Expr:

@@ -24,7 +24,7 @@ def latency(scope: Scope, mode: FailureMode, condition: Condition, calls: Record
         value = Recording(name, Binary(">=", found, 0.0), by)
         return Measure(value, place, calls, place, (Part(calls, place, "count"),))
     # One rule serves all failure modes of a level and a window.
-    shared = shared_bounds(spec, mode.stage, mode.window)
+    shared = shared_bounds(spec, mode.stage, scope.window)
     bounds = one_of("le", tuple(le(bound) for bound in shared))
     within = scope.counted(metric, bounds, more=("le",), suffix="_bucket")
     count = _with_bound(scope, metric, bounds)

@@ -17,6 +17,7 @@ from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, sele
 from pipemon.generate.queries import ALL_VALUES, calls_total, matchers, per, quantile, targets, unaccounted
 from pipemon.generate.recordings import Measure, Part, Recording, Scope, own, usual
 from pipemon.spec import reads as r
+from pipemon.spec.latency import burned_condition
 from pipemon.spec.model import ALL, STABLE, Condition, FailureMode, Spec
 from pipemon.spec.signals import SIGNALS
 
@@ -27,14 +28,22 @@ def measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | No
     What is compared with the past is that of the stable versions together, now and then, so that no deploy
     blinds it; a canary keeps its version and is compared with all stable ones together.
     """
-    # Asked for by each file and each test: where it is and over how long is all that it takes of a failure mode.
-    wanted = ("measure", mode.stage, mode.window, condition)
+    # Asked for by each file and each test: where it is and over how long is all that it takes of a failure mode,
+    # but for what is held while the alert lasts.
+    whose = mode.name if condition.reference is not None and condition.reference.hold else ""
+    wanted = ("measure", mode.stage, mode.window, condition, whose)
     return spec.derived(wanted, lambda spec: _compared(spec, mode, condition))
 
 
 def _compared(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | None:
     everything = usual(spec, mode.stage, mode.window)
     reference = condition.reference
+    if condition.burns:
+        burned = burned_condition(spec, mode.stage, condition)
+        windows = [window for burn in condition.burns for window in (burn.long, burn.short)]
+        read = (_measure(replace(everything, window=window), mode, burned) for window in windows)
+        first, *beside = filter(None, read)
+        return replace(first, beside=tuple(beside))
     if reference is None:
         return _measure(everything, mode, condition)
     if reference == ALL:

@@ -61,7 +61,8 @@ class Part:
 class Measure:
     """A condition's value and the count of what it was measured on, with the matchers of its one series.
 
-    `reference` is what the threshold is a multiple of, where it is one.
+    `reference` is what the threshold is a multiple of, where it is one; `beside` are the same over other windows,
+    of what is judged over several.
     """
 
     value: Recording
@@ -70,13 +71,15 @@ class Measure:
     count_matchers: tuple[Matcher, ...]
     parts: tuple[Part, ...] = ()
     reference: Measure | None = None
+    beside: tuple[Measure, ...] = ()
 
     @property
     def recordings(self) -> tuple[Recording, ...]:
         """The recording rules that it needs, each behind those that it reads."""
         tops = [each for each in (self.value, self.count) if each is not None]
         found = [each for top in tops for each in in_order(top)]
-        return (*found, *(self.reference.recordings if self.reference else ()))
+        more = (*([self.reference] if self.reference else []), *self.beside)
+        return (*found, *(recording for each in more for recording in each.recordings))
 
 
 @dataclass(frozen=True)

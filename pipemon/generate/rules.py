@@ -60,11 +60,14 @@ class Rules:
 def rules(spec: Spec, dashboard_url: str = "") -> Rules:
     """Return the rules of a spec; each recording rule stands once, whoever reads it."""
     readers: dict[str, dict[str, None]] = {}
+    recorded: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
     groups = []
     for interval, suffix in ((spec.timing.scrape_interval, ""), (spec.timing.long_interval, ".long")):
         is_long = bool(suffix)
         modes = [mode for mode in spec.measurable if (mode.window >= spec.timing.long_window) == is_long]
-        recordings = _recordings(spec, modes, readers)
+        # What the group before records already is read from there.
+        recordings = tuple(r for r in _recordings(spec, modes, readers) if (r.name, r.static) not in recorded)
+        recorded |= {(recording.name, recording.static) for recording in recordings}
         alerts = tuple(_alert(spec, mode, dashboard_url) for mode in modes)
         if alerts:
             groups.append(Group(f"pipemon-{spec.pipeline}{suffix}", suffix, interval, recordings, alerts))

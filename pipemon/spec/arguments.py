@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from typing import cast
 
 from pipemon.catalogue import FEEDBACK_SIGNALS, OTHER
 from pipemon.errors import nearest
@@ -79,6 +80,8 @@ def argument_of(report: Report, signal: Signal, node: Node | None, at: Node, pla
     if signal.argument == "quantile":
         text = node.text.strip() if isinstance(node, Scalar) else ("p99" if node is None else "")
         return Argument(text) if _is_quantile(report, text, node, at, where) else None
+    if signal.argument == "burned":
+        return _burned(report, node, place, where)
     if signal.argument == "candidate":
         return _candidate(report, node, at, place, where)
     if not isinstance(node, Scalar) or not isinstance(node.value, str) or not node.value.strip():
@@ -159,6 +162,22 @@ def _score(report: Report, node: Scalar, place: Place, where: str) -> Argument |
     found = fields.name(report, node, where)
     unit = known[found].unit if found in known else "ratio"
     return Argument(found, None, (("score", found), ("slice", "")), unit) if found else None
+
+
+def _burned(report: Report, node: Node | None, place: Place, where: str) -> Argument | None:
+    """Return the signal whose bad events burn the budget: failures, if nothing else is said."""
+    names = ["error_ratio", "null_ratio", "latency"] if place.stage is not None else ["error_ratio", "latency"]
+    text = node.text.strip() if isinstance(node, Scalar) else ("" if node is not None else names[0])
+    budget = place.spec.budget if place.stage is None else place.stage.budget
+    if text == "latency" and budget is None and place.complete:
+        report.add(cast(Node, node), f"{where}: there is no budget here that calls could take longer than", "budget")
+        return None
+    if text in names:
+        return Argument(text)
+    found = shown(text) if text else kind(node) if node else "nothing"
+    assert node is not None
+    report.add(node, f"{where}: expected {fields.listed(names)}, found {found}{nearest(text, names)}", "type")
+    return None
 
 
 def _candidate(report: Report, node: Node | None, at: Node, place: Place, where: str) -> Argument | None:

@@ -70,9 +70,9 @@ def conditions(report: Report, body: Mapping, key: Scalar, place: Place) -> tupl
 
 def _alone(report: Report, key: Scalar, found: list[Condition], place: Place) -> None:
     """Refuse a throughput beside what is measured on calls: how many there are decides what is seen of those."""
-    if len(found) > 1 and any(condition.signal == "throughput" for condition in found):
-        message = f"{place.name}: throughput stands alone; give it a failure mode of its own"
-        report.add(key, message, "comparison")
+    alone = next((each.signal for each in found if each.signal in ("throughput", "budget_burn")), "")
+    if len(found) > 1 and alone:
+        report.add(key, f"{place.name}: {alone} stands alone; give it a failure mode of its own", "comparison")
     elif len(found) > 1 and any(condition.reference == STABLE for condition in found):
         # Its alert says which version, and the others' do not.
         message = f"{place.name}: what is compared with stable stands alone; give it a failure mode of its own"
@@ -237,7 +237,7 @@ def _last_hour(report: Report, node: Node | None, place: Place) -> Reference:
 def _min_calls(report: Report, node: Node | None, signal: Signal, place: Place) -> int | None:
     """Return how many observations are asked for, if any; None leaves it to the threshold."""
     where = f"{place.name}: min_calls"
-    if signal.name in ("no_calls", "promql") or not signal.by_calls:
+    if not signal.comparisons or not signal.by_calls:
         if node is not None:
             report.add(node, f"{where}: {signal.name} counts no calls; remove it", "comparison")
         return None

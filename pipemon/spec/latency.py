@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isclose
 
-from pipemon.spec.model import Condition, Spec
+from pipemon.spec.model import Condition, Spec, Threshold
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,22 @@ def shared_bounds(spec: Spec, stage: str | None, window: float) -> tuple[float, 
     return spec.derived("latency bounds", _all_bounds).get((stage is None, window), ())
 
 
+def burned_condition(spec: Spec, stage: str | None, condition: Condition) -> Condition:
+    """Return the condition whose bad events burn a budget: of latency, the calls that take longer than may be."""
+    if condition.argument != "latency":
+        return Condition(condition.argument)
+    budget = spec.budget if stage is None else spec.stage(stage).budget
+    return Condition("latency", "p99", threshold=Threshold(None, budget, "above budget"))
+
+
 def _all_bounds(spec: Spec) -> dict[tuple[bool, float], tuple[float, ...]]:
     found: dict[tuple[bool, float], set[float]] = {}
     for mode in spec.measurable:
         for condition in mode.conditions:
-            share = bound_share(spec, mode.stage, condition)
+            windows = [window for burn in condition.burns for window in (burn.long, burn.short)] or [mode.window]
+            read = burned_condition(spec, mode.stage, condition) if condition.burns else condition
+            share = bound_share(spec, mode.stage, read)
             if share is not None:
-                found.setdefault((mode.stage is None, mode.window), set()).add(share.bound)
+                for window in windows:
+                    found.setdefault((mode.stage is None, window), set()).add(share.bound)
     return {level: tuple(sorted(bounds)) for level, bounds in found.items()}

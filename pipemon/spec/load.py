@@ -18,6 +18,7 @@ from pipemon.spec.defaults import defaults
 from pipemon.spec.fields import Report
 from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, Severity, Spec, Timing
 from pipemon.spec.modes import Surroundings, failure_modes
+from pipemon.spec.objective import objective
 from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
 from pipemon.spec.sources import Source, sources
 from pipemon.spec.stages import check_after, data, declared_slices, declared_stages, merge
@@ -26,9 +27,9 @@ from pipemon.units import duration
 
 KEYS = (
     "pipeline", "owner", "runbook", "scrape_interval", "select", "keep", "targets", "code", "budget", "stages",
-    "slices", "baseline", "severities", "data", "checks", "failure_modes",
+    "objective", "slices", "baseline", "severities", "data", "checks", "failure_modes",
 )  # fmt: skip
-_PLANNED = ("objective", "labels", "schedule", "link")
+_PLANNED = ("labels", "schedule", "link")
 
 RESERVED = frozenset(
     {label for metric in (*METRICS.values(), ALERTS) for label in metric.labels} | {"le", "alertname", "alertstate"}
@@ -95,6 +96,7 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
         baseline=next(iter(dict(fields.words(Report(""), root.get("baseline"), ""))), ""),
         baselines=learned,
         slices=shape.slices,
+        objective=objective(report, root.get("objective")),
         code=_written(root, "code"),
         reads_bounds=shape.reads_bounds,
         source=", ".join(Path(file).name for file in source.files),

@@ -69,13 +69,31 @@ class Threshold:
 
 
 @dataclass(frozen=True)
+class Objective:
+    """The share of calls that must be good over a period, in seconds, and both as written."""
+
+    target: float
+    period: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Burn:
+    """How many times as fast as it lasts the error budget goes, over a long and a short window, in seconds."""
+
+    long: float
+    short: float
+    factor: float
+
+
+@dataclass(frozen=True)
 class Condition:
     """One signal against its threshold.
 
     `signal` is a name of the signal table. `argument` is the quantile of `latency` ("p99"), the
     signal of `feedback` ("redo") or the expression of `promql`. `feature` is set for `mean` and
     `missing_ratio`. `labels` are the values by which it picks its one series of a stage; `slice` is the group
-    that it is about, "" for all. `threshold` is None
+    that it is about, "" for all; `burns` are the burn rates of `budget_burn`. `threshold` is None
     for `no_calls` and `promql`. `min_count` observations and `min_events` bad ones must lie in the window
     before the value means anything.
     """
@@ -88,6 +106,7 @@ class Condition:
     min_events: int = 0
     labels: tuple[tuple[str, str], ...] = ()
     slice: str = ""
+    burns: tuple[Burn, ...] = ()
 
     @property
     def reference(self) -> Reference | None:
@@ -163,7 +182,7 @@ class Spec:
     whose name is `source`; `baselines` are all that were found, in the order of the file; `files` are all of the
     spec's files as they were given. `severity_words` are the alert's label for each severity. `code` is
     the pipeline's place, if it is known, and `reads_bounds` that the code makes bucket bounds of thresholds.
-    `slices` are the declared groups, as their label has them: `age=young`.
+    `objective` is what `budget_burn` burns. `slices` are the declared groups, as their label has them: `age=young`.
     `checks_off` are checks of the generated files that the team switched off, each with its reason.
     """
 
@@ -182,6 +201,7 @@ class Spec:
     baseline: str = ""
     baselines: tuple[Baseline, ...] = ()
     slices: tuple[str, ...] = ()
+    objective: Objective | None = None
     code: str = ""
     reads_bounds: bool = False
     source: str = field(default="", compare=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from pipemon.errors import nearest
@@ -14,10 +14,12 @@ from pipemon.spec.conditions import conditions
 from pipemon.spec.defaults import Defaults, over, values
 from pipemon.spec.expression import series_fault
 from pipemon.spec.fields import Report
-from pipemon.spec.model import BOUNDS_DIFFER, STABLE, Condition, FailureMode, Pace, Spec
+from pipemon.spec.model import BOUNDS_DIFFER, STABLE, Condition, FailureMode, Pace, Severity, Spec
+from pipemon.spec.objective import burning, burns
 from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
 from pipemon.spec.signals import SIGNALS, for_seconds
 from pipemon.spec.signals import kind as alert_kind
+from pipemon.spec.thresholds import MIN_EVENTS
 from pipemon.topology import StageShape, find_cycle
 from pipemon.units import duration
 
@@ -112,7 +114,11 @@ def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str
     default_severity = signal.severity if signal else "ticket"
     below = around.defaults.get(report.file(key), Defaults())
     said = over(values(report, body, name, around.reserved), below, says_mode=body.get("mode") is not None)
+    severity = said.severity or default_severity
     window = _window(report, body, name, usual_window, spec)
+    if any(condition.signal == "budget_burn" for condition in found):
+        found = _burning(report, body, key, found, spec, severity)
+        window = max((condition.burns[0].long for condition in found), default=window)
     usual_for = max((for_seconds(SIGNALS[c.signal], _direction(c)) for c in found), default=120.0)
     if pace == "gradual":
         usual_for = max(usual_for, _GRADUAL_FOR)
@@ -128,7 +134,7 @@ def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str
         conditions=() if waiting else found,
         combine="all" if combine == "all" else "any",
         pace=pace,
-        severity=said.severity or default_severity,
+        severity=severity,
         window=window,
         for_=said.for_ or usual_for,
         keep_firing_for=said.keep_firing_for or 0.0,
@@ -145,6 +151,26 @@ def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str
         observe_since=said.mode.since,
         undecided=found if waiting else (),
     )
+
+
+def _burning(
+    report: Report, body: Mapping, key: Scalar, found: tuple[Condition, ...], spec: Spec, severity: Severity
+) -> tuple[Condition, ...]:
+    """Return the conditions with the burn rates of the objective, which decide the windows."""
+    name, rates, message = key.text, burns(spec, severity), ""
+    if spec.objective is None:
+        message = "budget_burn burns an objective; add `objective: 99.5% over 30d` at the top"
+    elif not rates:
+        message = f"with {spec.objective.words}, more than all calls would have to fail before a {severity} fires"
+    elif body.get("window") is not None:
+        message = "the windows of budget_burn follow from the objective; remove `window`"
+    if message or spec.objective is None:
+        report.add(
+            body.key("window") if body.get("window") is not None and rates else key, f"{name}: {message}", "objective"
+        )
+        return ()
+    threshold = burning(spec.objective, rates)
+    return tuple(replace(each, burns=rates, threshold=threshold, min_events=MIN_EVENTS) for each in found)
 
 
 def _direction(condition: Condition) -> str | None:

@@ -109,8 +109,13 @@ class Silence:
 
 
 @dataclass(frozen=True)
+class Burned:
+    """Another signal's share, over the windows of burn rates."""
+
+
+@dataclass(frozen=True)
 class Written:
     """An expression that a person wrote."""
 
 
-Reads = Share | Unaccounted | Mean | Quantile | Rate | Gauge | Largest | Busy | Age | Silence | Written
+Reads = Share | Unaccounted | Mean | Quantile | Rate | Gauge | Largest | Busy | Age | Silence | Burned | Written

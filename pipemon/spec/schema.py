@@ -58,6 +58,7 @@ _WORDS = {
     "min_calls": "How many observations must lie in the window.",
     "slice": "The group that it is about, of those that are kept apart: age=young.",
     "hold": "How long the hour before stays what a sudden change is told by.",
+    "objective": "The share of calls that must be good over a time, which budget_burn burns: 99.5% over 30d.",
     "slices": "The groups that what is learned later is kept apart by: {age: [young, old]}.",
     "scores": "Scores that are told later, and their units: {wer: ratio}.",
     "candidates": "Versions that its outputs are compared with.",
@@ -115,6 +116,7 @@ def _top() -> dict[str, Schema]:
         "code": {"type": "string", "pattern": "^[^:]+:[^:]+$", "examples": ["app.speech:speech"]},
         "budget": _TIME,
         "stages": {"type": "object", "minProperties": 1, "additionalProperties": {**stage, "type": ["object", "null"]}},
+        "objective": {"type": "string", "pattern": r"%\s+over\s", "examples": ["99.5% over 30d"]},
         "slices": {"type": "object", "minProperties": 1, "additionalProperties": _words()},
         "baseline": _words(),
         "severities": {
@@ -219,7 +221,9 @@ def _beside() -> dict[str, Schema]:
 
 
 def _bare() -> list[str]:
-    return [signal.name for signal in SIGNALS.values() if signal.argument in ("none", "quantile", "candidate")]
+    return [
+        signal.name for signal in SIGNALS.values() if signal.argument in ("none", "quantile", "candidate", "burned")
+    ]
 
 
 def _arguments() -> dict[str, Schema]:
@@ -234,6 +238,7 @@ def _arguments() -> dict[str, Schema]:
         "feedback": {**_TEXT, "examples": ["redo"]},
         "score": {**_TEXT, "examples": ["wer"]},
         "candidate": {"type": ["string", "number", "null"], "examples": ["2.0"]},
+        "burned": {"type": ["string", "null"], "examples": ["error_ratio"]},
         "promql": _TEXT,
         "signal": {"anyOf": [{"type": "string"}, {"type": "object"}]},
     }

@@ -14,7 +14,7 @@ from pipemon.spec.model import Kind, Severity
 
 Argument = Literal[
     "none", "quantile", "feature", "feature_quantile", "category", "feature_category",
-    "feedback", "score", "candidate", "promql", "signal",
+    "feedback", "score", "candidate", "promql", "signal", "burned",
 ]  # fmt: skip
 """What stands after a signal's name. A category is written `input.language=fr`; of a `feature_category`, only the
 feature is named."""
@@ -270,6 +270,24 @@ _SIGNALS = (
         default="1.5x stable",
         against=("stable",),
     ),
+    # The windows and rates follow from the objective and the severity.
+    Signal(
+        name="budget_burn",
+        words="burn of the error budget",
+        explained=False,
+        reads=r.Burned(),
+        argument="burned",
+        severity="page",
+        comparisons=(),
+        whole_pipeline=True,
+        panel=Drawn(
+            "Error budget",
+            "bad",
+            "Share of bad calls over the longest window that pages look at. Above the line the budget of the "
+            "objective will be gone long before its period is over.",
+        ),
+        also=("slo", "burn_rate", "error_budget"),
+    ),
     # Extrapolation may treat a counter that just began unlike the others: no longer than the usual window.
     Signal(
         name="unaccounted_ratio",
@@ -395,7 +413,7 @@ SIGNALS: dict[str, Signal] = {signal.name: signal for signal in _SIGNALS}
 ALSO: dict[str, str] = {word: signal.name for signal in _SIGNALS for word in signal.also}
 """Signals by the words that others use for them."""
 
-PLANNED_SIGNALS = ("drift", "budget_burn")
+PLANNED_SIGNALS = ("drift",)
 """Named by the language, not built yet: refused by name rather than ignored."""
 
 
