@@ -68,7 +68,8 @@ def _case(spec: Spec, alert: Alert, burn: Burn, value: float, *, fires: bool, ev
     bad = steps(max(each.long for each in condition.burns)) + 3
     judged = bad + steps(burn.long) + steps(mode.for_) + 2
     good = judged + 1
-    resolved = good + steps(burn.short) + steps(mode.keep_firing_for) + 3
+    # A slower burn rate may have come to hold, too.
+    resolved = good + steps(max(each.short for each in condition.burns)) + steps(mode.keep_firing_for) + 3
     time = Clock(step, bad, None, judged, good, None, resolved)
     rate = events * condition.min_events / value / burn.long
     calm = (value / 100,)

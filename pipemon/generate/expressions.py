@@ -89,7 +89,7 @@ def _burning(spec: Spec, mode: FailureMode, condition: Condition, found: Measure
         long, short = windows[2 * index], windows[2 * index + 1]
         limit = round(burn.factor * (1 - spec.objective.target), 12)
         both = (Binary(">", narrowed(spec, mode, each), limit) for each in (long, short))
-        sides.append(reduce(lambda a, b: Binary("and", a, b), (*both, *_guards(spec, mode, long, condition))))
+        sides.append(reduce(lambda a, b: Binary("and", a, b), (*both, *guards(spec, mode, long, condition))))
     return reduce(lambda a, b: Binary("or", a, b), sides)
 
 

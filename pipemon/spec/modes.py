@@ -164,6 +164,9 @@ def _burning(
         message = f"with {spec.objective.words}, more than all calls would have to fail before a {severity} fires"
     elif body.get("window") is not None:
         message = "the windows of budget_burn follow from the objective; remove `window`"
+    if spec.objective is None and any(problem.message.startswith("objective:") for problem in report.problems):
+        # What is wrong with it is told already.
+        return ()
     if message or spec.objective is None:
         report.add(
             body.key("window") if body.get("window") is not None and rates else key, f"{name}: {message}", "objective"
