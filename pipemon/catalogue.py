@@ -262,6 +262,10 @@ ALERTS = Metric(
     ("alertname", "alertstate", "pipeline", "stage", "failure_mode", "kind", "severity", "owner", "mode"),
     "1 for each pending or firing alert.",
 )  # fmt: skip
+ALERTS_FOR_STATE = Metric(
+    "ALERTS_FOR_STATE", "gauge", tuple(label for label in ALERTS.labels if label != "alertstate"),
+    "Since when the condition of each pending or firing alert holds, as a Unix time.", "seconds",
+)  # fmt: skip
 
 ALERTS_FOR_STATE = Metric(
     "ALERTS_FOR_STATE", "gauge",

@@ -76,4 +76,4 @@ def grafana_environment(provisioning: Path, data: Path, port: int) -> dict[str, 
 
 def dashboard_paths(dashboards: Path) -> list[str]:
     """Return the path, under Grafana's address, of each dashboard file in a folder."""
-    return [f"/d/{json.loads(path.read_text(encoding='utf-8'))['uid']}" for path in sorted(dashboards.glob("*.json"))]
+    return [f"/d/{json.loads(path.read_text(encoding='utf-8'))['uid']}" for path in sorted(dashboards.rglob("*.json"))]

@@ -69,6 +69,12 @@ def kubernetes_files(plans: Sequence[Plan], files: Mapping[str, str], receiver_u
         add("dashboard", name, _config_map(spec.pipeline, namespace, f"{name}-dashboard", files, board, labels))
         bounds = f"{spec.pipeline}.bounds.json"
         add("bounds", name, _config_map(spec.pipeline, namespace, f"{name}-bounds", files, bounds, {}))
+    # One of each is enough, wherever it stands: they choose the pipeline by a variable.
+    first = next(iter(by_namespace), "")
+    for path in sorted(path for path in files if path.startswith("grafana/dashboards/any/")):
+        # No pipeline's name has a dot here.
+        name = f"any.{path.rpartition('/')[2].removesuffix('.json')}"
+        add("dashboard", name, _config_map("any", first, name, files, path, {"grafana_dashboard": "1"}))
     for namespace, own in by_namespace.items():
         add("alertmanagerconfig", _name(namespace), _alertmanager_config(namespace, own, receiver_url))
     names = sorted(path.removeprefix(f"{FOLDER}/") for path in found)

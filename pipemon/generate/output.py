@@ -12,7 +12,9 @@ from pathlib import Path
 
 from pipemon.generate.alertmanager import alertmanager_file
 from pipemon.generate.bounds_file import bounds_file
-from pipemon.generate.dashboards.pipeline import dashboard, uid
+from pipemon.generate.dashboards.board import pipeline_uid
+from pipemon.generate.dashboards.generic import generic
+from pipemon.generate.dashboards.pipeline import dashboard
 from pipemon.generate.edge import Edge, check_labels, device_prometheus, device_rules
 from pipemon.generate.edge_centre import centre_files
 from pipemon.generate.edge_units import unit_files
@@ -70,13 +72,14 @@ def files(plans: Sequence[Plan], options: Options) -> dict[str, str]:
     specs = [made.spec for made in plans]
     for one in plans:
         spec = one.spec
-        url = f"{options.grafana_url.rstrip('/')}/d/{uid(spec.pipeline)}" if options.grafana_url else ""
+        url = f"{options.grafana_url.rstrip('/')}/d/{pipeline_uid(spec.pipeline)}" if options.grafana_url else ""
         made = rules(spec, url)
         found[f"rules/{spec.pipeline}.rules.yml"] = rule_file(made)
         found |= {f"rules/tests/{name}": text for name, text in test_files(made).items()}
         found[f"{spec.pipeline}.bounds.json"] = bounds_file(spec)
         found |= dashboard_files(spec)
         found[f"runbooks/{spec.pipeline}.md"] = runbook(one, url)
+    found |= generic_dashboard_files(specs)
     found |= grafana_provisioning(scrape_interval=min(spec.timing.scrape_interval for spec in specs))
     found["alertmanager/alertmanager.yml"] = alertmanager_file(plans, options.receiver_url)
     found[TEMPLATES] = templates_file()
@@ -95,6 +98,15 @@ def dashboard_files(spec: Spec) -> dict[str, str]:
     """Return the texts of a spec's dashboards by their paths."""
     text = json.dumps(dashboard(spec), indent=2, ensure_ascii=False)
     return {f"{DASHBOARDS}/{spec.pipeline}.json": f"{text}\n"}
+
+
+def generic_dashboard_files(specs: Sequence[Spec]) -> dict[str, str]:
+    """Return the texts of the dashboards that suit any pipeline by their paths: no pipeline is called so."""
+    made = generic(min(spec.timing.scrape_interval for spec in specs))
+    return {
+        f"{DASHBOARDS}/any/{name}.json": f"{json.dumps(board, indent=2, ensure_ascii=False)}\n"
+        for name, board in made.items()
+    }
 
 
 def _edge_files(edge: Edge, plans: Sequence[Plan], options: Options) -> dict[str, str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pipemon.generate.annotations import alert_annotations, plain
 from pipemon.generate.bounds_alert import bounds_annotations, bounds_expr, bounds_mode
+from pipemon.generate.dashboards.pipeline import panel_ids
 from pipemon.generate.expressions import alert_expr
 from pipemon.generate.measures import measure
 from pipemon.generate.promql import Expr, block
@@ -68,11 +69,17 @@ def rules(spec: Spec, dashboard_url: str = "") -> Rules:
         # What the group before records already is read from there.
         recordings = tuple(r for r in _recordings(spec, modes, readers) if (r.name, r.static) not in recorded)
         recorded |= {(recording.name, recording.static) for recording in recordings}
-        alerts = tuple(_alert(spec, mode, dashboard_url) for mode in modes)
+        alerts = tuple(_alert(spec, mode, _panel_url(spec, mode, dashboard_url)) for mode in modes)
         if alerts:
             groups.append(Group(f"pipemon-{spec.pipeline}{suffix}", suffix, interval, recordings, alerts))
     groups.append(_bounds_group(spec, dashboard_url))
     return Rules(spec, tuple(groups), {name: tuple(found) for name, found in readers.items()})
+
+
+def _panel_url(spec: Spec, mode: FailureMode, dashboard_url: str) -> str:
+    """Return the address of the panel that shows a failure mode, or of the whole dashboard where none does."""
+    id = panel_ids(spec).get(mode.name) if dashboard_url else None
+    return f"{dashboard_url}?viewPanel={id}" if id else dashboard_url
 
 
 def _bounds_group(spec: Spec, dashboard_url: str) -> Group:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipemon.errors import OptionError
-from pipemon.generate.output import DASHBOARDS, dashboard_files
+from pipemon.generate.output import DASHBOARDS, dashboard_files, generic_dashboard_files
 from pipemon.spec.load import load_all
 
 _NOT_CONTENT = ("id", "version")
@@ -20,7 +20,9 @@ Dashboard = dict[str, Any]
 
 def of_specs(paths: Sequence[Path]) -> list[Dashboard]:
     """Return the dashboards of specs. Raises SpecError."""
-    return [json.loads(text) for spec in load_all(paths) for text in dashboard_files(spec).values()]
+    specs = load_all(paths)
+    texts = [text for spec in specs for text in dashboard_files(spec).values()]
+    return [json.loads(text) for text in (*texts, *generic_dashboard_files(specs).values())]
 
 
 def of_folder(out: Path) -> list[Dashboard]:
@@ -29,7 +31,7 @@ def of_folder(out: Path) -> list[Dashboard]:
     Raises OptionError where there is none, or a file is no dashboard.
     """
     folder = out / DASHBOARDS if (out / DASHBOARDS).is_dir() else out
-    found = [_read(path) for path in sorted(folder.glob("*.json"))]
+    found = [_read(path) for path in sorted(folder.rglob("*.json"))]
     if not found:
         raise OptionError(f"there is no dashboard in {folder}")
     twice = sorted({board["uid"] for board in found if [each["uid"] for each in found].count(board["uid"]) > 1})

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pipemon.generate.dashboards.board import TAG
 from pipemon.generate.dashboards.difference import dashboard_differences
-from pipemon.generate.dashboards.pipeline import TAG
 from pipemon.push.dashboards import Dashboard, digest
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ def known_series(spec: Spec) -> dict[str, frozenset[str]]:
     target = {"job", "instance", *spec.keep, *(k for k, _ in spec.select), *(k for k, _ in spec.targets)}
     known = {
         series: frozenset({*metric.labels, *target, *(("le",) if series.endswith("_bucket") else ())})
-        for metric in (*catalogue.METRICS.values(), *catalogue.EXTERNAL.values())
+        for metric in (*catalogue.METRICS.values(), *catalogue.GPU_METRICS.values(), *catalogue.EXTERNAL.values())
         for series in metric.series
     }
     return known | {recording.name: frozenset(recording.labels) for recording in rules(spec).recordings}
@@ -63,6 +63,8 @@ def _labels(expr: object, series: Series, query: str) -> frozenset[str] | None:
         case promql.Call():
             vectors = [found for arg in expr.args if (found := _labels(arg, series, query)) is not None]
             inner = frozenset[str]().union(*vectors)
+            if expr.func.name in ("label_replace", "label_join"):
+                return inner | {expr.args[1].val}
             if expr.func.name == "histogram_quantile":
                 return inner - _within(("le",), inner, query)
             if expr.func.name == "time":

@@ -124,9 +124,11 @@ def test_every_alert_has_the_namespace_by_which_the_operator_routes(made: dict[s
 
 
 def test_grafanas_sidecar_finds_the_dashboard(made: dict[str, str], spec: Spec) -> None:
-    found = manifest(made, "dashboard")
-    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
-    assert json.loads(found["data"]["speech.json"]) == json.loads(made["grafana/dashboards/speech.json"])
+    for name, path in (("speech", "speech.json"), ("any.stage", "any/stage.json")):
+        found = yaml.safe_load(made[f"kubernetes/{name}.dashboard.yaml"])
+        assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+        (text,) = found["data"].values()
+        assert json.loads(text) == json.loads(made[f"grafana/dashboards/{path}"])
 
 
 def test_the_folder_of_kustomize_names_every_manifest(made: dict[str, str]) -> None:

@@ -16,6 +16,8 @@ from command_line import pipemon
 from grafana_double import ANNA, EDITOR, VERSIONS, VIEWER, GrafanaDouble, opened, serving
 
 from pipemon.cli import run
+from pipemon.generate.output import generate
+from pipemon.push.dashboards import of_folder, of_specs
 
 SPEC = """\
 pipeline: speech
@@ -44,6 +46,8 @@ class Desk:
         self.spec = folder / "speech.yaml"
         self.spec.write_text(SPEC)
         self.token(EDITOR)
+        # One dashboard tells all there is to tell; that the others come too has a test of its own.
+        monkeypatch.setattr("pipemon.push.dashboards.generic_dashboard_files", lambda specs: {})
 
     def token(self, token: str) -> None:
         self._monkeypatch.setenv("GRAFANA_TOKEN", token)
@@ -362,7 +366,7 @@ def test_grafana_may_be_under_a_path_and_behind_a_proxy(desk: Desk, monkeypatch:
     monkeypatch.setenv("HTTP_PROXY", desk.double.url)
     # The client reads that once a process.
     ended = pipemon("push", str(desk.spec), "--url", "http://grafana.example/monitoring")
-    assert (ended.code, ended.out, ended.err) == (0, f"same {UID} (speech: cascade)\n", "")
+    assert (ended.code, ended.out.splitlines()[0], ended.err) == (0, f"same {UID} (speech: cascade)", "")
 
 
 @newest
@@ -376,3 +380,13 @@ def test_certificates_are_checked_against_the_named_authority(desk: Desk, docume
         assert (ended.code, "is not trusted; name the authority's by --ca-file" in ended.err) == (1, True)
         assert desk.push("--ca-file", str(desk.folder / "ca.pem"), url=double.url).code == 0
         assert desk.push("--insecure", url=double.url).out.startswith("same")
+
+
+def test_the_dashboards_of_any_pipeline_are_pushed_too(tmp_path: Path) -> None:
+    spec = tmp_path / "speech.yaml"
+    spec.write_text(SPEC)
+    written = tmp_path / "out"
+    generate([spec], written)
+    uids = [board["uid"] for board in of_specs([spec])]
+    assert sorted(uids) == sorted(board["uid"] for board in of_folder(written))
+    assert {UID, "pipemon_cascade", "pipemon_stage"} < set(uids)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipemon import catalogue as c
 from pipemon.generate import queries as q
-from pipemon.generate.dashboards.panels import Line, Panel, Query, timeseries
+from pipemon.generate.dashboards.board import link
+from pipemon.generate.dashboards.panels import Json, Line, Panel, Query, timeseries
 from pipemon.generate.dashboards.states import SEVERITY_COLORS
-from pipemon.generate.dashboards.text import note, plain
+from pipemon.generate.dashboards.text import note, plain, web
 from pipemon.generate.measures import measure
 from pipemon.generate.promql import Binary, Matcher, Recorded
 from pipemon.generate.recordings import Measure
@@ -85,11 +86,11 @@ class Level:
         drawn = tuple(queries)
         if any(isinstance(query.expr, Recorded) for query in drawn):
             empty += ", or the rules are not loaded"
-        notes = dict.fromkeys(note(self.spec, watch.mode) for watch in watches)
-        return timeseries(
+        modes = tuple({watch.mode.name: watch.mode for watch in watches}.values())
+        made = timeseries(
             f"{'stage' if self.stage else 'pipeline'}/{self.stage or ''}/{key}",
             plain(title),
-            "\n\n".join((description, *notes)),
+            "\n\n".join((description, *(note(self.spec, mode) for mode in modes))),
             drawn,
             unit=unit,
             min_step=self.spec.timing.scrape_interval,
@@ -101,6 +102,7 @@ class Level:
             names=names,
             many_series=bool(self.spec.told_apart_by),
         )
+        return replace(made, modes=tuple(mode.name for mode in modes), links=runbook_links(modes))
 
     def recorded(self, watches: Iterable[Watch], words: str) -> tuple[Query, ...]:
         """The series that the alerts read, each once."""
@@ -118,6 +120,11 @@ class Level:
                 line = Binary("*", factor, reference.value.series(*reference.matchers))
                 color = SEVERITY_COLORS[watch.mode.severity]
                 yield Query(line, f"{words}, {threshold.words}{self.kept()}", color=color)
+
+
+def runbook_links(modes: Iterable[FailureMode]) -> tuple[Json, ...]:
+    """Return a panel's links to the runbook's entries on failure modes."""
+    return tuple(link(f"Runbook: {mode.name}", mode.runbook) for mode in modes if web(mode.runbook))
 
 
 def _legend(watch: Watch, words: str) -> str:

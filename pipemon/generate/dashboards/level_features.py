@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pipemon.generate import queries as q
-from pipemon.generate.dashboards.level import Level, threshold_lines
+from pipemon.generate.dashboards.level import Level, Watch, threshold_lines
 from pipemon.generate.dashboards.panels import Panel, Query
 from pipemon.generate.dashboards.text import RATE_INTERVAL, markdown, plain
 from pipemon.generate.promql import Expr, Matcher
+from pipemon.spec.signals import SIGNALS, Drawn, Signal
 from pipemon.topology import FeatureShape
 
 _UNITS = {
@@ -39,7 +40,34 @@ def feature_panels(level: Level, direction: str) -> tuple[Panel, ...]:
     panels += [_missing(level, direction, (feature,)) for feature in watched]
     if unwatched := [f for f in features if f not in watched]:
         panels.append(_missing(level, direction, tuple(unwatched)))
+    panels += [
+        _watched(level, signal, feature, drawn, watches)
+        for signal in SIGNALS.values()
+        for feature in features
+        if (drawn := signal.panel) is not None and (watches := level.watching(signal.name, feature))
+    ]
     return tuple(panels)
+
+
+def _watched(level: Level, signal: Signal, feature: FeatureShape, drawn: Drawn, watches: tuple[Watch, ...]) -> Panel:
+    """A panel of a signal that is only drawn where a failure mode watches it."""
+    queries = dict.fromkeys(
+        query
+        for watch in watches
+        for query in level.recorded((watch,), plain(" ".join(filter(None, (drawn.legend, watch.condition.argument)))))
+    )
+    ratio = signal.unit == "ratio"
+    return level.panel(
+        f"{feature.direction}/{signal.name}/{feature.name}",
+        f"{feature.direction.capitalize()}: {feature.name}, {drawn.title[:1].lower()}{drawn.title[1:]}",
+        drawn.about,
+        queries,
+        watches,
+        unit="percentunit" if ratio else _UNITS.get(feature.unit, "short") if signal.unit == "feature" else "short",
+        lines=threshold_lines(watches),
+        empty="no values",
+        from_zero=ratio,
+    )
 
 
 def _means(level: Level, direction: str, features: list[FeatureShape]) -> Panel:

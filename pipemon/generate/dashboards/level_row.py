@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pipemon import catalogue as c
 from pipemon.generate import queries as q
-from pipemon.generate.dashboards.level import Level, Watch, level_of, threshold_lines
+from pipemon.generate.dashboards.layout import Row
+from pipemon.generate.dashboards.level import Level, Watch, level_of, runbook_links, threshold_lines
 from pipemon.generate.dashboards.level_features import feature_panels
 from pipemon.generate.dashboards.level_work import work_panels
-from pipemon.generate.dashboards.panels import NEUTRAL, Line, Panel, Query, Row
+from pipemon.generate.dashboards.panels import NEUTRAL, Line, Panel, Query
 from pipemon.generate.dashboards.states import SEVERITY_COLORS
-from pipemon.generate.dashboards.text import RATE_INTERVAL, plain, short
-from pipemon.generate.promql import Binary, Call, Expr
+from pipemon.generate.dashboards.text import RATE_INTERVAL, note, plain, short
+from pipemon.generate.promql import Binary, Call, Expr, Raw
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import Spec
 
@@ -30,7 +33,30 @@ def level_row(spec: Spec, stage: str | None, title: str, collapsed: bool = False
 
 
 def _software(level: Level) -> tuple[Panel, ...]:
-    return (_calls(level), _duration(level), *_slow(level), _errors(level), *work_panels(level))
+    return (_calls(level), _duration(level), *_slow(level), _errors(level), *work_panels(level), *_written(level))
+
+
+def _written(level: Level) -> tuple[Panel, ...]:
+    """A panel for each expression that a person wrote: where it holds there is a line."""
+    found = []
+    for mode in level.spec.measurable:
+        written = [condition.argument for condition in mode.conditions if condition.signal == "promql"]
+        if mode.stage != level.stage or not written:
+            continue
+        panel = level.panel(
+            f"promql/{mode.name}",
+            f"Written expression: {mode.name}",
+            "What the failure mode's own expression gives: where there is a line, it holds. None is good, or "
+            "nothing of "
+            "what it reads is there.",
+            [Query(Raw(text), f"holds{i or ''}{level.kept()}") for i, text in enumerate(written)],
+            unit="short",
+            empty="it does not hold, or what it reads is not there",
+            from_zero=False,
+        )
+        notes = f"{panel.description}\n\n{note(level.spec, mode)}"
+        found.append(replace(panel, description=notes, modes=(mode.name,), links=runbook_links((mode,))))
+    return tuple(found)
 
 
 def _calls(level: Level) -> Panel:

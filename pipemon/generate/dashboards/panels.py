@@ -8,18 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import count, cycle, pairwise
+from itertools import cycle
 from string import ascii_uppercase
-from zlib import crc32
 
-from pipemon.generate.dashboards.text import query
 from pipemon.generate.promql import Expr
-from pipemon.units import duration
 
 Json = dict[str, object]
 
 DATASOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
-COLUMNS = 24
 DATA_COLORS = ("#1F9E9E", "#A16EE0", "#C77C9B", "#8C6D31", "#7A8B99", "#5C6BC0")
 """Lines that are neither good nor bad: none of them green, yellow, orange, red or blue, which mean a state."""
 NEUTRAL = "#8E8E8E"
@@ -27,12 +23,19 @@ NEUTRAL = "#8E8E8E"
 
 @dataclass(frozen=True)
 class Query:
-    """One query of a panel. `color` is fixed, or None for the next of DATA_COLORS."""
+    """One query of a panel. `color` is fixed, or None for the next of DATA_COLORS.
+
+    `form` is Grafana's: `time_series`, `table` or `heatmap`. With `exemplars`, those are asked for too. `fills`
+    tells that a `$name` among its labels' values is a variable of the dashboard; else each is taken literally.
+    """
 
     expr: Expr
     legend: str
     instant: bool = False
     color: str | None = None
+    form: str = "time_series"
+    exemplars: bool = False
+    fills: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """A panel without its place. `key` names it for good: its id follows from it, whatever is added around it."""
+    """A panel without its place. `key` names it for good: its id follows from it, whatever is added around it.
+
+    `min_step` is in seconds, None for the data source's scrape interval. `modes` are the failure modes that it
+    shows. `share` is its part of a line's width, beside those of its neighbours. `repeat` is the variable
+    of whose values each has a panel of its own.
+    """
 
     key: str
     title: str
@@ -56,17 +64,12 @@ class Panel:
     defaults: Json = field(default_factory=dict)
     overrides: tuple[Json, ...] = ()
     queries: tuple[Query, ...] = ()
-    min_step: float = 15.0
-
-
-@dataclass(frozen=True)
-class Row:
-    """A titled row: each section begins on a line of its own and shares the width evenly."""
-
-    key: str
-    title: str
-    sections: tuple[tuple[Panel, ...], ...]
-    collapsed: bool = False
+    min_step: float | None = None
+    transformations: tuple[Json, ...] = ()
+    links: tuple[Json, ...] = ()
+    modes: tuple[str, ...] = ()
+    share: int = 1
+    repeat: str = ""
 
 
 def timeseries(
@@ -76,7 +79,7 @@ def timeseries(
     queries: Sequence[Query],
     *,
     unit: str,
-    min_step: float,
+    min_step: float | None = None,
     empty: str,
     lines: Iterable[Line] = (),
     from_zero: bool = False,
@@ -110,13 +113,13 @@ def timeseries(
     if drawn and not from_zero:
         custom["axisSoftMin"] = _beyond(drawn[0].value, -1)
     # One value has one step; the colour is the line's, since nothing is filled by it.
-    steps = {line.value: line.color for line in reversed(drawn)}
+    by_value = {line.value: line.color for line in reversed(drawn)}
     defaults: Json = {
         "unit": unit,
         "color": {"mode": "palette-classic"},
         "noValue": empty,
         "custom": custom,
-        "thresholds": _steps(NEUTRAL, *sorted(steps.items())),
+        "thresholds": steps(NEUTRAL, *sorted(by_value.items())),
         **({"min": 0} if from_zero else {}),
     }
     options: Json = {
@@ -135,7 +138,7 @@ def stat(
     queries: Sequence[Query],
     *,
     unit: str,
-    min_step: float,
+    min_step: float | None = None,
     empty: str,
     mappings: Json | None = None,
     above: Line | None = None,
@@ -156,7 +159,7 @@ def stat(
         "color": {"mode": "thresholds"},
         "mappings": [mappings] if mappings else [],
         # The lowest step colours what has no value, and that is not good.
-        "thresholds": _steps(NEUTRAL, (0.0, "green"), (above.value, above.color)) if above else _steps("text"),
+        "thresholds": steps(NEUTRAL, (0.0, "green"), (above.value, above.color)) if above else steps("text"),
     }
     options: Json = {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
@@ -170,19 +173,28 @@ def stat(
         "percentChangeColorMode": "standard",
     }
     overrides = tuple(
-        _override("byName", name, "thresholds", _steps("text", (line.value, line.color))) for name, line in turns
+        override("byName", name, "thresholds", steps("text", (line.value, line.color))) for name, line in turns
     )
     return Panel(key, title, description, "stat", height, options, defaults, overrides, tuple(queries), min_step)
 
 
 def state_timeline(
-    key: str, title: str, description: str, queries: Sequence[Query], *, mappings: Json, min_step: float
+    key: str,
+    title: str,
+    description: str,
+    queries: Sequence[Query],
+    *,
+    mappings: Json,
+    min_step: float | None = None,
+    empty: str = "nothing in this time",
+    height: int = 0,
 ) -> Panel:
-    """Return one bar a query, coloured by state over time."""
+    """Return one bar a series, coloured by state over time; its height is that of a line a query by default."""
     defaults: Json = {
         "color": {"mode": "thresholds"},
         "mappings": [mappings],
-        "thresholds": _steps("transparent"),
+        "thresholds": steps("transparent"),
+        "noValue": empty,
         "custom": {"lineWidth": 0, "fillOpacity": 85},
     }
     options: Json = {
@@ -193,7 +205,7 @@ def state_timeline(
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False, "calcs": []},
         "tooltip": {"mode": "single", "sort": "none"},
     }
-    height = min(20, 3 + (len(queries) * 4 + 4) // 5)
+    height = height or min(20, 3 + (len(queries) * 4 + 4) // 5)
     return Panel(key, title, description, "state-timeline", height, options, defaults, (), tuple(queries), min_step)
 
 
@@ -210,95 +222,16 @@ def value_mapping(states: Iterable[tuple[int, str, str]]) -> Json:
     return {"type": "value", "options": options}
 
 
-def place(rows: Sequence[Row]) -> list[Json]:
-    """Return the panels with their places on the 24 columns and their ids, rows from top to bottom.
-
-    A row without a title has no heading.
-    """
-    placed: list[Json] = []
-    ids: set[int] = set()
-    y = 0
-    for row in rows:
-        panels: list[Json] = []
-        top = y
-        if row.title:
-            y += 1
-        for section in row.sections:
-            for line in _lines(section):
-                width, height = COLUMNS // len(line), max(panel.height for panel in line)
-                panels += [
-                    _panel(panel, _id(panel.key, ids), {"x": i * width, "y": y, "w": width, "h": height})
-                    for i, panel in enumerate(line)
-                ]
-                y += height
-        if row.title:
-            heading: Json = {
-                "id": _id(row.key, ids),
-                "type": "row",
-                "title": row.title,
-                "collapsed": row.collapsed,
-                "gridPos": {"x": 0, "y": top, "w": COLUMNS, "h": 1},
-                "panels": panels if row.collapsed else [],
-            }
-            placed.append(heading)
-        if row.title and row.collapsed:
-            y = top + 1
-        else:
-            placed += panels
-    return placed
-
-
-def _lines(section: tuple[Panel, ...]) -> list[tuple[Panel, ...]]:
-    """Lines of at most four panels, as even as can be."""
-    lines = -(-len(section) // 4)
-    bounds = [round(i * len(section) / lines) for i in range(lines + 1)] if lines else []
-    return [section[start:end] for start, end in pairwise(bounds)]
-
-
-def _id(key: str, taken: set[int]) -> int:
-    """A number that stays with the key: links and alerts point to it."""
-    for attempt in count():
-        found = crc32(f"{key}{'#' * attempt}".encode()) & 0x7FFFFFFF
-        if found and found not in taken:
-            taken.add(found)
-            return found
-    raise AssertionError
-
-
-def _panel(panel: Panel, id: int, at: Json) -> Json:
-    body: Json = {
-        "id": id,
-        "type": panel.kind,
-        "title": panel.title,
-        "description": panel.description,
-        "transparent": False,
-        "gridPos": at,
-        "options": panel.options,
-        "fieldConfig": {"defaults": panel.defaults, "overrides": list(panel.overrides)},
-        "transformations": [],
+def text_mapping(words: Iterable[tuple[str, str, str]]) -> Json:
+    """Return the mapping of (text, what is shown instead, colour)."""
+    options = {
+        text: {"text": shown, "color": color, "index": index} for index, (text, shown, color) in enumerate(words)
     }
-    if panel.kind != "text":
-        body["datasource"] = DATASOURCE
-        body["targets"] = [_target(query, _letter(i), panel.min_step) for i, query in enumerate(panel.queries)]
-    return body
+    return {"type": "value", "options": options}
 
 
-def _target(one: Query, letter: str, min_step: float) -> Json:
-    return {
-        "refId": letter,
-        "datasource": DATASOURCE,
-        "editorMode": "code",
-        "expr": query(one.expr),
-        "legendFormat": one.legend,
-        "instant": one.instant,
-        "range": not one.instant,
-        # Also what Grafana sizes its rate interval by, whatever the data source says.
-        "interval": duration(min_step),
-    }
-
-
-def _letter(index: int) -> str:
-    """A, B, ..., Z, AA, AB, ..."""
+def letter(index: int) -> str:
+    """Return the name of a panel's query: A, B, ..., Z, AA, AB, ..."""
     letters = ""
     index += 1
     while index:
@@ -310,28 +243,30 @@ def _letter(index: int) -> str:
 def _colors(queries: Sequence[Query], mode: str) -> tuple[Json, ...]:
     spare = cycle(DATA_COLORS)
     return tuple(
-        _override("byFrameRefID", _letter(i), "color", {"mode": mode, "fixedColor": query.color or next(spare)})
+        override("byFrameRefID", letter(i), "color", {"mode": mode, "fixedColor": query.color or next(spare)})
         for i, query in enumerate(queries)
     )
 
 
 def _colors_by_name(names: Sequence[str], mode: str) -> tuple[Json, ...]:
     return tuple(
-        _override("byRegexp", f"/^{re.escape(name)}( |$)/", "color", {"mode": mode, "fixedColor": color})
+        override("byRegexp", f"/^{re.escape(name)}( |$)/", "color", {"mode": mode, "fixedColor": color})
         for name, color in zip(names, cycle(DATA_COLORS), strict=False)
     )
 
 
-def _override(matcher: str, options: str, id: str, value: Json) -> Json:
+def override(matcher: str, options: str, id: str, value: Json) -> Json:
+    """Return one property of the fields that a matcher picks."""
     return {"matcher": {"id": matcher, "options": options}, "properties": [{"id": id, "value": value}]}
 
 
-def _steps(base: str, *steps: tuple[float, str]) -> Json:
+def steps(base: str, *above: tuple[float, str]) -> Json:
+    """Return thresholds: a colour, and others from a value on."""
     return {
         "mode": "absolute",
         "steps": [
             {"value": None, "color": base},
-            *({"value": value, "color": color} for value, color in steps),
+            *({"value": value, "color": color} for value, color in above),
         ],
     }
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pipemon.generate.dashboards.panels import Panel, Query, markdown_panel, state_timeline
+from dataclasses import replace
+
+from pipemon.generate.dashboards.charts import Column, table
+from pipemon.generate.dashboards.panels import Panel, Query, markdown_panel, state_timeline, text_mapping
 from pipemon.generate.dashboards.state import either, order
-from pipemon.generate.dashboards.states import FIRING, MODE_STATES, QUIET, alerts
+from pipemon.generate.dashboards.states import FIRING, MODE_STATES, QUIET, SEVERITY_COLORS, alerts
 from pipemon.generate.dashboards.text import link, markdown, plain, says
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.spec.model import SEVERITIES, FailureMode, Spec
@@ -87,3 +90,45 @@ def playbook(spec: Spec) -> Panel:
 def _columns(spec: Spec, mode: FailureMode) -> tuple[tuple[str, int], ...]:
     """The long texts of a line, and about how many letters of each stand side by side."""
     return (mode.name, 14), (says(spec, mode) or mode.waiting, 44), (mode.what, 52), (mode.do, 64)
+
+
+def firing_now(spec: Spec) -> Panel | None:
+    """Return a table of what fires now, with what to do, or None if no failure mode can be measured."""
+    modes = spec.measurable
+    if not modes:
+        return None
+    place = ("stage", *spec.told_apart_by)
+    firing = alerts(spec, Matcher("alertstate", "=", "firing"))
+    now: Expr = Aggregate("max", ("failure_mode", "severity", *place), firing)
+    for label in ("what", "do"):
+        # The words are not in the series: the column has the failure mode's name, and a mapping shows its words.
+        now = Call("label_replace", (now, label, "$1", "failure_mode", "(.*)"))
+    labels = [(spec.severity_label(severity), SEVERITY_COLORS[severity]) for severity in SEVERITIES]
+    severities = text_mapping([(words, words, color) for words, color in labels])
+    columns = (
+        Column(
+            "severity",
+            "Severity",
+            states=severities,
+            width=110,
+        ),
+        Column("stage", "Stage", width=130),
+        *(Column(label, label) for label in spec.told_apart_by),
+        Column("failure_mode", "Failure mode", width=230),
+        Column("what", "What it means", words=text_mapping([(mode.name, plain(mode.what), "text") for mode in modes])),
+        Column("do", "What to do", words=text_mapping([(mode.name, plain(mode.do) or "-", "text") for mode in modes])),
+    )
+    made = table(
+        "alerts/now",
+        "Firing now: what to do",
+        "The alerts that fire, with what each means and what the team does about it. Begin with the stage that is "
+        "furthest up the cascade.",
+        [Query(now, "", instant=True, form="table")],
+        columns,
+        empty="nothing fires",
+        sort="Severity",
+        descending=False,
+        height=7,
+        share=2,
+    )
+    return replace(made, min_step=spec.timing.scrape_interval)

@@ -49,8 +49,10 @@ def short(seconds: float) -> str:
     return f"{seconds * 1000:g}ms" if seconds < 1 else f"{seconds:g}s"
 
 
-def query(expr: Expr) -> str:
-    """Print an expression for a panel: a `$` within a label's value can't be taken for a variable."""
+def query(expr: Expr, *, fills: bool = False) -> str:
+    """Print an expression for a panel: a `$` within a label's value is taken for a variable only where it `fills`."""
+    if fills:
+        return promql(expr)
     ours = f"[{RATE_INTERVAL}]"
     return ours.join(part.replace("$", r"\x24").replace("[[", r"[\x5b") for part in promql(expr).split(ours))
 

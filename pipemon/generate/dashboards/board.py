@@ -1,0 +1,226 @@
+"""What every dashboard has: its frame, variables, links to the others, and marks of alerts and deployments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from hashlib import sha256
+
+from pipemon import catalogue as c
+from pipemon.generate.dashboards.panels import DATASOURCE, Json
+from pipemon.generate.dashboards.series import Choice
+from pipemon.generate.dashboards.text import plain, query, web
+from pipemon.generate.promql import Aggregate, Binary, Expr, Matcher
+from pipemon.units import duration
+
+SCHEMA_VERSION = 39
+"""Of Grafana 10.4: later ones migrate it when they load it."""
+
+TAG = "pipemon"
+RECENT = 20
+"""How many scrapes "now" means: five minutes by default."""
+
+_RANGES = tuple(minutes * 60.0 for minutes in (5, 15, 30, 60, 180, 360, 720))
+_REFRESHES = (5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+def board(
+    uid: str,
+    title: str,
+    description: str,
+    panels: Sequence[Json],
+    *,
+    scrape_interval: float,
+    variables: Sequence[Json] = (),
+    annotations: Sequence[Json] = (),
+    runbook: str = "",
+    scrapes: float = 240,
+) -> Json:
+    """Return a dashboard as classic JSON that Grafana 10 to 13 load from a file. It shows the last `scrapes`."""
+    return {
+        "uid": uid,
+        "title": title,
+        "description": description,
+        "tags": [TAG],
+        "schemaVersion": SCHEMA_VERSION,
+        "editable": False,
+        "graphTooltip": 1,
+        "timezone": "browser",
+        "refresh": duration(_at_least(_REFRESHES, scrape_interval * 2)),
+        "time": {"from": f"now-{duration(_at_least(_RANGES, scrapes * scrape_interval))}", "to": "now"},
+        "templating": {"list": [_datasource(), *variables]},
+        "annotations": {"list": list(annotations)},
+        "links": _links(runbook),
+        "panels": list(panels),
+    }
+
+
+def _at_least(choices: tuple[float, ...], value: float) -> float:
+    return next((choice for choice in choices if choice >= value), choices[-1])
+
+
+def pipeline_uid(pipeline: str) -> str:
+    """Return a dashboard's uid, which stays while the pipeline's name does: at most 40 of `[a-zA-Z0-9_-]`."""
+    name = f"pipemon-{pipeline}"
+    if len(name) <= 40 and re.fullmatch(r"[a-zA-Z0-9_-]+", name):
+        return name
+    safe = re.sub(r"[^a-zA-Z0-9_-]", "-", name)[:31]
+    return f"{safe}-{sha256(pipeline.encode()).hexdigest()[:8]}"
+
+
+def any_uid(name: str) -> str:
+    """Return the uid of a dashboard that suits any pipeline: none of a pipeline begins so."""
+    return f"pipemon_{name}"
+
+
+def to_stage(label: str = "${__data.fields.Stage}") -> str:
+    """Return the address of the dashboard of a stage, for a link in a panel; `label` is what Grafana fills in."""
+    return f"/d/{any_uid('stage')}?var-pipeline=${{pipeline}}&var-stage={label}&${{__url_time_range}}"
+
+
+def _datasource() -> Json:
+    return {
+        "name": "datasource",
+        "label": "Data source",
+        "type": "datasource",
+        "query": "prometheus",
+        "current": {},
+        "hide": 0,
+        "includeAll": False,
+        "multi": False,
+        "options": [],
+        "refresh": 1,
+        "regex": "",
+        "skipUrlSync": False,
+    }
+
+
+def constant(name: str, value: str) -> Json:
+    """Return a variable that nobody sees or changes: links to other dashboards carry it."""
+    current: Json = {"text": value, "value": value, "selected": True}
+    return {
+        "name": name,
+        "type": "constant",
+        "label": "",
+        "query": value,
+        "current": current,
+        "options": [current],
+        "hide": 2,
+        "skipUrlSync": False,
+    }
+
+
+def variable(
+    name: str,
+    label: str,
+    metric: str,
+    matchers: str = "",
+    *,
+    of: str = "",
+    many: bool = True,
+    hidden: bool = False,
+    description: str = "",
+) -> Json:
+    """Return a variable of the values that a label has, `of` where it is not called as the variable.
+
+    With `many`, several or all can be chosen, and all are at first. Values are those of the time looked at.
+    """
+    text = (
+        f"label_values({metric}{{{matchers}}}, {of or name})" if matchers else f"label_values({metric}, {of or name})"
+    )
+    return {
+        "name": name,
+        "label": label,
+        "description": description,
+        "type": "query",
+        "datasource": DATASOURCE,
+        "definition": text,
+        "query": {"qryType": 1, "query": text, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
+        "current": {},
+        "hide": 2 if hidden else 0,
+        "includeAll": many,
+        # What has no such label is there too: a version or an instance that nobody tells.
+        **({"allValue": ".*"} if many and not hidden else {}),
+        "multi": many,
+        "options": [],
+        "refresh": 2,
+        "regex": "",
+        "skipUrlSync": False,
+        "sort": 1,
+    }
+
+
+def variables(*names: str, one_stage: bool = False) -> list[Json]:
+    """Return the variables that choose a pipeline and, by their names, what of it: stage, version, instance."""
+    calls = c.STAGE_CALLS.name
+    found = [variable("pipeline", "Pipeline", calls, many=False)]
+    known = {
+        "stage": variable("stage", "Stage", calls, 'pipeline="$pipeline"', many=not one_stage),
+        "version": variable("version", "Version", calls, 'pipeline="$pipeline"'),
+        "instance": variable("instance", "Instance", calls, 'pipeline="$pipeline"'),
+    }
+    return found + [known[name] for name in names]
+
+
+def marks(choice: Choice, scrape_interval: float) -> list[Json]:
+    """Return the marks on every graph: alerts that fire, and versions that were not there five minutes before.
+
+    Grafana's published schema knows no words of a mark, so each kind has its own name and colour instead.
+    """
+
+    def firing(op: str, severity: str) -> Expr:
+        which = (Matcher("alertstate", "=", "firing"), Matcher("severity", op, severity))
+        return Aggregate("max", (), choice.series(c.ALERTS, *which, Matcher("mode", "!=", "observe")))
+
+    by = ("pipeline", "stage", "version")
+    now = Aggregate("count", by, choice.series(c.STAGE_CALLS))
+    before = Aggregate("count", by, choice.series(c.STAGE_CALLS, offset=RECENT * scrape_interval))
+    return [
+        _mark(choice, "Critical alerts", "red", firing("=", "critical")),
+        _mark(choice, "Other alerts", "orange", firing("!=", "critical")),
+        _mark(choice, "New versions", "purple", Aggregate("max", (), Binary("unless", now, before))),
+    ]
+
+
+def _mark(choice: Choice, name: str, color: str, expr: Expr) -> Json:
+    return {
+        "name": name,
+        "type": "dashboard",
+        "datasource": DATASOURCE,
+        "enable": True,
+        "hide": False,
+        "iconColor": color,
+        "expr": query(expr, fills=choice.fills),
+    }
+
+
+def link(title: str, url: str) -> Json:
+    """Return a link of a dashboard or a panel to an address of the web."""
+    return {
+        "title": plain(title),
+        "type": "link",
+        "icon": "doc",
+        "url": web(url),
+        "tags": [],
+        "tooltip": "",
+        "asDropdown": False,
+        "includeVars": False,
+        "keepTime": False,
+        "targetBlank": True,
+    }
+
+
+def _links(runbook: str) -> list[Json]:
+    others: Json = {
+        "title": "Dashboards",
+        "type": "dashboards",
+        "icon": "external link",
+        "url": "",
+        "tags": [TAG],
+        "tooltip": "",
+        "asDropdown": True,
+        "includeVars": True,
+        "keepTime": True,
+        "targetBlank": False,
+    }
+    return [others, *([link("Runbook", runbook)] if web(runbook) else [])]

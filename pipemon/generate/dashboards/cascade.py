@@ -1,0 +1,232 @@
+"""The cascade of any pipeline: which stage is not well, since when, and where to look next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pipemon import catalogue as c
+from pipemon.generate.dashboards.board import RECENT, any_uid, board, marks, to_stage, variables
+from pipemon.generate.dashboards.charts import Column, lines, table
+from pipemon.generate.dashboards.layout import Row, place
+from pipemon.generate.dashboards.panels import Json, Line, Panel, letter, stat, state_timeline, text_mapping
+from pipemon.generate.dashboards.series import Choice, chosen, feedback, missing, quantile, share
+from pipemon.generate.dashboards.states import MODE_STATES, STAGE_STATES
+from pipemon.generate.dashboards.topology import firing, health, node_graph, waterfall
+from pipemon.generate.promql import Aggregate, Binary, Expr, Matcher
+from pipemon.generate.queries import per
+
+NO_RUNS = "no runs, or no function is declared as the run"
+_SEVERITIES = text_mapping(
+    [("critical", "critical", "red"), ("warning", "warning", "orange"), ("info", "info", "blue")]
+)
+
+
+def cascade(scrape_interval: float) -> Json:
+    """Return the dashboard of all stages of a chosen pipeline."""
+    choice, step = chosen("version"), (RECENT - 1) * scrape_interval
+    everything = chosen()
+    rows = [
+        Row(
+            "row/now",
+            "",
+            (
+                (_state(everything, step),),
+                (_firing(everything, step), node_graph(everything, "cascade/graph", step, share=1)),
+                _vital_signs(choice, step),
+                (_fired(everything),),
+            ),
+        ),
+        Row("row/stages", "Stages now", ((_stages(choice, step),),)),
+        Row("row/software", "Software", (_software(choice), waterfall(choice, "cascade/waterfall", step))),
+        Row("row/data", "What goes in and what comes out", (_data(choice),)),
+    ]
+    return board(
+        any_uid("cascade"),
+        "Cascade",
+        "All stages of a pipeline: which is not well, since when, and where to look next.",
+        place(rows).panels,
+        scrape_interval=scrape_interval,
+        variables=variables("version"),
+        annotations=marks(everything, scrape_interval),
+    )
+
+
+def _state(choice: Choice, step: float) -> Panel:
+    return stat(
+        "cascade/state",
+        "Stages",
+        "The state of each stage: its most severe firing alert, or **ok** where calls arrive and nothing fires. "
+        "**no calls**: it is scraped, and nobody calls it. Their order is that of their names; that of the "
+        "cascade is in "
+        "the picture below. Empty: Prometheus has nothing of this pipeline.",
+        [choice.query(health(choice), "{{stage}}", instant=True)],
+        unit="none",
+        min_step=step,
+        empty="nothing of this pipeline",
+        mappings=STAGE_STATES,
+    )
+
+
+def _firing(choice: Choice, step: float) -> Panel:
+    columns = (
+        Column("severity", "Severity", states=_SEVERITIES, width=100),
+        Column("stage", "Stage", link=to_stage("${__value.text}"), width=150),
+        Column("failure_mode", "Failure mode"),
+        Column("alertname", "Alert"),
+        Column("Value", "Since", unit="dateTimeFromNow", width=150),
+    )
+    by = ("severity", "stage", "failure_mode", "alertname")
+    since = Aggregate("min", by, choice.series(c.ALERTS_FOR_STATE))
+    now = Aggregate("max", by, firing(choice))
+    return table(
+        "cascade/firing",
+        "Firing now",
+        "Alerts that fire, with the time since which their condition holds. What each means and what to do is on the "
+        "pipeline's own dashboard, in the alert and in the runbook. Begin with the stage furthest up the cascade.",
+        [choice.rows(Binary("*", Binary("and", since, now), 1000.0))],
+        columns,
+        empty="nothing fires",
+        sort="Since",
+        descending=False,
+        height=7,
+        share=2,
+    )
+
+
+def _fired(choice: Choice) -> Panel:
+    by = ("stage", "failure_mode")
+    found = None
+    for op, words, value in (("=", "critical", 4.0), ("!~", "critical|info", 3.0), ("=", "info", 2.0)):
+        one = Binary("*", Aggregate("max", by, firing(choice, Matcher("severity", op, words))), value)
+        found = one if found is None else Binary("or", found, one)
+    assert found is not None
+    pending = choice.series(c.ALERTS, Matcher("alertstate", "=", "pending"), Matcher("mode", "!=", "observe"))
+    return state_timeline(
+        "cascade/fired",
+        "Which came first",
+        "A line for each failure mode that was pending (yellow) or fired. What moved first, and furthest up the "
+        "cascade, is the likely cause. Empty: nothing was pending in this time.",
+        [choice.query(Binary("or", found, Aggregate("max", by, pending)), "{{stage}} · {{failure_mode}}")],
+        mappings=MODE_STATES,
+        empty="nothing was pending in this time",
+        height=7,
+    )
+
+
+def _vital_signs(choice: Choice, step: float) -> tuple[Panel, ...]:
+    runs, p95 = choice.rate(c.PIPELINE_RUNS, ()), quantile(choice, c.PIPELINE_DURATION, 0.95, ())
+    failed = per(choice.rate(c.PIPELINE_FAILURES, ()), runs)
+    budget = Aggregate("max", (), choice.series(c.PIPELINE_BUDGET))
+
+    def one(key: str, title: str, about: str, expr: Expr, unit: str, empty: str, above: Line | None = None) -> Panel:
+        queries = [choice.query(expr, title, instant=True)]
+        about = f"{about} Empty: {empty}."
+        return stat(f"cascade/{key}", title, about, queries, unit=unit, min_step=step, empty=empty, above=above)
+
+    return (
+        one("runs", "Runs", "Runs that end a second. None: look at what feeds the pipeline.", runs, "cps", NO_RUNS),
+        one("failed", "Failed runs", "Share of runs that raised, lately.", failed, "percentunit", NO_RUNS),
+        one("p95", "End to end p95", "19 of 20 runs took no longer; interpolated within a bucket.", p95, "s", NO_RUNS),
+        one(
+            "budget",
+            "p95, of the budget",
+            "The p95 as a share of the time that a run may take. Red, above 100%: too slow; look for the longest bar "
+            "under Software.",
+            per(p95, budget),
+            "percentunit",
+            f"{NO_RUNS}, or no budget is declared",
+            Line(1.0, "red"),
+        ),
+    )
+
+
+def _stages(choice: Choice, step: float) -> Panel:
+    by = ("stage",)
+    budget = Aggregate("max", by, choice.series(c.STAGE_BUDGET))
+    p95 = quantile(choice, c.STAGE_DURATION, 0.95, by)
+    found: tuple[tuple[Column, Expr], ...] = (
+        (Column("", "Health", states=STAGE_STATES, width=100), health(chosen())),
+        (Column("", "Calls", "cps"), choice.rate(c.STAGE_CALLS, by)),
+        (Column("", "Failed", "percentunit"), share(choice, c.STAGE_FAILURES, by)),
+        (Column("", "Null outputs", "percentunit"), share(choice, c.STAGE_NULL_OUTPUTS, by)),
+        (Column("", "Missing inputs", "percentunit"), missing(choice, by, Matcher("direction", "=", "input"))),
+        (Column("", "p95", "s"), p95),
+        (Column("", "Budget", "s"), budget),
+        (Column("", "p95, of the budget", "percentunit", limit=Line(1.0, "red")), per(p95, budget)),
+        (Column("", "In progress", "short"), Aggregate("sum", by, choice.series(c.STAGE_IN_PROGRESS))),
+    )
+    columns = [Column("stage", "Stage", link=to_stage("${__value.text}"))]
+    columns += [replace(column, field=f"Value #{letter(i)}") for i, (column, _) in enumerate(found)]
+    made = table(
+        "cascade/stages",
+        "Stages",
+        "One line for each stage, as of now; the most severe first. Its name leads to its own dashboard. A dash: "
+        "there was no call, or the stage declares no budget or no inputs.",
+        [choice.rows(expr) for _, expr in found],
+        columns,
+        empty="Prometheus has nothing of this pipeline",
+        join="stage",
+        sort="Health",
+    )
+    return replace(made, min_step=step)
+
+
+def _software(choice: Choice) -> tuple[Panel, ...]:
+    by = ("stage",)
+    return (
+        lines(
+            "cascade/calls",
+            "Calls",
+            "Calls that end a second. Where a stage has fewer than the one before it, something is lost between them.",
+            [choice.query(choice.rate(c.STAGE_CALLS, by), "{{stage}}")],
+            unit="cps",
+        ),
+        lines(
+            "cascade/errors",
+            "Failed calls",
+            "Share of calls that raised. Look at the exceptions of the first stage that rose.",
+            [choice.query(share(choice, c.STAGE_FAILURES, by), "{{stage}}")],
+            unit="percentunit",
+        ),
+        lines(
+            "cascade/duration",
+            "Duration, p95",
+            "19 of 20 calls took no longer. If one rises alone, look at its load and version.",
+            [choice.query(quantile(choice, c.STAGE_DURATION, 0.95, by), "{{stage}}")],
+            unit="s",
+        ),
+    )
+
+
+def _data(choice: Choice) -> tuple[Panel, ...]:
+    by = ("stage", "feature")
+    sides = [
+        lines(
+            f"cascade/missing/{side}",
+            f"{side.capitalize()}: missing values",
+            f"Share of calls in which a feature of the {side} was None, empty, absent or not a number.",
+            [choice.query(missing(choice, by, Matcher("direction", "=", side)), "{{stage}} {{feature}}")],
+            unit="percentunit",
+            empty="no such features",
+        )
+        for side in ("input", "output")
+    ]
+    return (
+        sides[0],
+        lines(
+            "cascade/nulls",
+            "Output: null",
+            "Share of calls that returned nothing usable. Some are right: there may be nothing to find.",
+            [choice.query(share(choice, c.STAGE_NULL_OUTPUTS, ("stage",)), "{{stage}}")],
+            unit="percentunit",
+        ),
+        sides[1],
+        lines(
+            "cascade/feedback",
+            "Feedback per call",
+            "What users did later, for each call: a redo is somebody who had to ask again.",
+            [choice.query(feedback(choice, ("stage",)), "{{stage}} {{signal}}")],
+            unit="percentunit",
+            empty="no feedback",
+        ),
+    )

@@ -1,0 +1,239 @@
+"""Panels that show many values at once: distributions over time, bars beside each other, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pipemon.generate.dashboards.panels import (
+    DATA_COLORS,
+    Json,
+    Line,
+    Panel,
+    Query,
+    letter,
+    override,
+    steps,
+    timeseries,
+)
+
+# Grafana's own palettes have the colours of states, which say that a stage is broken. So a series has its colour by
+# the last letter of its name, and where two have the same, each a shade of it.
+_BY_NAME = tuple(
+    override("byRegexp", f"/[{letters}]$/i", "color", {"mode": "shades", "fixedColor": color})
+    for letters, color in zip(("er", "ds", "tn", "yh", "mokg", "acbf"), DATA_COLORS, strict=True)
+)
+
+
+def heatmap(
+    key: str, title: str, description: str, buckets: Query, *, unit: str, empty: str, repeat: str = "", height: int = 8
+) -> Panel:
+    """Return a histogram over time, from a query of its cumulative buckets: darker is more."""
+    options: Json = {
+        "calculate": False,
+        "calculation": {},
+        "cellGap": 1,
+        "cellValues": {"unit": "short"},
+        # Orange to yellow, which mean a state elsewhere, would be taken for one.
+        "color": {
+            "mode": "scheme",
+            "scheme": "Blues",
+            "fill": DATA_COLORS[0],
+            "scale": "exponential",
+            "exponent": 0.5,
+            "steps": 64,
+            "reverse": False,
+        },
+        "exemplars": {"color": DATA_COLORS[1]},
+        "filterValues": {"le": 1e-9},
+        "legend": {"show": True},
+        "rowsFrame": {"layout": "auto"},
+        "showValue": "never",
+        "tooltip": {"mode": "single", "yHistogram": False, "showColorScale": False},
+        "yAxis": {"axisPlacement": "left", "reverse": False, "unit": unit},
+    }
+    defaults: Json = {"unit": unit, "noValue": empty, "custom": {"scaleDistribution": {"type": "linear"}}}
+    return Panel(key, title, description, "heatmap", height, options, defaults, queries=(buckets,), repeat=repeat)
+
+
+def bars(
+    key: str,
+    title: str,
+    description: str,
+    queries: Sequence[Query],
+    *,
+    unit: str,
+    empty: str,
+    most: float | None = None,
+    lines: Mapping[str, Line] | None = None,
+    height: int = 7,
+    share: int = 1,
+) -> Panel:
+    """Return a bar for each series, now. `most` is where a bar is full; `lines` are limits, by the series' name."""
+    options: Json = {
+        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+        "displayMode": "basic",
+        "orientation": "horizontal",
+        "valueMode": "text",
+        "showUnfilled": True,
+        "minVizHeight": 16,
+        "minVizWidth": 8,
+        "maxVizHeight": 60,
+        "namePlacement": "left",
+        "sizing": "auto",
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False, "calcs": []},
+    }
+    defaults: Json = {
+        "unit": unit,
+        "noValue": empty,
+        "min": 0,
+        **({} if most is None else {"max": most}),
+        "color": {"mode": "thresholds"},
+        "thresholds": steps(DATA_COLORS[0]),
+    }
+    over = [
+        override("byName", name, "thresholds", steps(DATA_COLORS[0], (line.value, line.color)))
+        for name, line in (lines or {}).items()
+    ]
+    return Panel(
+        key, title, description, "bargauge", height, options, defaults, tuple(over), tuple(queries), share=share
+    )
+
+
+def lines(
+    key: str,
+    title: str,
+    description: str,
+    queries: Sequence[Query],
+    *,
+    unit: str,
+    empty: str = "no calls",
+    stacked: bool = False,
+    from_zero: bool = True,
+    at: Sequence[Line] = (),
+    height: int = 7,
+) -> Panel:
+    """Return lines whose series nobody knows before: one query may give many, each of a colour by its name."""
+    made = timeseries(
+        key,
+        title,
+        f"{description} Empty: {empty}.",
+        queries,
+        unit=unit,
+        empty=empty,
+        lines=at,
+        stacked=stacked,
+        from_zero=from_zero,
+        at_least=0.05 if unit == "percentunit" and from_zero else None,
+        height=height,
+    )
+    given = tuple(
+        override("byFrameRefID", letter(i), "color", {"mode": "fixed", "fixedColor": query.color})
+        for i, query in enumerate(queries)
+        if query.color
+    )
+    return replace(made, overrides=(*_BY_NAME, *given))
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: the field it shows, `Value #A` for a query's value; its title and how it is shown.
+
+    `states` is a mapping of values to words and colours, `words` one without; `link` is an address with
+    `${__value.raw}` and the like; `limit` colours what is above it.
+    """
+
+    field: str
+    title: str
+    unit: str = ""
+    states: Json | None = None
+    words: Json | None = None
+    limit: Line | None = None
+    link: str = ""
+    link_title: str = ""
+    width: int | None = None
+
+
+def table(
+    key: str,
+    title: str,
+    description: str,
+    queries: Sequence[Query],
+    columns: Sequence[Column],
+    *,
+    empty: str,
+    join: str = "",
+    sort: str = "",
+    descending: bool = True,
+    height: int = 8,
+    share: int = 1,
+) -> Panel:
+    """Return a table of what instant queries give, joined by a label where there are several.
+
+    Only `columns` are shown, in their order; `sort` is the title of the one that it is sorted by.
+    """
+    options: Json = {
+        "showHeader": True,
+        "cellHeight": "sm",
+        "frameIndex": 0,
+        "sortBy": [{"displayName": sort, "desc": descending}] if sort else [],
+    }
+    defaults: Json = {
+        "noValue": "-" if len(queries) > 1 else empty,
+        "unit": "none",
+        "color": {"mode": "thresholds"},
+        "thresholds": steps("text"),
+        "custom": {"align": "auto", "inspect": False, "filterable": False},
+    }
+    names = {column.field: column.title for column in columns}
+    joined: list[Json] = [{"id": "joinByField", "options": {"byField": join, "mode": "outer"}}] if join else []
+    shown: Json = {"id": "filterFieldsByName", "options": {"include": {"names": list(names)}}}
+    organized: Json = {
+        "id": "organize",
+        "options": {
+            "excludeByName": {},
+            "indexByName": {name: index for index, name in enumerate(names)},
+            "renameByName": names,
+        },
+    }
+    over = [each for column in columns for each in _column(column)]
+    return Panel(
+        key,
+        title,
+        f"{description} Empty: {empty}.",
+        "table",
+        height,
+        options,
+        defaults,
+        tuple(over),
+        tuple(queries),
+        transformations=(*joined, shown, organized),
+        share=share,
+    )
+
+
+def _column(column: Column) -> list[Json]:
+    properties: list[tuple[str, object]] = []
+    if column.unit:
+        properties.append(("unit", column.unit))
+    if column.states is not None:
+        properties += [
+            ("mappings", [column.states]),
+            ("custom.cellOptions", {"type": "color-background", "mode": "basic"}),
+        ]
+    if column.words is not None:
+        properties += [("mappings", [column.words]), ("custom.cellOptions", {"type": "auto", "wrapText": True})]
+    if column.limit is not None:
+        properties += [
+            ("thresholds", steps("text", (column.limit.value, column.limit.color))),
+            ("custom.cellOptions", {"type": "color-text"}),
+        ]
+    if column.link:
+        title = column.link_title or column.title
+        properties.append(("links", [{"title": title, "url": column.link, "targetBlank": False}]))
+    if column.width:
+        properties.append(("custom.width", column.width))
+    if not properties:
+        return []
+    found = [{"id": id, "value": value} for id, value in properties]
+    return [{"matcher": {"id": "byName", "options": column.title}, "properties": found}]

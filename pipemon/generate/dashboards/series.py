@@ -1,0 +1,129 @@
+"""Queries of what any pipeline exports, for panels whose variables choose the pipeline and what of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pipemon import catalogue as c
+from pipemon.catalogue import Metric
+from pipemon.generate.dashboards.panels import Query
+from pipemon.generate.dashboards.text import RATE_INTERVAL
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Selector, Window, one_of, select
+from pipemon.generate.queries import ALL_VALUES, OF_ALL_SLICES, per
+from pipemon.generate.recordings import own
+from pipemon.spec.model import Spec
+
+RANGE = "$__range"
+"""Grafana's own window: all of the time that is looked at."""
+
+_PIPELINE = Matcher("pipeline", "=", "$pipeline")
+_VARIABLES = {
+    "stage": Matcher("stage", "=~", "$stage"),
+    "version": Matcher("version", "=~", "$version"),
+    "instance": Matcher("instance", "=~", "$instance"),
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a dashboard is about: `matchers` go into every selector whose metric has their label.
+
+    `targets` are the labels of scrape targets among them, `window` that of rates. `fills` tells that matchers
+    name variables, `live` that shadow calls are left out.
+    """
+
+    matchers: tuple[Matcher, ...]
+    targets: tuple[str, ...] = ()
+    window: Window = RATE_INTERVAL
+    fills: bool = True
+    live: bool = True
+
+    def of(self, metric: Metric, *more: Matcher) -> tuple[Matcher, ...]:
+        """Return the matchers that a metric's selector takes: no shadow calls, unless they are asked for."""
+        known = {*metric.labels, *self.targets} - {matcher.label for matcher in more}
+        found = [matcher for matcher in self.matchers if matcher.label in known]
+        if metric in (c.ALERTS, c.ALERTS_FOR_STATE):
+            # Not every written expression says whose its alert is.
+            found = [one_of(m.label, (m.value, "")) if m.label in self.targets else m for m in found]
+        if self.live and "track" in known & set(metric.labels):
+            found.append(Matcher("track", "!=", "shadow"))
+        return (*found, *more)
+
+    def series(
+        self, metric: Metric, *more: Matcher, suffix: str = "", window: Window | None = None, offset: float = 0.0
+    ) -> Selector:
+        """Return the series of a metric."""
+        return select(
+            metric, self.of(metric, *more), suffix=suffix, window=window, offset=offset, target_labels=self.targets
+        )
+
+    def rate(
+        self, metric: Metric, by: tuple[str, ...], *more: Matcher, suffix: str = "", function: str = "rate"
+    ) -> Aggregate:
+        """Return `sum by (by) (rate(metric[window]))`."""
+        series = self.series(metric, *more, suffix=suffix, window=self.window)
+        return Aggregate("sum", by, Call(function, (series,)))
+
+    def over(self, window: Window) -> Choice:
+        """Return the same with another window."""
+        return replace(self, window=window)
+
+    def all_tracks(self) -> Choice:
+        """Return the same with shadow calls."""
+        return replace(self, live=False)
+
+    def query(self, expr: Expr, legend: str = "", *, instant: bool = False, color: str | None = None) -> Query:
+        """Return a query of a panel over time, or of now."""
+        return Query(expr, legend, instant, color, fills=self.fills)
+
+    def rows(self, expr: Expr) -> Query:
+        """Return a query whose series are rows of a table, now."""
+        return Query(expr, "", True, form="table", fills=self.fills)
+
+
+def chosen(*variables: str) -> Choice:
+    """Return what the variables of a dashboard choose: the pipeline, and any of stage, version and instance."""
+    return Choice(
+        (_PIPELINE, *(_VARIABLES[name] for name in variables)), ("instance",) if "instance" in variables else ()
+    )
+
+
+def of_spec(spec: Spec) -> Choice:
+    """Return what a spec is about: its pipeline, of its selection."""
+    targets = tuple(label for label, _ in spec.select)
+    return Choice(own(spec), targets, fills=False)
+
+
+def ran(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
+    """Return calls a second without those that were declined: what shares are of."""
+    calls = choice.rate(c.STAGE_CALLS, by, *more)
+    return Binary("or", Binary("-", calls, choice.rate(c.STAGE_SKIPPED, by, *more)), calls)
+
+
+def share(choice: Choice, metric: Metric, by: tuple[str, ...], *more: Matcher) -> Expr:
+    """Return the share of calls of one outcome."""
+    return per(choice.rate(metric, by, *more), ran(choice, by, *more))
+
+
+def missing(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
+    """Return the share of looks at a feature that found nothing."""
+    return per(choice.rate(c.FEATURE_MISSING, by, *more), choice.rate(c.FEATURE_OBSERVED, by, *more))
+
+
+def mean(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
+    """Return a feature's mean."""
+    positive = choice.rate(c.FEATURE_SUM, by, *more, Matcher("sign", "=", "positive"))
+    negative = choice.rate(c.FEATURE_SUM, by, *more, Matcher("sign", "=", "negative"))
+    return per(Binary("-", positive, negative), choice.rate(c.FEATURE_VALUE, by, *more, ALL_VALUES, suffix="_bucket"))
+
+
+def quantile(choice: Choice, metric: Metric, q: float, by: tuple[str, ...], *more: Matcher) -> Expr:
+    """Return an interpolated quantile of a histogram, and nothing where there was none."""
+    buckets = choice.rate(metric, (*by, "le"), *more, suffix="_bucket")
+    return Binary(">=", Call("histogram_quantile", (q, buckets)), 0.0)
+
+
+def feedback(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
+    """Return feedback per call, by signal; `by` are the labels of both."""
+    signals = choice.rate(c.FEEDBACK, (*by, "signal"), OF_ALL_SLICES, *more)
+    return per(signals, ran(choice, by), on=by)

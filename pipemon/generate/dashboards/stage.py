@@ -1,0 +1,334 @@
+"""Everything on one stage of any pipeline: its software, what goes in and what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pipemon import catalogue as c
+from pipemon.catalogue import Metric
+from pipemon.generate.dashboards.board import any_uid, board, marks, variable, variables
+from pipemon.generate.dashboards.charts import Column, heatmap, lines, table
+from pipemon.generate.dashboards.layout import Row, place
+from pipemon.generate.dashboards.panels import DATA_COLORS, NEUTRAL, Json, Panel, Query
+from pipemon.generate.dashboards.series import Choice, chosen, feedback, mean, missing, quantile, share
+from pipemon.generate.dashboards.topology import firing
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
+from pipemon.generate.queries import per
+
+NULL_COLOR = DATA_COLORS[1]
+
+
+def stage(scrape_interval: float) -> Json:
+    """Return the dashboard of a chosen stage."""
+    choice = chosen("stage", "version", "instance")
+    here = 'pipeline="$pipeline",stage="$stage"'
+    features = [
+        variable(
+            side,
+            f"{side.capitalize()}s",
+            f"{c.FEATURE_VALUE.name}_bucket",
+            f'{here},direction="{side}"',
+            of="feature",
+            hidden=True,
+            description=f"A panel for each feature of the {side}.",
+        )
+        for side in ("input", "output")
+    ]
+    rows = [
+        Row("row/firing", "", ((_firing(chosen("stage")),),)),
+        Row("row/software", "Software", (_software(choice),)),
+        Row("row/input", "Input", (_distribution(choice, "input"), _features(choice, "input"))),
+        Row("row/output", "Output", (_distribution(choice, "output"), _features(choice, "output"), _output(choice))),
+        Row("row/streams", "Streams and batches", (_streams(choice),)),
+        Row("row/model", "Model", (_model(choice),)),
+    ]
+    return board(
+        any_uid("stage"),
+        "Stage",
+        "Everything on one stage of a pipeline: its software, what goes in and what comes out.",
+        place(rows).panels,
+        scrape_interval=scrape_interval,
+        variables=[*variables("stage", "version", "instance", one_stage=True), *features],
+        annotations=marks(chosen("stage"), scrape_interval),
+    )
+
+
+def _firing(choice: Choice) -> Panel:
+    by = ("severity", "failure_mode", "alertname")
+    now = Aggregate("max", by, firing(choice))
+    since = Aggregate("min", by, choice.series(c.ALERTS_FOR_STATE))
+    columns = (
+        Column("severity", "Severity", width=120),
+        Column("failure_mode", "Failure mode"),
+        Column("alertname", "Alert"),
+        Column("Value", "Since", unit="dateTimeFromNow", width=180),
+    )
+    return table(
+        "stage/firing",
+        "Firing now",
+        "Alerts of this stage that fire, and since when. What to do is on the pipeline's own dashboard and in "
+        "the runbook.",
+        [choice.rows(Binary("*", Binary("and", since, now), 1000.0))],
+        columns,
+        empty="nothing fires at this stage",
+        sort="Since",
+        descending=False,
+        height=4,
+    )
+
+
+def _buckets(choice: Choice, metric: Metric, *more: Matcher) -> Query:
+    counted = choice.rate(metric, ("le",), *more, suffix="_bucket", function="increase")
+    return replace(choice.query(counted, "{{le}}"), form="heatmap")
+
+
+def _not_negative(expr: Expr) -> Expr:
+    # Counters of one scrape are extrapolated each by itself, so their difference can fall just below zero.
+    return Call("clamp_min", (expr, 0.0))
+
+
+def _software(choice: Choice) -> tuple[Panel, ...]:
+    total, null, failed, cancelled = (
+        choice.rate(metric, ()) for metric in (c.STAGE_CALLS, c.STAGE_NULL_OUTPUTS, c.STAGE_FAILURES, c.STAGE_CANCELLED)
+    )
+    ok = _not_negative(Binary("-", Binary("-", Binary("-", total, null), failed), cancelled))
+    p50, p95, p99 = (
+        replace(choice.query(quantile(choice, c.STAGE_DURATION, q, ()), name), exemplars=True)
+        for q, name in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
+    )
+    budget = choice.query(Aggregate("max", (), choice.series(c.STAGE_BUDGET)), "budget", color=NEUTRAL)
+    progress = Aggregate("sum", (), choice.series(c.STAGE_IN_PROGRESS))
+    workers = Aggregate("sum", (), choice.series(c.STAGE_WORKERS))
+    return (
+        lines(
+            "stage/calls",
+            "Calls, by outcome",
+            "How many calls end a second, by how they ended, one above the other. A drop to nothing: look at the stage "
+            "before, then at the process.",
+            [
+                choice.query(ok, "ok", color="green"),
+                choice.query(null, "null", color=NULL_COLOR),
+                choice.query(failed, "failed", color="red"),
+                choice.query(cancelled, "cancelled", color=NEUTRAL),
+            ],
+            unit="cps",
+            stacked=True,
+        ),
+        lines(
+            "stage/duration",
+            "Duration",
+            "Half of the calls end within p50, 19 of 20 within p95, 99 of 100 within p99, as interpolated from "
+            "buckets; "
+            "the grey line is the budget. Where the service exports exemplars, points lead to traces of single calls.",
+            [
+                replace(p50, color=DATA_COLORS[0]),
+                replace(p95, color=DATA_COLORS[1]),
+                replace(p99, color=DATA_COLORS[2]),
+                budget,
+            ],
+            unit="s",
+        ),
+        heatmap(
+            "stage/durations",
+            "Durations",
+            "How many calls took how long: darker is more calls. Two bands are two kinds of calls, which no "
+            "mean shows. "
+            "Empty: no calls.",
+            replace(_buckets(choice, c.STAGE_DURATION), exemplars=True),
+            unit="s",
+            empty="no calls",
+        ),
+        lines(
+            "stage/errors",
+            "Failed calls",
+            "Share of calls that raised.",
+            [choice.query(share(choice, c.STAGE_FAILURES, ()), "failed", color="red")],
+            unit="percentunit",
+        ),
+        lines(
+            "stage/exceptions",
+            "Exceptions",
+            "Calls that raised a second, by the class of the exception. The service's log has the traceback.",
+            [choice.query(choice.rate(c.STAGE_EXCEPTIONS, ("exception",)), "{{exception}}")],
+            unit="cps",
+            empty="no call raised since the start",
+        ),
+        lines(
+            "stage/progress",
+            "In progress",
+            "Calls that have begun and not ended, and how many can run at once, where the stage says so. If it rises "
+            "while calls do not, each takes longer; at the line of the workers calls begin to wait.",
+            [
+                choice.query(progress, "in progress", color=DATA_COLORS[0]),
+                choice.query(workers, "workers", color=NEUTRAL),
+            ],
+            unit="short",
+            empty="nothing of this stage",
+        ),
+        lines(
+            "stage/cpu",
+            "Processor",
+            "Processor cores that the stage's own threads kept busy, sampled.",
+            [choice.query(choice.rate(c.STAGE_CPU, ()), "cores", color=DATA_COLORS[0])],
+            unit="short",
+            empty="no calls, or processor time is not measured",
+        ),
+    )
+
+
+def _distribution(choice: Choice, side: str) -> tuple[Panel, ...]:
+    which = (Matcher("direction", "=", side), Matcher("feature", "=", f"${side}"))
+    return (
+        heatmap(
+            f"stage/{side}/distribution",
+            f"{side.capitalize()}: ${side}",
+            f"How often this feature of the {side} had which value: darker is more often. A band that moves, widens or "
+            "splits is a change that a mean may hide. Empty: no values in this time, or the stage has no such feature.",
+            _buckets(choice, c.FEATURE_VALUE, *which),
+            unit="short",
+            empty="no values, or no such feature",
+            repeat=side,
+        ),
+    )
+
+
+def _features(choice: Choice, side: str) -> tuple[Panel, ...]:
+    which = Matcher("direction", "=", side)
+    both = ("feature", "category")
+    ratio = per(
+        choice.rate(c.FEATURE_CATEGORY, both, which), choice.rate(c.FEATURE_CATEGORY, ("feature",), which), ("feature",)
+    )
+    return (
+        lines(
+            f"stage/{side}/mean",
+            f"{side.capitalize()}: means",
+            f"Mean of each feature of the {side}, each in its own unit, over calls in which there was a value.",
+            [choice.query(mean(choice, ("feature",), which), "{{feature}}")],
+            unit="short",
+            empty="no values, or no such features",
+            from_zero=False,
+        ),
+        lines(
+            f"stage/{side}/missing",
+            f"{side.capitalize()}: missing values",
+            f"Share of calls in which a feature of the {side} was None, empty, absent or not a number.",
+            [choice.query(missing(choice, ("feature",), which), "{{feature}}")],
+            unit="percentunit",
+            empty="no calls, or no such features",
+        ),
+        lines(
+            f"stage/{side}/categories",
+            f"{side.capitalize()}: categories",
+            "Share of each category of a feature; other is one that nobody declared.",
+            [choice.query(ratio, "{{feature}} {{category}}")],
+            unit="percentunit",
+            empty="no feature with categories",
+        ),
+    )
+
+
+def _output(choice: Choice) -> tuple[Panel, ...]:
+    return (
+        lines(
+            "stage/nulls",
+            "Output: null",
+            "Share of calls that returned nothing usable. Some are right: there may be nothing to find. If more than "
+            "usual, compare with the stage's input.",
+            [choice.query(share(choice, c.STAGE_NULL_OUTPUTS, ()), "null", color=NULL_COLOR)],
+            unit="percentunit",
+        ),
+        lines(
+            "stage/feedback",
+            "Feedback per call",
+            "What users did later, for each call: a redo is somebody who had to ask again. It lags behind its cause.",
+            [choice.query(feedback(choice, ()), "{{signal}}")],
+            unit="percentunit",
+            empty="no feedback",
+        ),
+    )
+
+
+def _streams(choice: Choice) -> tuple[Panel, ...]:
+    items = (
+        (c.STAGE_ITEMS_OUT, "usable", "green"),
+        (c.STAGE_ITEMS_NULL, "null", NULL_COLOR),
+        (c.STAGE_ITEMS_FAILED, "failed", "red"),
+        (c.STAGE_ITEMS_DROPPED, "dropped", NEUTRAL),
+    )
+    waits = ((c.STAGE_WAIT, "in the queue"), (c.STAGE_FIRST_ITEM, "to the first item"))
+    lost: Expr = choice.rate(c.STAGE_ITEMS_IN, ())
+    for metric, _, _ in items:
+        lost = Binary("-", lost, choice.rate(metric, ()))
+    return (
+        lines(
+            "stage/items",
+            "Items, by what became of them",
+            "Items of batches and streams a second, by how they came out; a call that is neither is one item.",
+            [choice.query(choice.rate(metric, ()), words, color=color) for metric, words, color in items],
+            unit="cps",
+            stacked=True,
+        ),
+        lines(
+            "stage/unaccounted",
+            "Items unaccounted for",
+            "Items a second that came in and came out in no way. For a stage whose items are one to one it has to be "
+            "nothing; others make more or fewer of them.",
+            [choice.query(Call("abs", (lost,)), "unaccounted for", color=DATA_COLORS[0])],
+            unit="cps",
+        ),
+        lines(
+            "stage/dropped",
+            "Dropped items",
+            "Items dropped a second, by the reason that the stage gave.",
+            [choice.query(choice.rate(c.STAGE_DROP_REASONS, ("reason",)), "{{reason}}")],
+            unit="cps",
+            empty="nothing was dropped since the start",
+        ),
+        lines(
+            "stage/waits",
+            "Waiting, p95",
+            "Time in the queue before the stage, where the caller tells it, and time to a stream's first item.",
+            [
+                choice.query(quantile(choice, metric, 0.95, ()), words, color=DATA_COLORS[i])
+                for i, (metric, words) in enumerate(waits)
+            ],
+            unit="s",
+            empty="no stream, and no queue that is told of",
+        ),
+    )
+
+
+def _model(choice: Choice) -> tuple[Panel, ...]:
+    by = ("version", "track", "code", "params", "data")
+    columns = [Column(label, label.capitalize()) for label in by]
+    ages = Binary("-", Call("time", ()), Aggregate("min", ("version",), choice.series(c.STAGE_TRAINED)))
+    return (
+        table(
+            "stage/versions",
+            "Versions",
+            "The versions of the model that run now, and what each is made of.",
+            [choice.rows(Aggregate("max", by, choice.series(c.STAGE_INFO)))],
+            columns,
+            empty="the stage does not say what its version is made of",
+            height=7,
+        ),
+        lines(
+            "stage/age",
+            "Age of the model",
+            "Time since the model was trained.",
+            [choice.query(ages, "{{version}}")],
+            unit="s",
+            empty="the stage does not say when its model was trained",
+            height=7,
+        ),
+        lines(
+            "stage/extractors",
+            "Features that could not be taken",
+            "Errors of extractors a second: the pipeline was not disturbed, but these values are missing here. The "
+            "service's log has the traceback.",
+            [choice.query(choice.rate(c.EXTRACTOR_ERRORS, ("direction", "feature")), "{{direction}} {{feature}}")],
+            unit="cps",
+            empty="nothing of this stage",
+            height=7,
+        ),
+    )

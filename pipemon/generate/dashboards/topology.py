@@ -1,0 +1,235 @@
+"""The cascade as a picture: its stages as nodes with their health, and where the time of a run goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pipemon import catalogue as c
+from pipemon.generate.dashboards.charts import bars
+from pipemon.generate.dashboards.panels import (
+    DATA_COLORS,
+    NEUTRAL,
+    Json,
+    Line,
+    Panel,
+    Query,
+    letter,
+    override,
+    timeseries,
+)
+from pipemon.generate.dashboards.series import Choice, quantile
+from pipemon.generate.dashboards.states import FIRING, NO_CALLS, QUIET, SEVERITY_COLORS
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
+from pipemon.generate.queries import per
+
+_STAGES = Matcher("stage", "!=", "")
+_SEVERITIES = (
+    ("=", "critical", FIRING["page"]),
+    ("!~", "critical|info", FIRING["ticket"]),
+    ("=", "info", FIRING["notice"]),
+)
+
+
+def firing(choice: Choice, *more: Matcher) -> Expr:
+    """Return the firing alerts but those that are in their burn-in."""
+    return choice.series(c.ALERTS, Matcher("alertstate", "=", "firing"), Matcher("mode", "!=", "observe"), *more)
+
+
+def health(choice: Choice) -> Expr:
+    """Return a number for each stage: its most severe firing alert, 0 where calls arrive and nothing fires, else -1.
+
+    Severities with words of a team's own count as warnings.
+    """
+    found: list[Expr] = []
+    for op, words, value in _SEVERITIES:
+        alerts = firing(choice, _STAGES, Matcher("severity", op, words))
+        found.append(Binary("*", Aggregate("max", ("stage",), alerts), float(value)))
+    calls = choice.rate(c.STAGE_CALLS, ("stage",))
+    found.append(Binary("-", Binary("> bool", calls, 0.0), float(QUIET - NO_CALLS)))
+    whole = found[0]
+    for each in found[1:]:
+        whole = Binary("or", whole, each)
+    return whole
+
+
+_WORDS = (
+    ("==", FIRING["page"], "critical", SEVERITY_COLORS["page"]),
+    ("==", FIRING["ticket"], "warning", SEVERITY_COLORS["ticket"]),
+    ("==", FIRING["notice"], "info", SEVERITY_COLORS["notice"]),
+    ("==", QUIET, "ok", "green"),
+    ("<", QUIET, "no calls", NEUTRAL),
+)
+
+
+def node_graph(choice: Choice, key: str, min_step: float, height: int = 7, share: int = 1) -> Panel:
+    """Return the stages as nodes and their edges: health as the ring and in words, calls a second, p95.
+
+    The node graph finds its fields by their own names, which are those of labels or of calculated fields: a
+    renamed one keeps its own.
+    """
+    by_id: list[tuple[str, Expr]] = []
+    state = health(choice)
+    told: Expr | None = None
+    for op, value, words, _ in _WORDS:
+        one = Call("label_replace", (Binary(op, state, float(value)), "subtitle", words, "", ""))
+        told = one if told is None else Binary("or", told, one)
+        by_id.append((_arc(words), Binary(f"{op} bool", state, float(value))))
+    assert told is not None
+    by_id.append(("mainstat", choice.rate(c.STAGE_CALLS, ("stage",))))
+    by_id.append(("secondarystat", quantile(choice, c.STAGE_DURATION, 0.95, ("stage",))))
+    edges = Aggregate("max", ("stage", "upstream"), choice.series(c.STAGE_UPSTREAM))
+    queries = [choice.rows(_named(_named(told, "id"), "title"))]
+    queries += [choice.rows(_named(expr, "id")) for _, expr in by_id]
+    source = _named(_named(edges, "source", "upstream"), "target")
+    queries.append(choice.rows(Call("label_join", (source, "id", "/", "upstream", "stage"))))
+    letters = [letter(i) for i in range(len(queries) - 1)]
+    nodes = {"id": "byRefId", "options": f"/^(?:{'|'.join(letters)})$/"}
+    transformations: list[Json] = [
+        {"id": "joinByField", "filter": nodes, "options": {"byField": "id", "mode": "outer"}}
+    ]
+    for of, (name, _) in zip(letters[1:], by_id, strict=True):
+        binary = {"left": f"Value #{of}", "operator": "*", "right": "1"}
+        options: Json = {"mode": "binary", "alias": name, "binary": binary, "replaceFields": False}
+        transformations.append({"id": "calculateField", "options": options})
+    arcs = [{"field": _arc(words), "color": color} for _, _, words, color in _WORDS]
+    options = {
+        "nodes": {
+            "mainStatUnit": "cps",
+            "secondaryStatUnit": "s",
+            "arcs": arcs,
+        },
+        "edges": {},
+    }
+    return Panel(
+        key,
+        "Stages",
+        "Each circle is a stage, and arrows are the way of a call. The ring's colour and the word below tell its "
+        "health: **critical**, **warning** or **info** is its most severe firing alert; **ok**: calls arrive and "
+        "nothing fires; **no calls**: it is scraped and nobody calls it. Inside: calls a second and p95 of their time. "
+        "Look for the first one, from the left, that is not ok: what comes after it may only suffer from it. "
+        "Empty: Prometheus has nothing of the pipeline; is it scraped?",
+        "nodeGraph",
+        height,
+        options,
+        # The panel's own option tells Grafana; where that is not read, the field's colour does.
+        overrides=tuple(
+            override("byName", arc["field"], "color", {"mode": "fixed", "fixedColor": arc["color"]}) for arc in arcs
+        ),
+        queries=tuple(queries),
+        min_step=min_step,
+        transformations=tuple(transformations),
+        share=share,
+    )
+
+
+def _arc(words: str) -> str:
+    return f"arc__{words.replace(' ', '_')}"
+
+
+def _named(expr: Expr, label: str, of: str = "stage") -> Call:
+    return Call("label_replace", (expr, label, "$1", of, "(.*)"))
+
+
+def _time_of_a_run(choice: Choice) -> Expr:
+    """Seconds that an average call spends in each stage."""
+    spent = choice.rate(c.STAGE_DURATION, ("stage",), suffix="_sum")
+    return per(spent, choice.rate(c.STAGE_DURATION, ("stage",), suffix="_count"))
+
+
+def _end_to_end(choice: Choice) -> Expr:
+    spent = choice.rate(c.PIPELINE_DURATION, (), suffix="_sum")
+    return per(spent, choice.rate(c.PIPELINE_DURATION, (), suffix="_count"))
+
+
+def _budget(choice: Choice) -> Expr:
+    return Aggregate("max", (), choice.series(c.PIPELINE_BUDGET))
+
+
+def waterfall(
+    choice: Choice,
+    key: str,
+    now_step: float,
+    stages: Sequence[tuple[str, Line | None]] = (),
+    *,
+    min_step: float | None = None,
+    height: int = 7,
+) -> tuple[Panel, ...]:
+    """Return where the time of a run goes: a bar for each of the `stages`, in their order, and all over time.
+
+    Without `stages`, with their budgets, there is a bar for each that is called.
+    """
+    about = (
+        "Mean time of a call of each stage, in the order of the cascade, then of a whole run, then its budget: the "
+        "bars are drawn to one scale. A red one is above its own budget. The longest is where to save time."
+    )
+    mean = _time_of_a_run(choice)
+    queries: list[Query] = []
+    lines = {}
+    if stages:
+        for name, line in stages:
+            here = _here(choice, name)
+            queries.append(choice.query(_time_of_a_run(here), name, instant=True))
+            if line is not None:
+                lines[name] = line
+    else:
+        queries.append(choice.query(mean, "{{stage}}", instant=True))
+    queries.append(choice.query(_end_to_end(choice), "end to end", instant=True))
+    queries.append(choice.query(_budget(choice), "budget", instant=True))
+    now = bars(
+        f"{key}/now",
+        "Where the time goes, now",
+        f"{about} No bar: no calls of it, or no run and no budget are declared.",
+        queries,
+        unit="s",
+        empty="no calls",
+        lines=lines,
+        height=height,
+    )
+    over_time = timeseries(
+        f"{key}/time",
+        "Where the time goes",
+        "The same over time, one stage on top of the other: mean seconds of a call of each stage. The line is the mean "
+        "of a whole run, dashed is the budget; what is between the stack and the line is spent between stages. "
+        "Empty: no calls.",
+        [
+            *_stacked(choice, [name for name, _ in stages]),
+            choice.query(_end_to_end(choice), "end to end", color="text"),
+            choice.query(_budget(choice), "budget", color=NEUTRAL),
+        ],
+        unit="s",
+        empty="no calls",
+        from_zero=True,
+        stacked=True,
+        height=height,
+    )
+    count = len(over_time.queries)
+    plain = [_unstacked(count - 2, "solid", 2), _unstacked(count - 1, "dash", 2)]
+    drawn = replace(over_time, overrides=(*over_time.overrides, *plain), min_step=min_step)
+    return replace(now, min_step=now_step), drawn
+
+
+def _here(choice: Choice, stage: str) -> Choice:
+    return replace(choice, matchers=(*choice.matchers, Matcher("stage", "=", stage)))
+
+
+def _stacked(choice: Choice, stages: Sequence[str]) -> list[Query]:
+    if not stages:
+        return [choice.query(_time_of_a_run(choice), "{{stage}}")]
+    return [
+        choice.query(_time_of_a_run(_here(choice, name)), name, color=DATA_COLORS[i % len(DATA_COLORS)])
+        for i, name in enumerate(stages)
+    ]
+
+
+def _unstacked(index: int, line: str, width: int) -> Json:
+    style: Json = {"fill": line, **({"dash": [8, 6]} if line == "dash" else {})}
+    return {
+        "matcher": {"id": "byFrameRefID", "options": letter(index)},
+        "properties": [
+            {"id": "custom.stacking", "value": {"mode": "none", "group": "B"}},
+            {"id": "custom.fillOpacity", "value": 0},
+            {"id": "custom.lineWidth", "value": width},
+            {"id": "custom.lineStyle", "value": style},
+        ],
+    }

@@ -1,0 +1,157 @@
+"""What is learned later about any pipeline's outputs: what users did, by slice, and how good they were."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pipemon import catalogue as c
+from pipemon.generate.dashboards.board import any_uid, board, marks, variables
+from pipemon.generate.dashboards.charts import heatmap, lines
+from pipemon.generate.dashboards.layout import Row, place
+from pipemon.generate.dashboards.panels import Json, Panel
+from pipemon.generate.dashboards.series import Choice, chosen, feedback, ran
+from pipemon.generate.promql import Binary, Matcher
+from pipemon.generate.queries import ALL_VALUES, OF_ALL_SLICES, per
+
+_SLICED = Matcher("slice", "!=", "")
+
+
+def users(scrape_interval: float) -> Json:
+    """Return the dashboard of feedback and quality."""
+    choice = chosen("stage", "version")
+    rows = [
+        Row("row/feedback", "Feedback", (_feedback(choice),)),
+        Row("row/quality", "Quality", (_quality(choice),)),
+        Row("row/labels", "Labels", (_labels(choice),)),
+    ]
+    return board(
+        any_uid("feedback"),
+        "Feedback and quality",
+        "What users did with the outputs, by slice, and how good the outputs were once somebody knew.",
+        place(rows).panels,
+        scrape_interval=scrape_interval,
+        variables=variables("stage", "version"),
+        annotations=marks(chosen("stage"), scrape_interval),
+    )
+
+
+def _quality(choice: Choice) -> tuple[Panel, ...]:
+    by = ("stage", "score", "slice")
+    positive, negative = (
+        choice.rate(c.QUALITY_SUM, by, Matcher("sign", "=", sign)) for sign in ("positive", "negative")
+    )
+    mean = per(Binary("-", positive, negative), choice.rate(c.QUALITY_SCORE, by, ALL_VALUES, suffix="_bucket"))
+    scored = choice.rate(c.QUALITY_SCORE, by, ALL_VALUES, suffix="_bucket", function="increase")
+    bins = ("stage", "confidence_bin")
+    right = choice.rate(c.CALIBRATION, bins, Matcher("correct", "=", "yes"))
+    all_of_bin = choice.rate(c.CALIBRATION, bins)
+    off = Binary("-", per(choice.rate(c.CALIBRATION_CONFIDENCE, bins), all_of_bin), per(right, all_of_bin))
+    return (
+        lines(
+            "quality/mean",
+            "Scores, means by slice",
+            "Mean of each score of the outputs, for all and for each slice, once it was told. A slice that lies apart "
+            "is served worse than the others.",
+            [choice.query(mean, "{{stage}} {{score}} {{slice}}")],
+            unit="short",
+            empty="no score was told in this time",
+            from_zero=False,
+        ),
+        lines(
+            "quality/count",
+            "Scored outputs",
+            "How many outputs each mean is of: few say little.",
+            [choice.query(scored, "{{stage}} {{score}} {{slice}}")],
+            unit="short",
+            empty="no score was told in this time",
+        ),
+        lines(
+            "quality/calibration",
+            "Stated confidence less accuracy",
+            "For outputs of about the same stated confidence: how much more often the model said to be right "
+            "than it was. "
+            "Zero is calibrated, above it the model is too sure of itself.",
+            [choice.query(off, "{{stage}} {{confidence_bin}}")],
+            unit="percentunit",
+            empty="no confidence was compared with the truth in this time",
+            from_zero=False,
+        ),
+    )
+
+
+def _labels(choice: Choice) -> tuple[Panel, ...]:
+    by = ("stage",)
+    arrived = per(choice.rate(c.LABELS_ARRIVED, by), choice.rate(c.LABELS_EXPECTED, by))
+    apart = per(choice.rate(c.LABEL_DISAGREEMENTS, by, OF_ALL_SLICES), choice.rate(c.LABELS_RATED, by, OF_ALL_SLICES))
+    lost = choice.rate(c.FEEDBACK_UNATTRIBUTED, ("reason",))
+    return (
+        lines(
+            "labels/arrived",
+            "Labels that arrive, per one expected",
+            "True values that are told, for each that is to be told. Well below 100% for longer than a label's delay: "
+            "the labelling, or its way back, has stopped.",
+            [choice.query(arrived, "{{stage}}")],
+            unit="percentunit",
+            empty="no labels are expected",
+        ),
+        heatmap(
+            "labels/delay",
+            "Delay of labels",
+            "How long after its run a true value was told: the stronger the colour, the more. All that is learned from "
+            "labels is as old as this. Empty: no label arrived in this time.",
+            replace(
+                choice.query(choice.rate(c.LABEL_DELAY, ("le",), suffix="_bucket", function="increase"), "{{le}}"),
+                form="heatmap",
+            ),
+            unit="s",
+            empty="no label arrived in this time",
+            height=7,
+        ),
+        lines(
+            "labels/disagree",
+            "Raters who disagree",
+            "Share of the items of two raters that they labelled differently: no model can be better than that.",
+            [choice.query(apart, "{{stage}}")],
+            unit="percentunit",
+            empty="no item has two raters",
+        ),
+        lines(
+            "labels/unattributed",
+            "Feedback that can't be told a version",
+            "Feedback of runs that do not say which versions served them: it was put down to those in use now.",
+            [choice.query(lost, "{{reason}}")],
+            unit="cps",
+            empty="all feedback says its run",
+        ),
+    )
+
+
+def _feedback(choice: Choice) -> tuple[Panel, ...]:
+    by = ("stage", "signal", "slice")
+    sliced = choice.rate(c.FEEDBACK, by, _SLICED)
+    of_slice = per(sliced, choice.rate(c.FEEDBACK, ("stage", "slice"), _SLICED), ("stage", "slice"))
+    return (
+        lines(
+            "feedback/all",
+            "Feedback per call",
+            "What users did later, for each call: a redo is somebody who had to ask again. It lags behind its cause.",
+            [choice.query(feedback(choice, ("stage",)), "{{stage}} {{signal}}")],
+            unit="percentunit",
+            empty="no feedback",
+        ),
+        lines(
+            "feedback/slices",
+            "Feedback by slice",
+            "Of the feedback of each slice, the share of each signal: a slice whose redo stands out is served worse.",
+            [choice.query(of_slice, "{{stage}} {{slice}} {{signal}}")],
+            unit="percentunit",
+            empty="no feedback of a slice; the code declares slices",
+        ),
+        lines(
+            "feedback/calls",
+            "Calls",
+            "Calls that feedback can be about.",
+            [choice.query(ran(choice, ("stage",)), "{{stage}}")],
+            unit="cps",
+        ),
+    )

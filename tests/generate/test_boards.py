@@ -1,0 +1,272 @@
+"""The dashboards of any pipeline, and the rules that dashboard-linter and mixtool check, on all that are generated.
+
+A test is named after its rule. Rules that ask for a `job` variable do not hold on purpose: pipemon's series are
+told apart by pipeline and stage, whatever the site calls its jobs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import promql_parser as promql
+import pytest
+from promql_names import known_series, labels_of
+from test_dashboard import as_of, grafanas_schema, panels
+
+from pipemon.generate.dashboards.generic import generic
+from pipemon.generate.dashboards.pipeline import dashboard, panel_ids
+from pipemon.generate.dashboards.text import plain
+from pipemon.generate.inhibition import plan
+from pipemon.generate.output import Options, files
+from pipemon.spec.load import load
+
+EVERY_SIGNAL = Path(__file__).with_name("every_signal.yaml")
+SPEC = load(EVERY_SIGNAL)
+BOARDS: dict[str, dict[str, Any]] = {"speech": dashboard(SPEC), **generic()}
+STRICT = ("grafana-10.4.patched", "grafana-11.6.strict-panels", "main-v0.0.18-grafana-12-13.strict-panels")
+NO_QUERY = ("row", "text")
+
+every_board = pytest.mark.parametrize("name", BOARDS)
+
+
+def drawn(name: str) -> Iterator[dict[str, Any]]:
+    """Every panel of a dashboard that asks for data."""
+    return (panel for panel in panels(BOARDS[name]) if panel["type"] not in NO_QUERY)
+
+
+def targets(name: str) -> list[str]:
+    """Every query of a dashboard, its annotations' among them, with values in the place of variables."""
+    found = [target["expr"] for panel in drawn(name) for target in panel["targets"]]
+    found += [mark["expr"] for mark in BOARDS[name]["annotations"]["list"]]
+    return [filled(text) for text in found]
+
+
+def filled(text: str) -> str:
+    """A query with some value for each variable."""
+    return re.sub(r"\$(\w+)", lambda m: "5m" if m[1].startswith("__") else "x", text)
+
+
+@pytest.mark.parametrize("version", STRICT)
+@every_board
+def test_valid_by_grafanas_own_schema(name: str, version: str) -> None:
+    validator = grafanas_schema(f"dashboard.{version}")
+    found = [
+        f"{'/'.join(map(str, error.absolute_path))}: {error.message[:300]}"
+        for error in validator.iter_errors(as_of(f"dashboard.{version}", BOARDS[name]))
+    ]
+    assert not found
+
+
+@every_board
+def test_target_promql_rule(name: str) -> None:
+    for text in targets(name):
+        promql.parse(text)
+
+
+@every_board
+def test_every_query_names_only_what_is_exported_or_recorded(name: str) -> None:
+    series = {of: labels | {"instance", "job"} for of, labels in known_series(SPEC).items()}
+    for panel in drawn(name):
+        if panel["title"].startswith("Written expression"):
+            continue
+        for target in panel["targets"]:
+            given = labels_of(filled(target["expr"]), series)
+            assert set(re.findall(r"{{(\w+)}}", target["legendFormat"])) <= given, panel["title"]
+
+
+@every_board
+def test_template_datasource_rule(name: str) -> None:
+    first = BOARDS[name]["templating"]["list"][0]
+    assert (first["name"], first["label"], first["type"], first["query"]) == (
+        "datasource", "Data source", "datasource", "prometheus",
+    )  # fmt: skip
+    assert "__inputs" not in BOARDS[name]
+
+
+@every_board
+def test_template_label_promql_and_on_time_change_reload_rules(name: str) -> None:
+    asked = [v for v in BOARDS[name]["templating"]["list"] if v["type"] == "query"]
+    for variable in asked:
+        label = re.fullmatch(r"label_values\((.*), \w+\)", variable["query"]["query"])
+        assert label is not None
+        promql.parse(filled(label[1]))
+        assert variable["refresh"] == 2
+        assert variable["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+
+
+@every_board
+def test_template_instance_rule_but_for_its_all_value(name: str) -> None:
+    """All is `.*`, not `.+`: what a batch job pushed has no instance."""
+    for variable in BOARDS[name]["templating"]["list"]:
+        if variable["name"] == "instance":
+            assert (variable["multi"], variable["includeAll"], variable["allValue"]) == (True, True, ".*")
+
+
+@every_board
+def test_every_variable_that_is_used_exists_and_each_is_used_or_carried_on(name: str) -> None:
+    board = BOARDS[name]
+    known = {variable["name"] for variable in board["templating"]["list"]}
+    text = json.dumps({key: board[key] for key in ("panels", "annotations", "templating", "links")})
+    used = {found for found in re.findall(r"\$\{?(\w+)", text) if not found.startswith("__") and not found.isdigit()}
+    assert used <= known
+    assert known - used <= {"pipeline"}  # the constant of one pipeline: links take it along
+
+
+@every_board
+def test_panel_datasource_rule(name: str) -> None:
+    for panel in drawn(name):
+        sources = [panel["datasource"], *(target["datasource"] for target in panel["targets"])]
+        assert all(source == {"type": "prometheus", "uid": "${datasource}"} for source in sources)
+
+
+@every_board
+def test_panel_title_description_rule(name: str) -> None:
+    for panel in panels(BOARDS[name]):
+        if panel["type"] != "row":
+            assert panel["title"]
+            assert len(panel["description"]) > 40, panel["title"]
+
+
+@every_board
+def test_panel_units_rule_and_every_panel_says_what_no_data_means(name: str) -> None:
+    for panel in drawn(name):
+        defaults = panel["fieldConfig"]["defaults"]
+        if panel["type"] in ("stat", "timeseries", "heatmap", "bargauge", "table"):
+            assert defaults["unit"], panel["title"]
+            assert defaults["noValue"], panel["title"]
+        assert defaults.get("noValue") or re.search(r"Empty|[Nn]o data|No line", panel["description"]), panel["title"]
+
+
+@every_board
+def test_panel_no_targets_rule(name: str) -> None:
+    assert all(panel["targets"] for panel in drawn(name))
+
+
+@every_board
+def test_target_rate_interval_rule(name: str) -> None:
+    """What is looked back over is Grafana's own window, or that of the rule that the panel shows."""
+    texts = [target["expr"] for panel in drawn(name) for target in panel["targets"] if "Written" not in panel["title"]]
+    windows = {window for text in texts for window in re.findall(r"\[([^\]]*)\]", text)}
+    allowed = {"$__rate_interval"} if name != "speech" else {"$__rate_interval", "10m"}
+    assert windows <= allowed
+
+
+@every_board
+def test_target_counter_agg_rule(name: str) -> None:
+    """A counter is never shown as it is: it says how long the process has run."""
+    for text in targets(name):
+        for bare in _bare_counters(promql.parse(text)):
+            assert re.search(rf"(count|max) by \([\w, ]*\) \({bare}|and on|\* 0", text), text
+
+
+def _bare_counters(expr: Any, within: str = "") -> Iterator[str]:
+    match expr:
+        case promql.VectorSelector():
+            if expr.name and expr.name.endswith("_total"):
+                yield expr.name
+        case promql.BinaryExpr():
+            yield from _bare_counters(expr.lhs)
+            yield from _bare_counters(expr.rhs)
+        case promql.Call():
+            for argument in expr.args:
+                yield from _bare_counters(argument)
+        case promql.AggregateExpr() | promql.ParenExpr():
+            yield from _bare_counters(expr.expr)
+
+
+@every_board
+def test_uneditable_dashboard_rule_and_mixtools_title_and_uid(name: str) -> None:
+    board = BOARDS[name]
+    assert board["editable"] is False
+    assert board["title"]
+    assert re.fullmatch(r"[a-zA-Z0-9_-]{8,40}", board["uid"])
+
+
+def test_uids_differ_and_none_is_one_of_a_pipeline() -> None:
+    uids = [board["uid"] for board in BOARDS.values()]
+    assert len(set(uids)) == len(uids)
+    assert all(not str(board["uid"]).startswith("pipemon-") for board in generic().values())
+
+
+@every_board
+def test_ids_are_unique_and_nothing_overlaps_on_24_columns(name: str) -> None:
+    ids = [panel["id"] for panel in panels(BOARDS[name])]
+    assert len(set(ids)) == len(ids)
+    made = BOARDS[name]["panels"]
+    for level in (made, *(panel["panels"] for panel in made if panel.get("panels"))):
+        cells: set[tuple[int, int]] = set()
+        for panel in level:
+            at = panel["gridPos"]
+            assert at["x"] + at["w"] <= 24
+            own = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+            assert not cells & own, panel["title"]
+            cells |= own
+
+
+@every_board
+def test_the_crosshair_is_shared_and_links_lead_to_the_others(name: str) -> None:
+    board = BOARDS[name]
+    assert board["graphTooltip"] == 1
+    assert "pipemon" in board["tags"]
+    assert next((link["type"], link["tags"], link["keepTime"]) for link in board["links"]) == (
+        "dashboards", ["pipemon"], True,
+    )  # fmt: skip
+
+
+@every_board
+def test_alerts_and_new_versions_are_marked_on_every_graph(name: str) -> None:
+    marks = {mark["name"]: mark["expr"] for mark in BOARDS[name]["annotations"]["list"]}
+    assert list(marks) == ["Critical alerts", "Other alerts", "New versions"]
+    assert "offset" in marks["New versions"]
+
+
+@every_board
+def test_colours_of_states_are_those_of_states_alone(name: str) -> None:
+    """Green, yellow, orange, red and blue say how something is, so none of Grafana's own palettes is used."""
+    modes = {
+        each["mode"]
+        for panel in drawn(name)
+        for each in (
+            panel["fieldConfig"]["defaults"].get("color", {"mode": "thresholds"}),
+            *(p["value"] for o in panel["fieldConfig"]["overrides"] for p in o["properties"] if p["id"] == "color"),
+        )
+    }
+    assert modes <= {"thresholds", "fixed", "shades", "palette-classic"}
+    for panel in drawn(name):
+        if panel["fieldConfig"]["defaults"].get("color", {}).get("mode") == "palette-classic":
+            assert panel["fieldConfig"]["overrides"], panel["title"]
+
+
+def test_the_same_scrape_interval_gives_the_same_bytes_and_another_other_steps() -> None:
+    assert json.dumps(generic()) == json.dumps(generic(15.0))
+    slow: dict[str, Any] = generic(300.0)["cascade"]
+    assert (slow["refresh"], slow["time"]["from"]) == ("5m", "now-12h")
+
+
+def test_every_failure_mode_has_a_panel_that_its_alert_leads_to_and_that_leads_to_its_runbook() -> None:
+    made = files([plan(SPEC)], Options(grafana_url="https://grafana.example/"))
+    rules = made["rules/speech.rules.yml"]
+    by_id = {panel["id"]: panel for panel in panels(BOARDS["speech"])}
+    ids = panel_ids(SPEC)
+    assert set(ids) == {mode.name for mode in SPEC.measurable}
+    for mode in SPEC.measurable:
+        panel = by_id[ids[mode.name]]
+        assert f"dashboard_url: https://grafana.example/d/pipemon-speech?viewPanel={panel['id']}\n" in rules
+        assert [link["url"] for link in panel["links"] if link["title"] == f"Runbook: {mode.name}"] == [mode.runbook]
+
+
+def test_what_to_do_stands_beside_what_fires() -> None:
+    (panel,) = [panel for panel in drawn("speech") if panel["title"] == "Firing now: what to do"]
+    shown = {
+        over["matcher"]["options"]: property["value"][0]["options"]
+        for over in panel["fieldConfig"]["overrides"]
+        for property in over["properties"]
+        if property["id"] == "mappings"
+    }
+    for mode in SPEC.measurable:
+        assert shown["What to do"][mode.name]["text"] == (plain(mode.do) or "-")
+        assert shown["What it means"][mode.name]["text"] == plain(mode.what)
