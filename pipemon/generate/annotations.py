@@ -248,6 +248,8 @@ def alert_annotations(spec: Spec, mode: FailureMode, dashboard_url: str) -> dict
         found["upstream"] = moved
     if mode.do:
         found["do"] = plain(mode.do)
+    if mode.then:
+        found["then"] = plain(mode.then.words)
     if mode.runbook:
         found["runbook_url"] = plain(mode.runbook)
     if dashboard_url:

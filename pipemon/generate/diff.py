@@ -94,6 +94,7 @@ def _facts(spec: Spec, mode: FailureMode) -> dict[str, str]:
         "has the labels": _words(mode.labels),
         "means": repr(mode.what),
         "asks to": repr(mode.do),
+        "asks its receiver for": mode.then.words if mode.then else "no action",
         "is explained at": mode.runbook or "no page",
     }
 

@@ -24,7 +24,9 @@ def sentence(alert: Alert) -> str:
         return f"{head}{_lasted(alert)}"
     told = _stop(alert.description or alert.summary)
     do = alert.do and f"Do: {_stop(alert.do)}"
-    return f"{head}: {' '.join(filter(None, (told, do)))}" if told or do else head
+    then = alert.then and f"Then: {_stop(alert.then)}"
+    said = " ".join(filter(None, (told, do, then)))
+    return f"{head}: {said}" if said else head
 
 
 def _place(alert: Alert) -> str:

@@ -34,6 +34,7 @@ class Alert:
     summary: str
     description: str
     do: str
+    then: str
     runbook_url: str
     fingerprint: str
     starts_at: datetime | None
@@ -87,6 +88,7 @@ def _alert(data: object, where: str) -> Alert:
         summary=notes.get("summary", ""),
         description=notes.get("description", ""),
         do=notes.get("do", ""),
+        then=notes.get("then", ""),
         runbook_url=notes.get("runbook_url", ""),
         fingerprint=_text(alert.get("fingerprint", ""), f"{where}.fingerprint"),
         starts_at=_time(alert, "startsAt", where),

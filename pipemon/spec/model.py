@@ -22,6 +22,9 @@ Kind = Literal["software", "input", "output", "quality", "rollout"]
 SEVERITIES: tuple[Severity, ...] = ("page", "ticket", "notice")
 """From the most severe to the least."""
 
+ACTIONS = ("rollback", "retrain")
+"""What may be done to a stage when an alert fires."""
+
 BOUNDS_DIFFER = "bucket-bounds-differ"
 """The failure mode that every pipeline has by itself; no other may have its name."""
 
@@ -115,6 +118,19 @@ class Condition:
 
 
 @dataclass(frozen=True)
+class Action:
+    """What is to be done once the alert fires: `name` is one of ACTIONS."""
+
+    name: str
+    stage: str
+
+    @property
+    def words(self) -> str:
+        """The action as the alert's annotation `then` has it: `rollback vad`."""
+        return f"{self.name} {self.stage}"
+
+
+@dataclass(frozen=True)
 class FailureMode:
     """One thing that can go wrong.
 
@@ -123,7 +139,7 @@ class FailureMode:
     the conditions look back over. `fires_on` and `quiet_on` are test series of a `promql` signal.
     `for_given` tells a written `for` from a default, which may be fitted to that of a cause. `labels` are
     the team's own. With `observe` the alert is recorded and routed nowhere; `observe_since` is the day, if said.
-    `undecided` is the condition of one that waits for its threshold.
+    `undecided` is the condition of one that waits for its threshold. `then` is what its receiver may act on.
     """
 
     name: str
@@ -149,6 +165,7 @@ class FailureMode:
     observe: bool = False
     observe_since: str = ""
     undecided: tuple[Condition, ...] = ()
+    then: Action | None = None
 
     @cached_property
     def signals(self) -> frozenset[str]:

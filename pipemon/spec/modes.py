@@ -14,7 +14,7 @@ from pipemon.spec.conditions import conditions
 from pipemon.spec.defaults import Defaults, over, values
 from pipemon.spec.expression import series_fault
 from pipemon.spec.fields import Report
-from pipemon.spec.model import BOUNDS_DIFFER, STABLE, Condition, FailureMode, Pace, Severity, Spec
+from pipemon.spec.model import ACTIONS, BOUNDS_DIFFER, STABLE, Action, Condition, FailureMode, Pace, Severity, Spec
 from pipemon.spec.objective import burning, burns
 from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
 from pipemon.spec.signals import SIGNALS, for_seconds
@@ -26,9 +26,10 @@ from pipemon.units import duration
 _THRESHOLD = ("above", "below", "outside", "changes_by", "from")
 KEYS = (
     "what", "stage", "signal", "signals", *_THRESHOLD, "min_calls", "slice", "hold", "pace", "window", "for",
-    "keep_firing_for", "severity", "owner", "labels", "do", "runbook", "mode", "leads_to", "fires_on", "quiet_on",
+    "keep_firing_for", "severity", "owner", "labels", "do", "then", "runbook", "mode", "leads_to", "fires_on",
+    "quiet_on",
 )  # fmt: skip
-_PLANNED = ("then", "because", "ignore", "against")
+_PLANNED = ("because", "ignore", "against")
 
 PACES: tuple[Pace, ...] = ("sudden", "gradual")
 _WINDOW: dict[Pace, float] = {"sudden": 300.0, "gradual": 6 * 3600.0}
@@ -150,6 +151,7 @@ def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str
         observe=said.mode.observe,
         observe_since=said.mode.since,
         undecided=found if waiting else (),
+        then=_then(report, name, body.get("then"), spec),
     )
 
 
@@ -212,6 +214,26 @@ def _window(report: Report, body: Mapping, name: str, usual: float, spec: Spec) 
         message = f"{name}: window: {duration(window)} is under four scrape intervals ({duration(least)})"
         report.add(node, message, "range")
     return window
+
+
+def _then(report: Report, name: str, node: Node | None, spec: Spec) -> Action | None:
+    """Return the one action, on a stage that there is."""
+    where = f"{name}: then"
+    if node is None:
+        return None
+    if not isinstance(node, Mapping) or not node.entries:
+        message = f"{where}: expected an action on a stage, such as {{rollback: vad}}, found {kind(node)}"
+        report.add(node, message, "type")
+        return None
+    fields.check_keys(report, node, ACTIONS, (), where)
+    known = [(action, key, target) for action, key, target in node if action in ACTIONS]
+    if len(known) > 1:
+        report.add(known[1][1], f"{where}: one action each, found {known[0][0]!r} and {known[1][0]!r}", "comparison")
+    if len(known) != 1:
+        return None
+    action, _, target = known[0]
+    stage = _stage(report, f"{where}: {action}", target, spec)
+    return Action(action, stage.name) if stage else None
 
 
 def _leads_to(report: Report, name: str, node: Node | None, names: list[str]) -> tuple[str, ...]:

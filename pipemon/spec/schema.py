@@ -12,7 +12,7 @@ from typing import Any
 from pipemon.spec import defaults, fields, load, modes, stages
 from pipemon.spec.checks import CHECKS
 from pipemon.spec.conditions import BESIDE
-from pipemon.spec.model import SEVERITIES
+from pipemon.spec.model import ACTIONS, SEVERITIES
 from pipemon.spec.signals import SIGNALS, Signal
 
 Schema = dict[str, Any]
@@ -69,6 +69,7 @@ _WORDS = {
     "severity": "Whether it wakes somebody, waits for the day, or is only noted.",
     "labels": "Labels of the alert beyond pipemon's own, with fixed values.",
     "do": "What to do about it.",
+    "then": "What a receiver may do about it: {rollback: vad} or {retrain: vad}. Carried along, not yet done.",
     "mode": "`observe` is its burn-in: recorded, told to nobody.",
     "leads_to": "The failure modes that it causes: held back while it fires.",
     "fires_on": "Series on which a promql signal must fire, for its test.",
@@ -197,6 +198,7 @@ def _failure_mode() -> Schema:
         "pace": {"enum": list(modes.PACES)},
         "window": _TIME,
         "do": _TEXT,
+        "then": _then(),
         "leads_to": _words(),
         "fires_on": _words(),
         "quiet_on": _words(),
@@ -208,6 +210,11 @@ def _failure_mode() -> Schema:
         "not": {"required": ["signal", "signals"]},
         "allOf": takes,
     }
+
+
+def _then() -> Schema:
+    one = {"type": "object", "additionalProperties": False, "minProperties": 1, "maxProperties": 1}
+    return {**one, "properties": dict.fromkeys(ACTIONS, _TEXT)}
 
 
 def _beside() -> dict[str, Schema]:

@@ -65,6 +65,8 @@ def test_nothing_is_told_where_nothing_changes(tmp_path: Path) -> None:
         ("severity: page", "severity: page\n    window: 10m", "looks back 10m (was 5m)"),
         ("severity: page", "severity: page\n    labels: {team: voice}", "has the labels team=voice (was nothing)"),
         ("severity: page", "severity: page\n    do: Roll it back", "asks to 'Roll it back' (was '')"),
+        ("severity: page", "severity: page\n    then: {rollback: vad}",
+         "asks its receiver for rollback vad (was no action)"),
         ("severity: page", "severity: page\n    runbook: https://x", "is explained at https://x (was no page)"),
         ("The VAD returns", "It returns", "means 'It returns nothing' (was 'The VAD returns nothing')"),
         ("severity: page", "severity: page\n    min_calls: 50", "its expression changes"),

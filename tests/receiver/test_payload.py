@@ -56,6 +56,11 @@ def test_a_firing_alert_is_one_line_with_stage_failure_mode_value_threshold_and_
     )
 
 
+def test_an_action_that_the_alert_asks_for_is_told() -> None:
+    notes = {"description": "It cuts", "do": "Roll it back", "then": "rollback vad"}
+    assert said(annotations=notes).endswith(": It cuts. Do: Roll it back. Then: rollback vad.")
+
+
 def test_a_resolved_alert_tells_how_long_it_fired_and_not_its_last_value() -> None:
     assert said(status="resolved", endsAt="2025-01-31T08:18:10.5+00:00") == (
         "2025-01-31 08:15:30 RESOLVED warning speech/vad noisy-microphones after 3m10s"

@@ -53,6 +53,8 @@ def _mode(mode: FailureMode) -> Iterator[str]:
     ):
         if value := getattr(mode, name):
             yield f"  {name}: {value!r}"
+    if mode.then:
+        yield f"  then: {mode.then.words}"
     if not mode.conditions:
         return
     given = "given" if mode.for_given else "default"

@@ -23,6 +23,13 @@ GOOD = [
     *ROOT.glob("examples/*/failure_modes*.yaml"),
     *ROOT.glob("tests/generate/*.yaml"),
 ]
+ARGUMENTS = {
+    "none": None,
+    "quantile": "p99",
+    "feature_quantile": "p95 of input.words",
+    "category": "input.language=fr",
+    "signal": "null_ratio",
+}
 OF_KEYS = ("[unknown-key]", "takes above", "takes no threshold")
 
 
@@ -91,7 +98,7 @@ def test_what_a_failure_mode_may_not_say_is_refused(validator: Draft202012Valida
 
 def test_every_signal_of_the_table_is_known_with_its_comparisons(validator: Draft202012Validator) -> None:
     for signal in SIGNALS.values():
-        argument = {"none": None, "quantile": "p99", "signal": "null_ratio"}.get(signal.argument, "word")
+        argument = ARGUMENTS.get(signal.argument, "word")
         for key in ("above", "below", "outside", "changes_by"):
             value = [1, 2] if key == "outside" else 1
             mode = {"what": "x", "stage": "vad", "signal": {signal.name: argument}, key: value}
