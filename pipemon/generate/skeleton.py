@@ -137,11 +137,30 @@ def _output(stage: StageShape, names: _Names) -> Iterator[_Entry]:
     for word in stage.feedback:
         said = f"Feedback on {own} says {word} more often"
         yield _Entry(names.of(own, "feedback", word), said, own, f"{{feedback: {_scalar(word)}}}", "above: 10%")
+    yield from _learned(stage, names)
     yield _Entry(names.of(own, "worse"), f"{own} is worse than the version before", own)
 
 
+def _learned(stage: StageShape, names: _Names) -> Iterator[_Entry]:
+    """Yield the questions of what is told later, as ideas: which value of a score is bad, only the team knows."""
+    own = stage.name
+    for score in stage.scores:
+        yield _Entry(names.of(own, "score", score.name), f"{score.name} of {own} is not what it was", own)
+    for candidate in stage.candidates:
+        differs = f"{own} answers otherwise than its candidate {candidate}"
+        yield _Entry(names.of(own, "candidate", candidate, "differs"), differs, own)
+    if stage.labels:
+        late = f"True values of the outputs of {own} come late, or no longer"
+        yield _Entry(names.of(own, "labels-late"), late, own)
+        yield _Entry(names.of(own, "raters-differ"), f"Raters do not agree on the outputs of {own}", own)
+        yield _Entry(names.of(own, "too-sure"), f"{own} is surer than it is right", own)
+    if stage.decisions:
+        yield _Entry(names.of(own, "more-to-review"), f"People decide more often instead of {own}", own)
+        yield _Entry(names.of(own, "overruled"), f"People decide otherwise than {own}", own)
+
+
 def _written(entry: _Entry) -> str:
-    lines = [f"{entry.name}:", f"  what: {entry.what}"]
+    lines = [f"{entry.name}:", f"  what: {_scalar(entry.what)}"]
     if entry.stage is not None:
         lines.append(f"  stage: {_scalar(entry.stage)}")
     lines += [f"  signal: {entry.signal}"] if entry.signal else []

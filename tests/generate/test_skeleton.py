@@ -34,7 +34,7 @@ shop = pipemon.Pipeline("null", feedback=["no", "off"])
 @shop.stage("no", output=[length("a_b"), length("a.b")])
 def no(query): ...
 
-@shop.stage("a_b", one_to_one=True)
+@shop.stage("a_b", one_to_one=True, scores=["yes", "ndcg"], candidates=["2.0: b", "# 3"], labels=True, decisions=True)
 def first(query): ...
 
 @shop.stage("a.b", output=[Category("mood", str, categories=("good", "bad"))], budget="1s")
@@ -94,6 +94,20 @@ def test_each_stage_is_asked_about_its_software_input_and_output(text: str, tmp_
         assert text.count(f"## {stage.name}, ") == 3
         for feature in stage.features:
             assert f"{feature.direction}.{feature.name}" in text
+
+
+def test_what_is_told_later_is_asked_about_where_the_code_declares_it(tmp_path: Path) -> None:
+    (tmp_path / "module_of_later.py").write_text(
+        "import pipemon\nshop = pipemon.Pipeline('shop')\n"
+        "shop.stage('rank', scores=['ndcg'], candidates=['2.0'], labels=True, decisions=True)(len)\n"
+        "shop.stage('find')(len)\n"
+    )
+    made = re.sub(r"(?m)^  # ", "  ", skeleton(shape_of("module_of_later:shop", tmp_path), "module_of_later:shop"))
+    spec = loaded(tmp_path, made)
+    asked = {"score-ndcg", "candidate-2-0-differs", "labels-late", "raters-differ", "too-sure", "more-to-review"}
+    for stage, wanted in (("rank", asked), ("find", set())):
+        own = {mode.name.removeprefix(f"{stage}-") for mode in spec.failure_modes if mode.stage == stage}
+        assert own & asked == wanted
 
 
 def test_a_pipeline_without_stages_is_told_as_an_idea(tmp_path: Path) -> None:
