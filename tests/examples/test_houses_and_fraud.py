@@ -1,0 +1,68 @@
+"""The valuation of houses and the screening of payments under each change, and the one alert that each sends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import agency
+import market
+import payments
+import pytest
+import screening
+import shop
+import valuation
+from phases import Phase, series
+from rule_tests import check, fired
+
+from pipemon.generate.inhibition import Plan, plan
+from pipemon.generate.rules import rule_file, rules
+from pipemon.spec.load import load
+from pipemon.spec.modes import alert_name
+
+pytestmark = pytest.mark.integration
+
+Expected = tuple[str, set[str]]
+"""The failure mode whose alert is sent, "" for none, and its effects, which fire and are held back."""
+
+HOUSES: dict[str, Expected] = {
+    # Sizes and prices keep their means, and the valuation is right: what looks at means sees nothing.
+    "small_and_large": ("", set()),
+    "larger": ("houses-larger", set()),
+    "prices_up": ("prices-wrong", set()),
+    "ages_unknown": ("ages-unknown", set()),
+}
+FRAUD: dict[str, Expected] = {
+    "lockdown": ("too-many-blocked", {"honest-people-blocked"}),
+    "hidden": ("fraud-gets-through", set()),
+    "wallet": ("unknown-channel", set()),
+}
+
+
+def planned(module: object) -> Plan:
+    return plan(load(Path(str(getattr(module, "__file__", ""))).with_name("failure_modes.yaml")))
+
+
+def expect(made: Plan, expected: Expected) -> list[str]:
+    """Return the alerts that fire; the effects must be among what the cause holds back."""
+    cause, effects = expected
+    assert effects <= set(made.targets.get(cause, ()))
+    return [alert_name(made.spec.pipeline, name) for name in filter(None, (cause, *effects))]
+
+
+@pytest.mark.parametrize("change", market.CHANGES)
+def test_each_change_of_the_market_sends_one_alert(change: str, tmp_path: Path) -> None:
+    made, offered = planned(valuation), agency.Agency()
+    usual, other = market.Market(), market.CHANGES[change].market
+    # Seven hours each, a house every two seconds.
+    phases = [Phase(lambda: offered.next_house(usual), 210, 60), Phase(lambda: offered.next_house(other), 210, 60)]
+    expected = [fired("7h", "7h"), fired("14h", "7h", *expect(made, HOUSES[change]))]
+    check(rule_file(rules(made.spec)), series("houses", phases), expected, tmp_path, interval="2m")
+
+
+@pytest.mark.parametrize("change", payments.CHANGES)
+def test_each_change_of_the_world_sends_one_alert_and_its_effects_are_held_back(change: str, tmp_path: Path) -> None:
+    made, till = planned(screening), shop.Shop()
+    usual, other = payments.World(), payments.CHANGES[change].world
+    phases = [Phase(lambda: till.next_payment(usual), 60, 300), Phase(lambda: till.next_payment(other), 60, 300)]
+    expected = [fired("30m", "30m"), fired("1h", "30m", *expect(made, FRAUD[change]))]
+    check(rule_file(rules(made.spec)), series("fraud", phases, 1500), expected, tmp_path, interval="30s")
