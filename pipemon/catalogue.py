@@ -21,6 +21,12 @@ DECIDERS = ("model", "human")
 ANSWERS = ("yes", "no", "unknown")
 CONFIDENCE_BINS = tuple(f"{tenth / 10:.1f}" for tenth in range(1, 11))
 """Upper bounds of the bins, as the `le` of a histogram has them: 0.1 to 1.0."""
+_HOUR, _DAY = 3600.0, 86_400.0
+LABEL_DELAYS = (
+    1.0, 10.0, 60.0, 600.0, _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 2 * _DAY, 3 * _DAY, 7 * _DAY, 14 * _DAY, 30 * _DAY,
+    90 * _DAY,
+)  # fmt: skip
+"""Upper bounds of the seconds until a label comes."""
 UNATTRIBUTED = ("plain", "garbled", "forged", "unknown")
 """Why a run tells no version: an id alone; cut off or changed; not signed with the key; none of this stage."""
 

@@ -11,7 +11,6 @@ from pipemon.generate.expressions import narrowed
 from pipemon.generate.measures import measure
 from pipemon.generate.promql import Matcher, literal, quote, text
 from pipemon.generate.recordings import Measure
-from pipemon.spec import reads as r
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 from pipemon.spec.signals import SIGNALS
@@ -48,7 +47,7 @@ def describe(spec: Spec, mode: FailureMode, condition: Condition) -> tuple[str, 
         case "quantile":
             share = bound_share(spec, mode.stage, condition)
             if share is None:
-                return f"{condition.argument} duration of {where}", threshold
+                return f"{condition.argument} {signal.words} of {where}", threshold
             allowed = f"{share.allowed * 100:.4g}%"
             return (
                 f"calls of {where} over {_short(share.bound)}",
@@ -61,7 +60,7 @@ def describe(spec: Spec, mode: FailureMode, condition: Condition) -> tuple[str, 
             what = f"{condition.argument} {name}"
         case "category":
             what = f"share of {condition.argument} in {name}"
-        case "feature" | "feature_category":
+        case "feature" | "feature_category" | "confidence":
             what = f"{signal.words} {name}"
         case "feedback" if condition.slice:
             what = f"{condition.argument} in all feedback"
@@ -87,7 +86,7 @@ def unit(spec: Spec, mode: FailureMode, condition: Condition) -> str:
         return condition.feature.unit
     if signal.unit == "score" and mode.stage is not None:
         return {score.name: score.unit for score in spec.stage(mode.stage).scores}.get(condition.argument, "ratio")
-    return "age" if isinstance(signal.reads, r.Age) else signal.unit
+    return "age" if signal.unit == "seconds" else signal.unit
 
 
 def template(value: str, unit: str) -> str:
@@ -121,7 +120,9 @@ def _humanized_size(size: float) -> str:
 
 
 def _humanized(seconds: float) -> str:
-    """Return what Prometheus' humanizeDuration prints for a time of a minute or more."""
+    """Return what Prometheus' humanizeDuration prints for a time of a second or more."""
+    if seconds < 60:
+        return f"{seconds:.4g}s"
     minutes, left = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)

@@ -10,12 +10,13 @@ from itertools import takewhile
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
+from pipemon.generate.calibration import calibration_error, estimated_accuracy
 from pipemon.generate.held import held
 from pipemon.generate.latency import latency
 from pipemon.generate.levels import age, busy, gauge, largest, rate
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, select
 from pipemon.generate.queries import ALL_VALUES, calls_total, matchers, per, quantile, targets, unaccounted
-from pipemon.generate.recordings import Measure, Part, Recording, Scope, own, usual
+from pipemon.generate.recordings import Measure, Part, Recording, Scope, own, picked, usual
 from pipemon.spec import reads as r
 from pipemon.spec.latency import burned_condition
 from pipemon.spec.model import ALL, STABLE, Condition, FailureMode, Spec
@@ -80,8 +81,12 @@ def _measure(scope: Scope, mode: FailureMode, condition: Condition) -> Measure |
             return _divided(scope, "pipemon_stage_items_unaccounted_per_items_in:ratio_increase", lost, items)
         case r.Mean() as mean:
             return _mean(scope, mean, condition)
-        case r.Quantile() as found if found.labels:
+        case r.Quantile(whole=None) as found:
             return _quantile(scope, found, condition)
+        case r.Calibration() as found:
+            return calibration_error(scope, found)
+        case r.Estimated() as found:
+            return estimated_accuracy(scope, found, condition)
         case r.Quantile():
             return latency(scope, mode, condition, scope.ran())
         case r.Silence() as silence:
@@ -104,11 +109,6 @@ def _measure(scope: Scope, mode: FailureMode, condition: Condition) -> Measure |
 
 def _of(scope: Scope, metric: Metric, whole: Metric | None) -> Metric:
     return metric if scope.stage is not None or whole is None else whole
-
-
-def picked(condition: Condition, labels: tuple[str, ...]) -> tuple[Matcher, ...]:
-    """Return the matchers of those of a condition's own label values that `labels` name."""
-    return tuple(Matcher(label, "=", value) for label, value in condition.labels if label in labels)
 
 
 def _share(scope: Scope, share: r.Share, condition: Condition) -> Measure:

@@ -9,7 +9,7 @@ from pipemon import catalogue as c
 from pipemon.catalogue import Metric
 from pipemon.generate.promql import Expr, Matcher, Recorded, span
 from pipemon.generate.queries import calls_total, key, not_skipped, total
-from pipemon.spec.model import Spec
+from pipemon.spec.model import Condition, Spec
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,11 @@ def here(spec: Spec, stage: str | None) -> tuple[Matcher, ...]:
     """Return the matchers of a recorded series of a stage, or of the pipeline where `stage` is None."""
     place = () if stage is None else (Matcher("stage", "=", stage),)
     return (*own(spec), *place)
+
+
+def picked(condition: Condition, labels: tuple[str, ...]) -> tuple[Matcher, ...]:
+    """Return the matchers of those of a condition's own label values that `labels` name."""
+    return tuple(Matcher(label, "=", value) for label, value in condition.labels if label in labels)
 
 
 def own(spec: Spec) -> tuple[Matcher, ...]:

@@ -223,8 +223,12 @@ def measured(world: World, spec: Spec, mode: FailureMode, condition: Condition, 
             world.stamp(reads.timestamp, value)
             # Nobody calls it any more.
             world.stamp(reads.timestamp, 3 * value, version="0")
-        case r.Quantile() if reads.labels:
-            _quantile(world, spec, mode, condition, value, rate)
+        case r.Quantile(whole=None):
+            _quantile(world, spec, mode, reads.histogram, condition, value, rate)
+        case r.Calibration():
+            _calibration(world, reads, value, rate)
+        case r.Estimated():
+            _confidences(world, reads, dict(condition.labels), value, rate)
         case r.Quantile():
             _latency(world, spec, mode, condition, value, rate)
 
@@ -273,8 +277,33 @@ def _items(world: World, value: float, rate: float) -> None:
     world.add(c.STAGE_ITEMS_OUT, (rest - value if value <= rest else rest + value) * rate)
 
 
-def _quantile(world: World, spec: Spec, mode: FailureMode, condition: Condition, value: float, rate: float) -> None:
+def _calibration(world: World, reads: r.Calibration, value: float, rate: float) -> None:
+    """Let the sure ones be right less often than they say, and the unsure ones more often: each counts."""
+    for bin, stated, right in (("1.0", 0.95, 0.95 - value), ("0.1", 0.05, 0.05 + value)):
+        world.add(reads.confidence, stated * rate / 2, confidence_bin=bin)
+        for correct, share in (("yes", right), ("no", 1 - right)):
+            world.add(reads.outcomes, share * rate / 2, confidence_bin=bin, correct=correct)
+
+
+def _confidences(world: World, reads: r.Estimated, labels: Mapping[str, str], value: float, rate: float) -> None:
+    """Let every other bin be always right, and the rest never: a share `value` of what is stated is in the former."""
+    within = 0.0
+    for number, bin in enumerate(c.CONFIDENCE_BINS):
+        right = number % 2
+        # Labels came for longer than the confidences are looked at.
+        for correct, share in (("yes", right), ("no", 1 - right)):
+            world.add(reads.outcomes, share * 10 * rate, confidence_bin=bin, correct=correct)
+        within += (value if right else 1 - value) / 5
+        world.add(reads.confidences, within * rate, "_bucket", le=bin, **labels)
+    world.add(reads.confidences, rate, "_bucket", le="+Inf", **labels)
+
+
+def _quantile(
+    world: World, spec: Spec, mode: FailureMode, metric: Metric, condition: Condition, value: float, rate: float
+) -> None:
     """Let an interpolated quantile be `value`: of two buckets, so many are in the lower."""
+    # A trifle more, since times are printed cut off to whole seconds.
+    value *= 1 + 2e-8
     threshold = tested_limits(spec, mode, condition)
     edge = threshold.low if threshold.high is None else threshold.high
     assert edge is not None
@@ -282,7 +311,7 @@ def _quantile(world: World, spec: Spec, mode: FailureMode, condition: Condition,
     lower, upper = edge - 0.7 * reach, edge + 19 * reach
     q = float(condition.argument[1:]) / 100
     inside = (value - lower) / (upper - lower)
-    metric, labels = c.FEATURE_VALUE, dict(condition.labels)
+    labels = dict(condition.labels)
     below = min(max(0.0, (q - inside) / (1 - inside)), 1.0)
     for bound, within in {le(lower): below, le(upper): 1.0, "+Inf": 1.0}.items():
         world.add(metric, within * rate, "_bucket", le=bound, **labels)

@@ -13,11 +13,6 @@ from pipemon.instrument.feature_series import Families
 from pipemon.topology import ScoreShape, StageShape
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86_400.0
-DELAYS = (
-    1.0, 10.0, _MINUTE, 10 * _MINUTE, _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 2 * _DAY, 3 * _DAY, 7 * _DAY, 14 * _DAY,
-    30 * _DAY, 90 * _DAY,
-)  # fmt: skip
-"""Seconds until a label arrives."""
 WAITS = (
     1.0, 5.0, 10.0, 30.0, _MINUTE, 2 * _MINUTE, 5 * _MINUTE, 10 * _MINUTE, 30 * _MINUTE, _HOUR, 2 * _HOUR, 4 * _HOUR,
     8 * _HOUR, _DAY, 3 * _DAY, 7 * _DAY,
@@ -78,7 +73,7 @@ class _TruthSeries:
     def __init__(self, of: FeedbackSeries) -> None:
         self.expected = of._counter(catalogue.LABELS_EXPECTED)
         self.arrived = of._counter(catalogue.LABELS_ARRIVED)
-        self.delay = of._histogram(catalogue.LABEL_DELAY, DELAYS)
+        self.delay = of._histogram(catalogue.LABEL_DELAY, catalogue.LABEL_DELAYS)
         self.rated = of._by_slice(catalogue.LABELS_RATED)
         self.disagreements = of._by_slice(catalogue.LABEL_DISAGREEMENTS)
         self._calibration = [

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import cast
 
-from pipemon.catalogue import FEEDBACK_SIGNALS, OTHER
+from pipemon.catalogue import CONFIDENCE_BINS, FEEDBACK_SIGNALS, OTHER
 from pipemon.errors import nearest
 from pipemon.spec import expression, fields
 from pipemon.spec.baseline import Baseline
@@ -27,6 +27,7 @@ _EXPECTED = {
     "feedback": "what users do after it, such as redo",
     "score": "a score after it, such as wer",
     "candidate": 'the candidate version after it, such as "2.0"',
+    "confidence": "the feature that is its confidence after it, such as output.confidence",
     "promql": "a PromQL expression after it",
 }
 
@@ -106,6 +107,8 @@ def argument_of(report: Report, signal: Signal, node: Node | None, at: Node, pla
         case "feature_category":
             found_feature = _feature(report, node, text, place, where, categories=True)
             return _of_feature("", found_feature, ("category", OTHER))
+        case "confidence":
+            return _confidence(report, node, text, place, where)
         case "category":
             return _category(report, node, text, place, where)
         case "feedback":
@@ -131,6 +134,25 @@ def _of_feature(text: str, feature: FeatureShape | None, *more: tuple[str, str])
     if feature is None:
         return None
     return Argument(text, feature, (("direction", feature.direction), ("feature", feature.name), *more))
+
+
+def _confidence(report: Report, node: Scalar, text: str, place: Place, where: str) -> Argument | None:
+    """Return a feature whose histogram has the bounds that outputs are counted by once they are labelled."""
+    feature = _feature(report, node, text, place, where, categories=False)
+    if feature is None:
+        return None
+    name = f"{feature.direction}.{feature.name}"
+    if feature.unit not in ("", "ratio"):
+        message = f"{where}: {name} is in {feature.unit}; a confidence is a ratio, from 0 to 1"
+        report.add(node, message, "unit")
+        return None
+    lacks = [bin for bin in CONFIDENCE_BINS if feature.bounds and float(bin) not in feature.bounds]
+    if lacks:
+        message = f"{where}: {name} has no bucket bound {lacks[0]}, and labels are counted by tenths of confidence"
+        message += "; take it once more under another name, with bounds=[0.1, 0.2, ..., 1.0]"
+        report.add(node, message, "bounds")
+        return None
+    return _of_feature("", feature)
 
 
 def _category(report: Report, node: Scalar, text: str, place: Place, where: str) -> Argument | None:

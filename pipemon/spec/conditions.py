@@ -13,7 +13,7 @@ from pipemon.spec.fields import Report
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import LAST_HOUR, STABLE, Condition, Reference, Threshold
 from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
-from pipemon.spec.reads import Quantile, Reads
+from pipemon.spec.reads import Calibration, Quantile, Reads
 from pipemon.spec.signals import ALSO, PLANNED_SIGNALS, SIGNALS, Signal
 from pipemon.topology import FeatureShape, StageShape
 from pipemon.units import duration
@@ -185,6 +185,8 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
         return replace(condition, min_count=given or least, min_events=bad)
     if threshold is None or not signal.by_calls:
         return condition
+    if isinstance(signal.reads, Calibration):
+        return replace(condition, min_count=given or thresholds.calibration_count(threshold))
     stage = place.stage.name if place.stage and place.stage in place.spec.stages else None
     known = place.stage is None or stage is not None
     is_share = signal.unit == "ratio" or (known and bound_share(place.spec, stage, condition) is not None)
@@ -288,6 +290,8 @@ _MISSING = {
     "one_to_one": "one_to_one=True, so more or less may come out than came in",
     "workers": "workers=..., so nobody knows how many calls can run at once",
     "trained": "a model that tells when it was trained",
+    "labels": "labels=True, so no true values are told",
+    "decisions": "decisions=True, so nobody tells who decides",
 }
 
 
@@ -314,22 +318,24 @@ def _reachable(
     report: Report, signal: Signal, threshold: Threshold, feature: FeatureShape | None, at: Node, place: Place
 ) -> None:
     """Refuse a quantile's threshold beyond the histogram's buckets: no quantile would ever be seen to pass it."""
-    if not isinstance(signal.reads, Quantile) or place.spec.reads_bounds:
+    if not isinstance(signal.reads, Quantile) or (place.spec.reads_bounds and not signal.reads.bounds):
         return
-    if feature is not None:
+    add = f'; add spec="{place.spec.pipeline}.bounds.json" to pipemon.Pipeline(...)'
+    if signal.reads.bounds:
+        bounds, add = signal.reads.bounds, ""
+    elif feature is not None:
         bounds = feature.bounds
     else:
         bounds = place.spec.duration_bounds if place.stage is None else place.stage.duration_bounds
     if not bounds:
         return
-    add = f'add spec="{place.spec.pipeline}.bounds.json" to pipemon.Pipeline(...)'
     of = duration if feature is None else "{:g}".format
     high, low = threshold.high, threshold.low
     if high is not None and (high > bounds[-1] or (feature is not None and high == bounds[-1])):
         beyond = "above" if high > bounds[-1] else "at"
-        message = f"{of(high)} is {beyond} the largest bucket ({of(bounds[-1])}) and could never fire; {add}"
+        message = f"{of(high)} is {beyond} the largest bucket ({of(bounds[-1])}) and could never fire{add}"
         report.add(at, f"{place.name}: {message}", "range")
     # Of the lowest bucket, nothing is known but its upper bound.
     elif low is not None and low <= bounds[0]:
-        message = f"{of(low)} is not above the lowest bucket ({of(bounds[0])}) and could never fire; {add}"
+        message = f"{of(low)} is not above the lowest bucket ({of(bounds[0])}) and could never fire{add}"
         report.add(at, f"{place.name}: {message}", "range")

@@ -178,12 +178,13 @@ class Timing:
     """Scraping, evaluation and notification times, in seconds.
 
     Rules that look back over `long_window` or more are evaluated every `long_interval` only: they change
-    slowly and read much.
+    slowly and read much. What a confidence is worth is learned from the labels of the last `calibrated_over`.
     """
 
     scrape_interval: float = 15.0
     long_window: float = 3600.0
     long_interval: float = 60.0
+    calibrated_over: float = 7 * 86_400.0
     group_wait: float = 30.0
     group_interval: float = 300.0
     repeat_interval: float = 4 * 3600.0

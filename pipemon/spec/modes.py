@@ -201,7 +201,9 @@ def _pace(
 ) -> tuple[Pace, float]:
     """Return the pace and its usual window: by the data where only features are looked at, unless it is written."""
     whose = stage.data if stage and found and all(condition.feature for condition in found) else ""
-    usual, window = _OF_DATA.get(whose, ("sudden", _WINDOW["sudden"]))
+    slow = bool(found) and all(SIGNALS[condition.signal].slow for condition in found)
+    usual: Pace = "gradual" if slow else "sudden"
+    usual, window = (usual, _WINDOW[usual]) if slow else _OF_DATA.get(whose, (usual, _WINDOW[usual]))
     pace = cast(Pace, fields.choice(report, node, PACES, usual, f"{name}: pace"))
     return pace, window if node is None else _WINDOW[pace]
 

@@ -52,12 +52,37 @@ class Mean:
 class Quantile:
     """A quantile of what a histogram counts; of durations, the share over a bucket bound where it is one.
 
-    `whole` is the histogram of the pipeline as a whole.
+    `whole` is the histogram of the pipeline as a whole: durations alone have one. `bounds` are the bucket bounds
+    where they are always the same.
     """
 
     histogram: Metric
     labels: tuple[str, ...] = ()
     whole: Metric | None = None
+    bounds: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far stated confidences are from the share that was right, over the bins of both counters.
+
+    `outcomes` counts outputs by bin and whether they were right, `confidence` sums what they had stated.
+    """
+
+    outcomes: Metric
+    confidence: Metric
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """The share that is right, as confidences of late let expect: each counts as its bin was right by `outcomes`.
+
+    `confidences` is the histogram of what is stated, labelled or not, of which `labels` pick the one series.
+    """
+
+    confidences: Metric
+    labels: tuple[str, ...]
+    outcomes: Metric
 
 
 @dataclass(frozen=True)
@@ -118,4 +143,7 @@ class Written:
     """An expression that a person wrote."""
 
 
-Reads = Share | Unaccounted | Mean | Quantile | Rate | Gauge | Largest | Busy | Age | Silence | Burned | Written
+Reads = (
+    Share | Unaccounted | Mean | Quantile | Calibration | Estimated | Rate | Gauge | Largest | Busy | Age | Silence
+    | Burned | Written
+)  # fmt: skip

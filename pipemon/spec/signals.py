@@ -14,7 +14,7 @@ from pipemon.spec.model import Kind, Severity
 
 Argument = Literal[
     "none", "quantile", "feature", "feature_quantile", "category", "feature_category",
-    "feedback", "score", "candidate", "promql", "signal", "burned",
+    "feedback", "score", "candidate", "promql", "signal", "burned", "confidence",
 ]  # fmt: skip
 """What stands after a signal's name. A category is written `input.language=fr`; of a `feature_category`, only the
 feature is named."""
@@ -42,7 +42,8 @@ class Signal:
     With `by_calls` it is a statement about calls, which a few of them can't make. `needs` is what the stage
     must be declared with for its series to be there. With `for_window`, `for` is at least the window: what is
     extrapolated of a counter that just began, or of replicas that just went, must have left it. `panel` is None
-    for what every stage's row shows anyhow. `also` are words that others use for it, too far from it for a likeness.
+    for what every stage's row shows anyhow. `slow` tells that what it reads comes in slowly, so that it is gradual
+    unless a failure mode says otherwise. `also` are words that others use for it, too far from it for a likeness.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Signal:
     explains: bool = False
     explained: bool = True
     panel: Drawn | None = None
+    slow: bool = False
     also: tuple[str, ...] = ()
 
 
@@ -259,6 +261,80 @@ _SIGNALS = (
             "How many of the items that two raters labelled have two labels: how far labels can be trusted.",
         ),
         also=("rater_agreement", "disagreement"),
+    ),
+    Signal(
+        name="labelled",
+        words="share labelled",
+        explained=False,
+        reads=r.Share(c.LABELS_ARRIVED, c.LABELS_EXPECTED),
+        kind="quality",
+        default="50%",
+        comparisons=("below", "above", "outside"),
+        against=("past",),
+        for_=300,
+        needs="labels",
+        slow=True,
+        panel=Drawn(
+            "Labelled",
+            "labelled",
+            "True values that came, for each that was to come in the same time. Down to none: nobody labels any more.",
+        ),
+        also=("labeled", "label_coverage", "coverage"),
+    ),
+    Signal(
+        name="label_delay",
+        words="time to a label",
+        explained=False,
+        reads=r.Quantile(c.LABEL_DELAY, bounds=c.LABEL_DELAYS),
+        argument="quantile",
+        unit="seconds",
+        kind="quality",
+        against=("past",),
+        for_=300,
+        needs="labels",
+        slow=True,
+        panel=Drawn(
+            "Time to a label",
+            "quantile",
+            "Time from the run until its true value was told, which the given share stayed under, interpolated.",
+        ),
+        also=("label_latency", "label_lag"),
+    ),
+    Signal(
+        name="calibration",
+        words="calibration error",
+        explained=False,
+        reads=r.Calibration(c.CALIBRATION, c.CALIBRATION_CONFIDENCE),
+        kind="quality",
+        default="5%",
+        for_=300,
+        needs="labels",
+        slow=True,
+        panel=Drawn(
+            "Calibration error",
+            "expected calibration error",
+            "How far the stated confidence is from the share that was right, on average over ten bins of confidence.",
+        ),
+        also=("calibration_error", "ece", "miscalibration"),
+    ),
+    Signal(
+        name="estimated_accuracy",
+        words="accuracy estimated from",
+        explained=False,
+        reads=r.Estimated(c.FEATURE_VALUE, _OF_FEATURE, c.CALIBRATION),
+        argument="confidence",
+        kind="quality",
+        comparisons=("below",),
+        for_=300,
+        needs="labels",
+        slow=True,
+        panel=Drawn(
+            "Accuracy, estimated",
+            "by confidence",
+            "The share that is right as the confidences of now let expect, each as its like were right when labels "
+            "came. It sees harder inputs; it can't see that the same input now means something else.",
+        ),
+        also=("cbpe", "expected_accuracy", "estimated_performance"),
     ),
     # The canary's value of another signal, as a multiple of the stable version's: it is read as that one is.
     Signal(

@@ -19,6 +19,13 @@ MIN_EVENTS = 3
 """Bad events that a share must rest on to be above its threshold: one or two happen by chance at any traffic."""
 
 _SMALLEST_SHARE = 1e-6
+_BY_CHANCE = 1.8
+"""Calibration error, times the root of n outputs, that 1% of calibrated models exceed, at most.
+
+Of a bin's n outputs, of which a share p is right, the number of right ones is off by |x| on average: a normal x with
+the variance n p (1 - p). Ten bins are off by at most sqrt(2 / pi) sqrt(n sum p (1 - p)) together, p at the end of its
+bin that is nearest to a half: 1.10 sqrt(n), with a standard deviation of at most 0.30 sqrt(n). 1.10 + 2.33 x 0.30.
+"""
 _LARGEST = 1e15
 _FEWEST_SD, _MOST_SD = 0.05, 100.0
 _QUANTITY = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*(%|[A-Za-z][A-Za-z/_]*)?")
@@ -92,6 +99,15 @@ def min_count(result: Threshold | None, changes_sd: float | None, quantile: floa
     if quantile is not None:
         need = max(need, 1 / (1 - quantile))
     return max(MIN_COUNT, ceil(round(need, 6)))
+
+
+def calibration_count(result: Threshold) -> int:
+    """Return how many outputs make a calibration error above its threshold mean something: (1.8 / threshold)^2.
+
+    Even a calibrated model's confidences are off by chance, more so the fewer outputs there are: fewer than one in
+    a hundred such models passes the threshold on this many.
+    """
+    return max(MIN_COUNT, ceil(round((_BY_CHANCE / (result.high or 0.05)) ** 2, 6)))
 
 
 def sd_steps(given: Mapping) -> float | None:

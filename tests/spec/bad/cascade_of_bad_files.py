@@ -23,6 +23,13 @@ def transcribe(segments: list[str]) -> str:
     return " ".join(segments)
 
 
+@speech.stage(
+    "labelled", after="asr", labels=True, output=pipemon.Feature("confidence", len, unit="ratio", bounds=[0.5, 1])
+)
+def spell(text: str) -> str:
+    return text
+
+
 class Proxy:
     """Like a web framework's current request: nothing can be asked of it outside of one."""
 
