@@ -53,7 +53,9 @@ def estimated_accuracy(scope: Scope, reads: r.Estimated, condition: Condition) -
     covered = Binary(">=", told, Binary("*", _KNOWN, Binary(">", count.series(), 0.0)))
     name = scope.name(f"{reads.confidences.name}_accuracy", "estimate_increase", *reads.labels)
     value = Recording(name, Binary("/", Aggregate("sum", by, right), covered), by, (known, stated, count))
-    return Measure(value, which, count, which, (Part(count, which, "count"),))
+    here = (*which, Matcher(_BIN, "=", c.CONFIDENCE_BINS[-1]))
+    parts = (Part(count, which, "count"), Part(stated, here, "among"), Part(known, here, "among"))
+    return Measure(value, which, count, which, parts)
 
 
 def _known(scope: Scope, reads: r.Estimated) -> Recording:
@@ -84,7 +86,7 @@ def _stated(scope: Scope, reads: r.Estimated) -> Recording:
         pairwise(c.CONFIDENCE_BINS),
         start,
     )
-    up_to, below = (Aggregate("sum", (*by, _BIN), each) for each in (up_to, below))
-    # Below the lowest there is nothing.
+    # One series each, without its bound. Below the lowest there is nothing.
+    up_to, below = (Aggregate("max", (*by, _BIN), each) for each in (up_to, below))
     name = scope.name(f"{reads.confidences.name}_confidences", "increase", *labels, _BIN)
     return Recording(name, Binary("or", Binary("-", up_to, below), up_to), (*by, _BIN), (cumulative,))

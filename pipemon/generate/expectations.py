@@ -91,7 +91,7 @@ def recorded_values(
         read = measure(spec, mode, condition)
         if read is None:
             continue
-        for part in read.parts if parts else ():
+        for part in (part for part in read.parts if parts and part.of != "among"):
             add(part.recording, part.matchers, part_of(part, value, state.skipped) * count)
         if condition.signal != "no_calls" and count:
             add(read.value, read.matchers, value)

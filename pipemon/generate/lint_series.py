@@ -101,6 +101,8 @@ def _divides(node: Any) -> bool:
             return _divides(node.lhs) and _divides(node.rhs)
         case promql_parser.BinaryExpr() if str(node.op) == "+":
             return _divides(node.lhs) or _divides(node.rhs)
+        case promql_parser.BinaryExpr() if str(node.op) == ">=":
+            return _divides(node.rhs)
         case promql_parser.BinaryExpr():
             return str(node.op) == ">"
         case promql_parser.Call():

@@ -19,7 +19,7 @@ def _elsewhere(spec: Spec, labels: Mapping[str, str]) -> Iterator[dict[str, str]
 
 def part_of(part: Part, value: float, skipped: float = 0.0) -> float:
     """Return a part of a measure whose value is `value`, as a share of the observations."""
-    return {"value": value, "rest": 1 - value, "count": 1.0, "calls": 1.0 + skipped}[part.of]
+    return {"value": value, "rest": 1 - value, "count": 1.0, "calls": 1.0 + skipped, "among": 1.0}[part.of]
 
 
 def recorded_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) -> list[dict[str, str]]:

@@ -49,12 +49,12 @@ class Part:
     """A count that a value is made of: `of` says which, as a share of the observations behind it.
 
     `value`: value x count; `rest`: (1 - value) x count; `count`: the observations themselves; `calls`: these
-    and the calls that were skipped.
+    and the calls that were skipped; `among`: one of many that add up to the value.
     """
 
     recording: Recording
     matchers: tuple[Matcher, ...]
-    of: Literal["value", "rest", "count", "calls"]
+    of: Literal["value", "rest", "count", "calls", "among"]
 
 
 @dataclass(frozen=True)
