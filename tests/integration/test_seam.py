@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -150,3 +151,85 @@ def test_every_rule_is_evaluated_without_error(prometheus: Prometheus) -> None:
         "rules evaluated",
     )
     assert [(rule.name, rule.last_error) for rule in rules if rule.health != "ok"] == []
+
+
+VARIABLES = {"pipeline": "speech", "stage": "vad|asr"}
+"""What a person chose; all of what is not here."""
+SILENT = {
+    "speech": {"Written expression: flying-blind"},
+    "cascade": set(),
+    "stage": {
+        "Exceptions", "Input: categories", "Output: categories", "Dropped items", "Waiting, p95", "Age of the model",
+        "Versions",
+    },
+    "versions": {"Verdict on the canary", "Agreement", "Decided by the model", "People and model agree",
+                 "Wait for a person, p95", "Canary: failed calls", "Canary: null outputs", "Canary: duration, p95"},
+    "feedback": {"Feedback by slice", "Scores, means by slice", "Scored outputs", "Stated confidence less accuracy",
+                 "Labels that arrive, per one expected", "Delay of labels", "Raters who disagree",
+                 "Feedback that can't be told a version"},
+    "resources": {"Load, by stage", "GPU in use", "GPU memory", "GPU temperature", "GPU power", "GPU clock",
+                  "GPU errors"},
+}  # fmt: skip
+"""Panels that have nothing to show of a cascade that is well, and has no canary, labels, GPUs or categories."""
+
+
+def boards(example: Example) -> dict[str, Any]:
+    """The generated dashboards by their names."""
+    folder = example.generated / "grafana" / "dashboards"
+    return {path.stem: json.loads(path.read_text()) for path in folder.rglob("*.json")}
+
+
+def asking(board: Any) -> Iterator[Any]:
+    """Every panel of a dashboard that asks for data, those in closed rows among them."""
+    for panel in board["panels"]:
+        yield from (each for each in (panel, *panel.get("panels", ())) if "targets" in each)
+
+
+def filled(text: str) -> str:
+    """A query as Grafana sends it: values in the place of variables, all where none is chosen."""
+    text = re.sub(r'(!?=~?)"\$(\w+)"', lambda m: f'=~"{VARIABLES.get(m[2], ".*")}"', text)
+    return text.replace(RATE_INTERVAL, "15s")
+
+
+def test_every_panel_and_mark_of_every_dashboard_has_data_or_says_why_not(
+    example: Example, prometheus: Prometheus
+) -> None:
+    waiting = {
+        (name, panel["title"]): [filled(target["expr"]) for target in panel["targets"]]
+        for name, board in boards(example).items()
+        for panel in asking(board)
+        if panel["title"] not in SILENT[name]
+    }
+    assert len(waiting) > 80
+    calm = {key for key in waiting if key[1].startswith(("Firing now", "Which came first"))}
+
+    def found() -> bool:
+        for key, texts in list(waiting.items()):
+            answers = [prometheus.query(text) for text in texts]
+            if any(answers):
+                del waiting[key]
+        return waiting.keys() <= calm
+
+    try:
+        until(found, "data in every panel", patience=30)
+    except AssertionError:
+        pytest.fail("no data in\n" + "\n".join(f"{name}: {title}" for name, title in sorted(waiting)))
+    for name, board in boards(example).items():
+        for panel in asking(board):
+            if panel["title"] in SILENT[name] or (name, panel["title"]) in calm:
+                for target in panel["targets"]:
+                    prometheus.query(filled(target["expr"]))  # Prometheus takes it
+                says = panel["fieldConfig"]["defaults"].get("noValue", "")
+                assert says not in ("", "-") or "Empty" in panel["description"], panel["title"]
+        for mark in board["annotations"]["list"]:
+            prometheus.query(filled(mark["expr"]))
+
+
+def test_every_variable_resolves(example: Example, prometheus: Prometheus) -> None:
+    for board in boards(example).values():
+        for variable in board["templating"]["list"]:
+            if variable["type"] == "query":
+                asked = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"])
+                assert asked is not None
+                values = {sample.labels.get(asked[2], "") for sample in prometheus.query(filled(asked[1]))}
+                assert values - {""}, f"{board['title']}: {variable['name']}"

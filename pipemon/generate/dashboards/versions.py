@@ -166,8 +166,14 @@ def _differences(choice: Choice) -> tuple[Panel, ...]:
         less(
             "errors", "Failed calls", "The canary's share of failed calls, less that of stable.", failed, "percentunit"
         ),
-        less("nulls", "Null outputs", "The canary's share of null outputs, less that of stable.", null, "percentunit"),
-        less("p95", "Duration, p95", "The canary's p95, less that of stable.", slow, "s"),
+        less(
+            "nulls",
+            "Canary: null outputs",
+            "The canary's share of null outputs, less that of stable.",
+            null,
+            "percentunit",
+        ),
+        less("p95", "Canary: duration, p95", "The canary's p95, less that of stable.", slow, "s"),
         lines(
             "versions/agreement",
             "Agreement",
