@@ -164,16 +164,16 @@ def _differences(choice: Choice) -> tuple[Panel, ...]:
     )
     return (
         less(
-            "errors", "Failed calls", "The canary's share of failed calls, less that of stable.", failed, "percentunit"
+            "errors", "Canary: failed calls", "Its share of failed calls, less that of stable.", failed, "percentunit"
         ),
         less(
             "nulls",
             "Canary: null outputs",
-            "The canary's share of null outputs, less that of stable.",
+            "Its share of null outputs, less that of stable.",
             null,
             "percentunit",
         ),
-        less("p95", "Canary: duration, p95", "The canary's p95, less that of stable.", slow, "s"),
+        less("p95", "Canary: duration, p95", "Its p95, less that of stable.", slow, "s"),
         lines(
             "versions/agreement",
             "Agreement",
