@@ -1,0 +1,75 @@
+"""A condition on drift: what is measured, which its alert, panel and rule tests read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+from pipemon.generate.drift.constants import Reference
+from pipemon.generate.drift.distribution import distribution
+from pipemon.generate.drift.statistics import Drift, Statistic, drift
+from pipemon.generate.drift.watched import references
+from pipemon.generate.promql import Aggregate, Binary, Matcher
+from pipemon.generate.queries import key
+from pipemon.generate.recordings import Measure, Recording, here
+from pipemon.spec.model import Condition, FailureMode, Spec
+from pipemon.spec.signals import DRIFT
+
+_FEATURE = ("direction", "feature")
+
+
+def condition_references(spec: Spec, mode: FailureMode, condition: Condition) -> tuple[Reference, ...]:
+    """Return the baselines of a condition's feature."""
+    assert mode.stage is not None
+    assert condition.feature is not None
+    return references(spec, ((mode.stage, condition.feature.direction, condition.feature.name),))
+
+
+def rules_of(spec: Spec, mode: FailureMode, condition: Condition) -> Drift:
+    """Return the rules of a condition's statistic: those of all features that are watched alike at once."""
+    together = references(spec, tuple(dict.fromkeys(_alike(spec, mode, condition))))
+    kind = condition_references(spec, mode, condition)[0].has_categories
+    these = tuple(each for each in together if each.has_categories == kind)
+    return drift(distribution(spec, mode.window, these), these, cast(Statistic, condition.argument))
+
+
+def _alike(spec: Spec, mode: FailureMode, condition: Condition) -> Iterator[tuple[str, str, str]]:
+    for other in spec.measurable:
+        for each in other.conditions:
+            if (each.signal, each.argument, other.window) == (DRIFT, condition.argument, mode.window):
+                assert other.stage is not None
+                assert each.feature is not None
+                yield other.stage, each.feature.direction, each.feature.name
+
+
+def drift_measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure:
+    """Return how a condition is measured: by the version that is furthest from its own baseline.
+
+    The value is 0 where chance explains it, and absent where too little is known.
+    """
+    assert condition.feature is not None
+    found = rules_of(spec, mode, condition)
+    by = (*key(spec, mode.stage), *_FEATURE)
+    feature = condition.feature
+    which = (
+        *here(spec, mode.stage),
+        Matcher("direction", "=", feature.direction),
+        Matcher("feature", "=", feature.name),
+    )
+    value = _over_versions(found, found.significant, "max", by)
+    count = _over_versions(found, found.distribution.usable, "max", by)
+    return Measure(value, which, count, which)
+
+
+def _over_versions(found: Drift, recording: Recording, op: str, by: tuple[str, ...]) -> Recording:
+    metric = recording.name.partition(":")[2]
+    return Recording(f"{'_'.join(by)}:{metric}", Aggregate(op, by, recording.series()), by, (recording,))
+
+
+def features_moved(spec: Spec, found: Drift) -> Recording:
+    """Return the rule that counts how many of a stage's features have drifted at once, of those that are known."""
+    by = key(spec, "")
+    together = Aggregate("max", (*by, *_FEATURE), found.evidence.series())
+    metric, _, operation = found.evidence.name.partition(":")[2].partition(":")
+    name = f"{'_'.join(by)}:{metric.removesuffix('_evidence')}_features_moved:{operation}"
+    return Recording(name, Aggregate("sum", by, Binary("> bool", together, 1.0)), by, (found.evidence,))

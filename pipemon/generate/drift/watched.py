@@ -1,0 +1,52 @@
+"""Which features of a pipeline are watched for drift, and what each is compared with."""
+
+from __future__ import annotations
+
+from pipemon.generate.drift.constants import ALPHA, Reference
+from pipemon.spec.baseline import Baseline, FeatureBaseline, feature_key
+from pipemon.spec.model import Spec
+from pipemon.spec.signals import DRIFT
+
+Watched = tuple[str, str, str]
+"""A stage, direction and feature."""
+
+
+def watched(spec: Spec) -> tuple[Watched, ...]:
+    """Return the features that failure modes watch for drift, in the order of the file."""
+    found = {
+        (mode.stage, condition.feature.direction, condition.feature.name): None
+        for mode in spec.measurable
+        for condition in mode.conditions
+        if condition.signal == DRIFT and condition.feature is not None and mode.stage is not None
+    }
+    return tuple(found)
+
+
+def usable(entry: FeatureBaseline | None) -> bool:
+    """Tell whether a feature's baseline says how its values are distributed."""
+    return entry is not None and bool(entry.categories or (entry.bounds and entry.shares))
+
+
+def references(spec: Spec, features: tuple[Watched, ...]) -> tuple[Reference, ...]:
+    """Return the baselines of features: one for each version that has one, and one for all that have none.
+
+    The false alarms that a stage may raise are shared among its features (Bonferroni).
+    """
+    every = watched(spec)
+    found = []
+    for stage, direction, feature in features:
+        name = feature_key(stage, direction, feature)
+        those = [
+            (each.version_of(stage), entry) for each in spec.baselines if (entry := _entry(each, name)) is not None
+        ]
+        alpha = ALPHA / max(1, sum(1 for other in every if other[0] == stage))
+        versions = tuple(version for version, _ in those if version)
+        for version, entry in those:
+            others = () if version else versions
+            found.append(Reference(stage, direction, feature, entry, version, others, alpha))
+    return tuple(found)
+
+
+def _entry(baseline: Baseline, name: str) -> FeatureBaseline | None:
+    entry = baseline.features.get(name)
+    return entry if usable(entry) else None
