@@ -15,11 +15,12 @@ from benchmarks.drift.emulation import Array, counts, evidence, learned
 from benchmarks.drift.tables import Table, percent
 from pipemon.generate.drift.constants import Reference
 from pipemon.generate.drift.distribution import distribution
-from pipemon.generate.drift.statistics import THRESHOLDS, drift
+from pipemon.generate.drift.statistics import drift
 from pipemon.generate.promql import block
 from pipemon.generate.recordings import in_order
 from pipemon.generate.synthetic import series
 from pipemon.spec.model import Spec, Timing
+from pipemon.spec.signals import STATISTICS
 from pipemon.units import fingerprint, le
 
 BINS = (5, 10, 20)
@@ -65,7 +66,7 @@ def emulated(random: Generator, baselines: int) -> Table:
     for bins in BINS:
         for size in (1000, 10_000, 100_000):
             for n in (300, 1000, 10_000):
-                hits: dict[str, list[float]] = {name: [] for name in THRESHOLDS}
+                hits: dict[str, list[float]] = {name: [] for name in STATISTICS}
                 for _ in range(baselines):
                     each = Reference("hear", "input", "level", learned(random.normal(size=size), bins))
                     live = random.multinomial(n, _true(each), size=10).astype(float)
@@ -76,7 +77,7 @@ def emulated(random: Generator, baselines: int) -> Table:
         "At a nominal 1%, in numpy: the rules' own formulas, held to promtool by a test. Normal values; the baseline "
         f"is learned from N of them, {baselines} times anew, with two tails; 10 live windows of n for each."
     )
-    return Table("False alarms of what is shipped", about, ["bins", "N", "n", *THRESHOLDS], rows)
+    return Table("False alarms of what is shipped", about, ["bins", "N", "n", *STATISTICS], rows)
 
 
 def _true(reference: Reference) -> Array:

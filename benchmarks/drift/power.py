@@ -10,7 +10,7 @@ from numpy.random import Generator
 from benchmarks.drift.emulation import Array, counts, evidence, learned, run_lengths
 from benchmarks.drift.tables import Table
 from pipemon.generate.drift.constants import Reference
-from pipemon.generate.drift.statistics import THRESHOLDS
+from pipemon.spec.signals import STATISTICS
 
 ALTERNATIVES: dict[str, Callable[[Generator, tuple[int, int]], Array]] = {
     "mean +0.1 sd": lambda random, size: random.normal(0.1, 1, size),
@@ -34,13 +34,13 @@ def power(random: Generator, windows: int) -> Table:
         for name, draw in ALTERNATIVES.items():
             values = draw(random, (windows, 1000))
             live = counts(values, np.asarray(each.baseline.bounds))
-            shares = [float((evidence(each, live, statistic) > 1).mean()) for statistic in THRESHOLDS]
+            shares = [float((evidence(each, live, statistic) > 1).mean()) for statistic in STATISTICS]
             rows.append([name, str(bins), *(f"{share:.2f}" for share in shares)])
     about = (
         "Share of windows of n = 1,000 in which it is seen, at a nominal 1% with each statistic's own critical value; "
         f"baseline of N = 50,000 normal values, bins of equal mass and two tails, {windows} windows."
     )
-    return Table("Power", about, ["alternative", "bins", *THRESHOLDS], rows)
+    return Table("Power", about, ["alternative", "bins", *STATISTICS], rows)
 
 
 def lengths(random: Generator, runs: int) -> Table:

@@ -58,6 +58,8 @@ def describe(spec: Spec, mode: FailureMode, condition: Condition) -> tuple[str, 
             what = "calls over budget" if named.name == "latency" else named.words
         case "feature_quantile":
             what = f"{condition.argument} {name}"
+        case "statistic":
+            what = f"drift of {name} ({condition.argument})"
         case "category":
             what = f"share of {condition.argument} in {name}"
         case "feature" | "feature_category" | "confidence":

@@ -11,8 +11,8 @@ from pipemon.spec.budgets import budget_words
 from pipemon.spec.fields import listed
 from pipemon.spec.model import Kind, Spec
 
-KINDS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind != "rollout")
-"""The classes that every stage can fail in; a rollout is not always under way."""
+KINDS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind not in ("rollout", "drift"))
+"""The classes that every stage can fail in: a rollout is not always under way, and drift takes a baseline."""
 
 
 def summary(made: Plan) -> Iterator[str]:

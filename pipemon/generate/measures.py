@@ -11,6 +11,7 @@ from itertools import takewhile
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
 from pipemon.generate.calibration import calibration_error, estimated_accuracy
+from pipemon.generate.drift.measure import drift_measure
 from pipemon.generate.held import held
 from pipemon.generate.latency import latency
 from pipemon.generate.levels import age, busy, gauge, largest, rate
@@ -89,6 +90,8 @@ def _measure(scope: Scope, mode: FailureMode, condition: Condition) -> Measure |
             return estimated_accuracy(scope, found, condition)
         case r.Quantile():
             return latency(scope, mode, condition, scope.ran())
+        case r.Distance():
+            return drift_measure(scope.spec, mode, condition)
         case r.Silence() as silence:
             # A stage that declines its calls is being called.
             every = scope.counted(_of(scope, silence.counter, silence.whole))

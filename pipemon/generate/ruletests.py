@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from pipemon.generate.bounds_alert import bounds_cases
 from pipemon.generate.burntests import burn_cases, burning
+from pipemon.generate.drifttests import drift_cases, drifting
 from pipemon.generate.expectations import firing_at, place_if_any, place_of
 from pipemon.generate.pasttests import past_cases, past_step
 from pipemon.generate.rulecases import (
@@ -35,13 +36,16 @@ def test_files(rules: Rules) -> dict[str, str]:
     spec, found = rules.spec, {}
     for group in rules.groups:
         # One at a time: a thousand failure modes have more cases than memory should hold.
-        usual = (alert for alert in group.alerts if not burning(alert))
+        usual = [alert for alert in group.alerts if not burning(alert) and not drifting(alert)]
         cases = ((alert.mode.name, *case) for alert in usual for case in _cases(spec, alert))
-        found[f"{spec.pipeline}{group.suffix}.tests.yml"] = _file(spec, group.interval, cases)
+        if usual:
+            found[f"{spec.pipeline}{group.suffix}.tests.yml"] = _file(spec, group.interval, cases)
         if past := list(past_cases(spec, group)):
             found[f"{spec.pipeline}{group.suffix}.past.tests.yml"] = _file(spec, past_step(spec), past)
         for step, burns in burn_cases(spec, group).items():
             found[f"{spec.pipeline}{group.suffix}.burn-{duration(step)}.tests.yml"] = _file(spec, step, burns)
+        for step, drifts in drift_cases(spec, group).items():
+            found[f"{spec.pipeline}{group.suffix}.drift-{duration(step)}.tests.yml"] = _file(spec, step, drifts)
     return found
 
 

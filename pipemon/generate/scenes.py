@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import count
 from math import ceil
 
 from pipemon import catalogue as c
+from pipemon.generate.drift.measure import condition_references
 from pipemon.generate.promql import Matcher
 from pipemon.generate.synthetic import (
     CANARIES,
@@ -23,7 +25,7 @@ from pipemon.generate.synthetic import (
 )
 from pipemon.spec import reads as r
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
-from pipemon.spec.signals import SIGNALS
+from pipemon.spec.signals import DRIFT, SIGNALS
 from pipemon.units import duration
 
 NEIGHBOUR = "neighbour"
@@ -114,10 +116,10 @@ def kept_labels(spec: Spec) -> dict[str, str]:
 
 def judged(spec: Spec, mode: FailureMode, state: State) -> World:
     """Return the place that is judged."""
-    place = {"pipeline": spec.pipeline, "version": "1"}
+    place = {"pipeline": spec.pipeline, "version": _version(spec, mode)}
     if mode.stage is not None:
         place |= {"stage": mode.stage, "track": "stable"}
-    own = World(place, kept_labels(spec), _replicas(mode), skipped=state.skipped)
+    own = World(place, kept_labels(spec), _replicas(spec, mode), skipped=state.skipped)
     _fill(own, spec, mode, state.values, state.rate)
     return own
 
@@ -127,7 +129,7 @@ def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...])
 
     Where alerts are told apart by a kept label, the place beside is `calm`: it would fire on its own.
     """
-    own, targets, replicas = judged(spec, mode, state), kept_labels(spec), _replicas(mode)
+    own, targets, replicas = judged(spec, mode, state), kept_labels(spec), _replicas(spec, mode)
     place = {**own.place}
     if replicas is CANARIES:
         place |= {"version": CANARY_VERSION, "track": "canary"}
@@ -168,7 +170,20 @@ def _stable_ones(spec: Spec, mode: FailureMode, state: State, canaries: list[Wor
             yield stable
 
 
-def _replicas(mode: FailureMode) -> Replicas:
+def _version(spec: Spec, mode: FailureMode) -> str:
+    """Return the version that is called: of drift, the one whose baseline it is measured from."""
+    only = mode.conditions[0]
+    if only.signal != DRIFT:
+        return "1"
+    reference = condition_references(spec, mode, only)[0]
+    return reference.version or next(name for name in map(str, count(1)) if name not in reference.others)
+
+
+def _replicas(spec: Spec, mode: FailureMode) -> Replicas:
+    if mode.conditions[0].signal == DRIFT:
+        # Each version has its own distribution, so two of them are two values.
+        labels = (("version", _version(spec, mode)), ("track", "stable"))
+        return ((labels, "a", 0.5), (labels, "b", 0.3), (labels, "c", 0.2))
     references = [condition.reference for condition in mode.conditions]
     if references[0] == STABLE:
         return CANARIES

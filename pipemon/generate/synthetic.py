@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from itertools import accumulate
 from math import floor, log10
+from typing import cast
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
+from pipemon.generate.drift.measure import condition_references
+from pipemon.generate.drift.shapes import moved
 from pipemon.generate.expressions import limits
 from pipemon.generate.promql import quote
 from pipemon.generate.queries import calls_total, duration
 from pipemon.spec import reads as r
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import ALL, Condition, FailureMode, Spec, Threshold
-from pipemon.spec.signals import SIGNALS
+from pipemon.spec.signals import SIGNALS, Statistic
 from pipemon.units import le
 
 MARGIN = 0.01
@@ -214,6 +218,8 @@ def measured(world: World, spec: Spec, mode: FailureMode, condition: Condition, 
         case r.Busy():
             world.put(reads.workers, _WORKERS)
             world.add(reads.durations, value * _WORKERS, "_sum")
+        case r.Distance():
+            _drifted(world, spec, mode, condition, value, rate)
         case r.Rate() if reads.counter != c.STAGE_CALLS:
             world.add(reads.counter, value)
         case r.Largest():
@@ -315,6 +321,20 @@ def _quantile(
     below = min(max(0.0, (q - inside) / (1 - inside)), 1.0)
     for bound, within in {le(lower): below, le(upper): 1.0, "+Inf": 1.0}.items():
         world.add(metric, within * rate, "_bucket", le=bound, **labels)
+
+
+def _drifted(world: World, spec: Spec, mode: FailureMode, condition: Condition, value: float, rate: float) -> None:
+    """Let a feature's values be so far from its baseline, with the baseline's bins."""
+    reference = condition_references(spec, mode, condition)[0]
+    shares = moved(reference, cast(Statistic, condition.argument), value, rate * mode.window)
+    labels = dict(condition.labels)
+    world.put(c.FEATURE_INFO, 1.0, **labels, unit=reference.baseline.unit, bins=reference.baseline.bins)
+    if reference.has_categories:
+        for category, share in zip(reference.bins, shares, strict=True):
+            world.add(c.FEATURE_CATEGORY, share * rate, **labels, category=category)
+        return
+    for bound, within in zip(reference.bins, accumulate(shares), strict=True):
+        world.add(c.FEATURE_VALUE, within * rate, "_bucket", **labels, le=bound)
 
 
 def _latency(world: World, spec: Spec, mode: FailureMode, condition: Condition, value: float, rate: float) -> None:

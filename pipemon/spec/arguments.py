@@ -13,17 +13,20 @@ from pipemon.spec.baseline import Baseline
 from pipemon.spec.fields import Report
 from pipemon.spec.model import Spec
 from pipemon.spec.reader import Node, Scalar, kind, shown
-from pipemon.spec.signals import SIGNALS, Signal
+from pipemon.spec.signals import OF_NUMBERS, SIGNALS, STATISTICS, Signal
 from pipemon.topology import FeatureShape, StageShape
 
 _QUANTILE = re.compile(r"p([0-9]{1,2}(?:\.[0-9]{1,3})?)")
 _QUANTILE_OF = re.compile(r"(p\S*)\s+of\s+(\S.*)")
+
+_STATISTIC_OF = re.compile(r"(\S+)\s+of\s+(\S.*)")
 
 _EXPECTED = {
     "feature": "a feature after it, such as input.level_dbfs",
     "feature_quantile": "a quantile and its feature after it, such as p95 of input.audio_seconds",
     "category": "a feature and its category after it, such as input.language=fr",
     "feature_category": "a feature with categories after it, such as input.language",
+    "statistic": "a feature after it, such as input.level_dbfs, or a statistic and its feature: ks of input.level_dbfs",
     "feedback": "what users do after it, such as redo",
     "score": "a score after it, such as wer",
     "candidate": 'the candidate version after it, such as "2.0"',
@@ -104,6 +107,8 @@ def argument_of(report: Report, signal: Signal, node: Node | None, at: Node, pla
             if not _is_quantile(report, parts[1], node, at, where):
                 return None
             return _of_feature(parts[1], _feature(report, node, parts[2], place, where, categories=False))
+        case "statistic":
+            return _statistic(report, node, text, place, where)
         case "feature_category":
             found_feature = _feature(report, node, text, place, where, categories=True)
             return _of_feature("", found_feature, ("category", OTHER))
@@ -119,6 +124,17 @@ def argument_of(report: Report, signal: Signal, node: Node | None, at: Node, pla
         report.add(node, f"{where}: {wrong}", "promql")
         return None
     return Argument(expression.uncommented(text))
+
+
+def _statistic(report: Report, node: Scalar, text: str, place: Place, where: str) -> Argument | None:
+    parts = _STATISTIC_OF.fullmatch(text)
+    name, feature = (parts[1], parts[2]) if parts else ("psi", text)
+    if name not in STATISTICS:
+        hint = nearest(name, STATISTICS) or f"; there are {fields.listed([*STATISTICS], 'and')}"
+        report.add(node, f"{where}: there is no statistic {shown(name)}{hint}", "type")
+        return None
+    numbers = False if name in OF_NUMBERS else None
+    return _of_feature(name, _feature(report, node, feature, place, where, categories=numbers))
 
 
 def _is_quantile(report: Report, text: str, node: Node | None, at: Node, where: str) -> bool:
@@ -262,7 +278,7 @@ def _feature(
     if not known or bool(feature.categories) == categories:
         return feature
     what = "counts categories" if feature.categories else "is a number"
-    instead = "share, or new_category" if feature.categories else "mean, or quantile"
+    instead = "share, new_category, or drift by psi" if feature.categories else "mean, quantile, or drift"
     message = f"{where}: {feature.direction}.{feature.name} {what}; its signals are {instead}"
     report.add(node, message, "comparison")
     return None

@@ -48,6 +48,11 @@ class FeatureBaseline:
         """The hash of the bounds, as `pipemon_feature_info` has it in its label `bins`; "" for a category."""
         return fingerprint(self.bounds) if self.bounds else ""
 
+    @property
+    def has_distribution(self) -> bool:
+        """Whether it says how the values are distributed, which drift is measured from."""
+        return bool(self.categories or (self.bounds and self.shares))
+
 
 @dataclass(frozen=True)
 class Baseline:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
+from typing import cast
 
 from pipemon.errors import nearest
 from pipemon.spec import fields, thresholds
@@ -14,7 +16,17 @@ from pipemon.spec.latency import bound_share
 from pipemon.spec.model import LAST_HOUR, STABLE, Condition, Reference, Threshold
 from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
 from pipemon.spec.reads import Calibration, Quantile, Reads
-from pipemon.spec.signals import ALSO, PLANNED_SIGNALS, SIGNALS, Signal
+from pipemon.spec.signals import (
+    ALSO,
+    AT_MOST_ONE,
+    DRIFT,
+    OF_NUMBERS,
+    PLANNED_SIGNALS,
+    SIGNALS,
+    STATISTICS,
+    Signal,
+    Statistic,
+)
 from pipemon.topology import FeatureShape, StageShape
 from pipemon.units import duration
 
@@ -70,7 +82,7 @@ def conditions(report: Report, body: Mapping, key: Scalar, place: Place) -> tupl
 
 def _alone(report: Report, key: Scalar, found: list[Condition], place: Place) -> None:
     """Refuse a throughput beside what is measured on calls: how many there are decides what is seen of those."""
-    alone = next((each.signal for each in found if each.signal in ("throughput", "budget_burn")), "")
+    alone = next((each.signal for each in found if each.signal in ("throughput", "budget_burn", DRIFT)), "")
     if len(found) > 1 and alone:
         report.add(key, f"{place.name}: {alone} stands alone; give it a failure mode of its own", "comparison")
     elif len(found) > 1 and any(condition.reference == STABLE for condition in found):
@@ -147,9 +159,13 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
         return None
     budget = place.spec.budget if place.stage is None else place.stage.budget
     learned = _learned(place, feature)
+    if signal.name == DRIFT:
+        if not _comparable(report, text, feature, learned, at, place):
+            return None
+        signal = replace(signal, default=str(STATISTICS[cast(Statistic, text)]))
     own = signal.unit if signal.unit in ("calls/s", "calls", "cores", "bytes") else argument_found.unit
     signed = bool(feature and feature.bounds and feature.bounds[0] < 0)
-    unit = "" if signal.unit == "ratio" else feature.unit if feature else own
+    unit = "" if signal.unit in ("ratio", "none") else feature.unit if feature else own
     context = Context(
         signal,
         unit,
@@ -171,6 +187,12 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
     given = _min_calls(report, beside.get("min_calls"), signal, place)
     if threshold is None and signal.comparisons:
         return None
+    if (
+        signal.name == DRIFT
+        and threshold is not None
+        and not _is_distance(report, threshold, text, beside.get("above") or at, place)
+    ):
+        return None
     if threshold is not None and threshold.reference is None:
         _reachable(report, signal, threshold, feature, beside.get("above") or at, place)
     if beside.get("hold") is not None and not (threshold and threshold.reference and threshold.reference.hold):
@@ -178,6 +200,12 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
         report.add(beside.key("hold"), message, "comparison")
         return None
     condition = Condition(signal.name, text, feature, threshold, labels=labels, slice=slice)
+    return _believed(condition, signal, given, beside, place)
+
+
+def _believed(condition: Condition, signal: Signal, given: int | None, beside: Mapping, place: Place) -> Condition:
+    """Return a condition with what must be seen before its value means anything: `given` calls, if that is written."""
+    text, threshold = condition.argument, condition.threshold
     quantile = float(text[1:]) / 100 if signal.argument in ("quantile", "feature_quantile") else None
     if threshold is not None and threshold.reference is not None:
         least = thresholds.min_count(None, None, quantile, is_share=False)
@@ -187,6 +215,9 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
         return condition
     if isinstance(signal.reads, Calibration):
         return replace(condition, min_count=given or thresholds.calibration_count(threshold))
+    if signal.name == DRIFT:
+        # How many values it takes at least is the baseline's to say: the rules hold themselves to it.
+        return replace(condition, min_count=given or 0)
     stage = place.stage.name if place.stage and place.stage in place.spec.stages else None
     known = place.stage is None or stage is not None
     is_share = signal.unit == "ratio" or (known and bound_share(place.spec, stage, condition) is not None)
@@ -194,6 +225,48 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
         return replace(condition, min_count=given or 0, min_events=thresholds.MIN_EVENTS)
     least = thresholds.min_count(threshold, thresholds.sd_steps(beside), quantile, is_share=is_share)
     return replace(condition, min_count=given or least)
+
+
+def _comparable(
+    report: Report,
+    statistic: str,
+    feature: FeatureShape | None,
+    learned: FeatureBaseline | None,
+    at: Node,
+    place: Place,
+) -> bool:
+    """Tell whether a feature can be compared with its baseline; raises WaitsForBaselineError where there is none."""
+    assert feature is not None
+    where, name = f"{place.name}: drift", f"{feature.direction}.{feature.name}"
+    if place.sudden:
+        message = "drift is gradual; a sudden change is told by `mean` with `changes_by`, or by `quantile`"
+        report.add(at, f"{where}: {message}", "comparison")
+        return False
+    if learned is None or not learned.has_distribution:
+        lacks = "which the baseline does not have" if learned is None else "with the shares of its bins"
+        why = place.no_baseline or f"{lacks}; learn it again with `pipemon baseline`"
+        raise WaitsForBaselineError(f"not yet measurable: waits for a baseline of {feature.name}, {why}")
+    if statistic in OF_NUMBERS and learned.categories:
+        report.add(at, f"{where}: {name} counts categories, which {statistic} can't order; use psi", "comparison")
+        return False
+    if statistic == "wasserstein" and not learned.sd:
+        message = f"{where}: {name} never varied in the baseline, so there is no scale for wasserstein; use psi"
+        report.add(at, message, "baseline")
+        return False
+    return True
+
+
+def _is_distance(report: Report, threshold: Threshold, statistic: str, at: Node, place: Place) -> bool:
+    """Refuse a threshold that a statistic can't be above, or always is."""
+    bounded, high, message = statistic in AT_MOST_ONE, threshold.high, ""
+    if high is None:
+        usual = STATISTICS[cast(Statistic, statistic)]
+        message = f"'auto' chooses no threshold of drift; the usual one of {statistic} is {usual}"
+    elif not 0 < high < (1 if bounded else inf):
+        message = f"expected a number above 0{' and under 1' if bounded else ''}, found {high:g}"
+    if message:
+        report.add(at, f"{place.name}: drift: {message}", "range")
+    return not message
 
 
 def _sliced(

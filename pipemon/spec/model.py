@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 Severity = Literal["page", "ticket", "notice"]
 Pace = Literal["sudden", "gradual"]
-Kind = Literal["software", "input", "output", "quality", "rollout"]
+Kind = Literal["software", "input", "output", "drift", "quality", "rollout"]
 
 SEVERITIES: tuple[Severity, ...] = ("page", "ticket", "notice")
 """From the most severe to the least."""
@@ -94,8 +94,8 @@ class Condition:
     """One signal against its threshold.
 
     `signal` is a name of the signal table. `argument` is the quantile of `latency` ("p99"), the
-    signal of `feedback` ("redo") or the expression of `promql`. `feature` is set for `mean` and
-    `missing_ratio`. `labels` are the values by which it picks its one series of a stage; `slice` is the group
+    signal of `feedback` ("redo"), the statistic of `drift` or the expression of `promql`. `feature` is set for
+    what is about one. `labels` are the values by which it picks its one series of a stage; `slice` is the group
     that it is about, "" for all; `burns` are the burn rates of `budget_burn`. `threshold` is None
     for `no_calls` and `promql`. `min_count` observations and `min_events` bad ones must lie in the window
     before the value means anything.

@@ -86,6 +86,18 @@ class Estimated:
 
 
 @dataclass(frozen=True)
+class Distance:
+    """How far a feature's distribution is from its baseline's, where that is more than chance: 0 where it is not.
+
+    `numbers` is the histogram, `categories` the counter, and `info` tells which bins a version has.
+    """
+
+    numbers: Metric
+    categories: Metric
+    info: Metric
+
+
+@dataclass(frozen=True)
 class Rate:
     """How often something happens, or how much of something a second is used."""
 
@@ -144,6 +156,6 @@ class Written:
 
 
 Reads = (
-    Share | Unaccounted | Mean | Quantile | Calibration | Estimated | Rate | Gauge | Largest | Busy | Age | Silence
-    | Burned | Written
+    Share | Unaccounted | Mean | Quantile | Calibration | Estimated | Distance | Rate | Gauge | Largest | Busy | Age
+    | Silence | Burned | Written
 )  # fmt: skip

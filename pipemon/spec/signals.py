@@ -5,6 +5,7 @@ A new signal is an entry here. Rules, rule tests, texts and panels follow from w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -15,12 +16,29 @@ from pipemon.spec.model import Kind, Severity
 Argument = Literal[
     "none", "quantile", "feature", "feature_quantile", "category", "feature_category",
     "feedback", "score", "candidate", "promql", "signal", "burned", "confidence",
+    "statistic",
 ]  # fmt: skip
 """What stands after a signal's name. A category is written `input.language=fr`; of a `feature_category`, only the
-feature is named."""
+feature is named; of a `statistic`, `ks of input.level_dbfs`."""
 Against = Literal["past", "stable", "baseline"]
 Unit = Literal["ratio", "seconds", "feature", "score", "none", "calls/s", "calls", "cores", "bytes"]
 Need = Literal["", "one_to_one", "workers", "trained", "labels", "decisions"]
+
+
+Statistic = Literal["psi", "js", "hellinger", "chi2", "ks", "wasserstein"]
+DRIFT = "drift"
+STATISTICS: Mapping[Statistic, float] = {
+    "psi": 0.25,
+    "js": 0.2,
+    "hellinger": 0.15,
+    "chi2": 0.25,
+    "ks": 0.15,
+    "wasserstein": 0.25,
+}
+"""The statistics of drift, and from where on each is far, where nobody says."""
+OF_NUMBERS: tuple[Statistic, ...] = ("ks", "wasserstein")
+"""Those that take an order of the values, which categories have not."""
+AT_MOST_ONE: tuple[Statistic, ...] = ("js", "hellinger", "ks")
 
 
 class Drawn(NamedTuple):
@@ -182,6 +200,23 @@ _SIGNALS = (
             "How many of the values that there were had none of the declared categories: something new comes in.",
         ),
         also=("unseen", "unknown_category"),
+    ),
+    Signal(
+        name=DRIFT,
+        words="drift",
+        reads=r.Distance(c.FEATURE_VALUE, c.FEATURE_CATEGORY, c.FEATURE_INFO),
+        argument="statistic",
+        unit="none",
+        kind="drift",
+        slow=True,
+        default=f"{STATISTICS['psi']}",
+        panel=Drawn(
+            "Drift",
+            "drift by",
+            "How far the values are from the baseline's distribution, of the version that is furthest from its own; 0 "
+            "where chance explains it. No line: too few values, no baseline, or other bins than the baseline has.",
+        ),
+        also=("psi", "data_drift", "distribution"),
     ),
     Signal(
         name="feedback",
@@ -489,7 +524,7 @@ SIGNALS: dict[str, Signal] = {signal.name: signal for signal in _SIGNALS}
 ALSO: dict[str, str] = {word: signal.name for signal in _SIGNALS for word in signal.also}
 """Signals by the words that others use for them."""
 
-PLANNED_SIGNALS = ("drift",)
+PLANNED_SIGNALS: tuple[str, ...] = ()
 """Named by the language, not built yet: refused by name rather than ignored."""
 
 

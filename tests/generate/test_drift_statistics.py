@@ -12,7 +12,8 @@ from scipy.spatial.distance import jensenshannon
 
 from pipemon.generate.drift.constants import Reference
 from pipemon.generate.drift.distribution import Distribution, distribution
-from pipemon.generate.drift.statistics import SUMS, THRESHOLDS, drift
+from pipemon.generate.drift.statistics import SUMS, drift
+from pipemon.spec.signals import STATISTICS
 
 pytestmark = pytest.mark.integration
 
@@ -73,7 +74,7 @@ def numbers(found: dict[str, tuple[Counts, Counts]]) -> tuple[tuple[Reference, .
 def test_statistics_of_numbers_equal_scipys(tmp_path: Path) -> None:
     found = cases()
     references, live, scrapes = numbers(found)
-    made = {name: drift(live, references, name) for name in THRESHOLDS}
+    made = {name: drift(live, references, name) for name in STATISTICS}
     tests = [
         equal(each.value, {feature: by_numpy(name, *counts) for feature, counts in found.items()})
         for name, each in made.items()

@@ -13,7 +13,8 @@ from benchmarks.drift import emulation
 from pipemon.generate.drift.constants import Reference
 from pipemon.generate.drift.distribution import distribution
 from pipemon.generate.drift.quantiles import bridge_area, chi_squared, kolmogorov, normal
-from pipemon.generate.drift.statistics import THRESHOLDS, Drift, Statistic, drift
+from pipemon.generate.drift.statistics import Drift, drift
+from pipemon.spec.signals import STATISTICS, Statistic
 
 integration = pytest.mark.integration
 
@@ -51,7 +52,7 @@ def test_the_verdict_is_that_of_the_emulation_that_the_benchmarks_run(tmp_path: 
         references.append(each)
         scrapes.histogram(each.feature, BOUNDS, rows[each.feature][1][0])
     live = distribution(SPEC, WINDOW, tuple(references))
-    made = {name: drift(live, tuple(references), name) for name in THRESHOLDS}
+    made = {name: drift(live, tuple(references), name) for name in STATISTICS}
     tests = []
     for name, rules in made.items():
         of = {feature: float(emulation.evidence(*row, name)[0]) for feature, row in rows.items()}

@@ -15,7 +15,12 @@ ROOT = Path(__file__).resolve().parents[2]
 EVERY_SIGNAL = Path(__file__).with_name("every_signal.yaml")
 SPEECH = ROOT / "examples" / "speech" / "failure_modes.yaml"
 GOLDEN = ROOT / "tests" / "golden"
-CASES = [("speech", SPEECH), ("every_signal", EVERY_SIGNAL), ("combined", EVERY_SIGNAL.with_name("combined.yaml"))]
+CASES = [
+    ("speech", SPEECH),
+    ("every_signal", EVERY_SIGNAL),
+    ("combined", EVERY_SIGNAL.with_name("combined.yaml")),
+    ("drifting", EVERY_SIGNAL.with_name("drifting.yaml")),
+]
 
 
 def place(case: str, name: str) -> Path:

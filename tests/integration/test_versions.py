@@ -23,8 +23,9 @@ TESTS = {
     "speech": ROOT / "rules" / "tests" / "speech.tests.yml",
     "every_signal": GOLDEN / "every_signal" / "rules" / "tests" / "speech.tests.yml",
     "combined": GOLDEN / "combined" / "rules" / "tests" / "shop.tests.yml",
+    "drifting": GOLDEN / "drifting" / "rules" / "tests" / "kitchen.long.drift-30m.tests.yml",
 }
-SAMPLED = {"speech": 16, "every_signal": 14, "combined": 4}
+SAMPLED = {"speech": 16, "every_signal": 14, "combined": 4, "drifting": 4}
 VERSIONS = {"trixie": ("2.53", "0.28"), "sid": ("3.5", "0.33")}
 
 pytestmark = pytest.mark.integration

@@ -12,6 +12,7 @@ from pipemon.generate.promql import Binary, Call, Expr, Matcher, Recorded
 from pipemon.generate.recordings import Recording
 from pipemon.spec.baseline import FeatureBaseline
 from pipemon.spec.model import Spec
+from pipemon.spec.signals import Statistic
 from pipemon.units import le
 
 LEAST = 300
@@ -144,12 +145,8 @@ def guards(spec: Spec, reference: Reference) -> Iterator[Recording]:
         return
     alpha = reference.alpha / len(tested)
     parts = reference.parts
-    if "core" in tested:
-        core = parts.count("core")
-        # The core's shares add up to nearly 1 and lose a degree of freedom by it, unless much lies elsewhere.
-        inside = sum(share for share, part in zip(reference.shares, parts, strict=True) if part == "core")
-        degrees = core - 1 if inside > 0.95 else core
-        yield constant("quantile", chi_squared(alpha, degrees), place, of="chi_squared")
+    if (quantile := quantile_of_core(reference)) is not None:
+        yield constant("quantile", quantile, place, of="chi_squared")
     rare = [part for part in tested if part != "core"]
     if rare:
         yield constant("quantile", normal(alpha), place, of="normal")
@@ -158,13 +155,31 @@ def guards(spec: Spec, reference: Reference) -> Iterator[Recording]:
         yield constant("rare_count", share * base.count / base.design_effect + 1, place, part=part)
 
 
+def quantile_of_core(reference: Reference) -> float | None:
+    """Return the chi-squared quantile of the core, None where there is none that is tested."""
+    if "core" not in reference.guards:
+        return None
+    parts = reference.parts
+    core = parts.count("core")
+    # The core's shares add up to nearly 1 and lose a degree of freedom by it, unless much lies elsewhere.
+    inside = sum(share for share, part in zip(reference.shares, parts, strict=True) if part == "core")
+    degrees = core - 1 if inside > 0.95 else core
+    return chi_squared(reference.alpha / len(reference.guards), degrees)
+
+
+def quantile_of_bounds(reference: Reference, statistic: Statistic) -> float:
+    """Return the quantile of `ks` or `wasserstein`."""
+    if statistic == "ks":
+        return kolmogorov(reference.alpha)
+    inside = list(accumulate(reference.shares))[: len(reference.baseline.bounds) - 1]
+    return bridge_area(reference.alpha, [min(1.0, share) for share in inside], _widths(reference))
+
+
 def whole(spec: Spec, reference: Reference) -> Iterator[Recording]:
     """Yield the quantiles of statistics of the whole cumulative distribution."""
     place = reference.place(spec)
-    yield constant("quantile", kolmogorov(reference.alpha), place, of="kolmogorov")
-    inside = list(accumulate(reference.shares))[: len(reference.baseline.bounds) - 1]
-    area = bridge_area(reference.alpha, [min(1.0, share) for share in inside], _widths(reference))
-    yield constant("quantile", area, place, of="bridge_area")
+    yield constant("quantile", quantile_of_bounds(reference, "ks"), place, of="kolmogorov")
+    yield constant("quantile", quantile_of_bounds(reference, "wasserstein"), place, of="bridge_area")
 
 
 def read(name: str, *more: str, **which: str) -> Recorded:

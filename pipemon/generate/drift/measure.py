@@ -7,13 +7,13 @@ from typing import cast
 
 from pipemon.generate.drift.constants import Reference
 from pipemon.generate.drift.distribution import distribution
-from pipemon.generate.drift.statistics import Drift, Statistic, drift
+from pipemon.generate.drift.statistics import Drift, drift
 from pipemon.generate.drift.watched import references
 from pipemon.generate.promql import Aggregate, Binary, Matcher
 from pipemon.generate.queries import key
 from pipemon.generate.recordings import Measure, Recording, here
 from pipemon.spec.model import Condition, FailureMode, Spec
-from pipemon.spec.signals import DRIFT
+from pipemon.spec.signals import DRIFT, Statistic
 
 _FEATURE = ("direction", "feature")
 
@@ -26,17 +26,17 @@ def condition_references(spec: Spec, mode: FailureMode, condition: Condition) ->
 
 
 def rules_of(spec: Spec, mode: FailureMode, condition: Condition) -> Drift:
-    """Return the rules of a condition's statistic: those of all features that are watched alike at once."""
-    together = references(spec, tuple(dict.fromkeys(_alike(spec, mode, condition))))
+    """Return the rules of a condition's statistic: those of all features that are watched over as long, at once."""
+    together = references(spec, tuple(dict.fromkeys(_alike(spec, mode))))
     kind = condition_references(spec, mode, condition)[0].has_categories
     these = tuple(each for each in together if each.has_categories == kind)
     return drift(distribution(spec, mode.window, these), these, cast(Statistic, condition.argument))
 
 
-def _alike(spec: Spec, mode: FailureMode, condition: Condition) -> Iterator[tuple[str, str, str]]:
+def _alike(spec: Spec, mode: FailureMode) -> Iterator[tuple[str, str, str]]:
     for other in spec.measurable:
         for each in other.conditions:
-            if (each.signal, each.argument, other.window) == (DRIFT, condition.argument, mode.window):
+            if each.signal == DRIFT and other.window == mode.window:
                 assert other.stage is not None
                 assert each.feature is not None
                 yield other.stage, each.feature.direction, each.feature.name

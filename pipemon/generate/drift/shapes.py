@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import log, log2, sqrt
 
-from pipemon.generate.drift.constants import Reference
-from pipemon.generate.drift.statistics import Statistic
+from pipemon.generate.drift.constants import Reference, quantile_of_bounds, quantile_of_core
+from pipemon.generate.drift.statistics import SUMS
+from pipemon.spec.signals import Statistic
 
 Shares = tuple[float, ...]
 _STEPS = 60
@@ -35,6 +36,16 @@ def distance(reference: Reference, statistic: Statistic, shares: Shares, count: 
         return max(apart)
     bounds, sd = reference.baseline.bounds, reference.baseline.sd
     return sum(far * (high - low) for far, low, high in zip(apart, bounds, bounds[1:], strict=False)) / sd
+
+
+def critical(reference: Reference, statistic: Statistic, count: float) -> float:
+    """Return what a statistic of `count` values must exceed for the rules to call it more than chance."""
+    base = reference.baseline
+    chance = (1 / count + 1 / base.count) * base.design_effect
+    if statistic in SUMS:
+        value = chance * (quantile_of_core(reference) or 0.0) / SUMS[statistic].times
+        return sqrt(value) if SUMS[statistic].root else value
+    return sqrt(chance) * quantile_of_bounds(reference, statistic)
 
 
 def moved(reference: Reference, statistic: Statistic, value: float, count: float) -> Shares:

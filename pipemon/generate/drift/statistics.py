@@ -21,7 +21,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from math import log
-from typing import Literal
 
 from pipemon.generate.drift import constants
 from pipemon.generate.drift.constants import Reference, beside
@@ -29,8 +28,7 @@ from pipemon.generate.drift.distribution import Distribution
 from pipemon.generate.drift.rare import rare_evidence
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.generate.recordings import Recording
-
-Statistic = Literal["psi", "js", "hellinger", "chi2", "ks", "wasserstein"]
+from pipemon.spec.signals import Statistic
 
 
 @dataclass(frozen=True)
@@ -73,16 +71,6 @@ SUMS: Mapping[Statistic, Sum] = {
     "hellinger": Sum(_hellinger, 8.0, root=True),
     "chi2": Sum(_chi2),
 }
-
-THRESHOLDS: Mapping[Statistic, float] = {
-    "psi": 0.25,
-    "js": 0.2,
-    "hellinger": 0.15,
-    "chi2": 0.25,
-    "ks": 0.15,
-    "wasserstein": 0.25,
-}
-"""How far is far, where nobody says."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def watched(spec: Spec) -> tuple[Watched, ...]:
 
 def usable(entry: FeatureBaseline | None) -> bool:
     """Tell whether a feature's baseline says how its values are distributed."""
-    return entry is not None and bool(entry.categories or (entry.bounds and entry.shares))
+    return entry is not None and entry.has_distribution
 
 
 def references(spec: Spec, features: tuple[Watched, ...]) -> tuple[Reference, ...]:

@@ -1,0 +1,103 @@
+"""promtool tests of drift: far enough from the baseline, not quite, on too few values, and on other bins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil
+from typing import cast
+
+from pipemon import catalogue as c
+from pipemon.generate.drift.measure import condition_references
+from pipemon.generate.drift.shapes import critical
+from pipemon.generate.expectations import expected_alert, recorded_value
+from pipemon.generate.measures import measure
+from pipemon.generate.rulecases import tested_values
+from pipemon.generate.rules import Alert, Group
+from pipemon.generate.scenes import Clock, State, counters, worlds
+from pipemon.generate.synthetic import MARGIN
+from pipemon.spec.model import FailureMode, Spec
+from pipemon.spec.signals import DRIFT, Statistic
+from pipemon.units import duration
+
+Test = dict[str, object]
+
+_STEPS = 12
+"""Steps in the window."""
+_PLENTY, _FEW = 100.0, 0.7
+"""Values in the window, over the least that a verdict takes: so many that the size decides, and too few."""
+
+
+def drift_step(mode: FailureMode) -> float:
+    """Return the step of these tests, in seconds."""
+    return mode.window / _STEPS
+
+
+def drifting(alert: Alert) -> bool:
+    """Tell whether an alert is one of drift, which stands alone."""
+    return any(condition.signal == DRIFT for condition in alert.mode.conditions)
+
+
+def drift_cases(spec: Spec, group: Group) -> dict[float, list[tuple[str, str, Test]]]:
+    """Return the cases of a group's alerts of drift, with their failure modes' names, by their step."""
+    found: dict[float, list[tuple[str, str, Test]]] = {}
+    for alert in filter(drifting, group.alerts):
+        cases = found.setdefault(drift_step(alert.mode), [])
+        cases += [(alert.mode.name, name, test) for name, test in _cases(spec, alert)]
+    return found
+
+
+def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
+    mode, condition = alert.mode, alert.mode.conditions[0]
+    reference = condition_references(spec, mode, condition)[0]
+    least = max(reference.least, condition.min_count)
+    values = tested_values(spec, mode, condition)
+    # Of a small baseline, what is beyond the threshold may still be chance.
+    chance = critical(reference, cast(Statistic, condition.argument), _PLENTY * least)
+    beyond = max(values.beyond[0], chance * (1 + MARGIN))
+    yield "fires just beyond the threshold", _case(spec, alert, beyond, _PLENTY * least, fires=True)
+    yield "is quiet just before the threshold", _case(spec, alert, values.before[0], _PLENTY * least, fires=False)
+    yield "is quiet on too few values", _case(spec, alert, beyond, _FEW * least, fires=False)
+    other = _case(spec, alert, beyond, _PLENTY * least, fires=False, bins=True)
+    if not reference.has_categories:
+        yield "is quiet on other bins than the baseline has", other
+
+
+def _case(spec: Spec, alert: Alert, value: float, number: float, *, fires: bool, bins: bool = False) -> Test:
+    """Return a case in which so many values in each window are so far from the baseline for a time."""
+    mode, condition = alert.mode, alert.mode.conditions[0]
+    step = drift_step(mode)
+    wait, tail = (ceil(round(seconds / step, 6)) for seconds in (mode.for_, mode.keep_firing_for))
+    bad = _STEPS + 3
+    judged = bad + _STEPS + wait + 2
+    good = judged + 1
+    time = Clock(step, bad, None, judged, good, None, good + _STEPS + tail + 3)
+    tested = tested_values(spec, mode, condition)
+    rate, calm = number / mode.window, (tested.good,)
+    others = tested.good if fires else tested.worst[0]
+    state = State((value,), rate, (others,), rate)
+    before = worlds(spec, mode, State(calm, rate, (others,), rate), calm)
+    during = worlds(spec, mode, state, calm)
+    inputs = counters(before, during, time, gone=False)
+    if bins:
+        inputs = [_with_other_bins(each) for each in inputs]
+    expected = [expected_alert(spec, alert, state, gone=False)] if fires else []
+    checks = [(time.judged, expected), *([(time.resolved, [])] if fires else [])]
+    test: Test = {
+        "interval": duration(step),
+        "input_series": inputs,
+        "alert_rule_test": [
+            {"eval_time": time.at(at), "alertname": alert.name, "exp_alerts": alerts} for at, alerts in checks
+        ],
+    }
+    read = measure(spec, mode, condition)
+    if fires and read is not None:
+        test["promql_expr_test"] = [
+            recorded_value(spec, read.value, read.matchers, value, at=time.at(time.judged)),
+        ]
+    return test
+
+
+def _with_other_bins(line: dict[str, str]) -> dict[str, str]:
+    if not line["series"].startswith(c.FEATURE_INFO.name):
+        return line
+    return {**line, "series": line["series"].replace('bins="', 'bins="other-')}

@@ -1,0 +1,74 @@
+"""Failure modes told by drift: their generated tests hold, each rule counts, and without a baseline they wait."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from rule_subsets import documents, failing, failing_modes, only
+from rule_subsets import tests_of as of_mode
+
+from pipemon.generate.inhibition import plan
+from pipemon.generate.rules import rules
+from pipemon.spec.load import load
+from pipemon.spec.signals import STATISTICS
+
+integration = pytest.mark.integration
+
+SPEC = Path(__file__).with_name("drifting.yaml")
+BASELINE = SPEC.with_name("drifting.baseline.json")
+
+
+@integration
+def test_each_fires_when_far_enough_and_is_quiet_otherwise(tmp_path: Path) -> None:
+    assert failing_modes(rules(plan(load(SPEC)).spec), tmp_path) == {}
+
+
+@integration
+def test_another_threshold_and_forgotten_bins_are_found(tmp_path: Path) -> None:
+    made = rules(plan(load(SPEC)).spec)
+    document, files = documents(made)
+    own = only(made, document, {"hotter-than-usual"})
+    (tests,) = of_mode(files, "hotter-than-usual")
+    text = json.dumps(own)
+    for right, wrong in (("> 0.25", "> 0.24"), ("> 0.25", "> 0.26"), ("unless", "or")):
+        assert right in text
+        assert failing(tmp_path, json.loads(text.replace(right, wrong)), tests), f"{wrong!r} is not noticed"
+
+
+@pytest.mark.parametrize(
+    ("of_heat", "why"),
+    [
+        (None, "no baseline"),
+        ({"mean": 61.0, "sd": 8.0, "count": 20000}, "with the shares of its bins"),
+        ({}, "which the baseline does not have"),
+    ],
+)
+def test_without_a_distribution_to_compare_with_it_waits(tmp_path: Path, of_heat: dict[str, float], why: str) -> None:
+    spec = tmp_path / SPEC.name
+    spec.write_text(SPEC.read_text())
+    if of_heat is not None:
+        document = json.loads(BASELINE.read_text())
+        document["features"].pop("taste.input.heat")
+        document["features"] |= {"taste.input.heat": of_heat} if of_heat else {}
+        (tmp_path / BASELINE.name).write_text(json.dumps(document))
+    waiting = {mode.name: mode.waiting for mode in load(spec).failure_modes if not mode.conditions}
+    assert waiting["hotter-than-usual"].startswith("not yet measurable: waits for a baseline of heat, ")
+    assert of_heat is None or why in waiting["hotter-than-usual"]
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_each_statistic_has_a_usual_threshold(tmp_path: Path, statistic: str) -> None:
+    spec = tmp_path / SPEC.name
+    spec.write_text(SPEC.read_text().replace("{drift: input.heat}", f"{{drift: {statistic} of input.heat}}"))
+    (tmp_path / BASELINE.name).write_text(BASELINE.read_text())
+    (condition,) = next(mode for mode in load(spec).failure_modes if mode.name == "hotter-than-usual").conditions
+    assert condition.threshold is not None
+    assert condition.threshold.high == STATISTICS[statistic]  # type: ignore[index]
+    assert condition.argument == statistic
+
+
+def test_it_is_gradual_where_nobody_says_so() -> None:
+    mode = load(SPEC).failure_modes[0]
+    assert (mode.pace, mode.window, mode.for_, mode.kind) == ("gradual", 6 * 3600.0, 1800.0, "drift")
