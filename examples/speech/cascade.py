@@ -113,7 +113,7 @@ _LANGUAGE = (-100, -80, -70, -65, -60, -55, -50, -47.5, -45, -42.5, -40, -37.5, 
 _REAL_TIME = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 5, 10)
 _ERRORS = (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.25, 1.5, 2)
 
-speech = pipemon.Pipeline("speech", version="1.0.0", budget="1800ms")
+speech = pipemon.Pipeline("speech", version="1.0.0", budget="1800ms", slices={"age": ["child", "adult"]})
 
 
 @speech.stage(
@@ -158,6 +158,7 @@ def find_speech(audio: Audio) -> Speech:
         Feature("word_error_rate", lambda said: said.word_error_rate, unit="ratio", bounds=_ERRORS),
     ],
     null=lambda said: not said.text,
+    scores=["wer"],
     budget="1500ms",
 )
 def transcribe(found: Speech, reference: str | None = None) -> Transcript:

@@ -50,12 +50,24 @@ def silence(audio: Audio, level_dbfs: float) -> Audio:
     return _int16(hiss * 32768 * 10 ** (level_dbfs / 20))
 
 
+def left_open(audio: Audio, seconds: float) -> Audio:
+    """Add `seconds` of a line's hiss behind the speech: the client does not close the microphone."""
+    return np.concatenate([audio, silence(np.zeros(round(seconds * RATE), np.int16), -60.0)])
+
+
+def higher(audio: Audio, times: float) -> Audio:
+    """Play the audio `times` as fast, so that voices are as much higher; silence behind it keeps the length."""
+    faster = np.interp(np.arange(0, len(audio) - 1, times), np.arange(len(audio)), audio)
+    return np.pad(_int16(faster), (0, len(audio) - len(faster)))
+
+
 @dataclass(frozen=True)
 class Fault:
     """A fault that can be switched on while calls come in.
 
     `where` is "audio" (`change` takes and returns the samples that reach the first stage) or the field
-    of `cascade.Setup` that the strength is put into. `strength` is the usual one, in `unit`.
+    of `cascade.Setup` that the strength is put into. `strength` is the usual one, in `unit`. `only` is the age
+    of the callers that it is about, "" for all.
     """
 
     what: str
@@ -63,6 +75,7 @@ class Fault:
     strength: float
     unit: str
     change: Callable[[Audio, float], Audio] | None = None
+    only: str = ""
 
 
 FAULTS: dict[str, Fault] = {
@@ -71,6 +84,10 @@ FAULTS: dict[str, Fault] = {
     "clipping": Fault("an overdriven microphone", "audio", 0.2, "of the samples cut off", clipping),
     "telephone_band": Fault("a telephone line", "audio", 1.0, "of 60 dB", telephone_band),
     "silence": Fault("a dead line", "audio", -75.0, "dBFS of hiss", silence),
+    "open_microphone": Fault(
+        "a microphone that stays open", "audio", 6.0, "seconds of hiss behind the words", left_open
+    ),
+    "children": Fault("children, with voices as high", "audio", 1.25, "times as high", higher, only="child"),
     "aggressive_vad": Fault("a detector set to cut more", "vad_mode", 3.0, "mode, 0 to 3"),
     # The recogniser does its usual work; each call waits first, asleep, as in the queue of a busy server.
     "slow": Fault("a busy recogniser", "wait", 2.0, "seconds of waiting"),

@@ -43,6 +43,10 @@ ASK_ANYWAY = 0.01
 """Share of the other listeners who ask again: they were distracted."""
 
 
+CHILDREN = 0.2
+"""Share of the callers who are children. Until a fault says otherwise they sound as everybody does."""
+
+
 class Control:
     """The fault that the control file asks for; a file that can't be read leaves the last one in place."""
 
@@ -88,13 +92,17 @@ def shuffled(every: Sequence[Recording], draw: random.Random) -> Iterator[Record
         yield from draw.sample(every, len(every))
 
 
-def serve(recording: Recording, fault: str | None, strength: float | None, chance: float) -> None:
-    """Answer one call, and let its listener ask again. `chance` is a draw from 0 to 1."""
+def serve(recording: Recording, fault: str | None, strength: float | None, chance: float, age: str = "adult") -> None:
+    """Answer one call, score it, and let its listener ask again. `chance` is a draw from 0 to 1."""
+    if fault and faults.FAULTS[fault].only not in ("", age):
+        fault = None
     audio = faults.applied(fault, strength, recording.samples)
     said = cascade.answer(audio, recording.transcript)
     error = said.word_error_rate if said else 1.0
+    if error is not None:
+        cascade.speech.score("wer", error, stage="asr", slice={"age": age})
     if chance < (ASK_AGAIN if error is not None and error > BAD else ASK_ANYWAY):
-        cascade.speech.feedback("redo", stage="asr")
+        cascade.speech.feedback("redo", stage="asr", slice={"age": age})
 
 
 def warm_up(recording: Recording) -> None:
@@ -129,7 +137,8 @@ def play(
                 done, calls = wait(calls, timeout=0.2, return_when=FIRST_COMPLETED)
                 for error in filter(None, (call.exception() for call in done)):
                     print(f"a call failed: {error!r}", file=sys.stderr, flush=True)
-            calls.add(callers.submit(serve, next(playlist), control.fault, control.strength, draw.random()))
+            age = "child" if draw.random() < CHILDREN else "adult"
+            calls.add(callers.submit(serve, next(playlist), control.fault, control.strength, draw.random(), age))
 
 
 def main() -> None:

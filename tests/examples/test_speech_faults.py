@@ -30,12 +30,12 @@ def moved(feature: str, fault: str, strength: float | None = None) -> float:
     return margins.moved(list(calls().values()), list(calls(fault, strength).values()), feature)
 
 
-def test_every_audio_fault_keeps_length_and_type_and_gives_the_same_every_time() -> None:
+def test_every_audio_fault_but_one_keeps_length_and_type_and_gives_the_same_every_time() -> None:
     audio = tone(440)
     for name, fault in faults.FAULTS.items():
         changed = faults.applied(name, None, audio)
         assert changed.dtype == np.int16
-        assert changed.shape == audio.shape
+        assert len(changed) == len(audio) + (6 * 16_000 if name == "open_microphone" else 0)
         assert np.array_equal(changed, faults.applied(name, fault.strength, audio))
         assert np.array_equal(changed, audio) == (fault.where != "audio"), name
 
@@ -86,6 +86,16 @@ def test_a_softer_microphone_moves_the_level_and_nothing_else() -> None:
 def test_an_overdriven_microphone_costs_words() -> None:
     assert moved("acoustic_score", "clipping") < -1.5
     assert mean("word_error_rate", "clipping") > 1.5 * mean("word_error_rate")
+
+
+def test_higher_voices_cost_words_and_not_the_level() -> None:
+    assert mean("word_error_rate", "children") > 1.5 * mean("word_error_rate")
+    assert abs(moved("audio_level_dbfs", "children")) < 0.5
+
+
+def test_an_open_microphone_costs_no_words() -> None:
+    assert mean("word_error_rate", "open_microphone") < mean("word_error_rate") + 0.1
+    assert moved("speech_share", "open_microphone") < -3
 
 
 def test_a_dead_line_has_no_segments() -> None:
