@@ -5,7 +5,14 @@ from pipemon.instrument.extractors.audio import audio_seconds, level_dbfs
 from pipemon.instrument.extractors.categories import dtype, label, language, shape, top_class
 from pipemon.instrument.extractors.images import brightness, contrast, resolution, sharpness
 from pipemon.instrument.extractors.probabilities import confidence, entropy, margin
-from pipemon.instrument.extractors.text import share_out_of_vocabulary, tokens, words
+from pipemon.instrument.extractors.text import (
+    has_capitals,
+    has_fillers,
+    has_punctuation,
+    share_out_of_vocabulary,
+    tokens,
+    words,
+)
 from pipemon.instrument.extractors.values import length, value
 from pipemon.instrument.features import Category, Feature
 
@@ -19,6 +26,9 @@ __all__ = [
     "dtype",
     "embedding_norm",
     "entropy",
+    "has_capitals",
+    "has_fillers",
+    "has_punctuation",
     "label",
     "language",
     "length",

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from pipemon import DeclarationError
-from pipemon.features import share_out_of_vocabulary, tokens
+from pipemon import DeclarationError, Feature
+from pipemon.features import has_capitals, has_fillers, has_punctuation, share_out_of_vocabulary, tokens
 
 
 @dataclass
@@ -91,3 +91,56 @@ def test_words_are_told_apart_as_the_user_says() -> None:
 def test_a_vocabulary_is_words(vocabulary: Any) -> None:
     with pytest.raises(DeclarationError, match=r"share_out_of_vocabulary: (a|the) vocabulary"):
         share_out_of_vocabulary(vocabulary)
+
+
+LIKE_SPEECH, LIKE_WRITING = "um today's weather", "Today's weather."
+
+
+@pytest.mark.parametrize("feature", [has_fillers(), has_capitals(), has_punctuation()])
+def test_habits_of_labelling_are_told_apart(feature: Feature) -> None:
+    fillers = feature.name == "has_fillers"
+    assert feature.extractor(LIKE_SPEECH) == fillers
+    assert feature.extractor(Transcript(LIKE_WRITING)) == (not fillers)
+    assert feature.extractor("Um, today's weather") == 1
+    assert feature.unit == "ratio"
+
+
+@pytest.mark.parametrize(("text", "found"), [("UM... yes", 1), ("the umbrella", 0), ("er ist da", 0), ("Uh-huh", 0)])
+def test_fillers_are_whole_words(text: str, found: float) -> None:
+    assert has_fillers().extractor(text) == found
+
+
+def test_fillers_are_those_of_the_language() -> None:
+    assert has_fillers(["Euh", "ben"]).extractor("euh, oui") == 1
+    assert has_fillers(["Euh", "ben"]).extractor("um, oui") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("today's well-known 3.5 at 10:30", 0),
+        ("so, yes", 1),
+        ('he said "no."', 1),
+        ("今日は、晴れ", 1),
+        ("¿qué tal", 1),
+        ("now …", 1),
+    ],
+)
+def test_punctuation_is_what_parts_sentences(text: str, found: float) -> None:
+    assert has_punctuation().extractor(text) == found
+
+
+@pytest.mark.parametrize("text", ["", " \n", "...", Transcript(None)])
+def test_what_has_no_words_has_no_habits(text: object) -> None:
+    assert [feature.extractor(text) for feature in (has_fillers(), has_capitals(), has_punctuation())] == [None] * 3
+
+
+@pytest.mark.parametrize("text", ["今日は", "१२३", "123"])
+def test_scripts_without_case_have_no_capitals_to_miss(text: str) -> None:
+    assert has_capitals().extractor(text) is None
+
+
+@pytest.mark.parametrize("fillers", ["um uh", 3, [], ["..."]])
+def test_fillers_are_words(fillers: Any) -> None:
+    with pytest.raises(DeclarationError, match=r"has_fillers: (fillers are|there are no)"):
+        has_fillers(fillers)

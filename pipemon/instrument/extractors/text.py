@@ -5,6 +5,7 @@ All take a string, or an object whose attribute `text` is one; None in its place
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from string import punctuation
 from typing import Any
@@ -13,6 +14,10 @@ from pipemon.errors import DeclarationError
 from pipemon.instrument.features import Feature
 
 _MARKS = punctuation + "…–—‘’“”«»¿¡。、，！？"  # noqa: RUF001
+_SENTENCE_MARK = re.compile(r"[.,;:!?…](?!\w)|[¿¡。、，！？]")  # noqa: RUF001
+"""Not those within a word or a number: today's, well-known, 3.5, 10:30."""
+FILLERS = ("um", "umm", "uh", "uhh", "uhm", "erm", "hm", "hmm", "mhm", "mm")
+"""Sounds of hesitation, as English transcripts spell them. `er` is none: it is a word of other languages."""
 _ENCODERS = ("encode_ordinary", "encode")  # tiktoken's encode refuses texts that spell a special token
 
 
@@ -75,6 +80,62 @@ def share_out_of_vocabulary(
         return sum(word not in known for word in found) / len(found) if found else None
 
     return Feature(name or "share_out_of_vocabulary", extract, unit="ratio", prefix=name is None, sample=sample)
+
+
+def has_fillers(
+    fillers: Iterable[str] = FILLERS,
+    name: str | None = None,
+    normalize: Callable[[str], str] = plain_word,
+    sample: float = 1.0,
+) -> Feature:
+    """Whether a text has a filler such as "um" or "uh": 1 or 0, so its mean is the share that has; no words: missing.
+
+    Words are separated by white space; those of text and fillers pass through `normalize`, as in
+    `share_out_of_vocabulary`. Cost: one look-up a word.
+
+    Raises DeclarationError for no fillers or a text in their place.
+    """
+    if isinstance(fillers, str | bytes) or not isinstance(fillers, Iterable):
+        raise DeclarationError(f"has_fillers: fillers are a set or list of words, not {fillers!r}")
+    known = frozenset(map(normalize, fillers)) - {""}
+    if not known:
+        raise DeclarationError("has_fillers: there are no fillers")
+
+    def extract(text: Any) -> float | None:
+        text = _text(text)
+        found = [] if text is None else [word for word in map(normalize, text.split()) if word]
+        return float(not known.isdisjoint(found)) if found else None
+
+    return Feature(name or "has_fillers", extract, unit="ratio", prefix=name is None, sample=sample)
+
+
+def has_capitals(name: str | None = None, sample: float = 1.0) -> Feature:
+    """Whether a text has a capital letter: 1 or 0, so its mean is the share that has.
+
+    Missing where no letter has a case, as in Japanese. Cost: four passes over the text.
+    """
+    return Feature(name or "has_capitals", _has_capitals, unit="ratio", prefix=name is None, sample=sample)
+
+
+def _has_capitals(text: Any) -> float | None:
+    text = _text(text)
+    return None if text is None or text.upper() == text.lower() else float(text.lower() != text)
+
+
+def has_punctuation(name: str | None = None, sample: float = 1.0) -> Feature:
+    """Whether a text has a mark of punctuation: 1 or 0, so its mean is the share that has.
+
+    No letters or digits: missing. Marks are those that part sentences and their parts: `. , ; : ! ? …` and the likes of other scripts, not apostrophes,
+    hyphens, or what stands within a number. Cost: one pass over the text.
+    """
+    return Feature(name or "has_punctuation", _has_punctuation, unit="ratio", prefix=name is None, sample=sample)
+
+
+def _has_punctuation(text: Any) -> float | None:
+    text = _text(text)
+    if text is None or not any(map(str.isalnum, text)):
+        return None
+    return float(_SENTENCE_MARK.search(text) is not None)
 
 
 def _text(text: Any) -> Any:
