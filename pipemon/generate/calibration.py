@@ -14,7 +14,7 @@ from pipemon.spec.model import Condition
 
 _BIN = "confidence_bin"
 _RIGHT = Matcher("correct", "=", "yes")
-_FEWEST = 10.0
+FEWEST = 10.0
 """Labels without which nobody knows what the confidences of a bin are worth."""
 _KNOWN = 0.95
 """Share of the outputs whose bins must be known, for the others not to matter."""
@@ -64,7 +64,7 @@ def _known(scope: Scope, reads: r.Estimated) -> Recording:
     learned = Scope(spec, scope.stage, spec.timing.calibrated_over, scope.by, scope.place)
     right = total(spec, reads.outcomes, by, learned.window, _RIGHT, function="increase")
     labelled = select(reads.outcomes, live(spec), window=learned.window)
-    enough = Binary(">=", Aggregate("sum", by, Call("increase", (labelled,))), _FEWEST)
+    enough = Binary(">=", Aggregate("sum", by, Call("increase", (labelled,))), FEWEST)
     stem = reads.outcomes.name.removesuffix("_total")
     return Recording(learned.name(f"{stem}_right", "ratio_increase", "version", _BIN), Binary("/", right, enough), by)
 

@@ -125,8 +125,8 @@ def _has_capitals(text: Any) -> float | None:
 def has_punctuation(name: str | None = None, sample: float = 1.0) -> Feature:
     """Whether a text has a mark of punctuation: 1 or 0, so its mean is the share that has.
 
-    No letters or digits: missing. Marks are those that part sentences and their parts: `. , ; : ! ? …` and the likes of other scripts, not apostrophes,
-    hyphens, or what stands within a number. Cost: one pass over the text.
+    No letters or digits: missing. Marks are those that part sentences and their parts: `. , ; : ! ? …` and the likes of
+    other scripts, not apostrophes, hyphens, or what stands within a number. Cost: one pass over the text.
     """
     return Feature(name or "has_punctuation", _has_punctuation, unit="ratio", prefix=name is None, sample=sample)
 
