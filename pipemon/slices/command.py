@@ -39,7 +39,11 @@ def slices(
     lower: tuple[str, ...],
     higher: tuple[str, ...],
 ) -> None:
-    """Rank slices by their share times their gap to the best: where more data would help most."""
+    """Rank slices by their share times their gap to the best: where more data would help most.
+
+    A slice of fewer than 30 observations tells nothing yet. One whose 95% interval overlaps that of the best of its
+    kind may be worse by chance.
+    """
     from pipemon.prometheus import Prometheus  # noqa: PLC0415
     from pipemon.slices.reading import feedback, scores  # noqa: PLC0415
     from pipemon.spec.load import load_all  # noqa: PLC0415
@@ -78,8 +82,12 @@ def _table(measured: Measured, *, more: bool) -> Iterator[str]:
 
 
 def _row(row: Ranked, width: int) -> str:
+    from pipemon.slices.ranking import FEWEST  # noqa: PLC0415
+
     gap = f"{row.gap:7.3g}  {row.weight:.3g}" if row.gap else "   best"
     unsure = "" if row.certain or not row.gap else "  (may be chance)"
+    if row.slice.count < FEWEST:
+        unsure = f"  (fewer than {FEWEST}: tells nothing yet)"
     return (
         f"{row.slice.name:{width}}  {row.share:6.1%}  {row.slice.count:8,.0f}  "
         f"{_words(row.slice.interval):26}  {gap}{unsure}"

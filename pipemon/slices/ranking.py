@@ -10,7 +10,11 @@ Z = 1.959964
 """The standard normal's 97.5th percentile: intervals are of 95%."""
 
 FEWEST = 30
-"""Observations under which a slice is not taken for the best of its kind: a few good ones happen by chance."""
+"""Observations under which a slice tells nothing: it is neither the best of its kind nor certain to be worse.
+
+The rule of thumb under which a mean is not taken for normally distributed, and three such observations that happen to
+be alike have no spread at all.
+"""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,8 @@ class Ranked:
     """A slice among those of its kind.
 
     `share` is its share of their observations, `gap` how much worse than the best of them it is, 0 for the best
-    itself; `weight` is share times gap: how much better the whole would be without that gap. `certain` tells that the
-    two intervals do not overlap.
+    itself; `weight` is share times gap: how much better the whole would be without that gap. `certain` tells that it
+    and the best have at least `FEWEST` observations each, and intervals that do not overlap.
     """
 
     slice: Slice
@@ -91,5 +95,6 @@ def ranked(slices: Iterable[Slice], *, higher_is_better: bool = False) -> list[R
         for each in group:
             gap = max(0.0, sign * (each.interval.value - best.interval.value))
             apart = each.interval.low > best.interval.high or each.interval.high < best.interval.low
-            found.append(Ranked(each, each.count / total, gap, certain=apart and gap > 0))
+            both = min(each.count, best.count) >= FEWEST
+            found.append(Ranked(each, each.count / total, gap, certain=both and apart and gap > 0))
     return sorted(found, key=lambda each: (-each.weight, each.slice.name))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipemon.slices.ranking import Interval, Slice, normal, ranked, wilson
+from pipemon.slices.command import slices as command
+from pipemon.slices.ranking import FEWEST, Interval, Slice, normal, ranked, wilson
 
 
 def test_wilsons_interval_is_that_of_the_literature() -> None:
@@ -56,3 +57,17 @@ def test_a_handful_of_good_ones_is_not_the_best() -> None:
     rows = {row.slice.name: row for row in ranked([few, many, rest])}
     assert rows["age=other"].gap == pytest.approx(0.1)
     assert rows["age=young"].gap == 0
+
+
+def test_the_smallest_slice_that_means_something_is_stated_and_kept_to() -> None:
+    # All alike, so the interval has no width: a few such happen by chance.
+    rest = of("age=old", 0.2, 600)
+    few, enough = of("age=young", 1.0, FEWEST - 1, 0.0), of("age=young", 1.0, FEWEST, 0.0)
+    assert [row.certain for row in ranked([few, rest])] == [False, False]
+    assert [row.certain for row in ranked([enough, rest])] == [True, False]
+    assert f"fewer than {FEWEST} observations" in (command.help or "")
+
+
+def test_where_all_slices_are_small_none_is_certain() -> None:
+    rows = ranked([of("age=young", 1.0, 5, 0.0), of("age=old", 0.0, 5, 0.0)])
+    assert [row.certain for row in rows] == [False, False]
