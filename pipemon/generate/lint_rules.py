@@ -8,7 +8,7 @@ from typing import Any
 
 import promql_parser
 
-from pipemon.generate.lint_series import called_by, series_findings, walk
+from pipemon.generate.lint_series import called_by, never_nothing, series_findings, walk
 from pipemon.generate.targets import unknown
 from pipemon.spec.expression import parse
 from pipemon.spec.fields import listed
@@ -38,7 +38,9 @@ def rule_findings(
     `kept` are the labels that no aggregation of a recording rule may drop.
     """
     records = {rule["record"] for group in groups for rule in group["rules"] if "record" in rule}
+    recorded = never_nothing(rule for group in groups for rule in group["rules"] if "record" in rule)
     named: set[tuple[object, ...]] = set()
+    before: set[str] = set()
     for group in groups:
         if seconds(group["interval"]) > _LOOKBACK:
             yield "group/interval", group["name"], f"it is evaluated every {group['interval']}, beyond 5m"
@@ -50,17 +52,18 @@ def rule_findings(
                 yield "rule/duplicate", name, "there is another rule of this name and labels"
             named.add(identity)
             yield from ((check, name, words) for check, words in _expr(rule, scrape_interval, versions))
-            reading = series_findings(rule, scrape_interval, seconds(group["interval"]), kept)
+            reading = series_findings(rule, scrape_interval, seconds(group["interval"]), kept, recorded)
             yield from ((check, name, words) for check, words in reading)
             unread = _series(rule["expr"])
             for read in sorted(each for each in unread if ":" in each):
                 if read not in records and read.startswith(tuple(_levels(records))):
                     yield "rule/dependency", name, f"it reads {read}, which no rule records"
                 # One that reads its own past reads what was recorded before.
-                elif read in later and read != name:
+                elif read in later and read not in before and read != name:
                     yield "rule/dependency", name, f"it reads {read}, which is recorded only after it"
             if "record" in rule:
                 later.remove(rule["record"])
+                before.add(rule["record"])
             else:
                 yield from ((check, name, words) for check, words in _alert(rule, group, severities))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import promql_parser
@@ -27,11 +27,16 @@ _OF_OTHERS = frozenset(
 
 
 def series_findings(
-    rule: Mapping[str, Any], scrape_interval: float, interval: float, kept: Sequence[str]
+    rule: Mapping[str, Any],
+    scrape_interval: float,
+    interval: float,
+    kept: Sequence[str],
+    positive: Callable[[str], bool],
 ) -> Iterator[tuple[str, str]]:
     """Yield (check, sentence) for each thing that is wrong with how a rule, evaluated each `interval`, reads.
 
-    What a person wrote is in alerts; recording rules are pipemon's, and held to more.
+    What a person wrote is in alerts; recording rules are pipemon's, and held to more. `positive` tells which
+    recorded series are never nothing.
     """
     tree = parse(rule["expr"])
     yield from _types(tree, ())
@@ -41,7 +46,9 @@ def series_findings(
                 yield from _range(node, scrape_interval, interval)
             case promql_parser.VectorSelector():
                 yield from _selector(node)
-            case promql_parser.BinaryExpr() if "record" in rule and str(node.op) == "/" and not _divides(node.rhs):
+            case promql_parser.BinaryExpr() if (
+                "record" in rule and str(node.op) == "/" and not _divides(node.rhs, positive)
+            ):
                 yield "promql/nan", f"it divides by {node.rhs}, which may be nothing; compare it: (... > 0)"
             case promql_parser.AggregateExpr() if "record" in rule:
                 if lost := [label for label in kept if not _keeps(node, label) and _may_have(node, label)]:
@@ -90,24 +97,47 @@ def _metric(name: str) -> tuple[str, ...] | None:
     return next(found, None)
 
 
-def _divides(node: Any) -> bool:
+def never_nothing(records: Iterable[Mapping[str, Any]]) -> Callable[[str], bool]:
+    """Return whether a recorded series is never nothing, by its name: what the rules of that name make it of."""
+    exprs: dict[str, list[str]] = {}
+    for rule in records:
+        exprs.setdefault(rule["record"], []).append(rule["expr"])
+    known: dict[str, bool] = {}
+
+    def positive(name: str) -> bool:
+        if name not in known:
+            # One that reads itself is known by what else it reads.
+            known[name] = False
+            known[name] = name in exprs and all(_divides(parse(expr), positive) for expr in exprs[name])
+        return known[name]
+
+    return positive
+
+
+def _divides(node: Any, positive: Callable[[str], bool]) -> bool:
     """Tell whether what is divided by is never nothing: a number, what is above one, or made of such."""
+
+    def divides(part: Any) -> bool:
+        return _divides(part, positive)
+
     match node:
-        case promql_parser.ParenExpr():
-            return _divides(node.expr)
-        case promql_parser.BinaryExpr() if str(node.op) in ("and", "unless"):
-            return _divides(node.lhs)
-        case promql_parser.BinaryExpr() if str(node.op) in ("*", "/"):
-            return _divides(node.lhs) and _divides(node.rhs)
+        case promql_parser.ParenExpr() | promql_parser.AggregateExpr() if called_by(node) in ("", "min", "max", "sum"):
+            return divides(node.expr)
+        case promql_parser.BinaryExpr() if str(node.op) in ("and", "unless", "^"):
+            return divides(node.lhs)
+        case promql_parser.BinaryExpr() if str(node.op) in ("*", "/", "or"):
+            return divides(node.lhs) and divides(node.rhs)
         case promql_parser.BinaryExpr() if str(node.op) == "+":
-            return _divides(node.lhs) or _divides(node.rhs)
+            return divides(node.lhs) or divides(node.rhs)
         case promql_parser.BinaryExpr() if str(node.op) == ">=":
-            return _divides(node.rhs)
+            return divides(node.rhs)
         case promql_parser.BinaryExpr():
             return str(node.op) == ">"
         case promql_parser.Call():
             name = str(node.func.name)
-            return name in ("clamp_min", "exp") or (name in ("sqrt", "abs") and _divides(node.args[0]))
+            return name in ("clamp_min", "exp") or (name in ("sqrt", "abs", "vector") and divides(node.args[0]))
+        case promql_parser.VectorSelector():
+            return positive(node.name or "")
         case _:
             return isinstance(node, promql_parser.NumberLiteral) and node.val != 0
 

@@ -10,6 +10,7 @@ from rule_subsets import documents, failing, failing_modes, only
 from rule_subsets import tests_of as of_mode
 
 from pipemon.generate.inhibition import plan
+from pipemon.generate.lint import lint
 from pipemon.generate.rules import rules
 from pipemon.spec.load import load
 from pipemon.spec.signals import STATISTICS
@@ -67,6 +68,10 @@ def test_each_statistic_has_a_usual_threshold(tmp_path: Path, statistic: str) ->
     assert condition.threshold is not None
     assert condition.threshold.high == STATISTICS[statistic]  # type: ignore[index]
     assert condition.argument == statistic
+
+
+def test_linters_find_nothing() -> None:
+    assert [str(found) for found in lint([plan(load(SPEC))])] == []
 
 
 def test_it_is_gradual_where_nobody_says_so() -> None:

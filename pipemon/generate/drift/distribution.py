@@ -14,7 +14,6 @@ from pipemon.generate.queries import key, matchers, targets
 from pipemon.generate.recordings import Recording, Scope
 from pipemon.spec.model import Spec
 
-OF_A_VERSION = ("pipeline", "stage", "version", "direction", "feature")
 _FEATURE = ("direction", "feature")
 
 
@@ -98,17 +97,22 @@ def compared(scope: Scope, reference: Reference) -> Recording:
         these = (*which, Matcher("bins", op, reference.baseline.bins))
         series = select(c.FEATURE_INFO, these, window=window, target_labels=targets(spec))
         info: Expr = series if window is None else Call("max_over_time", (series,))
-        return Aggregate("group", OF_A_VERSION, info)
+        return Aggregate("group", of_a_version(spec), info)
 
     same = Binary("unless", having("=", None), having("!=", scope.window))
     return Recording(
-        info_name(scope), same, (*OF_A_VERSION, "baseline"), static=(("baseline", own or ANY), *_whose(reference))
+        info_name(scope), same, (*of_a_version(spec), "baseline"), static=(("baseline", own or ANY), *_whose(reference))
     )
+
+
+def of_a_version(spec: Spec) -> tuple[str, ...]:
+    """Return the labels of a feature of one version."""
+    return (*key(spec, ""), "version", *_FEATURE)
 
 
 def info_name(scope: Scope) -> str:
     """Return the name of the rule that tells which baseline a version is compared with."""
-    return f"{'_'.join(OF_A_VERSION)}:pipemon_feature_baseline:info{span(scope.window)}"
+    return f"{'_'.join(of_a_version(scope.spec))}:pipemon_feature_baseline:info{span(scope.window)}"
 
 
 def _whose(reference: Reference) -> tuple[tuple[str, str], ...]:
@@ -127,8 +131,9 @@ def _counted(
     suffix = "_bucket" if metric.type == "histogram" else ""
     counted = scope.counted(metric, *these, more=more, suffix=suffix)
     # By the labels of a version: which baseline is one of them.
-    info = Recorded(info_name(scope), OF_A_VERSION)
-    expr = Binary("*", counted.expr, info, on=OF_A_VERSION, group_left=True, included=("baseline",))
+    own = of_a_version(scope.spec)
+    info = Recorded(info_name(scope), own)
+    expr = Binary("*", counted.expr, info, on=own, group_left=True, included=("baseline",))
     return Recording(counted.name, expr, (*scope.by, *more, "baseline"), known)
 
 
@@ -185,9 +190,9 @@ def _unheard(scope: Scope, reference: Reference, name: str, counted: Recording, 
 
 def _or_unseen(scope: Scope, bins: Recording) -> Recording:
     """Return the rule that gives each live category the baseline's share: one never seen has half an observation."""
-    on = (*PLACE, "bin")
+    on = (*scope.spec.keep, *PLACE, "bin")
     nothing = Binary("*", 0.0, Aggregate("max", on, bins.series()))
-    unseen = beside("+", nothing, constants.read("unseen_ratio"))
-    expr = Binary("or", Aggregate("max", on, constants.read("ratio", "bin")), unseen)
+    known = beside("+", nothing, constants.read("ratio", "bin"), "bin")
+    expr = Binary("or", known, beside("+", nothing, constants.read("unseen_ratio")))
     name = f"{'_'.join(on)}:pipemon_feature_category_baseline:ratio{span(scope.window)}"
     return Recording(name, expr, on, (bins,))

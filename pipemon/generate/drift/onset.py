@@ -20,7 +20,7 @@ from typing import Literal
 from pipemon import catalogue as c
 from pipemon.generate.drift import constants
 from pipemon.generate.drift.constants import Reference, beside
-from pipemon.generate.drift.distribution import OF_A_VERSION, compared, info_name
+from pipemon.generate.drift.distribution import compared, info_name, of_a_version
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Recorded, one_of
 from pipemon.generate.queries import ALL_VALUES, key
 from pipemon.generate.recordings import Recording, Scope
@@ -106,8 +106,9 @@ def _score(scope: Scope, references: tuple[Reference, ...]) -> Recording:
     )
     labels = (*scope.by, *_FEATURE, "baseline")
     count = scope.counted(c.FEATURE_VALUE, *these, ALL_VALUES, more=_FEATURE, suffix="_bucket")
-    info = Recorded(known[0].name, OF_A_VERSION)
-    here = Binary("*", count.expr, info, on=OF_A_VERSION, group_left=True, included=("baseline",))
+    own = of_a_version(spec)
+    info = Recorded(known[0].name, own)
+    here = Binary("*", count.expr, info, on=own, group_left=True, included=("baseline",))
     name = scope.name("pipemon_feature_value_compared", "increase", *_FEATURE)
     counted = Recording(name, here, labels, (*said, *known))
     positive, negative = (
@@ -142,7 +143,8 @@ def _sum(scope: Scope, score: Recording, side: Side, limit: float) -> Recording:
     z = score.series()
     start = Binary("or", last, Binary("*", 0.0, z))
     grown = Binary("-", Binary("+" if side == "high" else "-", start, z), SLACK)
-    held = Binary("and", last, Recorded(info_name(scope), OF_A_VERSION), on=OF_A_VERSION)
+    own = of_a_version(scope.spec)
+    held = Binary("and", last, Recorded(info_name(scope), own), on=own)
     expr = Binary("or", Call("clamp", (grown, 0.0, 2 * limit)), held)
     return Recording(name, expr, (*score.labels, "side"), (score,), static=(("side", side),))
 

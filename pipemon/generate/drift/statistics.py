@@ -23,7 +23,7 @@ from itertools import chain
 from math import log
 
 from pipemon.generate.drift import constants
-from pipemon.generate.drift.constants import Reference, beside
+from pipemon.generate.drift.constants import PLACE, Reference, beside
 from pipemon.generate.drift.distribution import Distribution
 from pipemon.generate.drift.rare import rare_evidence
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
@@ -35,34 +35,35 @@ from pipemon.spec.signals import Statistic
 class Sum:
     """A statistic that is a sum over bins. Without drift, so many times it follows chi-squared x (1/n + 1/N).
 
-    `term` is that of one bin, of its live share and of the baseline's; with `root` the statistic is the sum's.
+    `term` is that of one bin, of its live share, of the baseline's, and of the labels beside PLACE that both have;
+    with `root` the statistic is the sum's.
     """
 
-    term: Callable[[Expr, Expr], Expr]
+    term: Callable[[Expr, Expr, tuple[str, ...]], Expr]
     times: float = 1.0
     root: bool = False
 
 
-def _psi(q: Expr, p: Expr) -> Expr:
-    return Binary("*", beside("-", q, p, "bin"), Call("ln", (beside("/", q, p, "bin"),)))
+def _psi(q: Expr, p: Expr, on: tuple[str, ...]) -> Expr:
+    return Binary("*", beside("-", q, p, *on), Call("ln", (beside("/", q, p, *on),)))
 
 
-def _js(q: Expr, p: Expr) -> Expr:
+def _js(q: Expr, p: Expr, on: tuple[str, ...]) -> Expr:
     # With r = q / p: (q log2(2r / (r + 1)) + p log2(2 / (r + 1))) / 2, and p = q / r.
-    r = beside("/", q, p, "bin")
+    r = beside("/", q, p, *on)
     more = Binary("+", r, 1.0)
     own = Binary("*", q, Call("log2", (Binary("/", Binary("*", 2.0, r), more),)))
     other = Binary("*", Binary("/", q, r), Call("log2", (Binary("/", 2.0, more),)))
     return Binary("/", Binary("+", own, other), 2.0)
 
 
-def _hellinger(q: Expr, p: Expr) -> Expr:
-    apart = beside("-", Call("sqrt", (q,)), Call("sqrt", (p,)), "bin")
+def _hellinger(q: Expr, p: Expr, on: tuple[str, ...]) -> Expr:
+    apart = beside("-", Call("sqrt", (q,)), Call("sqrt", (p,)), *on)
     return Binary("/", Binary("^", apart, 2.0), 2.0)
 
 
-def _chi2(q: Expr, p: Expr) -> Expr:
-    return beside("/", Binary("^", beside("-", q, p, "bin"), 2.0), p, "bin")
+def _chi2(q: Expr, p: Expr, on: tuple[str, ...]) -> Expr:
+    return beside("/", Binary("^", beside("-", q, p, *on), 2.0), p, *on)
 
 
 SUMS: Mapping[Statistic, Sum] = {
@@ -110,7 +111,7 @@ def _chance(live: Distribution) -> Expr:
 
 def _sum(live: Distribution, statistic: str, how: Sum) -> tuple[Recording, Recording, Recording]:
     by_part = (*live.key, "part")
-    terms = how.term(live.ratio.series(), live.reference)
+    terms = how.term(live.ratio.series(), live.reference, tuple(x for x in live.reference.labels if x not in PLACE))
     parts = Recording(live.name(f"{statistic}_sum", "part"), Aggregate("sum", by_part, terms), by_part, (live.ratio,))
     total: Expr = Aggregate("sum", live.key, parts.series())
     value = Recording(live.name(statistic), Call("sqrt", (total,)) if how.root else total, live.key, (parts,))
