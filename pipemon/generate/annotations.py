@@ -7,13 +7,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pipemon.generate.drift.onset import onset_of
 from pipemon.generate.expressions import narrowed
 from pipemon.generate.measures import measure
-from pipemon.generate.promql import Matcher, literal, quote, text
-from pipemon.generate.recordings import Measure
+from pipemon.generate.promql import Aggregate, Matcher, literal, quote, text
+from pipemon.generate.recordings import Measure, here
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
-from pipemon.spec.signals import SIGNALS
+from pipemon.spec.signals import DRIFT, SIGNALS
 from pipemon.units import duration
 
 
@@ -221,6 +222,27 @@ def upstream(spec: Spec, mode: FailureMode) -> str:
     )
 
 
+NOTHING_MOVED = "No mean has moved: look at which values there are more or fewer of."
+"""What an alert of drift says where nothing is known to have moved first."""
+
+
+def origin(spec: Spec, mode: FailureMode) -> str:
+    """Return the template that tells where what drifts moved first, "" where only one place could have."""
+    moved = onset_of(spec)
+    if moved is None or DRIFT not in mode.signals:
+        return ""
+    own = spec.told_apart_by
+    place = (*here(spec, None), *(Matcher(label, "=", "%s") for label in own))
+    query = text(Aggregate("max", ("stage", "direction"), moved.origin.series(*place)))
+    asked = f"query {go_string(query)}"
+    if own:
+        query = query.replace("%", "%%").replace('"%%s"', "%q")
+        asked = f"printf {go_string(query)} {' '.join(f'$labels.{label}' for label in own)} | query"
+    each = "{{ if $index }},{{ end }} the {{ .Labels.direction }} of {{ .Labels.stage }}"
+    each = f"{{{{ range $index, $moved := . }}}}{each}{{{{ end }}}}"
+    return f"{{{{ with {asked} }}}}Moved first:{each}.{{{{ else }}}}{NOTHING_MOVED}{{{{ end }}}}"
+
+
 def _all_upstream(spec: Spec) -> dict[str | None, tuple[tuple[str, ...], tuple[str, ...]]]:
     """Return, for each stage and for the whole pipeline, the stages upstream and the failure modes there to leave out.
 
@@ -249,6 +271,8 @@ def alert_annotations(spec: Spec, mode: FailureMode, dashboard_url: str) -> dict
     found = {"summary": plain(mode.what), "description": description(spec, mode)}
     if moved := upstream(spec, mode):
         found["upstream"] = moved
+    if first := origin(spec, mode):
+        found["origin"] = first
     if mode.do:
         found["do"] = plain(mode.do)
     if mode.then:

@@ -8,13 +8,14 @@ from typing import cast
 
 from pipemon import catalogue as c
 from pipemon.generate.drift.measure import condition_references
+from pipemon.generate.drift.onset import onset_of
 from pipemon.generate.drift.shapes import critical
 from pipemon.generate.expectations import expected_alert, recorded_value
 from pipemon.generate.measures import measure
 from pipemon.generate.rulecases import tested_values
 from pipemon.generate.rules import Alert, Group
-from pipemon.generate.scenes import Clock, State, counters, worlds
-from pipemon.generate.synthetic import MARGIN
+from pipemon.generate.scenes import ANOTHER, Clock, State, constant, counters, kept_labels, worlds
+from pipemon.generate.synthetic import MARGIN, series
 from pipemon.spec.model import FailureMode, Spec
 from pipemon.spec.signals import DRIFT, Statistic
 from pipemon.units import duration
@@ -78,6 +79,10 @@ def _case(spec: Spec, alert: Alert, value: float, number: float, *, fires: bool,
     before = worlds(spec, mode, State(calm, rate, (others,), rate), calm)
     during = worlds(spec, mode, state, calm)
     inputs = counters(before, during, time, gone=False)
+    if fires and (moved := onset_of(spec)):
+        labels = {"pipeline": spec.pipeline, "stage": mode.stage or "", "direction": "input", **kept_labels(spec)}
+        others = [{**labels, "stage": ANOTHER, label: ANOTHER} for label in ("pipeline", *spec.keep)]
+        inputs += [constant(series(moved.origin.name, each), 1.0, time) for each in (labels, *others)]
     if bins:
         inputs = [_with_other_bins(each) for each in inputs]
     expected = [expected_alert(spec, alert, state, gone=False)] if fires else []

@@ -62,6 +62,8 @@ def expected_alert(spec: Spec, alert: Alert, state: State, *, gone: bool) -> dic
     rendered["description"] = as_read(joined(mode, said))
     if "upstream" in rendered:
         rendered["upstream"] = NOTHING_UPSTREAM
+    if "origin" in rendered:
+        rendered["origin"] = f"Moved first: the input of {mode.stage}."
     return {"exp_labels": {**labels, **alert.labels}, "exp_annotations": rendered}
 
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pipemon.generate.annotations import alert_annotations, plain
 from pipemon.generate.bounds_alert import bounds_annotations, bounds_expr, bounds_mode
 from pipemon.generate.dashboards.pipeline import panel_ids
+from pipemon.generate.drift.onset import onset_of
 from pipemon.generate.expressions import alert_expr
 from pipemon.generate.measures import measure
 from pipemon.generate.promql import Expr, block
-from pipemon.generate.recordings import Recording
+from pipemon.generate.recordings import Recording, in_order
 from pipemon.generate.yamltext import comment, listed
 from pipemon.spec.model import FailureMode, Spec
 from pipemon.spec.modes import alert_name
+from pipemon.spec.signals import DRIFT
 from pipemon.units import duration
 
 
@@ -72,8 +74,17 @@ def rules(spec: Spec, dashboard_url: str = "") -> Rules:
         alerts = tuple(_alert(spec, mode, _panel_url(spec, mode, dashboard_url)) for mode in modes)
         if alerts:
             groups.append(Group(f"pipemon-{spec.pipeline}{suffix}", suffix, interval, recordings, alerts))
+    if moved := onset_of(spec):
+        found = tuple(r for r in in_order(moved.origin) if (r.name, r.static) not in recorded)
+        for recording in found:
+            readers.setdefault(recording.name, {}).update(dict.fromkeys(_drifting(spec)))
+        groups.append(Group(f"pipemon-{spec.pipeline}.onset", ".onset", moved.step, found, ()))
     groups.append(_bounds_group(spec, dashboard_url))
     return Rules(spec, tuple(groups), {name: tuple(found) for name, found in readers.items()})
+
+
+def _drifting(spec: Spec) -> list[str]:
+    return [mode.name for mode in spec.measurable if DRIFT in mode.signals]
 
 
 def _panel_url(spec: Spec, mode: FailureMode, dashboard_url: str) -> str:

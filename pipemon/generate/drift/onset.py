@@ -21,6 +21,8 @@ from pipemon import catalogue as c
 from pipemon.generate.drift import constants
 from pipemon.generate.drift.constants import Reference, beside
 from pipemon.generate.drift.distribution import compared, info_name, of_a_version
+from pipemon.generate.drift.watched import references as watched_references
+from pipemon.generate.drift.watched import watched
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Recorded, one_of
 from pipemon.generate.queries import ALL_VALUES, key
 from pipemon.generate.recordings import Recording, Scope
@@ -61,6 +63,20 @@ class Onset:
     origin: Recording
 
 
+def onset_of(spec: Spec) -> Onset | None:
+    """Return the rules for what a pipeline's failure modes watch; None where fewer than two sides could move first."""
+    return spec.derived("onset", _onset_of)
+
+
+def _onset_of(spec: Spec) -> Onset | None:
+    found = _that_vary(watched_references(spec, watched(spec)))
+    return onset(spec, found) if len({(each.stage, each.direction) for each in found}) > 1 else None
+
+
+def _that_vary(references: tuple[Reference, ...]) -> tuple[Reference, ...]:
+    return tuple(each for each in references if not each.has_categories and each.baseline.sd > 0)
+
+
 def step_of(spec: Spec) -> float:
     """Return how long a step is, in seconds: 16 scrapes, within the lookback."""
     return min(STEP, 16 * spec.timing.scrape_interval)
@@ -68,7 +84,7 @@ def step_of(spec: Spec) -> float:
 
 def onset(spec: Spec, references: tuple[Reference, ...], limit: float = LIMIT) -> Onset:
     """Return the rules for those features of `references` that are numbers which vary."""
-    found = tuple(each for each in references if not each.has_categories and each.baseline.sd > 0)
+    found = _that_vary(references)
     step = step_of(spec)
     by = (*key(spec, found[0].stage), "version", "track")
     scope = Scope(spec, None, step, by, ())
@@ -125,7 +141,7 @@ def _score(scope: Scope, references: tuple[Reference, ...]) -> Recording:
     # The count has the label that tells the baseline, so the mean begins with it.
     zero = Binary("*", 0.0, Binary(">", counted.series(), 0.0))
     added = Binary("+", zero, total.series(), on=on, group_left=True)
-    off = beside("-", Binary("/", added, counted.series()), constants.read("mean"))
+    off = beside("-", Binary("/", added, Binary(">", counted.series(), 0.0)), constants.read("mean"))
     expr = Binary("/", beside("/", off, constants.read("sd")), error)
     name = scope.name("pipemon_feature_value", "standard_score", *_FEATURE)
     return Recording(name, expr, labels, (counted, total))
