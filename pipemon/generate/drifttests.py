@@ -81,8 +81,8 @@ def _case(spec: Spec, alert: Alert, value: float, number: float, *, fires: bool,
     inputs = counters(before, during, time, gone=False)
     if fires and (moved := onset_of(spec)):
         labels = {"pipeline": spec.pipeline, "stage": mode.stage or "", "direction": "input", **kept_labels(spec)}
-        others = [{**labels, "stage": ANOTHER, label: ANOTHER} for label in ("pipeline", *spec.keep)]
-        inputs += [constant(series(moved.origin.name, each), 1.0, time) for each in (labels, *others)]
+        elsewhere = [{**labels, "stage": ANOTHER, label: ANOTHER} for label in ("pipeline", *spec.keep)]
+        inputs += [constant(series(moved.origin.name, each), 1.0, time) for each in (labels, *elsewhere)]
     if bins:
         inputs = [_with_other_bins(each) for each in inputs]
     expected = [expected_alert(spec, alert, state, gone=False)] if fires else []
