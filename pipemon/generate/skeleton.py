@@ -142,7 +142,7 @@ def _output(stage: StageShape, names: _Names) -> Iterator[_Entry]:
 
 
 def _learned(stage: StageShape, names: _Names) -> Iterator[_Entry]:
-    """Yield the questions of what is told later, as ideas: which value of a score is bad, only the team knows."""
+    """Yield the questions of what is told later. Which value of a score is bad, only the team knows: an idea."""
     own = stage.name
     for score in stage.scores:
         yield _Entry(names.of(own, "score", score.name), f"{score.name} of {own} is not what it was", own)
@@ -151,9 +151,10 @@ def _learned(stage: StageShape, names: _Names) -> Iterator[_Entry]:
         yield _Entry(names.of(own, "candidate", candidate, "differs"), differs, own)
     if stage.labels:
         late = f"True values of the outputs of {own} come late, or no longer"
-        yield _Entry(names.of(own, "labels-late"), late, own)
-        yield _Entry(names.of(own, "raters-differ"), f"Raters do not agree on the outputs of {own}", own)
-        yield _Entry(names.of(own, "too-sure"), f"{own} is surer than it is right", own)
+        yield _Entry(names.of(own, "labels-late"), late, own, "labelled", "below: 50%")
+        differ = f"Raters do not agree on the outputs of {own}"
+        yield _Entry(names.of(own, "raters-differ"), differ, own, "label_disagreement", "above: 10%")
+        yield _Entry(names.of(own, "too-sure"), f"{own} is surer than it is right", own, "calibration", "above: 5%")
     if stage.decisions:
         yield _Entry(names.of(own, "more-to-review"), f"People decide more often instead of {own}", own)
         yield _Entry(names.of(own, "overruled"), f"People decide otherwise than {own}", own)

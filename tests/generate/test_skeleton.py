@@ -108,6 +108,9 @@ def test_what_is_told_later_is_asked_about_where_the_code_declares_it(tmp_path: 
     for stage, wanted in (("rank", asked), ("find", set())):
         own = {mode.name.removeprefix(f"{stage}-") for mode in spec.failure_modes if mode.stage == stage}
         assert own & asked == wanted
+    by_labels = {mode.name: mode.signals for mode in spec.measurable if mode.kind == "quality"}
+    signals = {"labels-late": "labelled", "raters-differ": "label_disagreement", "too-sure": "calibration"}
+    assert by_labels.items() >= {f"rank-{name}": frozenset({signal}) for name, signal in signals.items()}.items()
 
 
 def test_a_pipeline_without_stages_is_told_as_an_idea(tmp_path: Path) -> None:
