@@ -10,6 +10,7 @@ from dataclasses import replace
 from pipemon.generate.drift.onset import onset_of
 from pipemon.generate.expressions import narrowed
 from pipemon.generate.measures import measure
+from pipemon.generate.overrun import UNKNOWN, overrun_query, overrun_words, tells
 from pipemon.generate.promql import Aggregate, Matcher, literal, quote, text
 from pipemon.generate.recordings import Measure, here
 from pipemon.spec.latency import bound_share
@@ -181,16 +182,29 @@ def joined(mode: FailureMode, sentences: Sequence[str]) -> str:
 
 def _queried(spec: Spec, mode: FailureMode, found: Measure, unit: str) -> str:
     """Return the template that asks for a value: `$value` is that of one condition only."""
-    own = spec.told_apart_by
-    place = tuple(Matcher(label, "=", "%s") for label in own)
-    query = text(narrowed(spec, mode, replace(found, matchers=(*found.matchers, *place))))
-    if own:
-        # %q writes a label's value as PromQL has it, whatever is in it.
-        query = query.replace("%", "%%").replace('"%%s"', "%q")
-    query = go_string(query)
-    labels = " ".join(f"$labels.{label}" for label in own)
-    query = f"printf {query} {labels} | query" if own else f"query {query}"
+    place = tuple(Matcher(label, "=", "%s") for label in spec.told_apart_by)
+    query = _asked(spec, text(narrowed(spec, mode, replace(found, matchers=(*found.matchers, *place)))))
     return f"{{{{ with {query} }}}}{template('. | first | value', unit)}{{{{ else }}}}unknown{{{{ end }}}}"
+
+
+def _asked(spec: Spec, query: str) -> str:
+    """Return a query as a template asks it; `"%s"` stand for the labels that alerts are told apart by."""
+    own = spec.told_apart_by
+    if not own:
+        return f"query {go_string(query)}"
+    # %q writes a label's value as PromQL has it, whatever is in it.
+    query = query.replace("%", "%%").replace('"%%s"', "%q")
+    return f"printf {go_string(query)} {' '.join(f'$labels.{label}' for label in own)} | query"
+
+
+def overran(spec: Spec, mode: FailureMode) -> str:
+    """Return the template that tells which stage overran its budget most, or "" where that is not asked."""
+    found = measure(spec, mode, mode.conditions[0]) if tells(spec, mode) else None
+    if found is None:
+        return ""
+    words = overrun_words("{{ .Labels.stage }}", '{{ .Value | printf "%.3g" }}')
+    query = _asked(spec, overrun_query(spec, found.beside[-1]))
+    return f"{{{{ with {query} }}}}{{{{ range . }}}}{words}{{{{ end }}}}{{{{ else }}}}{UNKNOWN}{{{{ end }}}}"
 
 
 NOTHING_UPSTREAM = "Nothing fires upstream."
@@ -273,6 +287,8 @@ def alert_annotations(spec: Spec, mode: FailureMode, dashboard_url: str) -> dict
         found["upstream"] = moved
     if first := origin(spec, mode):
         found["origin"] = first
+    if slowest := overran(spec, mode):
+        found["overran"] = slowest
     if mode.do:
         found["do"] = plain(mode.do)
     if mode.then:

@@ -6,6 +6,7 @@ from math import floor, log10
 
 from pipemon.generate.annotations import NOTHING_UPSTREAM, as_read, joined, printed, sentence, unit
 from pipemon.generate.measures import measure
+from pipemon.generate.overrun import overrun_words
 from pipemon.generate.promql import Matcher
 from pipemon.generate.recorded_scenes import part_of
 from pipemon.generate.recordings import Recording
@@ -18,6 +19,7 @@ from pipemon.generate.scenes import (
 )
 from pipemon.generate.synthetic import (
     CANARY_VERSION,
+    OVERRUN,
     compared_with,
     series,
 )
@@ -64,6 +66,10 @@ def expected_alert(spec: Spec, alert: Alert, state: State, *, gone: bool) -> dic
         rendered["upstream"] = NOTHING_UPSTREAM
     if "origin" in rendered:
         rendered["origin"] = f"Moved first: the input of {mode.stage}."
+    if "overran" in rendered:
+        # The first with a budget, as the test series have it.
+        slowest = next(stage.name for stage in spec.stages if stage.budget)
+        rendered["overran"] = overrun_words(slowest, f"{OVERRUN:.3g}")
     return {"exp_labels": {**labels, **alert.labels}, "exp_annotations": rendered}
 
 

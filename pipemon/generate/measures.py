@@ -15,6 +15,7 @@ from pipemon.generate.drift.measure import drift_measure
 from pipemon.generate.held import held
 from pipemon.generate.latency import latency
 from pipemon.generate.levels import age, busy, gauge, largest, rate
+from pipemon.generate.overrun import overrun, tells
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, select
 from pipemon.generate.queries import ALL_VALUES, calls_total, matchers, per, quantile, targets, unaccounted
 from pipemon.generate.recordings import Measure, Part, Recording, Scope, own, picked, usual
@@ -34,7 +35,10 @@ def measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | No
     # but for what is held while the alert lasts.
     whose = mode.name if condition.reference is not None and condition.reference.hold else ""
     wanted = ("measure", mode.stage, mode.window, condition, whose)
-    return spec.derived(wanted, lambda spec: _compared(spec, mode, condition))
+    found = spec.derived(wanted, lambda spec: _compared(spec, mode, condition))
+    if found is not None and tells(spec, mode):
+        return replace(found, beside=(*found.beside, overrun(usual(spec, None, mode.window))))
+    return found
 
 
 def _compared(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | None:

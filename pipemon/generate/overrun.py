@@ -1,0 +1,46 @@
+"""Which stage overran its budget most: what the alert of the whole pipeline's budget says."""
+
+from __future__ import annotations
+
+from pipemon import catalogue as c
+from pipemon.generate.promql import Aggregate, Binary, Call, Matcher, select, text
+from pipemon.generate.queries import matchers, per, targets, total
+from pipemon.generate.recordings import Measure, Recording, Scope, own
+from pipemon.spec.model import FailureMode, Spec
+from pipemon.spec.reads import Quantile
+from pipemon.spec.signals import SIGNALS
+
+UNKNOWN = "No stage's time is known."
+"""What an alert says where no stage with a budget was called."""
+
+
+def tells(spec: Spec, mode: FailureMode) -> bool:
+    """Tell whether a failure mode is about the time of the whole pipeline, and stages have budgets of their own."""
+    about_time = any(
+        isinstance(SIGNALS[condition.argument if condition.burns else condition.signal].reads, Quantile)
+        for condition in mode.conditions
+    )
+    return mode.stage is None and about_time and any(stage.budget for stage in spec.stages)
+
+
+def overrun(scope: Scope) -> Measure:
+    """Return how long the stages' calls took on average, as a multiple of their budgets."""
+    spec, by = scope.spec, (*scope.by, "stage")
+    spent, ended = (
+        total(spec, c.STAGE_DURATION, by, scope.window, function="rate", suffix=suffix) for suffix in ("_sum", "_count")
+    )
+    budget = select(c.STAGE_BUDGET, matchers(spec, c.STAGE_BUDGET), target_labels=targets(spec))
+    expr = Binary("/", per(spent, ended), Aggregate("max", by, budget))
+    name = scope.name("pipemon_stage_duration_seconds_per_budget", "ratio_rate", "stage")
+    return Measure(Recording(name, expr, by), own(spec), None, ())
+
+
+def overrun_query(spec: Spec, found: Measure) -> str:
+    """Return the query for the stage that overran most, with `%s` for each label by which alerts are told apart."""
+    place = tuple(Matcher(label, "=", "%s") for label in spec.told_apart_by)
+    return text(Call("topk", (1.0, found.value.series(*found.matchers, *place))))
+
+
+def overrun_words(stage: str, times: str) -> str:
+    """Return what an alert says of a stage; `times` is how long its calls took over its budget."""
+    return f"{stage} overran most: {times} times its budget on average."
