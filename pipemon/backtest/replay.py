@@ -46,7 +46,7 @@ def evaluations(made: Rules, step: float | None = None) -> list[Evaluation]:
         every = max(group.interval, step or 0.0)
         for alert in group.alerts:
             if alert.mode.name != BOUNDS_DIFFER:
-                found.append(Evaluation(alert, inlined(alert.expr, group.recordings, group.interval), every))
+                found.append(Evaluation(alert, inlined(alert.expr, made.recordings, group.interval), every))
     return found
 
 

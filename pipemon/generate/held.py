@@ -21,8 +21,8 @@ def held(spec: Spec, mode: FailureMode, reference: Reference, then: Measure) -> 
     """
     by, which = key(spec, mode.stage), Matcher("failure_mode", "=", mode.name)
     metric = then.value.name.partition(":")[2]
-    name = f"{'_'.join(by)}:{metric}_held"
     labels = (*by, which.label)
+    name = f"{'_'.join(labels)}:{metric}_held"
     matchers = (*here(spec, mode.stage), which)
     itself = Recorded(name, labels, matchers, offset=spec.interval(mode))
     alert = Matcher("alertname", "=", alert_name(spec.pipeline, mode.name))

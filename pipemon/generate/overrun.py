@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipemon import catalogue as c
-from pipemon.generate.promql import Aggregate, Binary, Call, Matcher, select, text
+from pipemon.generate.promql import Aggregate, Call, Matcher, select, text
 from pipemon.generate.queries import matchers, per, targets, total
 from pipemon.generate.recordings import Measure, Recording, Scope, own
 from pipemon.spec.model import FailureMode, Spec
@@ -30,7 +30,7 @@ def overrun(scope: Scope) -> Measure:
         total(spec, c.STAGE_DURATION, by, scope.window, function="rate", suffix=suffix) for suffix in ("_sum", "_count")
     )
     budget = select(c.STAGE_BUDGET, matchers(spec, c.STAGE_BUDGET), target_labels=targets(spec))
-    expr = Binary("/", per(spent, ended), Aggregate("max", by, budget))
+    expr = per(per(spent, ended), Aggregate("max", by, budget))
     name = scope.name("pipemon_stage_duration_seconds_per_budget", "ratio_rate", "stage")
     return Measure(Recording(name, expr, by), own(spec), None, ())
 

@@ -16,9 +16,9 @@ from pipemon.generate.inhibition import plan
 from pipemon.generate.inlining import inlined, self_referring
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Raw, Recorded, select, text
 from pipemon.generate.recordings import Recording
-from pipemon.generate.rules import Alert, Group, rules
+from pipemon.generate.rules import Alert, Group, Rules, rules
 from pipemon.spec.load import load
-from pipemon.spec.model import BOUNDS_DIFFER, FailureMode, Spec
+from pipemon.spec.model import BOUNDS_DIFFER, FailureMode
 from pipemon.units import duration
 
 HERE = Path(__file__).parent
@@ -42,7 +42,7 @@ def test_an_alert_without_its_recording_rules_has_the_same_series(name: str, tmp
     """On the series of each alert's first generated test, at the times that it looks at."""
     made = rules(plan(load(HERE / f"{name}.yaml")).spec)
     for group in made.groups:
-        tests = [_test(made.spec, group, alert) for alert in group.alerts if not _is_apart(alert.mode)]
+        tests = [_test(made, group, alert) for alert in group.alerts if not _is_apart(alert.mode)]
         recordings = [{"record": each.name, "expr": text(each.expr)} for each in group.recordings]
         (tmp_path / f"{group.name}.rules").write_text(_dumped({"groups": [{"name": "g", "rules": recordings}]}))
         document = {"rule_files": [f"{group.name}.rules"], "evaluation_interval": duration(group.interval)}
@@ -53,10 +53,11 @@ def test_an_alert_without_its_recording_rules_has_the_same_series(name: str, tmp
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
 
 
-def _test(spec: Spec, group: Group, alert: Alert) -> dict[str, object]:
-    ruled, direct = text(alert.expr), text(inlined(alert.expr, group.recordings, group.interval))
+def _test(made: Rules, group: Group, alert: Alert) -> dict[str, object]:
+    spec = made.spec
+    ruled, direct = text(alert.expr), text(inlined(alert.expr, made.recordings, group.interval))
     assert _recorded(ruled)
-    assert _recorded(direct) <= set(self_referring(group.recordings))
+    assert _recorded(direct) <= set(self_referring(made.recordings))
     every = tuple(rulecases.tested_values(spec, alert.mode, condition) for condition in alert.mode.conditions)
     _, test = next(rulecases.cases_that_fire(spec, alert, every))
     apart = f"(({ruled}) unless ({direct})) or (({direct}) unless ({ruled})) or (abs(({ruled}) - ({direct})) > 1e-9)"
@@ -78,9 +79,11 @@ def _dumped(document: object) -> str:
 
 
 def _is_apart(mode: FailureMode) -> bool:
-    """Tell whether a mode's own tests have no exported series of what it reads: a person's, or those of last week."""
+    """Tell whether a mode's first test has no exported series of what it reads: a person's, or of weeks."""
     return mode.name == BOUNDS_DIFFER or any(
-        condition.signal == "promql" or (condition.reference is not None and condition.reference.offset > 0)
+        condition.signal == "promql"
+        or condition.burns
+        or (condition.reference is not None and condition.reference.offset > 0)
         for condition in mode.conditions
     )
 

@@ -172,12 +172,13 @@ def marks(choice: Choice, scrape_interval: float) -> list[Json]:
         which = (Matcher("alertstate", "=", "firing"), Matcher("severity", op, severity))
         return Aggregate("max", (), choice.series(c.ALERTS, *which, Matcher("mode", "!=", "observe")))
 
+    page = choice.severities[0]
     by = ("pipeline", "stage", "version")
     now = Aggregate("count", by, choice.series(c.STAGE_CALLS))
     before = Aggregate("count", by, choice.series(c.STAGE_CALLS, offset=RECENT * scrape_interval))
     return [
-        _mark(choice, "Critical alerts", "red", firing("=", "critical")),
-        _mark(choice, "Other alerts", "orange", firing("!=", "critical")),
+        _mark(choice, "Alerts that page", "red", firing("=", page)),
+        _mark(choice, "Other alerts", "orange", firing("!=", page)),
         _mark(choice, "New versions", "purple", Aggregate("max", (), Binary("unless", now, before))),
     ]
 

@@ -96,7 +96,8 @@ def _firing(choice: Choice, step: float) -> Panel:
 def _fired(choice: Choice) -> Panel:
     by = ("stage", "failure_mode")
     found = None
-    for op, words, value in (("=", "critical", 4.0), ("!~", "critical|info", 3.0), ("=", "info", 2.0)):
+    page, _, notice = choice.severities
+    for op, words, value in (("=", page, 4.0), ("!~", f"{page}|{notice}", 3.0), ("=", notice, 2.0)):
         one = Binary("*", Aggregate("max", by, firing(choice, Matcher("severity", op, words))), value)
         found = one if found is None else Binary("or", found, one)
     assert found is not None

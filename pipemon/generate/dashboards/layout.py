@@ -9,7 +9,7 @@ from itertools import accumulate, count, pairwise
 from zlib import crc32
 
 from pipemon.generate.dashboards.panels import DATASOURCE, Json, Panel, Query, letter
-from pipemon.generate.dashboards.text import query
+from pipemon.generate.dashboards.text import RATE_INTERVAL, query
 from pipemon.units import duration
 
 COLUMNS = 24
@@ -118,12 +118,21 @@ def _panel(panel: Panel, id: int, at: Json) -> Json:
     return body
 
 
+_LATELY = 300.0
+"""How far back a lone value looks, in seconds: Grafana's rate interval is made for points along a line."""
+
+
+def _at_once(expr: str, min_step: float | None) -> str:
+    return expr.replace(RATE_INTERVAL, duration(max(_LATELY, 4 * (min_step or 0.0))))
+
+
 def _target(one: Query, letter: str, min_step: float | None) -> Json:
+    expr = query(one.expr, fills=one.fills)
     found: Json = {
         "refId": letter,
         "datasource": DATASOURCE,
         "editorMode": "code",
-        "expr": query(one.expr, fills=one.fills),
+        "expr": _at_once(expr, min_step) if one.instant else expr,
         "legendFormat": one.legend,
         "instant": one.instant,
         "range": not one.instant,

@@ -11,7 +11,7 @@ from pipemon.generate.dashboards.text import RATE_INTERVAL
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Selector, Window, one_of, select
 from pipemon.generate.queries import ALL_VALUES, OF_ALL_SLICES, per
 from pipemon.generate.recordings import own
-from pipemon.spec.model import Spec
+from pipemon.spec.model import SEVERITIES, Spec
 
 RANGE = "$__range"
 """Grafana's own window: all of the time that is looked at."""
@@ -29,7 +29,8 @@ class Choice:
     """What a dashboard is about: `matchers` go into every selector whose metric has their label.
 
     `targets` are the labels of scrape targets among them, `window` that of rates. `fills` tells that matchers
-    name variables, `live` that shadow calls are left out.
+    name variables, `live` that shadow calls are left out. `severities` are the alerts' labels for page, ticket
+    and notice.
     """
 
     matchers: tuple[Matcher, ...]
@@ -37,6 +38,7 @@ class Choice:
     window: Window = RATE_INTERVAL
     fills: bool = True
     live: bool = True
+    severities: tuple[str, str, str] = ("critical", "warning", "info")
 
     def of(self, metric: Metric, *more: Matcher) -> tuple[Matcher, ...]:
         """Return the matchers that a metric's selector takes: no shadow calls, unless they are asked for."""
@@ -91,7 +93,8 @@ def chosen(*variables: str) -> Choice:
 def of_spec(spec: Spec) -> Choice:
     """Return what a spec is about: its pipeline, of its selection."""
     targets = tuple(label for label, _ in spec.select)
-    return Choice(own(spec), targets, fills=False)
+    page, ticket, notice = map(spec.severity_label, SEVERITIES)
+    return Choice(own(spec), targets, fills=False, severities=(page, ticket, notice))
 
 
 def ran(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:

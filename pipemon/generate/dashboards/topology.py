@@ -24,11 +24,6 @@ from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.generate.queries import per
 
 _STAGES = Matcher("stage", "!=", "")
-_SEVERITIES = (
-    ("=", "critical", FIRING["page"]),
-    ("!~", "critical|info", FIRING["ticket"]),
-    ("=", "info", FIRING["notice"]),
-)
 
 
 def firing(choice: Choice, *more: Matcher) -> Expr:
@@ -42,7 +37,9 @@ def health(choice: Choice) -> Expr:
     Severities with words of a team's own count as warnings.
     """
     found: list[Expr] = []
-    for op, words, value in _SEVERITIES:
+    page, _, notice = choice.severities
+    which = (("=", page, FIRING["page"]), ("!~", f"{page}|{notice}", FIRING["ticket"]), ("=", notice, FIRING["notice"]))
+    for op, words, value in which:
         alerts = firing(choice, _STAGES, Matcher("severity", op, words))
         found.append(Binary("*", Aggregate("max", ("stage",), alerts), float(value)))
     calls = choice.rate(c.STAGE_CALLS, ("stage",))
