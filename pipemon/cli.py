@@ -15,8 +15,8 @@ from pipemon.backtest.command import backtest, review
 from pipemon.baseline.command import baseline
 from pipemon.drill.command import drill
 from pipemon.errors import PipemonError, SpecError, UnavailableError
+from pipemon.grafana_push.command import push
 from pipemon.parameters import TimeScale
-from pipemon.push.command import push
 from pipemon.slices.command import slices
 from pipemon.version import __version__
 from pipemon.watch.command import watch

@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "pipemon"
 LEAVES = ("catalogue", "errors", "units", "topology", "version")
-COMMANDS = ("baseline", "receiver", "demo", "drill", "push", "watch", "grafana", "cli")
+COMMANDS = ("baseline", "receiver", "demo", "drill", "grafana_push", "watch", "grafana", "cli")
 """What stands behind a command, or is one."""
 
 
@@ -31,7 +31,7 @@ FORBIDDEN = {
     "baseline": commands("baseline"),
     "drill": ("instrument", *commands("drill")),
     "grafana": ("instrument", "spec", "generate", "prometheus", *commands("grafana")),
-    "push": ("instrument", "prometheus", *commands("push", "grafana")),
+    "grafana_push": ("instrument", "prometheus", *commands("grafana_push", "grafana")),
     "watch": ("instrument", *commands("watch")),
 }
 YAML_AND_SERVERS = {"yaml", "click", "pydantic", "aiohttp", "rich"}

@@ -93,8 +93,7 @@ def test_higher_voices_cost_words_and_not_the_level() -> None:
     assert abs(moved("audio_level_dbfs", "children")) < 0.5
 
 
-def test_an_open_microphone_costs_no_words() -> None:
-    assert mean("word_error_rate", "open_microphone") < mean("word_error_rate") + 0.1
+def test_an_open_microphone_leaves_less_of_the_audio_to_be_speech() -> None:
     assert moved("speech_share", "open_microphone") < -3
 
 

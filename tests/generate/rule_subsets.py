@@ -38,7 +38,7 @@ def only(made: Rules, document: Document, modes: set[str]) -> Document:
     return {"groups": [group for group in groups if group["rules"]]}
 
 
-def tests_of(files: Iterable[Document], mode: str) -> list[Document]:
+def cases_of(files: Iterable[Document], mode: str) -> list[Document]:
     """The tests of a failure mode, of each file that has some."""
     every = ((file, [t for t in file["tests"] if re.sub(":.*", "", t["name"]) == mode]) for file in files)
     return [{**file, "tests": found} for file, found in every if found]
@@ -62,7 +62,7 @@ def failing_modes(made: Rules, folder: Path, promtool: str | Path = "promtool") 
         own = only(made, document, {mode})
         return "".join(
             failing(folder / f"{mode}-{number}", own, tests, promtool)
-            for number, tests in enumerate(tests_of(files, mode))
+            for number, tests in enumerate(cases_of(files, mode))
         )
 
     modes = [alert.mode.name for alert in made.alerts]

@@ -38,7 +38,7 @@ def test_a_threshold_that_moves_with_the_baseline_is_no_bound() -> None:
         )  # fmt: skip
         return json.loads(bounds_file(replace(spec, failure_modes=modes)))["stages"]["vad"]["features"]
 
-    assert learned(False) == {"input.level_dbfs": [-60, -32, -20], "output.segments": [0.5]}
+    assert learned(False) == {"input.level_dbfs": [-60, -32, -20], "output.segments": [0.5, 40]}
     assert learned(True) == {}
 
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from rule_subsets import cases_of as of_mode
 from rule_subsets import documents, failing, failing_modes, only
-from rule_subsets import tests_of as of_mode
 
 from pipemon.generate.inhibition import plan
 from pipemon.generate.lint import lint

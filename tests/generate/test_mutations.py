@@ -9,7 +9,7 @@ from zlib import crc32
 
 import pytest
 from mutants import Mutant, mutants
-from rule_subsets import documents, failing, only, tests_of
+from rule_subsets import cases_of, documents, failing, only
 
 from pipemon.generate.inhibition import plan
 from pipemon.generate.rules import Rules, rules
@@ -36,7 +36,7 @@ def test_at_least_95_percent_of_faulty_rules_fail_a_generated_test(made: Rules, 
     document, files = documents(made)
 
     def all_pass(folder: Path, document: dict[str, Any], mode: str) -> bool:
-        return not any(failing(folder, only(made, document, {mode}), tests) for tests in tests_of(files, mode))
+        return not any(failing(folder, only(made, document, {mode}), tests) for tests in cases_of(files, mode))
 
     def survives(numbered: tuple[int, Mutant]) -> str | None:
         number, mutant = numbered

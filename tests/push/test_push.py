@@ -17,7 +17,7 @@ from grafana_double import ANNA, EDITOR, VERSIONS, VIEWER, GrafanaDouble, opened
 
 from pipemon.cli import run
 from pipemon.generate.output import generate
-from pipemon.push.dashboards import of_folder, of_specs
+from pipemon.grafana_push.dashboards import of_folder, of_specs
 
 SPEC = """\
 pipeline: speech
@@ -47,7 +47,7 @@ class Desk:
         self.spec.write_text(SPEC)
         self.token(EDITOR)
         # One dashboard tells all there is to tell; that the others come too has a test of its own.
-        monkeypatch.setattr("pipemon.push.dashboards.generic_dashboard_files", lambda specs: {})
+        monkeypatch.setattr("pipemon.grafana_push.dashboards.generic_dashboard_files", lambda specs: {})
 
     def token(self, token: str) -> None:
         self._monkeypatch.setenv("GRAFANA_TOKEN", token)

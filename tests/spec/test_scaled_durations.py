@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipemon.spec.load import load
-from pipemon.spec.model import FailureMode, Timing
+from pipemon.spec.model import Condition, FailureMode, Timing
 from pipemon.spec.scale import scale_promql, scaled
 from pipemon.units import seconds
 
@@ -26,9 +26,15 @@ hidden = st.text(st.sampled_from("[]5ms 'offset:{}"), max_size=12)
 
 def untimed(mode: FailureMode) -> FailureMode:
     """Return a failure mode without its times and without PromQL, which holds more of them."""
-    conditions = tuple(
-        replace(condition, argument="") if condition.signal == "promql" else condition for condition in mode.conditions
-    )
+
+    def timeless(condition: Condition) -> Condition:
+        threshold = condition.threshold
+        if threshold is not None and threshold.reference is not None:
+            threshold = replace(threshold, reference=replace(threshold.reference, offset=0.0, hold=0.0))
+        argument = "" if condition.signal == "promql" else condition.argument
+        return replace(condition, argument=argument, threshold=threshold, burns=())
+
+    conditions = tuple(map(timeless, mode.conditions))
     return replace(mode, window=0, for_=0, keep_firing_for=0, conditions=conditions, fires_on=(), quiet_on=())
 
 

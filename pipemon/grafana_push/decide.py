@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pipemon.generate.dashboards.board import TAG
 from pipemon.generate.dashboards.difference import dashboard_differences
-from pipemon.push.dashboards import Dashboard, digest
+from pipemon.grafana_push.dashboards import Dashboard, digest
 
 if TYPE_CHECKING:
     from pipemon.grafana import Grafana, Save, Stored

@@ -12,8 +12,8 @@ import click
 
 if TYPE_CHECKING:
     from pipemon.grafana import Grafana
-    from pipemon.push.dashboards import Dashboard
-    from pipemon.push.decide import Decision
+    from pipemon.grafana_push.dashboards import Dashboard
+    from pipemon.grafana_push.decide import Decision
 
 _TOKEN, _URL = "GRAFANA_TOKEN", "GRAFANA_URL"
 _SAID = {"new": "added", "changed": "changed", "same": "same", "edited": "kept", "refused": "refused"}
@@ -50,7 +50,7 @@ def push(
     What a person changed there since the last push is kept, and said, unless --force is given. Ends with 1 where
     a dashboard was kept or refused.
     """
-    from pipemon.push.dashboards import of_folder, of_specs  # noqa: PLC0415
+    from pipemon.grafana_push.dashboards import of_folder, of_specs  # noqa: PLC0415
 
     if bool(specs) == (made is not None):
         raise click.UsageError("name failure-mode files, or a generated folder by --from")
@@ -76,7 +76,7 @@ def _pushed(
     grafana: Grafana, boards: Sequence[Dashboard], folder: str, dry_run: bool, force: bool
 ) -> Iterator[tuple[str, bool]]:
     """Push, and yield each line to print with whether it tells that all is as asked for."""
-    from pipemon.push.decide import decide  # noqa: PLC0415
+    from pipemon.grafana_push.decide import decide  # noqa: PLC0415
 
     if grafana.folder(folder) is None:
         if not dry_run:
@@ -112,7 +112,7 @@ def _make_folder(grafana: Grafana, folder: str) -> None:
 
 def _saved(grafana: Grafana, board: Dashboard, folder: str, decision: Decision) -> tuple[str, bool]:
     from pipemon.grafana import ConflictError  # noqa: PLC0415
-    from pipemon.push.decide import message  # noqa: PLC0415
+    from pipemon.grafana_push.decide import message  # noqa: PLC0415
 
     try:
         grafana.save(board, folder, message(board), decision.version)
