@@ -72,7 +72,8 @@ def _expressions(expr: str) -> Iterator[tuple[str, str]]:
         other = {"and": "or", "or": "and"}[match[1]]
         yield f"{match[1]} made {other}", _with(expr, match.span(1), other)
     for match in _SUM.finditer(expr):
-        for other in ("max", "avg"):
+        # A quantile of average buckets is that of their sum: it is no fault.
+        for other in ("max",) if "histogram_quantile(" in expr else ("max", "avg"):
             yield f"sum made {other}", _with(expr, match.span(), other)
     for match in _GROUPING.finditer(expr):
         labels = match[2].split(", ") if match[2] else []
