@@ -177,7 +177,7 @@ def marks(choice: Choice, scrape_interval: float) -> list[Json]:
     now = Aggregate("count", by, choice.series(c.STAGE_CALLS))
     before = Aggregate("count", by, choice.series(c.STAGE_CALLS, offset=RECENT * scrape_interval))
     return [
-        _mark(choice, "Alerts that page", "red", firing("=", page)),
+        _mark(choice, "Critical alerts", "red", firing("=", page)),
         _mark(choice, "Other alerts", "orange", firing("!=", page)),
         _mark(choice, "New versions", "purple", Aggregate("max", (), Binary("unless", now, before))),
     ]
