@@ -148,11 +148,12 @@ def test_panel_no_targets_rule(name: str) -> None:
 
 @every_board
 def test_target_rate_interval_rule(name: str) -> None:
-    """What is looked back over is Grafana's own window, or that of the rule that the panel shows."""
-    texts = [target["expr"] for panel in drawn(name) for target in panel["targets"] if "Written" not in panel["title"]]
-    windows = {window for text in texts for window in re.findall(r"\[([^\]]*)\]", text)}
-    allowed = {"$__rate_interval"} if name != "speech" else {"$__rate_interval", "10m"}
-    assert windows <= allowed
+    """Points along a line look back over Grafana's own window, or that of the rule shown; a lone value over 5m."""
+    told = [target for panel in drawn(name) for target in panel["targets"] if "Written" not in panel["title"]]
+    for instant, usual in ((False, "$__rate_interval"), (True, "5m")):
+        texts = [target["expr"] for target in told if target["instant"] is instant]
+        windows = {window for text in texts for window in re.findall(r"\[([^\]]*)\]", text)}
+        assert windows <= ({usual} if name != "speech" else {usual, "10m"})
 
 
 @every_board

@@ -122,8 +122,8 @@ _LATELY = 300.0
 """How far back a lone value looks, in seconds: Grafana's rate interval is made for points along a line."""
 
 
-def _at_once(expr: str, min_step: float | None) -> str:
-    return expr.replace(RATE_INTERVAL, duration(max(_LATELY, 4 * (min_step or 0.0))))
+def _at_once(expr: str) -> str:
+    return expr.replace(RATE_INTERVAL, duration(_LATELY))
 
 
 def _target(one: Query, letter: str, min_step: float | None) -> Json:
@@ -132,7 +132,7 @@ def _target(one: Query, letter: str, min_step: float | None) -> Json:
         "refId": letter,
         "datasource": DATASOURCE,
         "editorMode": "code",
-        "expr": _at_once(expr, min_step) if one.instant else expr,
+        "expr": _at_once(expr) if one.instant else expr,
         "legendFormat": one.legend,
         "instant": one.instant,
         "range": not one.instant,
