@@ -21,7 +21,7 @@ from pipemon.generate.dashboards.panels import (
 # the last letter of its name, and where two have the same, each a shade of it.
 _BY_NAME = tuple(
     override("byRegexp", f"/[{letters}]$/i", "color", {"mode": "shades", "fixedColor": color})
-    for letters, color in zip(("er", "ds", "tn", "yh", "mokg", "acbf"), DATA_COLORS, strict=True)
+    for letters, color in zip(("er01", "ds23", "tn45", "yh67", "mokg8", "acbf9"), DATA_COLORS, strict=True)
 )
 
 
@@ -132,7 +132,8 @@ def lines(
         for i, query in enumerate(queries)
         if query.color
     )
-    return replace(made, overrides=(*_BY_NAME, *given))
+    defaults = made.defaults | {"color": {"mode": "shades", "fixedColor": DATA_COLORS[0]}}
+    return replace(made, defaults=defaults, overrides=(*_BY_NAME, *given))
 
 
 @dataclass(frozen=True)

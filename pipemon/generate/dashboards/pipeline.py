@@ -49,10 +49,8 @@ def _placed(spec: Spec) -> Placed:
 def _place(spec: Spec) -> Placed:
     names = order(spec)
     overview = [(cascade_state(spec),)] if names else []
-    step = (RECENT - 1) * spec.timing.scrape_interval
-    graph = (node_graph(of_spec(spec), "cascade/graph", step),) if names else ()
-    if beside := (*filter(None, [firing_now(spec)]), *graph):
-        overview.append(beside)
+    if acting := firing_now(spec):
+        overview.append((acting,))
     timeline = fired(spec)
     rows = [
         Row("row/cascade", "", (*overview, vital_signs(spec))),
@@ -74,13 +72,15 @@ def _shape(spec: Spec, names: tuple[str, ...]) -> tuple[Panel, ...]:
     step = (RECENT - 1) * spec.timing.scrape_interval
     budgets = {stage.name: stage.budget for stage in spec.stages}
     stages = [(name, Line(budgets[name] or 0.0, "red") if budgets[name] else None) for name in names]
-    return waterfall(
+    graph = node_graph(choice, "cascade/graph", step)
+    times = waterfall(
         choice,
         "cascade/waterfall",
         step,
         stages if len(names) <= FEW_STAGES else (),
         min_step=spec.timing.scrape_interval,
     )
+    return (graph, *times)
 
 
 def _title(spec: Spec, stage: str, position: int, total: int) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pipemon import catalogue as c
 from pipemon.generate.dashboards.charts import Column, table
 from pipemon.generate.dashboards.panels import Panel, Query, markdown_panel, state_timeline, text_mapping
+from pipemon.generate.dashboards.series import of_spec
 from pipemon.generate.dashboards.state import either, order
 from pipemon.generate.dashboards.states import FIRING, MODE_STATES, QUIET, SEVERITY_COLORS, alerts
 from pipemon.generate.dashboards.text import link, markdown, plain, says
@@ -97,9 +99,10 @@ def firing_now(spec: Spec) -> Panel | None:
     modes = spec.measurable
     if not modes:
         return None
-    place = ("stage", *spec.told_apart_by)
-    firing = alerts(spec, Matcher("alertstate", "=", "firing"))
-    now: Expr = Aggregate("max", ("failure_mode", "severity", *place), firing)
+    by = ("failure_mode", "severity", "stage", *spec.told_apart_by)
+    firing = Aggregate("max", by, alerts(spec, Matcher("alertstate", "=", "firing")))
+    began = Aggregate("min", by, of_spec(spec).series(c.ALERTS_FOR_STATE))
+    now: Expr = Binary("*", Binary("and", began, firing), 1000.0)
     for label in ("what", "do"):
         # The words are not in the series: the column has the failure mode's name, and a mapping shows its words.
         now = Call("label_replace", (now, label, "$1", "failure_mode", "(.*)"))
@@ -110,25 +113,25 @@ def firing_now(spec: Spec) -> Panel | None:
             "severity",
             "Severity",
             states=severities,
-            width=110,
+            width=90,
         ),
-        Column("stage", "Stage", width=130),
+        Column("stage", "Stage", width=100),
         *(Column(label, label) for label in spec.told_apart_by),
-        Column("failure_mode", "Failure mode", width=230),
+        Column("Value", "Since", unit="dateTimeFromNow", width=120),
+        Column("failure_mode", "Failure mode", width=190),
         Column("what", "What it means", words=text_mapping([(mode.name, plain(mode.what), "text") for mode in modes])),
         Column("do", "What to do", words=text_mapping([(mode.name, plain(mode.do) or "-", "text") for mode in modes])),
     )
     made = table(
         "alerts/now",
         "Firing now: what to do",
-        "The alerts that fire, with what each means and what the team does about it. Begin with the stage that is "
-        "furthest up the cascade.",
+        "The alerts that fire, the earliest first, with what each means and what the team does about it. Begin with "
+        "the first one furthest up the cascade.",
         [Query(now, "", instant=True, form="table")],
         columns,
         empty="nothing fires",
-        sort="Severity",
+        sort="Since",
         descending=False,
-        height=7,
-        share=2,
+        height=5,
     )
     return replace(made, min_step=spec.timing.scrape_interval)

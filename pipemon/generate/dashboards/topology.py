@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipemon import catalogue as c
-from pipemon.generate.dashboards.charts import bars
+from pipemon.generate.dashboards.charts import bars, lines
 from pipemon.generate.dashboards.panels import (
     DATA_COLORS,
     NEUTRAL,
@@ -16,7 +16,6 @@ from pipemon.generate.dashboards.panels import (
     Query,
     letter,
     override,
-    timeseries,
 )
 from pipemon.generate.dashboards.series import Choice, quantile
 from pipemon.generate.dashboards.states import FIRING, NO_CALLS, QUIET, SEVERITY_COLORS
@@ -162,13 +161,13 @@ def waterfall(
     )
     mean = _time_of_a_run(choice)
     queries: list[Query] = []
-    lines = {}
+    limits = {}
     if stages:
         for name, line in stages:
             here = _here(choice, name)
             queries.append(choice.query(_time_of_a_run(here), name, instant=True))
             if line is not None:
-                lines[name] = line
+                limits[name] = line
     else:
         queries.append(choice.query(mean, "{{stage}}", instant=True))
     queries.append(choice.query(_end_to_end(choice), "end to end", instant=True))
@@ -180,15 +179,15 @@ def waterfall(
         queries,
         unit="s",
         empty="no calls",
-        lines=lines,
+        lines=limits,
         height=height,
     )
-    over_time = timeseries(
+    over_time = lines(
         f"{key}/time",
         "Where the time goes",
         "The same over time, one stage on top of the other: mean seconds of a call of each stage. The line is the mean "
         "of a whole run, dashed is the budget; what is between the stack and the line is spent between stages. "
-        "Empty: no calls.",
+        "",
         [
             *_stacked(choice, [name for name, _ in stages]),
             choice.query(_end_to_end(choice), "end to end", color="text"),
@@ -196,7 +195,6 @@ def waterfall(
         ],
         unit="s",
         empty="no calls",
-        from_zero=True,
         stacked=True,
         height=height,
     )
