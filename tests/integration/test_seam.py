@@ -164,6 +164,7 @@ SILENT = {
         "Exceptions", "Input: categories", "Output: categories", "Dropped items", "Waiting, p95", "Age of the model",
         "Versions",
     },
+    "drift": {"Categories"},
     "versions": {"Verdict on the canary", "Agreement", "Decided by the model", "People and model agree",
                  "Wait for a person, p95", "Canary: failed calls", "Canary: null outputs", "Canary: duration, p95"},
     "feedback": {"Stated confidence less accuracy",

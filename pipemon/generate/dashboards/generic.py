@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipemon.generate.dashboards.cascade import cascade
+from pipemon.generate.dashboards.drift import drift
 from pipemon.generate.dashboards.panels import Json
 from pipemon.generate.dashboards.resources import resources
 from pipemon.generate.dashboards.stage import stage
@@ -15,6 +16,7 @@ def generic(scrape_interval: float = 15.0) -> dict[str, Json]:
     return {
         "cascade": cascade(scrape_interval),
         "stage": stage(scrape_interval),
+        "drift": drift(scrape_interval),
         "versions": versions(scrape_interval),
         "feedback": users(scrape_interval),
         "resources": resources(scrape_interval),
