@@ -28,6 +28,18 @@ class FeatureShape(NamedTuple):
     own_bounds: bool = False
 
 
+class OwnSeries(NamedTuple):
+    """Series that a service exports under names of its own, and what of a stage they are.
+
+    `key` is the word of the file: `calls`, `failures`, `duration`, ... `name` is a histogram's without its suffix.
+    `matchers` are labels, operators (`=`, `!=`, `=~`, `!~`) and values.
+    """
+
+    key: str
+    name: str
+    matchers: tuple[tuple[str, str, str], ...] = ()
+
+
 class ScoreShape(NamedTuple):
     """A score of a stage's outputs, told later. `bounds` are the histogram's upper bounds without +Inf."""
 
@@ -48,6 +60,8 @@ class StageShape(NamedTuple):
     Of what is learned later: `feedback` has the signals beyond the three that every stage has, `candidates` the
     versions that its outputs are compared with; `labels` tells that true values come, with raters' disagreements
     and calibration, `decisions` that a model or a person decides on its outputs.
+
+    `series` are those of a stage that is not decorated, and exports names of its own.
     """
 
     name: str
@@ -67,6 +81,7 @@ class StageShape(NamedTuple):
     candidates: tuple[str, ...] = ()
     labels: bool = False
     decisions: bool = False
+    series: tuple[OwnSeries, ...] = ()
 
 
 class PipelineShape(NamedTuple):

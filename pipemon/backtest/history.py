@@ -9,6 +9,7 @@ from math import ceil
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
 from pipemon.errors import UnavailableError
+from pipemon.generate.own_series import exported_series
 from pipemon.generate.promql import Aggregate, Binary, Expr, text
 from pipemon.generate.promql import select as series_of
 from pipemon.generate.queries import matchers, targets
@@ -104,7 +105,7 @@ def known(spec: Spec, prometheus: Prometheus, period: Period) -> Known:
 
     count = Aggregate("count", (), Binary("or", every(c.STAGE_CALLS), every(c.PIPELINE_RUNS)))
     step = max(spec.timing.scrape_interval, (period.end - period.start) / _LOOKS)
-    answer = prometheus.query_range(text(count), period.start, period.end, step)
+    answer = prometheus.query_range(text(exported_series(spec, count)), period.start, period.end, step)
     points = [time for series in answer for time, _ in series.points]
     since = points[0] if points else None
     length = min(period.end - period.start, len(points) * step)

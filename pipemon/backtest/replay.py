@@ -10,6 +10,7 @@ from pipemon.backtest.history import Known, Period, absent, aligned, fetched, kn
 from pipemon.backtest.notifying import notified
 from pipemon.generate.inhibition import Plan
 from pipemon.generate.inlining import inlined, selectors
+from pipemon.generate.own_series import exported_series
 from pipemon.generate.promql import Expr, text
 from pipemon.generate.rules import Alert, Rules, rules
 from pipemon.prometheus import Prometheus
@@ -46,7 +47,8 @@ def evaluations(made: Rules, step: float | None = None) -> list[Evaluation]:
         every = max(group.interval, step or 0.0)
         for alert in group.alerts:
             if alert.mode.name != BOUNDS_DIFFER:
-                found.append(Evaluation(alert, inlined(alert.expr, made.recordings, group.interval), every))
+                expr = exported_series(made.spec, inlined(alert.expr, made.recordings, group.interval))
+                found.append(Evaluation(alert, expr, every))
     return found
 
 

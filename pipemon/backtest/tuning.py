@@ -13,6 +13,7 @@ from pipemon.generate.annotations import unit
 from pipemon.generate.expressions import guards, narrowed
 from pipemon.generate.inlining import inlined
 from pipemon.generate.measures import measure
+from pipemon.generate.own_series import exported_series
 from pipemon.generate.promql import Binary, Expr, number
 from pipemon.prometheus import Prometheus
 from pipemon.spec.model import FailureMode, Spec
@@ -81,7 +82,7 @@ def value_expr(spec: Spec, mode: FailureMode) -> Expr:
     found = measure(spec, mode, condition)
     assert found is not None
     ready = reduce(lambda a, b: Binary("and", a, b), guards(spec, mode, found, condition), narrowed(spec, mode, found))
-    return inlined(ready, found.recordings, spec.interval(mode))
+    return exported_series(spec, inlined(ready, found.recordings, spec.interval(mode)))
 
 
 def smallest(

@@ -28,6 +28,7 @@ def bounds_file(spec: Spec) -> str:
                 "features": feature_bounds(spec, stage.name),
             }
             for stage in spec.stages
+            if not stage.series
         },
     }
     return _written(document) + "\n"
@@ -65,7 +66,9 @@ def interpolated(spec: Spec) -> list[str]:
                 continue
             where = f"{duration(high)} is no bucket bound of {mode.stage or 'the pipeline'}"
             how = f'add spec="{spec.pipeline}.bounds.json" to pipemon.Pipeline(...)'
-            if not spec.code:
+            if mode.stage is not None and spec.stage(mode.stage).series:
+                how = "if it is one, say so: `duration: {histogram: ..., bounds: [...]}`"
+            elif not spec.code:
                 where = f"whether {where.replace('is no', 'is a')} is not known without `code:`"
                 how += ", and ask what runs with --url"
             found.append(f"{mode.name}: {where}, so {condition.argument} is interpolated; {how}")

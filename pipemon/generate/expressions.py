@@ -159,7 +159,8 @@ def _no_calls(spec: Spec, mode: FailureMode, found: Measure) -> Expr:
         # absent() can't tell which cluster is gone while another lives.
         lately = Call("max_over_time", (replace(calls, window=spec.timing.long_window),))
         silent = Binary("or", silent, Binary("*", 0.0, Binary("unless", lately, found.value.series())))
-    if spec.targets:
+    # Who exports series of its own is another target.
+    if spec.targets and not (mode.stage is not None and spec.stage(mode.stage).series):
         labels = tuple(Matcher(label, "=", value) for label, value in spec.targets)
         up = select(c.UP, labels, target_labels=tuple(label for label, _ in spec.targets))
         gone = _placed(spec, mode, Call("absent", (Binary("==", up, 1.0),)))

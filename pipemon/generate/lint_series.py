@@ -39,7 +39,9 @@ def series_findings(
     recorded series are never nothing.
     """
     tree = parse(rule["expr"])
-    yield from _types(tree, ())
+    # What names another's series as pipemon's leaves them as they are.
+    if rule.get("record") not in _TYPES:
+        yield from _types(tree, ())
     for node in walk(tree):
         match node:
             case promql_parser.MatrixSelector() | promql_parser.SubqueryExpr():

@@ -27,7 +27,8 @@ class Live(Protocol):
     def shown(self, names: Sequence[str], labels: Sequence[str], pipeline: str) -> list[dict[str, str]]:
         """Return the series of these names there, with `__name__` and these labels, each combination once.
 
-        They are the pipeline's own, and those that have its name under `exported_pipeline`.
+        They are the pipeline's own, and those that have its name under `exported_pipeline`; with `pipeline` ""
+        they are all of these names.
         """
 
     def now(self, expr: Expr) -> list[Sample] | None:
@@ -57,7 +58,7 @@ class _Server:
     def shown(self, names: Sequence[str], labels: Sequence[str], pipeline: str) -> list[dict[str, str]]:
         by = ", ".join(dict.fromkeys(("__name__", "pipeline", "exported_pipeline", *labels)))
         found: list[dict[str, str]] = []
-        for label in ("pipeline", "exported_pipeline"):
+        for label in ("pipeline", "exported_pipeline") if pipeline else ("pipeline",):
             which = f"{_written(one_of('__name__', tuple(names)))},{label}={quote(pipeline)}"
             found += [sample.labels for sample in self._client.query(f"count by ({by}) ({{{which}}})")]
         return list({tuple(sorted(row.items())): row for row in found}.values())
@@ -103,7 +104,7 @@ class _Process:
         return [
             sample.labels
             for sample in self.page.samples
-            if sample.labels["__name__"] in names and sample.labels.get("pipeline") == pipeline
+            if sample.labels["__name__"] in names and sample.labels.get("pipeline", "") == pipeline
         ]
 
     def now(self, expr: Expr) -> list[Sample] | None:

@@ -35,16 +35,24 @@ def modes_told(spec: Spec, live: Live) -> Iterator[Line]:
     values = Values(spec, live)
     read = [series for step, each in found for series in selectors(values.expr(each.value, each.matchers, step))]
     names = tuple(dict.fromkeys(series.metric.name + series.suffix for series in read))
-    there = There(spec, live.shown(names, asked_labels(spec, read), spec.pipeline) if names else [], live.others)
+    labels, own = asked_labels(spec, read), {each.name for stage in spec.stages for each in stage.series}
+    others = tuple(name for name in names if _exported_by(name, own))
+    rows = live.shown(tuple(set(names) - set(others)), labels, spec.pipeline) if set(names) - set(others) else []
+    there = There(spec, [*rows, *(live.shown(others, labels, "") if others else [])], live.others)
     if clash := there.clash():
         yield Line(clash, fault=True)
-    interval, own = live.interval(there.jobs), spec.timing.scrape_interval
-    if interval is not None and interval > own:
-        words = f"scraped every {duration(interval)} there, and the file says scrape_interval: {duration(own)}"
+    interval, said = live.interval(there.jobs), spec.timing.scrape_interval
+    if interval is not None and interval > said:
+        words = f"scraped every {duration(interval)} there, and the file says scrape_interval: {duration(said)}"
         yield Line(f"{words}, which every window is sized for")
     judge = Judge(values, there, interval, live.retention())
     for mode in spec.measurable:
         yield from _told(mode, [judge.judged(mode, condition) for condition in mode.conditions])
+
+
+def _exported_by(name: str, own: set[str]) -> bool:
+    """Tell whether a series is one of a stage that is not decorated, and so has no label of a pipeline."""
+    return any(name.removesuffix(suffix) in own for suffix in ("", "_bucket", "_count", "_sum"))
 
 
 def _told(mode: FailureMode, judged: list[dict[Place, Judgement]]) -> Iterator[Line]:

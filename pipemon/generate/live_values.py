@@ -10,6 +10,7 @@ from pipemon.generate.counters import met
 from pipemon.generate.inlining import inlined, parts
 from pipemon.generate.live import Live
 from pipemon.generate.measures import measure
+from pipemon.generate.own_series import exported_series
 from pipemon.generate.promql import Expr, Matcher, Recorded
 from pipemon.generate.recordings import Measure, Recording, in_order
 from pipemon.prometheus import Sample, Series
@@ -63,7 +64,7 @@ class Values:
 
     def expr(self, recording: Recording, matchers: tuple[Matcher, ...], step: float) -> Expr:
         """Return what a rule records, of raw series alone."""
-        return inlined(recording.series(*matchers), _alone(recording), step)
+        return exported_series(self.spec, inlined(recording.series(*matchers), _alone(recording), step))
 
     def _place(self, labels: Mapping[str, str]) -> Place:
         return tuple((name, labels[name]) for name in (*self.spec.told_apart_by, "version") if labels.get(name))

@@ -15,6 +15,7 @@ from pipemon.generate.scenes import (
     clock,
     counters,
     judged,
+    own_series,
     up,
     worlds,
 )
@@ -95,7 +96,7 @@ def cases_that_fire(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Ite
                 yield "fires when the series are gone", case(spec, alert, gone, fires=True, gone=True)
                 if len(every) == 1:
                     yield "fires when the series were never there", _never(spec, alert)
-                if spec.targets:
+                if spec.targets and own_series(spec, mode) is None:
                     yield "fires when the target is down", case(spec, alert, gone, fires=True, gone=True, down=True)
 
 
@@ -176,7 +177,7 @@ def case(
     mode = alert.mode
     time = clock(spec, mode)
     calm = tuple(tested_values(spec, mode, condition).good for condition in mode.conditions)
-    if fires and mode.stage is not None:
+    if fires and mode.stage is not None and own_series(spec, mode) is None:
         state = replace(state, skipped=SKIPPED)
     normal = replace(state, values=calm, rate=calls_rate(spec, mode, _USUAL))
     during = worlds(spec, mode, state, calm)

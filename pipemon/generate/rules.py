@@ -10,6 +10,7 @@ from pipemon.generate.dashboards.pipeline import panel_ids
 from pipemon.generate.drift.onset import onset_of
 from pipemon.generate.expressions import alert_expr
 from pipemon.generate.measures import measure
+from pipemon.generate.own_series import SERIES, series_rules
 from pipemon.generate.promql import Expr, block
 from pipemon.generate.recordings import Recording, in_order
 from pipemon.generate.yamltext import comment, listed
@@ -64,7 +65,7 @@ def rules(spec: Spec, dashboard_url: str = "") -> Rules:
     """Return the rules of a spec; each recording rule stands once, whoever reads it."""
     readers: dict[str, dict[str, None]] = {}
     recorded: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
-    groups = []
+    groups = _series_group(spec, readers)
     for interval, suffix in ((spec.timing.scrape_interval, ""), (spec.timing.long_interval, ".long")):
         is_long = bool(suffix)
         modes = [mode for mode in spec.measurable if (mode.window >= spec.timing.long_window) == is_long]
@@ -91,6 +92,16 @@ def _panel_url(spec: Spec, mode: FailureMode, dashboard_url: str) -> str:
     """Return the address of the panel that shows a failure mode, or of the whole dashboard where none does."""
     id = panel_ids(spec).get(mode.name) if dashboard_url else None
     return f"{dashboard_url}?viewPanel={id}" if id else dashboard_url
+
+
+def _series_group(spec: Spec, readers: dict[str, dict[str, None]]) -> list[Group]:
+    """Return the group that names the series of stages that are not decorated: the first, since all others read it."""
+    named = series_rules(spec)
+    undecorated = {stage.name for stage in spec.stages if stage.series}
+    for recording in named:
+        readers[recording.name] = dict.fromkeys(mode.name for mode in spec.measurable if mode.stage in undecorated)
+    name = f"pipemon-{spec.pipeline}.stages"
+    return [Group(name, ".stages", spec.timing.scrape_interval, named, ())] if named else []
 
 
 def _bounds_group(spec: Spec, dashboard_url: str) -> Group:
@@ -153,7 +164,10 @@ def rule_file(made: Rules) -> str:
 def _group(made: Rules, group: Group) -> str:
     entries: list[tuple[str, object]] = []
     for recording in group.recordings:
+        static = dict(recording.static)
         note = f"for {', '.join(made.readers[recording.name])}"
+        if SERIES in static:
+            note = f"{static['stage']} is not decorated; this is what it exports of its own"
         labels = {"labels": dict(recording.static)} if recording.static else {}
         entries.append((note, {"record": recording.name, "expr": block(recording.expr), **labels}))
     for alert in group.alerts:

@@ -25,7 +25,9 @@ from pipemon.generate.synthetic import (
 )
 from pipemon.spec import reads as r
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
+from pipemon.spec.own_series import example_unlike
 from pipemon.spec.signals import DRIFT, SIGNALS
+from pipemon.topology import OwnSeries
 from pipemon.units import duration
 
 NEIGHBOUR = "neighbour"
@@ -109,6 +111,19 @@ def clock(spec: Spec, mode: FailureMode) -> Clock:
     )
 
 
+def own_series(spec: Spec, mode: FailureMode) -> tuple[OwnSeries, ...] | None:
+    """Return the series of the place that is judged where it is a stage that is not decorated, None elsewhere."""
+    return (spec.stage(mode.stage).series or None) if mode.stage is not None else None
+
+
+def _unlike(own: tuple[OwnSeries, ...] | None) -> Iterator[tuple[OwnSeries, ...]]:
+    """Yield series that are none of a stage's: each unlike one of them in one label."""
+    for each in own or ():
+        for label, op, value in each.matchers:
+            other = [(label, "=", example_unlike(op, value)) if m[0] == label else m for m in each.matchers]
+            yield (each._replace(matchers=tuple(other)),)
+
+
 def kept_labels(spec: Spec) -> dict[str, str]:
     """Return the kept labels of the place that is judged."""
     return {label: dict(spec.select).get(label, f"{label}-1") for label in spec.keep}
@@ -119,7 +134,7 @@ def judged(spec: Spec, mode: FailureMode, state: State) -> World:
     place = {"pipeline": spec.pipeline, "version": _version(spec, mode)}
     if mode.stage is not None:
         place |= {"stage": mode.stage, "track": "stable"}
-    own = World(place, kept_labels(spec), _replicas(spec, mode), skipped=state.skipped)
+    own = World(place, kept_labels(spec), _replicas(spec, mode), skipped=state.skipped, own=own_series(spec, mode))
     _fill(own, spec, mode, state.values, state.rate)
     return own
 
@@ -138,18 +153,20 @@ def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...])
         beside += [World({**place, "stage": ANOTHER}, targets), World({**place, "track": "shadow"}, targets)]
         if replicas is STABLE_ONES:
             beside.append(World(place, targets, CANARIES))
-    beside += [World(place, {**targets, label: ANOTHER}) for label, _ in spec.select]
+    theirs = own_series(spec, mode)
+    beside += [World(place, targets, own=other) for other in _unlike(theirs)]
+    beside += [World(place, {**targets, label: ANOTHER}, own=theirs) for label, _ in spec.select]
     for other in beside:
         _fill(other, spec, mode, state.others, state.others_rate)
     if replicas is CANARIES:
         beside += _stable_ones(spec, mode, state, [own, *beside])
     for label in spec.told_apart_by:
-        elsewhere = World(place, {**targets, label: ANOTHER})
+        elsewhere = World(place, {**targets, label: ANOTHER}, own=theirs)
         _fill(elsewhere, spec, mode, calm, state.others_rate or state.rate)
         beside.append(elsewhere)
         if replicas is CANARIES:
             beside += _stable_ones(spec, mode, replace(state, then=None), [elsewhere])
-    similar = World(place, targets, replicas)
+    similar = World(place, targets, replicas, own=theirs)
     for condition, value in zip(mode.conditions, state.others, strict=True):
         for near in _similar(condition):
             measured(similar, spec, mode, near, value, state.others_rate)

@@ -19,7 +19,9 @@ from pipemon.generate.queries import calls_total, duration
 from pipemon.spec import reads as r
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import ALL, Condition, FailureMode, Spec, Threshold
+from pipemon.spec.own_series import STANDS_FOR, example_of
 from pipemon.spec.signals import SIGNALS, Statistic
+from pipemon.topology import OwnSeries
 from pipemon.units import le
 
 MARGIN = 0.01
@@ -62,20 +64,35 @@ class World:
     """Counters of one place: `place` has its own labels, `targets` those that every series of it has.
 
     `rates` maps each counter to its rise per second, `gauges` each gauge to its value at time 0 and its rise.
-    All is spread over `replicas`, if any. `skipped` calls come on top of the others.
+    All is spread over `replicas`, if any. `skipped` calls come on top of the others. `own` are the series of a stage
+    that is not decorated, in place of pipemon's.
     """
 
     place: Mapping[str, str]
     targets: Mapping[str, str]
     replicas: Replicas = ()
     skipped: float = 0.0
+    own: tuple[OwnSeries, ...] | None = None
     rates: dict[str, float] = field(default_factory=dict)
     gauges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    totals: dict[Metric, float] = field(default_factory=dict)
 
     def add(self, metric: Metric, rate: float, suffix: str = "", **labels: str) -> None:
         """Let a series of `metric` rise by `rate` each second."""
         for name, share in self._series(metric, suffix, labels):
             self.rates[name] = share * rate
+        if self.own is not None and not suffix:
+            self.totals[metric] = rate
+            self._settle()
+
+    def _settle(self) -> None:
+        """Let calls be what they are in all where some of them are counted by a series of failures, too."""
+        told = {name for metric in self.totals if metric != c.STAGE_CALLS for name, _ in self._series(metric, "", {})}
+        calls = dict(self._series(c.STAGE_CALLS, "", {}))
+        free = {name: share for name, share in calls.items() if name not in told}
+        rest = self.totals.get(c.STAGE_CALLS, 0.0) - sum(self.rates[name] for name in calls if name in told)
+        for name, share in free.items():
+            self.rates[name] = rest * share / sum(free.values())
 
     def put(self, metric: Metric, value: float, **labels: str) -> None:
         """Let a gauge be `value` in sum."""
@@ -95,6 +112,9 @@ class World:
             self.gauges[name] = -age, 1.0
 
     def _series(self, metric: Metric, suffix: str, labels: Mapping[str, str]) -> tuple[tuple[str, float], ...]:
+        if self.own is not None and metric in STANDS_FOR.values():
+            own = tuple(each for each in self.own if STANDS_FOR[each.key] == metric)
+            return _spread_own(own, suffix, tuple(labels.items()), tuple(self.targets.items()), self.replicas)
         return _spread(metric, suffix, tuple(labels.items()), *self._where, self.replicas)
 
     @cached_property
@@ -114,6 +134,24 @@ def _spread(
         own = {name: known[name] for name in metric.labels if name in known}
         where = {"instance": instance} if instance else {}
         found.append((series(metric.name + suffix, {**own, **dict(labels), **dict(targets), **where}), share))
+    return tuple(found)
+
+
+@lru_cache(maxsize=2000)
+def _spread_own(
+    own: tuple[OwnSeries, ...], suffix: str, labels: Labels, targets: Labels, replicas: Replicas
+) -> tuple[tuple[str, float], ...]:
+    """Return the series of a service that stand for a metric with their shares of the traffic: the first has most."""
+    found = []
+    for index, each in enumerate(own):
+        known = {label: example_of(op, value) for label, op, value in each.matchers}
+        # As exporters that are not Python's write whole bounds.
+        known |= {label: value.removesuffix(".0") for label, value in labels} | dict(targets)
+        part = (len(own) - index) / (len(own) * (len(own) + 1) / 2)
+        for _, instance, share in replicas or (((), "", 1.0),):
+            where = {"pod" if "instance" in known else "instance": instance} if instance else {}
+            shown = {label: value for label, value in {**known, **where}.items() if value}
+            found.append((series(each.name + suffix, shown), part * share))
     return tuple(found)
 
 

@@ -14,6 +14,7 @@ from pipemon.spec.context import Context, WaitsForBaselineError
 from pipemon.spec.fields import Report
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import LAST_HOUR, STABLE, Condition, Reference, Threshold
+from pipemon.spec.own_series import lacking
 from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
 from pipemon.spec.reads import Calibration, Quantile, Reads
 from pipemon.spec.signals import (
@@ -143,7 +144,9 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
         message = f"{place.name}: the code marks no function with @{place.spec.pipeline}.run, so nothing is measured"
         report.add(at, f"{message} end to end; mark it, or say `stage:`", "missing")
         return None
-    if place.stage is not None and not _declared(report, signal, at, place, place.stage):
+    if place.stage is not None and not (
+        _exported(report, signal, at, place, place.stage) and _declared(report, signal, at, place, place.stage)
+    ):
         return None
     if signal.argument == "signal":
         compares = compared(report, signal, argument, at, place)
@@ -185,7 +188,7 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
         name = feature.name if feature else signal.name
         raise WaitsForBaselineError(f"not yet measurable: waits for a baseline of {name}, {why}") from None
     given = _min_calls(report, beside.get("min_calls"), signal, place)
-    if threshold is None and signal.comparisons:
+    if (threshold is None and signal.comparisons) or _of_a_canary(report, threshold, beside.get("above") or at, place):
         return None
     if (
         signal.name == DRIFT
@@ -379,6 +382,25 @@ def _declared(report: Report, signal: Signal, at: Node, place: Place, stage: Sta
     missing = missing if place.closed else missing.replace("=True", ": true")
     report.add(at, f"{place.name}: {signal.name}: {who} declares {stage.name!r} without {missing}", "undeclared")
     return False
+
+
+def _exported(report: Report, signal: Signal, at: Node, place: Place, stage: StageShape) -> bool:
+    """Tell whether a stage that is not decorated exports what a signal reads."""
+    if not stage.series or not (why := lacking(signal, stage)):
+        return True
+    message = f"{place.name}: {signal.name}: {stage.name!r} is not decorated; {why}"
+    report.add(at, message, "undeclared")
+    return False
+
+
+def _of_a_canary(report: Report, threshold: Threshold | None, at: Node, place: Place) -> bool:
+    """Tell whether a threshold is for the canary of a stage that is not decorated, and so has none."""
+    stage = place.stage
+    if stage is None or not stage.series or threshold is None or threshold.reference != STABLE:
+        return False
+    message = f"{place.name}: {stage.name!r} is not decorated, and only decorated stages have a canary"
+    report.add(at, message, "undeclared")
+    return True
 
 
 def _learned(place: Place, feature: FeatureShape | None) -> FeatureBaseline | None:

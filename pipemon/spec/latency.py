@@ -30,7 +30,10 @@ def bound_share(spec: Spec, stage: str | None, condition: Condition) -> BoundSha
     budget = spec.budget if stage is None else spec.stage(stage).budget
     bounds = spec.duration_bounds if stage is None else spec.stage(stage).duration_bounds
     allowed = round(1 - float(condition.argument.removeprefix("p")) / 100, 9)
-    if spec.reads_bounds:
+    if stage is not None and spec.stage(stage).series:
+        # Its bounds are its own: known where the file says them.
+        budget = None
+    elif spec.reads_bounds:
         bounds = (*bounds, threshold.high)
     for bound in bounds or ((budget,) if budget else ()):
         if isclose(bound, threshold.high):

@@ -13,6 +13,7 @@ from pipemon.spec import defaults, fields, load, modes, stages
 from pipemon.spec.checks import CHECKS
 from pipemon.spec.conditions import BESIDE
 from pipemon.spec.model import ACTIONS, SEVERITIES
+from pipemon.spec.own_series import STANDS_FOR
 from pipemon.spec.signals import SIGNALS, Signal
 
 Schema = dict[str, Any]
@@ -77,6 +78,11 @@ _WORDS = {
     "after": "The stages right before this one.",
     "features": "Features and their units: {input.level_dbfs: dBFS}.",
     "feedback": "What is learned later: redo, accepted, ...",
+    "calls": "Of a stage that is not decorated: its counters of calls, which are added, whatever their outcome.",
+    "failures": "Of a stage that is not decorated: its counters of failed calls.",
+    "null_outputs": "Of a stage that is not decorated: its counters of calls that gave nothing usable.",
+    "duration": "Of a stage that is not decorated: its histogram of durations in seconds, and its bounds.",
+    "in_progress": "Of a stage that is not decorated: its gauges of calls in progress.",
     "one_to_one": "Each item that comes in must come out.",
 }
 
@@ -141,6 +147,13 @@ def _top() -> dict[str, Schema]:
 
 
 def _stage() -> dict[str, Schema]:
+    bounds: Schema = {"anyOf": [_TIME, {"type": "array", "minItems": 1, "items": _TIME}]}
+    histogram: Schema = {
+        "type": "object",
+        "required": ["histogram"],
+        "additionalProperties": False,
+        "properties": {"histogram": _TEXT, "bounds": bounds},
+    }
     feature = rf"^(?:input|output)\.{fields.NAME.pattern}$"
     return {
         "after": _words(),
@@ -157,6 +170,8 @@ def _stage() -> dict[str, Schema]:
         "candidates": {"anyOf": [_VERSION, {"type": "array", "items": _VERSION}]},
         "one_to_one": {"type": "boolean"},
         "data": {"enum": list(stages.DATA)},
+        **dict.fromkeys(STANDS_FOR, _words()),
+        "duration": {"anyOf": [_TEXT, histogram]},
     }
 
 

@@ -10,12 +10,13 @@ from pipemon.catalogue import OTHER
 from pipemon.errors import nearest
 from pipemon.spec import fields
 from pipemon.spec.fields import Report
+from pipemon.spec.own_series import STANDS_FOR, own_series
 from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
 from pipemon.topology import FeatureShape, PipelineShape, ScoreShape, StageShape, find_cycle
 from pipemon.units import duration
 
-KEYS = ("after", "budget", "features", "feedback", "scores", "candidates", "one_to_one", "data")
-_PLANNED = ("calls", "failures", "duration", "batch", "schedule", "link")
+KEYS = ("after", "budget", "features", "feedback", "scores", "candidates", "one_to_one", "data", *STANDS_FOR)
+_PLANNED = ("batch", "schedule", "link")
 
 Data = Literal["", "user", "enterprise"]
 DATA = ("user", "enterprise")
@@ -69,8 +70,19 @@ def declared_stages(report: Report, node: Node | None) -> Declared:
         whose = data(report, body.get("data"), f"{where}: data")
         scores = _scores(report, body.get("scores"), f"{where}: scores")
         candidates = _candidates(report, body.get("candidates"), f"{where}: candidates")
+        series, bounds = own_series(report, body, where)
         shape = StageShape(
-            name, names, budget, features, (), feedback, one_to_one, data=whose, scores=scores, candidates=candidates
+            name,
+            names,
+            budget,
+            features if not series else (),
+            bounds,
+            feedback,
+            one_to_one,
+            data=whose,
+            scores=scores,
+            candidates=candidates,
+            series=series,
         )
         found.append(Declaration(shape, key, body))
     return tuple(found)
@@ -167,22 +179,38 @@ def _features(report: Report, node: Node | None, where: str) -> tuple[FeatureSha
 
 
 def merge(report: Report, code: PipelineShape, declared: Declared) -> PipelineShape:
-    """Return the code's shape, filled in where it is silent; reports where the file says otherwise."""
+    """Return the code's shape, filled in where it is silent; reports where the file says otherwise.
+
+    Stages that are not decorated come in before the first that the file puts after them, or last.
+    """
     names = [stage.name for stage in code.stages]
+    undecorated = [stage.shape for stage in declared if stage.shape.series and stage.shape.name not in names]
+    elsewhere = {shape.name for shape in undecorated}
     for stage in declared:
-        if stage.shape.name not in names:
-            hint = nearest(stage.shape.name, names) or f"; there are {fields.listed(names, 'and')}"
+        if stage.shape.name not in (*names, *elsewhere):
+            there = f"; there are {fields.listed(names, 'and')}, and one that is not decorated needs `calls:`"
+            hint = nearest(stage.shape.name, names) or there
             report.add(stage.key, f"stages: the code has no stage {shown(stage.shape.name)}{hint}", "differs")
     said = {stage.shape.name: stage for stage in declared}
-    stages = tuple(_agreed(report, own, said.get(own.name)) for own in code.stages)
-    check_after(report, stages, declared)
-    return code._replace(stages=stages)
+    stages = [_agreed(report, own, said.get(own.name), elsewhere) for own in code.stages]
+    for shape in undecorated:
+        behind = (index for index, stage in enumerate(stages) if shape.name in (stage.after or ()))
+        stages.insert(next(behind, len(stages)), shape)
+    check_after(report, tuple(stages), declared)
+    return code._replace(stages=tuple(stages))
 
 
-def _agreed(report: Report, own: StageShape, declared: Declaration | None) -> StageShape:
+def _agreed(report: Report, own: StageShape, declared: Declaration | None, elsewhere: set[str]) -> StageShape:
     if declared is None:
         return own
     other = declared.shape
+    if other.series:
+        key = other.series[0].key
+        message = f"stages: {own.name}: {key}: the code decorates it, and exports pipemon's own series; remove it"
+        report.add(declared.body.key(key), message, "differs")
+    # The code can't say that it comes after what is not decorated.
+    if other.after and elsewhere & {*other.after}:
+        own = own._replace(after=None)
     after = (own.after and set(own.after), other.after and set(other.after))
     for key, mine, theirs, differ in (
         ("budget", own.budget, other.budget, own.budget != other.budget),

@@ -9,6 +9,7 @@ import promql_parser as promql
 from pipemon import catalogue
 from pipemon.generate.rules import rules
 from pipemon.spec.model import Spec
+from pipemon.spec.own_series import STANDS_FOR
 
 Series = Mapping[str, frozenset[str]]
 """The labels of each series that exists, by its name."""
@@ -26,7 +27,20 @@ def known_series(spec: Spec) -> dict[str, frozenset[str]]:
         for metric in (*catalogue.METRICS.values(), *catalogue.GPU_METRICS.values(), *catalogue.EXTERNAL.values())
         for series in metric.series
     }
-    return known | {recording.name: frozenset(recording.labels) for recording in rules(spec).recordings}
+    own = {name: labels | target for name, labels in own_names(spec).items()}
+    return own | {recording.name: frozenset(recording.labels) for recording in rules(spec).recordings} | known
+
+
+def own_names(spec: Spec) -> dict[str, frozenset[str]]:
+    """The series that stages which are not decorated export, with the labels that their file names."""
+    return {
+        series.replace(STANDS_FOR[each.key].name, each.name): frozenset(
+            {*(label for label, _, _ in each.matchers), *(("le",) if series.endswith("_bucket") else ())}
+        )
+        for stage in spec.stages
+        for each in stage.series
+        for series in STANDS_FOR[each.key].series
+    }
 
 
 def labels_of(query: str, series: Series) -> frozenset[str]:

@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 SPECS = [
     HERE / "every_signal.yaml",
     HERE / "combined.yaml",
+    HERE / "undecorated.yaml",
     *(HERE.parents[1] / "examples" / name / "failure_modes.yaml" for name in ("speech", "factory")),
 ]
 SEVERITIES = ("critical", "warning", "info")

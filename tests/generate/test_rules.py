@@ -12,9 +12,10 @@ import yaml
 from promql_names import known_series, labels_of
 from rule_subsets import failing_modes
 
-from pipemon.catalogue import EXTERNAL
+from pipemon.catalogue import EXTERNAL, METRICS
 from pipemon.generate.inhibition import plan
 from pipemon.generate.output import Options, files
+from pipemon.generate.own_series import series_rules
 from pipemon.generate.rules import rule_file, rules
 from pipemon.spec.load import load
 from pipemon.spec.model import Spec
@@ -25,6 +26,7 @@ HERE = Path(__file__).parent
 SPECS = [
     HERE / "every_signal.yaml",
     HERE / "combined.yaml",
+    HERE / "undecorated.yaml",
     HERE.parents[1] / "examples" / "speech" / "failure_modes.yaml",
 ]
 
@@ -88,12 +90,15 @@ def test_queries_in_annotations_name_what_exists(spec: Spec) -> None:
 
 
 def test_each_series_is_recorded_by_one_rule(spec: Spec) -> None:
-    names = [rule["record"] for rule in rules_of(spec) if "record" in rule]
+    names = [(rule["record"], str(rule.get("labels"))) for rule in rules_of(spec) if "record" in rule]
     assert len(names) == len(set(names))
 
 
 def test_a_recording_is_named_by_its_labels_metric_and_operations(spec: Spec) -> None:
     for recording in rules(spec).recordings:
+        if recording in series_rules(spec):
+            assert any(recording.name in metric.series for metric in METRICS.values())
+            continue
         level, metric, operations = recording.name.split(":")
         assert level == "_".join(recording.labels)
         assert metric.startswith(("pipemon_", *EXTERNAL))

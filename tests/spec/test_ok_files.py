@@ -32,6 +32,9 @@ def words(spec: Spec) -> Iterator[str]:
         features = "".join(f"; {f.direction}.{f.name} ({f.short}) in {f.unit or '?'}" for f in stage.features)
         feedback = f"; feedback {', '.join(stage.feedback)}" if stage.feedback else ""
         yield f"stage {stage.name}{budget} after {after}{features}{feedback}"
+        for own in stage.series:
+            bounds = f" with bounds {stage.duration_bounds}" if own.key == "duration" else ""
+            yield f"  {own.key}: {own.name} {own.matchers}{bounds}"
     for mode in spec.failure_modes:
         yield ""
         yield from _mode(mode)
