@@ -51,9 +51,14 @@ def test_the_notification_shown_is_of_the_example(tmp_path: Path) -> None:
 
 
 def test_the_file_in_the_documentation_is_valid(tmp_path: Path) -> None:
-    (text,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "failure-modes.md").read_text(), re.DOTALL)
+    text, undecorated = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "failure-modes.md").read_text(), re.DOTALL)
     (tmp_path / "speech.yaml").write_text(text)
     spec = load(tmp_path / "speech.yaml")
+    # Without the code that it names, which is the reader's: its stage before the server is said instead.
+    lines = [line for line in undecorated.splitlines() if not line.startswith("code:")]
+    alone = "\n".join(lines).replace("stages:\n", "stages:\n  vad: {}\n")
+    (tmp_path / "undecorated.yaml").write_text(alone)
+    assert [mode.name for mode in load(tmp_path / "undecorated.yaml").measurable] == ["asr-fails", "asr-slow"]
     assert [(mode.name, mode.observe, mode.observe_since) for mode in spec.failure_modes] == [
         ("vad-cuts", False, ""),
         ("vad-cuts-a-little", True, "2026-11-20"),

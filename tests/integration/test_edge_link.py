@@ -95,9 +95,13 @@ class Link:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = listener.accept()
-                self._open.append(near)
-                far = socket.create_connection(("127.0.0.1", self._target))
-                self._open.append(far)
+                try:
+                    far = socket.create_connection(("127.0.0.1", self._target))
+                except OSError:
+                    # The centre is not there yet: whoever connects is told, and the next one finds it.
+                    near.close()
+                    continue
+                self._open += [near, far]
                 self._run(self._forward, near, far)
                 self._run(self._forward, far, near)
 
