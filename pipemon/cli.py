@@ -15,6 +15,7 @@ from pipemon.backtest.command import backtest, review
 from pipemon.baseline.command import baseline
 from pipemon.drill.command import drill
 from pipemon.errors import PipemonError, SpecError, UnavailableError
+from pipemon.expected.command import expect
 from pipemon.grafana_push.command import push
 from pipemon.parameters import TimeScale
 from pipemon.slices.command import slices
@@ -274,6 +275,7 @@ def demo(seed: int, keep: bool, cache: Path | None, time_scale: float, no_inhibi
 cli.add_command(backtest)
 cli.add_command(baseline)
 cli.add_command(review)
+cli.add_command(expect)
 cli.add_command(slices)
 cli.add_command(drill)
 cli.add_command(push)

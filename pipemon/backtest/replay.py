@@ -9,7 +9,7 @@ from pipemon.backtest.firing import Firing, firings
 from pipemon.backtest.history import Known, Period, absent, aligned, fetched, known, pieces
 from pipemon.backtest.notifying import notified
 from pipemon.generate.inhibition import Plan
-from pipemon.generate.inlining import inlined, selectors
+from pipemon.generate.inlining import inlined, own_past, selectors
 from pipemon.generate.own_series import exported_series
 from pipemon.generate.promql import Expr, text
 from pipemon.generate.rules import Alert, Rules, rules
@@ -19,9 +19,10 @@ from pipemon.spec.model import BOUNDS_DIFFER
 
 @dataclass(frozen=True)
 class Replayed:
-    """What became of each failure mode in a period; `absent` has, for those that never fired, what has no series.
+    """What became of each failure mode in a period.
 
-    `steps` is how often the short and the long rules were evaluated, in seconds.
+    `absent` has, for those that never fired, what has no series; `unasked`, for those that no query can evaluate,
+    the series of their own rules that they read.
     """
 
     plan: Plan
@@ -29,6 +30,7 @@ class Replayed:
     known: Known
     fired: dict[str, tuple[Firing, ...]]
     absent: dict[str, list[str]]
+    unasked: dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def evaluations(made: Rules, step: float | None = None) -> list[Evaluation]:
 
 def queries(each: Evaluation, period: Period) -> int:
     """Return how many queries an evaluation begins with."""
-    return pieces(aligned(period, each.step), each.step)
+    return 0 if own_past(each.expr) else pieces(aligned(period, each.step), each.step)
 
 
 def replay(
@@ -63,7 +65,11 @@ def replay(
     """Return what became of each failure mode; calls `done` after each query. Raises UnavailableError."""
     fired: dict[str, tuple[Firing, ...]] = {}
     lacks: dict[str, list[str]] = {}
+    unasked: dict[str, tuple[str, ...]] = {}
     for each in every:
+        if own := own_past(each.expr):
+            unasked[each.alert.mode.name] = own
+            continue
         mode, within = each.alert.mode, aligned(period, each.step)
         points = fetched(prometheus, each.expr, within, each.step, done)
         found = [
@@ -77,7 +83,9 @@ def replay(
         if not points:
             read = dict.fromkeys(text(replace(s, window=None, offset=0.0)) for s in selectors(each.expr))
             lacks[mode.name] = absent(prometheus, list(read), within)
-    return Replayed(plan, period, known(plan.spec, prometheus, period), notified(plan, fired, period.end), lacks)
+    return Replayed(
+        plan, period, known(plan.spec, prometheus, period), notified(plan, fired, period.end), lacks, unasked
+    )
 
 
 def replayed(

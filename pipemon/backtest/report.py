@@ -42,6 +42,9 @@ def _known(found: Replayed) -> Iterator[str]:
 def _mode(found: Replayed, mode: FailureMode, weeks: float) -> Iterator[str]:
     fired = found.fired.get(mode.name, ())
     name = f"  {mode.name} ({mode.severity}{', in burn-in' if mode.observe else ''})"
+    if own := found.unasked.get(mode.name):
+        yield f"{name}: not known: it reads what its own rules made of the past, {', '.join(own)}"
+        return
     if not fired:
         lacks = found.absent.get(mode.name, [])
         yield f"{name}: never" + (f", and it could not: no series {', '.join(lacks)}" if lacks else "")

@@ -69,6 +69,16 @@ def selectors(expr: Expr | float | str) -> Iterator[Selector]:
         yield from selectors(part)
 
 
+def own_past(expr: Expr | float | str) -> tuple[str, ...]:
+    """Return what keeps an inlined expression from being asked: names of series that only its own rules make."""
+    found: dict[str, None] = {}
+    if isinstance(expr, Recorded):
+        found[expr.name] = None
+    for part in parts(expr):
+        found |= dict.fromkeys(own_past(part))
+    return tuple(found)
+
+
 def parts(expr: Expr | float | str) -> tuple[Expr | float | str, ...]:
     """Return what an expression is made of, one level down."""
     match expr:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipemon.generate import expected
 from pipemon.generate.annotations import alert_annotations, plain
 from pipemon.generate.bounds_alert import bounds_annotations, bounds_expr, bounds_mode
 from pipemon.generate.dashboards.pipeline import panel_ids
@@ -75,6 +76,10 @@ def rules(spec: Spec, dashboard_url: str = "") -> Rules:
         alerts = tuple(_alert(spec, mode, _panel_url(spec, mode, dashboard_url)) for mode in modes)
         if alerts:
             groups.append(Group(f"pipemon-{spec.pipeline}{suffix}", suffix, interval, recordings, alerts))
+    if announced := expected.recordings(spec):
+        readers[expected.NAME] = dict.fromkeys(mode.name for mode in spec.measurable if expected.is_held(spec, mode))
+        name = f"pipemon-{spec.pipeline}.expected"
+        groups.insert(0, Group(name, ".expected", spec.timing.scrape_interval, announced, ()))
     if moved := onset_of(spec):
         found = tuple(r for r in in_order(moved.origin) if (r.name, r.static) not in recorded)
         for recording in found:
@@ -141,7 +146,7 @@ def _alert(spec: Spec, mode: FailureMode, dashboard_url: str) -> Alert:
     return Alert(
         alert_name(spec.pipeline, mode.name),
         mode,
-        alert_expr(spec, mode),
+        expected.held(spec, mode, alert_expr(spec, mode)),
         labels,
         alert_annotations(spec, mode, dashboard_url),
     )

@@ -10,13 +10,13 @@ from typing import cast
 from pipemon.catalogue import ALERTS, METRICS
 from pipemon.errors import Problem, SpecError, nearest
 from pipemon.spec import baseline as baselines
-from pipemon.spec import fields
+from pipemon.spec import expected, fields
 from pipemon.spec.budgets import check_budgets
 from pipemon.spec.checks import checks_off
 from pipemon.spec.code import CodeError, shape_of
 from pipemon.spec.defaults import defaults
 from pipemon.spec.fields import Report
-from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, Severity, Spec, Timing
+from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, ExpectedChange, Severity, Spec, Timing
 from pipemon.spec.modes import Surroundings, failure_modes
 from pipemon.spec.objective import objective
 from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
@@ -103,6 +103,7 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
         severity_words=_severities(report, root.get("severities")),
         files=source.files,
         checks_off=checks_off(report, root.get("checks")),
+        expected=_expected(report, Path(source.files[0]), shape, learned),
     )
     check_budgets(report, root, spec.budget, spec.stages)
     reserved = RESERVED_ON_ALERTS | {*spec.keep}
@@ -110,6 +111,20 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
     closed = root.get("code") is not None
     around = Surroundings(spec, learned[0] if learned else None, no_baseline, closed, below, frozenset(reserved))
     return replace(spec, failure_modes=failure_modes(report, root, around))
+
+
+def _expected(
+    report: Report, file: Path, shape: PipelineShape, learned: tuple[baselines.Baseline, ...]
+) -> tuple[ExpectedChange, ...]:
+    """Return the changes that were announced; none before the pipeline has a name."""
+    if not shape.name:
+        return ()
+    try:
+        found = expected.load(expected.file_of(file, shape.name), (stage.name for stage in shape.stages))
+    except SpecError as error:
+        report.problems.extend(error.problems)
+        return ()
+    return expected.accepted(found, learned)
 
 
 def _written(root: Mapping, key: str) -> str:

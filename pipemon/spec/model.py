@@ -191,6 +191,17 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class ExpectedChange:
+    """A change that was announced at a stage, between two Unix times; `accepted` by a baseline that began after it."""
+
+    what: str
+    stage: str
+    start: float
+    end: float
+    accepted: bool = False
+
+
+@dataclass(frozen=True)
 class Spec:
     """A pipeline's failure modes with everything that rules, routes and panels need.
 
@@ -202,6 +213,7 @@ class Spec:
     the pipeline's place, if it is known, and `reads_bounds` that the code makes bucket bounds of thresholds.
     `objective` is what `budget_burn` burns. `slices` are the declared groups, as their label has them: `age=young`.
     `checks_off` are checks of the generated files that the team switched off, each with its reason.
+    `expected` are the changes that were announced, the earliest first.
     """
 
     pipeline: str
@@ -226,6 +238,7 @@ class Spec:
     severity_words: tuple[tuple[Severity, str], ...] = tuple(SEVERITY_LABELS.items())
     files: tuple[str, ...] = field(default=(), compare=False)
     checks_off: tuple[tuple[str, str], ...] = ()
+    expected: tuple[ExpectedChange, ...] = ()
 
     def derived(self, name: Hashable, make: Callable[[Spec], T]) -> T:
         """Return what `make` derives from this spec, made once."""

@@ -16,7 +16,7 @@ from pipemon.version import __version__
 
 COMMANDS = (
     "init", "schema", "check", "generate", "diff", "push", "baseline", "backtest", "review", "slices",
-    "drill", "watch", "serve", "demo",
+    "expect", "drill", "watch", "serve", "demo",
 )  # fmt: skip
 
 

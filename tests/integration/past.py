@@ -153,7 +153,7 @@ def engine_agrees(rules: str, values: Values, found: Replayed, every: Iterable[E
         test = {"interval": f"{STEP}s", "input_series": input_series, "promql_expr_test": expected}
         document = {"rule_files": ["rules.yml"], "evaluation_interval": duration(step), "tests": [test]}
         (folder / "tests.yml").write_text(yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False, width=10**9))
-        tool("promtool", "test", "rules", "tests.yml", cwd=folder)
+        tool("promtool", "test", "rules", "tests.yml", cwd=folder, patience=1800)
 
 
 def _expected(each: Evaluation, fired: Iterable[Firing], end: float) -> Iterator[dict[str, object]]:

@@ -91,3 +91,13 @@ def test_a_history_that_is_shorter_than_what_was_asked_for_is_told(
     told = CliRunner().invoke(cli, [*asked, "--step", "2m"]).stdout
     assert "  Prometheus keeps 15d, and 40d were asked for" in told
     assert re.search(r"  samples begin at 2023-11-1[45]T\d+:\d+:\d+Z and are there for ", told), told
+
+
+def test_what_reads_the_past_of_its_own_rules_is_not_said_to_be_quiet(
+    kept: tuple[Prometheus, Values], tmp_path: Path
+) -> None:
+    mode = "{what: it is sudden, stage: hear, signal: null_ratio, above: 2x the hour before}"
+    (tmp_path / "past.yaml").write_text(f"{SPEC}  sudden: {mode}\n")
+    told = run(tmp_path / "past.yaml", kept[0])
+    (line,) = [line for line in told.stdout.splitlines() if line.startswith("  sudden ")]
+    assert ": not known: it reads what its own rules made of the past, pipeline_stage" in line

@@ -177,13 +177,14 @@ def marks(choice: Choice, scrape_interval: float) -> list[Json]:
     now = Aggregate("count", by, choice.series(c.STAGE_CALLS))
     before = Aggregate("count", by, choice.series(c.STAGE_CALLS, offset=RECENT * scrape_interval))
     return [
-        _mark(choice, "Critical alerts", "red", firing("=", page)),
-        _mark(choice, "Other alerts", "orange", firing("!=", page)),
-        _mark(choice, "New versions", "purple", Aggregate("max", (), Binary("unless", now, before))),
+        mark(choice, "Critical alerts", "red", firing("=", page)),
+        mark(choice, "Other alerts", "orange", firing("!=", page)),
+        mark(choice, "New versions", "purple", Aggregate("max", (), Binary("unless", now, before))),
     ]
 
 
-def _mark(choice: Choice, name: str, color: str, expr: Expr) -> Json:
+def mark(choice: Choice, name: str, color: str, expr: Expr) -> Json:
+    """Return one kind of marks: where an expression has a value."""
     return {
         "name": name,
         "type": "dashboard",

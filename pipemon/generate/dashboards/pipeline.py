@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipemon.generate.dashboards.board import RECENT, board, constant, marks, pipeline_uid
+from pipemon.generate.dashboards.board import RECENT, board, constant, mark, marks, pipeline_uid
 from pipemon.generate.dashboards.layout import Placed, Row, place
 from pipemon.generate.dashboards.level_row import level_row
 from pipemon.generate.dashboards.panels import Json, Line, Panel
@@ -11,6 +11,8 @@ from pipemon.generate.dashboards.series import of_spec
 from pipemon.generate.dashboards.state import cascade_state, order, topology_words, vital_signs
 from pipemon.generate.dashboards.text import plain
 from pipemon.generate.dashboards.topology import node_graph, waterfall
+from pipemon.generate.expected import NAME as EXPECTED
+from pipemon.generate.promql import Matcher, Recorded
 from pipemon.spec.model import Spec
 
 OPEN_ROWS = 6
@@ -32,9 +34,19 @@ def dashboard(spec: Spec) -> Json:
         _placed(spec).panels,
         scrape_interval=spec.timing.scrape_interval,
         variables=[constant("pipeline", plain(spec.pipeline))],
-        annotations=marks(of_spec(spec), spec.timing.scrape_interval),
+        annotations=[*marks(of_spec(spec), spec.timing.scrape_interval), *_announced(spec)],
         runbook=spec.runbook,
     )
+
+
+def _announced(spec: Spec) -> list[Json]:
+    """Return the mark of each change that was announced, where there are some; its series ends where it is over."""
+    found = []
+    for change in spec.expected:
+        which = (("pipeline", spec.pipeline), ("stage", change.stage), ("change", change.what))
+        series = Recorded(EXPECTED, (), tuple(Matcher(label, "=", value) for label, value in which))
+        found.append(mark(of_spec(spec), plain(f"{change.stage}: {change.what}"), "blue", series))
+    return found
 
 
 def panel_ids(spec: Spec) -> dict[str, int]:
