@@ -47,9 +47,6 @@ def main() -> None:
         engine_agrees(rule_file(rules(made.spec)), values, found, every, folder / "engine")
     count = sum(map(len, found.fired.values()))
     steps = sum(round((period.end - period.start) / each.step) + 1 for each in every)
-    print(
-        f"{told.hours:g} h, {len(values)} series, {len(every)} failure modes, {steps:,} evaluations: {count} firings,"
-    )
     print(f"{told.hours:g} h, {len(values)} series, {len(every)} failure modes, {steps:,} evaluations:")
     print(f"{count} firings, each from and to the very evaluation of the rule engine; the backtest took {took:.1f} s")
 

@@ -96,7 +96,7 @@ def test_a_history_that_is_shorter_than_what_was_asked_for_is_told(
 def test_what_reads_the_past_of_its_own_rules_is_not_said_to_be_quiet(
     kept: tuple[Prometheus, Values], tmp_path: Path
 ) -> None:
-    mode = "{what: it is sudden, stage: hear, signal: null_ratio, above: 2x the hour before}"
+    mode = "{what: it is sudden, stage: hear, signal: null_ratio, above: 2x last hour}"
     (tmp_path / "past.yaml").write_text(f"{SPEC}  sudden: {mode}\n")
     told = run(tmp_path / "past.yaml", kept[0])
     (line,) = [line for line in told.stdout.splitlines() if line.startswith("  sudden ")]
