@@ -1,46 +1,50 @@
-"""Measure and write benchmarks/drift/results.md: `python -m benchmarks.drift [--quick] [--out FILE]`."""
+"""Measure and write into benchmarks/drift/results.md: `python -m benchmarks.drift [PART ...] [--quick] [--out FILE]`.
+
+A part that is measured takes the place of its section; without parts all are measured.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.random import Generator
 
 from benchmarks.drift import false_alarms, power
-from benchmarks.drift.tables import Table
+from benchmarks.drift.tables import Page, Table
 
 RESULTS = Path(__file__).with_name("results.md")
 SEED = 20_260_101
 
+PARTS: Mapping[str, Callable[[Generator, bool], Table]] = {
+    "rule_of_thumb": lambda random, quick: false_alarms.rule_of_thumb(random, 4 if quick else 400),
+    "false_alarms": lambda random, quick: false_alarms.by_promtool(random, 100 if quick else 4000),
+    "emulated": lambda random, quick: false_alarms.emulated(random, 10 if quick else 1000),
+    "autocorrelated": lambda random, quick: false_alarms.autocorrelated(random, 1 if quick else 60),
+    "power": lambda random, quick: power.power(random, *((2, 100) if quick else (30, 1500))),
+    "run_lengths": lambda random, quick: power.lengths(random, 40 if quick else 4000),
+}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.drift", description="What drift rules see.")
-    parser.add_argument("--quick", action="store_true", help="a few windows, whose numbers mean nothing")
-    parser.add_argument("--out", type=Path, help="the file for the tables")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; by default all")
+    parser.add_argument("--quick", action="store_true", help="a few windows, whose numbers mean nothing; only printed")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="the file with the tables")
     told = parser.parse_args()
-    random = np.random.default_rng(SEED)
-    many = 1 if told.quick else 100
-    found = []
-    tables: tuple[Callable[[], Table], ...] = (
-        lambda: false_alarms.rule_of_thumb(random, 4 * many),
-        lambda: false_alarms.emulated(random, 10 * many),
-        lambda: false_alarms.by_promtool(random, *((1, 2, 3) if told.quick else (20, 4, 25))),
-        lambda: false_alarms.autocorrelated(random, 1 if told.quick else 60),
-        lambda: power.power(random, 30 * many),
-        lambda: power.lengths(random, 40 * many),
-    )
-    for table in tables:
-        found.append(table().text())
-        print(found[-1], file=sys.stderr)
-    text = "# What drift rules see\n\nBy `python -m benchmarks.drift`, seeded.\n\n" + "\n".join(found)
-    out = told.out or (None if told.quick else RESULTS)
-    if out is None:
-        print(text)
-    else:
-        out.write_text(text)
+    for part in told.parts:
+        if part not in PARTS:
+            parser.error(f"there is no part {part!r}; there are {', '.join(PARTS)}")
+    page = Page("What drift rules see", "python -m benchmarks.drift", tuple(PARTS))
+    for part in told.parts or PARTS:
+        print(f"measuring {part} ...", file=sys.stderr)
+        found = PARTS[part](np.random.default_rng(SEED), told.quick)
+        print(found.text())
+        if not told.quick:
+            page.write(told.out, part, found)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipemon.baseline.bins import cut
 from pipemon.baseline.design_effect import of_values
-from pipemon.generate.drift.constants import LEAST, Reference
+from pipemon.generate.drift.constants import LEAST, Reference, widths
 from pipemon.generate.drift.onset import SLACK
 from pipemon.generate.drift.quantiles import bridge_area, chi_squared, kolmogorov, normal
 from pipemon.spec.baseline import FeatureBaseline
@@ -21,15 +21,19 @@ SUMS = ("psi", "js", "hellinger", "chi2")
 def learned(values: Array, bins: int, *, effect: bool = False) -> FeatureBaseline:
     """Return the baseline of values, shape (n,), as `pipemon baseline` cuts it, with its design effect if asked."""
     bounds = np.asarray(cut(values, bins))
-    shares = counts(values[None, :], bounds)[0] / len(values)
     many = of_values(np.searchsorted(bounds, values), len(bounds) + 1) if effect else 1.0
+    return of_bounds(values, bounds, many)
+
+
+def of_bounds(values: Array, bounds: Array, effect: float = 1.0) -> FeatureBaseline:
+    """Return the baseline of values, shape (n,), in given bins."""
     return FeatureBaseline(
         float(values.mean()),
         float(values.std()),
         float(len(values)),
         bounds=tuple(bounds.tolist()),
-        shares=tuple(shares.tolist()),
-        design_effect=many,
+        shares=tuple((counts(values[None, :], bounds)[0] / len(values)).tolist()),
+        design_effect=effect,
     )
 
 
@@ -49,7 +53,7 @@ def values_of(reference: Reference, live: Array, statistic: str) -> Array:
     apart = _apart(reference, live)
     if statistic == "ks":
         return np.asarray(apart.max(1))
-    return np.asarray(apart[:, :-1] @ (np.diff(reference.baseline.bounds) / reference.baseline.sd))
+    return np.asarray(apart @ np.array(widths(reference.baseline)))
 
 
 def evidence(reference: Reference, live: Array, statistic: str) -> Array:
@@ -60,22 +64,20 @@ def evidence(reference: Reference, live: Array, statistic: str) -> Array:
         if statistic == "ks":
             quantile = kolmogorov(reference.alpha)
         else:
-            wide = np.diff(base.bounds) / base.sd
-            quantile = bridge_area(reference.alpha, np.cumsum(base.shares)[:-2].tolist(), wide.tolist())
+            quantile = bridge_area(reference.alpha, np.cumsum(base.shares)[:-1].tolist(), widths(base))
         return np.asarray(values_of(reference, live, statistic) / np.sqrt(chance) / quantile)
-    alpha = reference.alpha / len(reference.guards)
     parts = np.array(reference.parts)
     core = parts == "core"
     q, p = _smoothed(reference, live)
     inside = np.asarray(base.shares)[core].sum() > 0.95
-    critical = chance * chi_squared(alpha, int(core.sum()) - bool(inside))
+    critical = chance * chi_squared(reference.allowed("core"), int(core.sum()) - bool(inside))
     times = {"psi": 1.0, "chi2": 1.0, "js": 8 * log(2), "hellinger": 8.0}[statistic]
     found = [_terms(statistic, q, p)[:, core].sum(1) * times / critical]
     for part in reference.guards:
         if part != "core":
             k = live[:, parts == part].sum(1) / base.design_effect
             a = np.asarray(base.shares)[parts == part].sum() * base.count / base.design_effect + 1
-            found.append(rare(k, a, live.sum(1) / base.count) / normal(alpha))
+            found.append(rare(k, a, live.sum(1) / base.count) / normal(reference.allowed(part)))
     return np.asarray(np.max(found, axis=0))
 
 

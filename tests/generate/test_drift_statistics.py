@@ -55,8 +55,8 @@ def by_numpy(statistic: str, before: Counts, live: Counts) -> float:
             return float(stats.chisquare(q * live.sum(), p * live.sum()).statistic / live.sum())
         case "ks":
             return float(np.abs(np.cumsum(before / before.sum() - live / live.sum())).max())
-    # What lies beyond the last bound is taken to be there.
-    at = [*BOUNDS, BOUNDS[-1]]
+    # Each bin's values are taken to be at its middle, what lies beyond the first and the last bound at that.
+    at = [BOUNDS[0], *np.convolve(BOUNDS, [0.5, 0.5], "valid"), BOUNDS[-1]]
     return float(stats.wasserstein_distance(at, at, before, live) / SD)
 
 

@@ -173,6 +173,25 @@ def test_the_area_under_a_bridge_is_that_of_simulated_ones() -> None:
     assert bridge_area(0.01, at.tolist(), [0.1] * 9) == pytest.approx(np.quantile(areas, 0.99), rel=0.04)
 
 
+def test_the_core_has_most_of_the_false_alarms_that_are_allowed() -> None:
+    for base in (baseline(BOUNDS, EVEN), baseline((0.0, 1.0), (0, 1000, 0)), NEVER, baseline((0.0,), (500, 500))):
+        each = reference("f", base)
+        assert sum(each.allowed(part) for part in each.guards) == pytest.approx(each.alpha)
+    assert reference("f", baseline(BOUNDS, EVEN)).allowed("core") == pytest.approx(0.008)
+
+
+@pytest.mark.parametrize("shift", [-0.5, -0.1, 0.1, 0.5])
+def test_wasserstein_of_bins_is_close_to_that_of_values_and_alike_in_both_directions(shift: float) -> None:
+    random = np.random.default_rng(4)
+    values = random.normal(size=50_000)
+    each = Reference("hear", "input", "level", emulation.learned(values, 10))
+    live = values + shift
+    found = emulation.values_of(each, emulation.counts(live[None, :], np.array(each.baseline.bounds)), "wasserstein")
+    assert float(found[0]) == pytest.approx(stats.wasserstein_distance(values, live), rel=0.15)
+    few = emulation.counts(random.normal(0.1 * np.sign(shift), 1, (300, 1000)), np.array(each.baseline.bounds))
+    assert (emulation.evidence(each, few, "wasserstein") > 1).mean() > 0.5
+
+
 @pytest.mark.parametrize("bins", [5, 10, 20])
 def test_chance_is_taken_for_drift_as_rarely_as_is_allowed(bins: int) -> None:
     """A small sample of the benchmark's table; there are the statistics and sizes."""

@@ -23,6 +23,8 @@ CORE = 0.01
 """The least share of a bin that counts for chi-squared; rarer ones are counted by themselves."""
 EXPECTED = 5.0
 """Independent observations that the baseline must expect in each bin that counts for chi-squared."""
+CORES = 0.8
+"""The core's share of the false alarms. Counts of what is rare are coarse: a smaller share hardly costs them power."""
 PLACE = ("pipeline", "stage", "baseline", "direction", "feature")
 """The labels of a baseline's constants; `baseline` is the version that it was made of."""
 ANY = "any"
@@ -83,11 +85,17 @@ class Reference:
 
     @property
     def guards(self) -> tuple[Part, ...]:
-        """The parts that are tested, each at its share of `alpha`; categories never seen before are rare ones."""
+        """The parts that are tested, each at what it is `allowed`; categories never seen before are rare ones."""
         found = dict.fromkeys(self.parts)
         if self.parts.count("core") < 2:
             found.pop("core", None)
         return tuple(dict.fromkeys((*found, "rare"))) if self.has_categories else tuple(found)
+
+    def allowed(self, part: Part) -> float:
+        """Return a part's share of `alpha`: CORES for the core, the rest for the others, evenly (Bonferroni)."""
+        tested = self.guards
+        cores = 0.0 if "core" not in tested else CORES if len(tested) > 1 else 1.0
+        return self.alpha * (cores if part == "core" else (1 - cores) / (len(tested) - (cores > 0)))
 
     @property
     def least(self) -> float:
@@ -118,17 +126,22 @@ def ratios(spec: Spec, reference: Reference) -> Iterator[Recording]:
 
 
 def cumulative(spec: Spec, reference: Reference) -> Iterator[Recording]:
-    """Yield the cumulative shares at the bounds, and how wide the bin above each is, in standard deviations."""
+    """Yield the cumulative shares at the bounds, and how far the middles of the bins beside each are apart."""
     place, bounds = reference.place(spec), reference.baseline.bounds
     for bound, share in zip(bounds, accumulate(reference.shares), strict=False):
         yield constant("cdf", min(1.0, share), place, le=le(bound))
-    for bound, width in zip(bounds, _widths(reference), strict=False):
+    for bound, width in zip(bounds, widths(reference.baseline), strict=True):
         yield constant("width", width, place, le=le(bound))
 
 
-def _widths(reference: Reference) -> list[float]:
-    sd = reference.baseline.sd
-    return [(high - low) / sd if sd else 0.0 for low, high in pairwise(reference.baseline.bounds)]
+def widths(base: FeatureBaseline) -> list[float]:
+    """Return for each bound how far the middles of the bins beside it are apart, in standard deviations.
+
+    What lies beyond the first and the last bound is taken to be there.
+    """
+    bounds = base.bounds
+    middles = [*bounds[:1], *((low + high) / 2 for low, high in pairwise(bounds)), *bounds[-1:]]
+    return [(high - low) / base.sd if base.sd else 0.0 for low, high in pairwise(middles)]
 
 
 def guards(spec: Spec, reference: Reference) -> Iterator[Recording]:
@@ -143,13 +156,12 @@ def guards(spec: Spec, reference: Reference) -> Iterator[Recording]:
     tested = reference.guards
     if not tested:
         return
-    alpha = reference.alpha / len(tested)
     parts = reference.parts
     if (quantile := quantile_of_core(reference)) is not None:
         yield constant("quantile", quantile, place, of="chi_squared")
     rare = [part for part in tested if part != "core"]
     if rare:
-        yield constant("quantile", normal(alpha), place, of="normal")
+        yield constant("quantile", normal(reference.allowed(rare[0])), place, of="normal")
     for part in rare:
         share = sum(s for s, p in zip(reference.shares, parts, strict=True) if p == part)
         yield constant("rare_count", share * base.count / base.design_effect + 1, place, part=part)
@@ -164,15 +176,15 @@ def quantile_of_core(reference: Reference) -> float | None:
     # The core's shares add up to nearly 1 and lose a degree of freedom by it, unless much lies elsewhere.
     inside = sum(share for share, part in zip(reference.shares, parts, strict=True) if part == "core")
     degrees = core - 1 if inside > 0.95 else core
-    return chi_squared(reference.alpha / len(reference.guards), degrees)
+    return chi_squared(reference.allowed("core"), degrees)
 
 
 def quantile_of_bounds(reference: Reference, statistic: Statistic) -> float:
     """Return the quantile of `ks` or `wasserstein`."""
     if statistic == "ks":
         return kolmogorov(reference.alpha)
-    inside = list(accumulate(reference.shares))[: len(reference.baseline.bounds) - 1]
-    return bridge_area(reference.alpha, [min(1.0, share) for share in inside], _widths(reference))
+    below = [min(1.0, share) for share in accumulate(reference.shares[:-1])]
+    return bridge_area(reference.alpha, below, widths(reference.baseline))
 
 
 def whole(spec: Spec, reference: Reference) -> Iterator[Recording]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import log, log2, sqrt
 
-from pipemon.generate.drift.constants import Reference, quantile_of_bounds, quantile_of_core
+from pipemon.generate.drift.constants import Reference, quantile_of_bounds, quantile_of_core, widths
 from pipemon.generate.drift.statistics import SUMS
 from pipemon.spec.signals import Statistic
 
@@ -34,8 +34,7 @@ def distance(reference: Reference, statistic: Statistic, shares: Shares, count: 
         apart.append(abs(total))
     if statistic == "ks":
         return max(apart)
-    bounds, sd = reference.baseline.bounds, reference.baseline.sd
-    return sum(far * (high - low) for far, low, high in zip(apart, bounds, bounds[1:], strict=False)) / sd
+    return sum(far * width for far, width in zip(apart, widths(reference.baseline), strict=True))
 
 
 def critical(reference: Reference, statistic: Statistic, count: float) -> float:

@@ -8,8 +8,8 @@ Trofimov 1981), n and N how many observations there are, F and G the cumulative 
 - hellinger: sqrt(sum of (sqrt q - sqrt p)^2 / 2), at most 1;
 - chi2: sum of (q - p)^2 / p, which is Pearson's chi-squared divided by n;
 - ks: the largest |F - G| at a bound;
-- wasserstein: sum of |F - G| x the bin's width, between the first and the last bound, in standard deviations of
-  the baseline.
+- wasserstein: sum of |F - G| at each bound x how far the middles of the bins beside it are apart, in standard
+  deviations of the baseline; what lies beyond the first and the last bound is taken to be there.
 
 The first four are the same to second order: without drift psi / (1/n + 1/N) follows chi-squared with one degree
 of freedom less than bins (Yurdakul and Naranjo 2020), chi2 too, hellinger^2 an eighth of it, js^2 an eighth / ln 2.
