@@ -123,6 +123,21 @@ def test_nothing_is_said_of_other_bins_of_too_few_values_and_of_other_versions(t
 
 
 @integration
+def test_a_category_may_be_watched_beside_a_number(tmp_path: Path) -> None:
+    scrapes = Scrapes()
+    scrapes.histogram("level", BOUNDS, (0, 0, 0, 0, 0, 1000, 0))
+    scrapes.categories("pet", {"cat": 600, "dog": 400})
+    level, pet = reference("level", baseline(BOUNDS, EVEN)), reference("pet", NEVER)
+    made = [drift(distribution(SPEC, WINDOW, (each,)), (each,), "psi").significant for each in (level, pet)]
+    seen: Test = {
+        "expr": f"count by (feature) ({made[0].name} > 1 or {made[1].name} == 0)",
+        "eval_time": "10m",
+        "exp_samples": [{"labels": f'{{feature="{name}"}}', "value": 1} for name in ("level", "pet")],
+    }
+    assert promtool(tmp_path, made, scrapes, [seen]) == ""
+
+
+@integration
 def test_a_baseline_of_no_version_is_for_all_that_have_none(tmp_path: Path) -> None:
     far = (0, 0, 0, 0, 0, 1000, 0)
     scrapes = Scrapes()

@@ -200,6 +200,11 @@ def read(name: str, *more: str, **which: str) -> Recorded:
     return Recorded(f"pipemon:baseline:{name}", (*PLACE, *more), matchers)
 
 
+def ratios_of_numbers() -> Recorded:
+    """Return the shares of bins that have bounds, by `le`: those of categories, several to a place, have none."""
+    return Recorded("pipemon:baseline:ratio", (*PLACE, "le"), (Matcher("le", "!=", ""),))
+
+
 def beside(op: str, live: Expr, said: Expr, *more: str) -> Binary:
     """Return `live op said`, each live series with the constant of its place and of the labels `more`."""
     return Binary(op, live, said, on=(*PLACE, *more), group_left=True)

@@ -140,7 +140,7 @@ def _counted(
 def _number_bins(scope: Scope, cumulative: Recording, said: tuple[Recording, ...]) -> Recording:
     """Return the rule that takes from the count up to each bound the one up to the bound below it."""
     whole = (*scope.by, *_FEATURE, "baseline")
-    layout = Binary(">= bool", constants.read("ratio", "le"), 0.0)
+    layout = Binary(">= bool", constants.ratios_of_numbers(), 0.0)
     on = (*PLACE, "le")
     up_to = Binary("*", cumulative.series(), layout, on=on, group_left=True, included=("bin", "below", "part"))
     here = Call("label_replace", (cumulative.series(), "below", "$1", "le", "(.+)"))
