@@ -125,9 +125,9 @@ def _judged(references: tuple[Reference, ...], live: list[Array]) -> dict[str, i
                 inputs.append({"series": name, "values": f"0+{count / 2:g}x2"})
             info = series("pipemon_feature_info", {**place, "bins": fingerprint(each.baseline.bounds)})
             inputs.append({"series": info, "values": "1x2"})
-    asked = [f"{op}({each.name} > bool {above})" for each, above in shown.values() for op in ("sum", "count")]
+    asked = [("10m", f"{op}({each.name} > bool {above})") for each, above in shown.values() for op in ("sum", "count")]
     rules = [each for each, _ in shown.values()]
-    found = [int(one[0].value) for one in answers(rules, inputs, "5m", "10m", "10m", asked)]
+    found = [int(one[0].value) for one in answers(rules, inputs, "5m", "10m", asked)]
     assert all(count == sum(map(len, live)) for count in found[1::2])
     return dict(zip(shown, found[::2], strict=True))
 

@@ -31,10 +31,9 @@ def answers(
     series: Sequence[Mapping[str, str]],
     interval: str,
     evaluations: str,
-    at: str,
-    asked: Sequence[str],
+    asked: Sequence[tuple[str, str]],
 ) -> list[list[Sample]]:
-    """Return what each expression of `asked` gives `at` a time, by recording rules and all that they are made of.
+    """Return what is `asked`, each an expression at a time, by recording rules and all that they are made of.
 
     `series` are scraped every `interval`, rules evaluated every `evaluations`. promtool loads 10,000 samples a
     query at most. Raises RuntimeError with its words where it fails otherwise.
@@ -44,7 +43,7 @@ def answers(
         {"record": each.name, "expr": block(each.expr)} | ({"labels": dict(each.static)} if each.static else {})
         for each in needed.values()
     ]
-    return answers_by({"groups": [{"name": "rules", "rules": made}]}, series, interval, evaluations, at, asked)
+    return answers_by({"groups": [{"name": "rules", "rules": made}]}, series, interval, evaluations, asked)
 
 
 def answers_by(
@@ -52,13 +51,12 @@ def answers_by(
     series: Sequence[Mapping[str, str]],
     interval: str,
     evaluations: str,
-    at: str,
-    asked: Sequence[str],
+    asked: Sequence[tuple[str, str]],
 ) -> list[list[Sample]]:
     """Return the same by the content of a rule file."""
     # No rule gives this series: promtool then prints what there is.
     never = [{"labels": 'nothing{of="the kind"}', "value": 1}]
-    exprs = [{"expr": each, "eval_time": at, "exp_samples": never} for each in asked]
+    exprs = [{"expr": each, "eval_time": at, "exp_samples": never} for at, each in asked]
     test = {"interval": interval, "input_series": list(series), "promql_expr_test": exprs}
     document = {"rule_files": ["rules.yml"], "evaluation_interval": evaluations, "tests": [test]}
     with tempfile.TemporaryDirectory() as name:
