@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,9 +34,9 @@ def mutants(document: dict[str, Any]) -> Iterator[Mutant]:
         for index, rule in enumerate(group["rules"]):
             name = rule.get("alert") or rule["record"]
             for what, changed in _changed(rule):
-                mutated = copy.deepcopy(document)
-                mutated["groups"][place]["rules"][index] = changed
-                yield Mutant(f"{name}: {what}", rule, mutated)
+                ruled = [*group["rules"][:index], changed, *group["rules"][index + 1 :]]
+                groups = [*document["groups"][:place], group | {"rules": ruled}, *document["groups"][place + 1 :]]
+                yield Mutant(f"{name}: {what}", rule, document | {"groups": groups})
 
 
 def _changed(rule: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

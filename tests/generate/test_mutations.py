@@ -46,10 +46,9 @@ def test_at_least_95_percent_of_faulty_rules_fail_a_generated_test(made: Rules, 
                 return None
         return mutant.what
 
-    for mode in (alert.mode.name for alert in made.alerts):
-        assert all_pass(tmp_path / mode, document, mode), mode
-    # One in sixteen, always the same, in the time that there is for all tests.
-    every = [mutant for mutant in mutants(document) if crc32(mutant.what.encode()) % 16 == 1]
+    # One in forty, always the same, in the time that there is. That the sound rules pass, other tests say.
+    every = [mutant for mutant in mutants(document) if crc32(mutant.what.encode()) % 40 == 1]
+    assert len(every) > 50
     with ThreadPoolExecutor(2) as pool:
         survivors = [what for what in pool.map(survives, enumerate(every)) if what]
     print(f"{len(every) - len(survivors)} of {len(every)} mutants found; survivors: {survivors}")
