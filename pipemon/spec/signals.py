@@ -28,11 +28,11 @@ Need = Literal["", "one_to_one", "workers", "trained", "labels", "decisions"]
 Statistic = Literal["psi", "js", "hellinger", "chi2", "ks", "wasserstein"]
 DRIFT = "drift"
 STATISTICS: Mapping[Statistic, float] = {
-    "psi": 0.25,
-    "js": 0.2,
-    "hellinger": 0.15,
-    "chi2": 0.25,
-    "ks": 0.15,
+    "psi": 0.1,
+    "js": 0.13,
+    "hellinger": 0.11,
+    "chi2": 0.1,
+    "ks": 0.12,
     "wasserstein": 0.25,
 }
 """The statistics of drift, and from where on each is far, where nobody says."""
