@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import yaml
 
-from benchmarks.drift.datasets import Table
+from benchmarks.drift.datasets import Column, Table
 from benchmarks.drift.promtool import answers_by
 from pipemon.baseline.files import save
 from pipemon.baseline.period import shape_of_spec
@@ -27,6 +27,7 @@ from pipemon.units import le
 MINUTES = 64
 """How long a window takes to come in, and the window of the rules. A power of two: no counter falls by rounding."""
 SCRAPE = 2
+STAGE = "model"
 
 
 class Window(NamedTuple):
@@ -37,24 +38,21 @@ class Window(NamedTuple):
 
 
 def replay(
-    stage: str,
-    features: Mapping[str, object],
-    modes: str,
-    reference: Table,
-    live: Sequence[Table],
-    statistic: str = "psi",
+    features: Mapping[str, object], modes: Mapping[str, Mapping[str, object]], reference: Table, live: Sequence[Table]
 ) -> list[Window]:
     """Return what becomes of each window of `live`, whose rows come in evenly.
 
-    `features` are those of the stage, each a unit or its categories, by the names of columns; `modes` are failure
-    modes in YAML. The baseline is learned from `reference` by `pipemon.baseline.learn`.
+    `features` are by the names of columns, each a unit or its categories; `modes` are failure modes, whose window is
+    one of these, with a tenth of it as their `for`. The baseline is learned from `reference` by
+    `pipemon.baseline.learn`.
     """
+    timed = {"stage": STAGE, "window": f"{MINUTES}m", "for": f"{MINUTES // 10}m"}
     document = {
         "pipeline": "replay",
         "scrape_interval": f"{SCRAPE}m",
         "baseline": "replay.baseline.json",
-        "stages": {stage: {"features": {f"input.{name}": kind for name, kind in features.items()}}},
-        "failure_modes": yaml.safe_load(modes),
+        "stages": {STAGE: {"features": {f"input.{name}": kind for name, kind in features.items()}}},
+        "failure_modes": {name: {**timed, **mode} for name, mode in modes.items()},
     }
     with TemporaryDirectory() as name:
         path = Path(name) / "replay.yaml"
@@ -67,7 +65,7 @@ def replay(
         {"series": series, "values": values}
         for column in features
         for series, values in _exported(
-            stage, column, learned.features[f"{stage}.input.{column}"], [part[column] for part in live]
+            column, learned.features[f"{STAGE}.input.{column}"], [part[column] for part in live]
         )
     ]
     asked = []
@@ -75,7 +73,7 @@ def replay(
         # The first evaluation of a window still counts for the one before.
         at, within = f"{(window + 1) * MINUTES}m", f"{MINUTES - SCRAPE}m"
         asked.append((at, f'max by (alertname) (max_over_time(ALERTS{{alertstate="firing"}}[{within}]))'))
-        asked.append((at, f'{{__name__=~".+:pipemon_feature_(value|category)_{statistic}:increase.+",version="1"}}'))
+        asked.append((at, '{__name__=~".+:pipemon_feature_(value|category)_psi:increase.+",version="1"}'))
     found = answers_by(content, inputs, f"{SCRAPE}m", f"{SCRAPE}m", asked)
     return [
         Window(
@@ -86,11 +84,11 @@ def replay(
     ]
 
 
-def _exported(stage: str, name: str, base: FeatureBaseline, windows: list[np.ndarray]) -> Iterator[tuple[str, str]]:
+def _exported(name: str, base: FeatureBaseline, windows: list[Column]) -> Iterator[tuple[str, str]]:
     """Yield what a service would export of a feature, with promtool's values of each series."""
     place = {
         "pipeline": "replay",
-        "stage": stage,
+        "stage": STAGE,
         "version": "1",
         "track": "stable",
         "direction": "input",
