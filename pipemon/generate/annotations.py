@@ -257,6 +257,16 @@ def origin(spec: Spec, mode: FailureMode) -> str:
     return f"{{{{ with {asked} }}}}Moved first:{each}.{{{{ else }}}}{NOTHING_MOVED}{{{{ end }}}}"
 
 
+_EFFECTS_NAMED = 5
+"""So many of the effects that an alert holds back are named, of a long cascade."""
+
+
+def holds_back(mode: FailureMode) -> str:
+    """Return the failure modes that are not told while this one is: `gibberish, users-repeat-themselves`, or ""."""
+    named, more = mode.holds_back[:_EFFECTS_NAMED], len(mode.holds_back) - _EFFECTS_NAMED
+    return ", ".join(named) + (f" and {more} more" if more > 0 else "")
+
+
 def _all_upstream(spec: Spec) -> dict[str | None, tuple[tuple[str, ...], tuple[str, ...]]]:
     """Return, for each stage and for the whole pipeline, the stages upstream and the failure modes there to leave out.
 
@@ -289,6 +299,8 @@ def alert_annotations(spec: Spec, mode: FailureMode, dashboard_url: str) -> dict
         found["origin"] = first
     if slowest := overran(spec, mode):
         found["overran"] = slowest
+    if quiet := holds_back(mode):
+        found["holds_back"] = quiet
     if mode.do:
         found["do"] = plain(mode.do)
     if mode.then:

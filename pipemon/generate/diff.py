@@ -79,8 +79,13 @@ def _alert(old: Spec, before: Alert, new: Spec, after: Alert) -> Iterator[str]:
     yield from named
     if not named and block(before.expr) != block(after.expr):
         yield "its expression changes"
-    elif not named and (before.labels, before.annotations) != (after.labels, after.annotations):
+    elif not named and (before.labels, _said(before)) != (after.labels, _said(after)):
         yield "its labels or annotations change"
+
+
+def _said(alert: Alert) -> dict[str, str]:
+    # What it holds back is told with the routes.
+    return {name: text for name, text in alert.annotations.items() if name != "holds_back"}
 
 
 def _facts(spec: Spec, mode: FailureMode) -> dict[str, str]:

@@ -93,6 +93,9 @@ def plan(spec: Spec) -> Plan:
     place = {name: index for index, name in enumerate(modes)}
     targets = {name: tuple(sorted(found_targets.get(name, ()), key=place.__getitem__)) for name in modes}
     kept = _keep_firing(fitted, targets, spec)
+    for name, found in targets.items():
+        if found:
+            kept[name] = replace(kept[name], holds_back=found)
     timing = replace(spec.timing, group_wait=_group_wait(spec, modes, targets))
     return Plan(
         replace(spec, timing=timing, failure_modes=tuple(kept.get(mode.name, mode) for mode in spec.failure_modes)),

@@ -25,6 +25,10 @@ _TEXT = """\
 {{ .Annotations.description }}
 Since {{ .StartsAt.UTC.Format "2006-01-02 15:04 UTC" }}.
 {{- if .Annotations.upstream }} {{ .Annotations.upstream }}{{ end }}
+{{- if .Annotations.origin }} {{ .Annotations.origin }}{{ end }}
+{{- if .Annotations.overran }} {{ .Annotations.overran }}{{ end }}
+{{- if .Annotations.holds_back }}
+Held back while it lasts: {{ .Annotations.holds_back }}.{{ end }}
 {{- if .Annotations.do }}
 Do: {{ .Annotations.do }}{{ end }}
 {{- else -}}
@@ -54,6 +58,6 @@ def templates_file() -> str:
     """Return the templates `pipemon.title`, one line, and `pipemon.text`, for Alertmanager 0.25 and later.
 
     The text tells what fires first: failure mode and stage, value against threshold, since when, which stage
-    upstream moved, what to do, and the links; then what has resolved.
+    upstream moved, which effects are held back, what to do, and the links; then what has resolved.
     """
     return _TEXT

@@ -140,6 +140,7 @@ class FailureMode:
     `for_given` tells a written `for` from a default, which may be fitted to that of a cause. `labels` are
     the team's own. With `observe` the alert is recorded and routed nowhere; `observe_since` is the day, if said.
     `undecided` is the condition of one that waits for its threshold. `then` is what its receiver may act on.
+    `holds_back` names the effects that its alert keeps quiet, once inhibition is planned.
     """
 
     name: str
@@ -166,6 +167,7 @@ class FailureMode:
     observe_since: str = ""
     undecided: tuple[Condition, ...] = ()
     then: Action | None = None
+    holds_back: tuple[str, ...] = ()
 
     @cached_property
     def signals(self) -> frozenset[str]:
