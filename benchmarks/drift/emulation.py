@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from pipemon.baseline.bins import cut
 from pipemon.baseline.design_effect import of_values
-from pipemon.generate.drift.constants import LEAST, Reference, widths
+from pipemon.generate.drift.constants import LEAST, Reference
 from pipemon.generate.drift.onset import SLACK
 from pipemon.generate.drift.quantiles import bridge_area, chi_squared, kolmogorov, normal
 from pipemon.spec.baseline import FeatureBaseline
+from pipemon.spec.distribution import widths
 
 Array = NDArray[np.float64]
 SUMS = ("psi", "js", "hellinger", "chi2")

@@ -61,7 +61,8 @@ def describe(spec: Spec, mode: FailureMode, condition: Condition) -> tuple[str, 
         case "feature_quantile":
             what = f"{condition.argument} {name}"
         case "statistic":
-            what = f"drift of {name} ({condition.argument})"
+            since = f" from {condition.against.words}" if condition.against else ""
+            what = f"drift of {name}{since} ({condition.argument})"
         case "category":
             what = f"share of {condition.argument} in {name}"
         case "feature" | "feature_category" | "confidence":
@@ -147,7 +148,7 @@ def sentence(spec: Spec, mode: FailureMode, condition: Condition, value: str, th
     if condition.burns:
         return f"{what[:1].upper()}{what[1:]}: {value}, {plain(threshold)}."
     compared = f"'s {then}" if then else ""
-    reference = condition.reference
+    reference = condition.reference or condition.against
     until = f" After {duration(reference.hold)} it counts as normal." if reference and reference.hold else ""
     return f"{what[:1].upper()}{what[1:]}: {value} over {over}, {plain(threshold)}{compared}.{until}"
 

@@ -9,6 +9,7 @@ from typing import cast
 from pipemon import catalogue as c
 from pipemon.generate.drift.measure import condition_references
 from pipemon.generate.drift.onset import onset_of
+from pipemon.generate.drift.recent import LEAST
 from pipemon.generate.drift.shapes import critical
 from pipemon.generate.expectations import expected_alert, recorded_value
 from pipemon.generate.measures import measure
@@ -16,21 +17,25 @@ from pipemon.generate.rulecases import tested_values
 from pipemon.generate.rules import Alert, Group
 from pipemon.generate.scenes import ANOTHER, Clock, State, constant, counters, kept_labels, worlds
 from pipemon.generate.synthetic import MARGIN, series
-from pipemon.spec.model import FailureMode, Spec
+from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.spec.signals import DRIFT, Statistic
 from pipemon.units import duration
 
 Test = dict[str, object]
 
-_STEPS = 12
-"""Steps in the window."""
+_STEPS, _STEPS_OF_PAST = 12, 6
+"""Steps in the window; fewer where there are many windows, since the past is seen too."""
 _PLENTY, _FEW = 100.0, 0.7
 """Values in the window, over the least that a verdict takes: so many that the size decides, and too few."""
 
 
 def drift_step(mode: FailureMode) -> float:
     """Return the step of these tests, in seconds."""
-    return mode.window / _STEPS
+    return mode.window / _steps(mode)
+
+
+def _steps(mode: FailureMode) -> int:
+    return _STEPS if mode.conditions[0].against is None else _STEPS_OF_PAST
 
 
 def drifting(alert: Alert) -> bool:
@@ -50,10 +55,13 @@ def drift_cases(spec: Spec, group: Group) -> dict[float, list[tuple[str, str, Te
 def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
     mode, condition = alert.mode, alert.mode.conditions[0]
     reference = condition_references(spec, mode, condition)[0]
-    least = max(reference.least, condition.min_count)
+    own = reference.least if condition.against is None else LEAST * reference.baseline.design_effect
+    least = max(own, condition.min_count)
     values = tested_values(spec, mode, condition)
     # Of a small baseline, what is beyond the threshold may still be chance.
-    chance = critical(reference, cast(Statistic, condition.argument), _PLENTY * least)
+    chance = 0.0
+    if condition.against is None:
+        chance = critical(reference, cast(Statistic, condition.argument), _PLENTY * least)
     beyond = max(values.beyond[0], chance * (1 + MARGIN))
     yield "fires just beyond the threshold", _case(spec, alert, beyond, _PLENTY * least, fires=True)
     yield "is quiet just before the threshold", _case(spec, alert, values.before[0], _PLENTY * least, fires=False)
@@ -66,12 +74,7 @@ def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
 def _case(spec: Spec, alert: Alert, value: float, number: float, *, fires: bool, bins: bool = False) -> Test:
     """Return a case in which so many values in each window are so far from the baseline for a time."""
     mode, condition = alert.mode, alert.mode.conditions[0]
-    step = drift_step(mode)
-    wait, tail = (ceil(round(seconds / step, 6)) for seconds in (mode.for_, mode.keep_firing_for))
-    bad = _STEPS + 3
-    judged = bad + _STEPS + wait + 2
-    good = judged + 1
-    time = Clock(step, bad, None, judged, good, None, good + _STEPS + tail + 3)
+    time = _clock(spec, mode, condition, lasts=fires)
     tested = tested_values(spec, mode, condition)
     rate, calm = number / mode.window, (tested.good,)
     others = tested.good if fires else tested.worst[0]
@@ -87,8 +90,11 @@ def _case(spec: Spec, alert: Alert, value: float, number: float, *, fires: bool,
         inputs = [_with_other_bins(each) for each in inputs]
     expected = [expected_alert(spec, alert, state, gone=False)] if fires else []
     checks = [(time.judged, expected), *([(time.resolved, [])] if fires else [])]
+    if fires and time.after:
+        # What is as it was before is no change.
+        checks.append((time.after, []))
     test: Test = {
-        "interval": duration(step),
+        "interval": duration(time.step),
         "input_series": inputs,
         "alert_rule_test": [
             {"eval_time": time.at(at), "alertname": alert.name, "exp_alerts": alerts} for at, alerts in checks
@@ -100,6 +106,21 @@ def _case(spec: Spec, alert: Alert, value: float, number: float, *, fires: bool,
             recorded_value(spec, read.value, read.matchers, value, at=time.at(time.judged)),
         ]
     return test
+
+
+def _clock(spec: Spec, mode: FailureMode, condition: Condition, *, lasts: bool) -> Clock:
+    """Return the times of a case. What is compared with the hour before `lasts` for longer than that."""
+    step, window, past = drift_step(mode), _steps(mode), condition.against
+    wait, tail = (ceil(round(seconds / step, 6)) for seconds in (mode.for_, mode.keep_firing_for))
+    before = 0
+    if past is not None:
+        before = ceil(round((max(mode.window, spec.timing.long_window) + past.offset) / step, 6))
+    bad = window + before + 3
+    held = before if past is not None and past.hold and lasts else 0
+    judged = bad + window + held + wait + 2
+    good = judged + 1
+    resolved = good + window + tail + 3
+    return Clock(step, bad, None, judged, good, None, resolved, resolved + window + held if held else None)
 
 
 def _with_other_bins(line: dict[str, str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipemon import catalogue as c
-from pipemon.generate.promql import Aggregate, Binary, Call, Matcher, Recorded, select
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Recorded, select
 from pipemon.generate.queries import key, targets
 from pipemon.generate.recordings import Measure, Recording, here, own
 from pipemon.spec.model import FailureMode, Reference, Spec
@@ -25,21 +25,41 @@ def held(spec: Spec, mode: FailureMode, reference: Reference, then: Measure) -> 
     name = f"{'_'.join(labels)}:{metric}_held"
     matchers = (*here(spec, mode.stage), which)
     itself = Recorded(name, labels, matchers, offset=spec.interval(mode))
-    alert = Matcher("alertname", "=", alert_name(spec.pipeline, mode.name))
-    clean = max(mode.window, spec.timing.long_window) + mode.window
-    lately = select(c.ALERTS, (*own(spec), alert), window=clean, target_labels=targets(spec))
-    since = select(c.ALERTS_FOR_STATE, (*own(spec), alert), target_labels=targets(spec))
-    too_long = Binary(">", Binary("-", Call("time", ()), since), reference.hold)
-    stays = Binary(
-        "unless",
-        Aggregate("count", by, Call("present_over_time", (lately,))),
-        Aggregate("count", by, too_long),
-    )
     now = then.value.series(*then.matchers)
     expr = Binary(
         "or",
-        Binary("and", Aggregate("max", by, itself), stays),
+        kept(spec, mode, reference.hold, Aggregate("max", by, itself)),
         now if now.labels == by else Aggregate("max", by, now),
     )
     value = Recording(name, expr, labels, (then.value,), static=((which.label, which.value),))
     return replace(then, value=value, matchers=matchers)
+
+
+def kept(spec: Spec, mode: FailureMode, hold: float, itself: Expr, on: tuple[str, ...] | None = None) -> Expr:
+    """Return `itself` while the failure mode's alert is pending or firing, and until the past is clean again.
+
+    Not for longer than `hold` seconds. `on` are the labels of its place where it has more.
+    """
+    by, alert = key(spec, mode.stage), _alert(spec, mode)
+    clean = max(mode.window, spec.timing.long_window) + mode.window
+    lately = select(c.ALERTS, (*own(spec), alert), window=clean, target_labels=targets(spec))
+    since = select(c.ALERTS_FOR_STATE, (*own(spec), alert), target_labels=targets(spec))
+    too_long = Binary(">", Binary("-", Call("time", ()), since), hold)
+    stays = Binary("and", itself, Aggregate("count", by, Call("present_over_time", (lately,))), on=on)
+    return Binary("unless", stays, Aggregate("count", by, too_long), on=on)
+
+
+def fired_then(spec: Spec, mode: FailureMode, offset: float, window: float) -> Expr:
+    """Return whether the failure mode's alert was there in a window as of `offset` ago, or within as long of it.
+
+    An alert begins and ends later than what it tells.
+    """
+    ago = max(0.0, offset - window)
+    lately = select(
+        c.ALERTS, (*own(spec), _alert(spec, mode)), window=2 * window, offset=ago, target_labels=targets(spec)
+    )
+    return Aggregate("count", key(spec, mode.stage), Call("present_over_time", (lately,)))
+
+
+def _alert(spec: Spec, mode: FailureMode) -> Matcher:
+    return Matcher("alertname", "=", alert_name(spec.pipeline, mode.name))

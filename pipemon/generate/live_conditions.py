@@ -84,8 +84,8 @@ class Judge:
             scrapes = f"under two scrapes, one every {duration(self.interval)} there"
             return f"its window of {duration(mode.window)} is {scrapes}"
         back = mode.window
-        if condition.reference is not None and condition.reference.offset:
-            back = condition.reference.offset + max(mode.window, self.values.spec.timing.long_window)
+        if (past := condition.reference or condition.against) is not None and past.offset:
+            back = past.offset + max(mode.window, self.values.spec.timing.long_window)
         if self.retention is not None and self.retention < back:
             return f"it looks back {duration(back)}, and samples are kept for {duration(self.retention)} there"
         return ""

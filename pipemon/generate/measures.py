@@ -12,6 +12,7 @@ from pipemon import catalogue as c
 from pipemon.catalogue import Metric
 from pipemon.generate.calibration import calibration_error, estimated_accuracy
 from pipemon.generate.drift.measure import drift_measure
+from pipemon.generate.drift.recent import recent_measure
 from pipemon.generate.held import held
 from pipemon.generate.latency import latency
 from pipemon.generate.levels import age, busy, gauge, largest, rate
@@ -33,7 +34,7 @@ def measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | No
     """
     # Asked for by each file and each test: where it is and over how long is all that it takes of a failure mode,
     # but for what is held while the alert lasts.
-    whose = mode.name if condition.reference is not None and condition.reference.hold else ""
+    whose = mode.name if condition.against or (condition.reference and condition.reference.hold) else ""
     wanted = ("measure", mode.stage, mode.window, condition, whose)
     found = spec.derived(wanted, lambda spec: _compared(spec, mode, condition))
     if found is not None and tells(spec, mode):
@@ -95,7 +96,7 @@ def _measure(scope: Scope, mode: FailureMode, condition: Condition) -> Measure |
         case r.Quantile():
             return latency(scope, mode, condition, scope.ran())
         case r.Distance():
-            return drift_measure(scope.spec, mode, condition)
+            return (drift_measure if condition.against is None else recent_measure)(scope.spec, mode, condition)
         case r.Silence() as silence:
             # A stage that declines its calls is being called.
             every = scope.counted(_of(scope, silence.counter, silence.whole))

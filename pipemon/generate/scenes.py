@@ -190,13 +190,15 @@ def _stable_ones(spec: Spec, mode: FailureMode, state: State, canaries: list[Wor
 def _version(spec: Spec, mode: FailureMode) -> str:
     """Return the version that is called: of drift, the one whose baseline it is measured from."""
     only = mode.conditions[0]
-    if only.signal != DRIFT:
+    if only.signal != DRIFT or only.against is not None:
         return "1"
     reference = condition_references(spec, mode, only)[0]
     return reference.version or next(name for name in map(str, count(1)) if name not in reference.others)
 
 
 def _replicas(spec: Spec, mode: FailureMode) -> Replicas:
+    if mode.conditions[0].against is not None:
+        return STABLE_ONES
     if mode.conditions[0].signal == DRIFT:
         # Each version has its own distribution, so two of them are two values.
         labels = (("version", _version(spec, mode)), ("track", "stable"))

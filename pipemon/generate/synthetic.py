@@ -192,6 +192,8 @@ def tested_limits(spec: Spec, mode: FailureMode, condition: Condition) -> Thresh
 
 def good_value(spec: Spec, mode: FailureMode, condition: Condition) -> float:
     """Return a value that is well within the threshold."""
+    if condition.against is not None:
+        return 0.0
     if condition.reference is not None and condition.reference.hold:
         return compared_with(condition)
     threshold = tested_limits(spec, mode, condition)
@@ -217,7 +219,8 @@ def needed_calls(spec: Spec, mode: FailureMode, condition: Condition) -> float:
 
 def margin(condition: Condition) -> float:
     """Return how far beyond (or before) a threshold the test values of a condition lie."""
-    return _HELD_MARGIN if condition.reference is not None and condition.reference.hold else MARGIN
+    past = condition.reference or condition.against
+    return _HELD_MARGIN if past is not None and past.hold else MARGIN
 
 
 def edge_values(spec: Spec, mode: FailureMode, condition: Condition) -> list[tuple[float, float]]:
@@ -367,6 +370,9 @@ def _quantile(
 def _drifted(world: World, spec: Spec, mode: FailureMode, condition: Condition, value: float, rate: float) -> None:
     """Let a feature's values be so far from its baseline, with the baseline's bins."""
     reference = condition_references(spec, mode, condition)[0]
+    if condition.against is not None:
+        then = replace(reference.baseline, count=rate * max(mode.window, spec.timing.long_window))
+        reference = replace(reference, baseline=then)
     shares = moved(reference, cast(Statistic, condition.argument), value, rate * mode.window)
     labels = dict(condition.labels)
     world.put(c.FEATURE_INFO, 1.0, **labels, unit=reference.baseline.unit, bins=reference.baseline.bins)

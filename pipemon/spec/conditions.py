@@ -7,7 +7,7 @@ from math import inf
 from typing import cast
 
 from pipemon.errors import nearest
-from pipemon.spec import fields, thresholds
+from pipemon.spec import drift, fields, thresholds
 from pipemon.spec.arguments import Place, argument_of, compared
 from pipemon.spec.baseline import FeatureBaseline, feature_key
 from pipemon.spec.context import Context, WaitsForBaselineError
@@ -19,9 +19,7 @@ from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
 from pipemon.spec.reads import Calibration, Quantile, Reads
 from pipemon.spec.signals import (
     ALSO,
-    AT_MOST_ONE,
     DRIFT,
-    OF_NUMBERS,
     PLANNED_SIGNALS,
     SIGNALS,
     STATISTICS,
@@ -31,9 +29,8 @@ from pipemon.spec.signals import (
 from pipemon.topology import FeatureShape, StageShape
 from pipemon.units import duration
 
-BESIDE = ("above", "below", "outside", "changes_by", "from", "min_calls", "slice", "hold")
+BESIDE = ("above", "below", "outside", "changes_by", "from", "min_calls", "slice", "against", "hold")
 _IN_SIGNALS = (*BESIDE, "signal")
-_PLANNED_BESIDE = ("against",)
 _MOST_CALLS = 1_000_000
 
 
@@ -127,7 +124,7 @@ def _split(report: Report, item: Node, place: Place) -> tuple[Node, Mapping]:
     beside = _only(item, BESIDE)
     signal = item.get("signal")
     if signal is not None:
-        fields.check_keys(report, item, _IN_SIGNALS, _PLANNED_BESIDE, place.name)
+        fields.check_keys(report, item, _IN_SIGNALS, (), place.name)
         return signal, beside
     rest = tuple((key, value) for key, value in item.entries if key.text not in BESIDE)
     return Mapping(rest, item.line, item.column), beside
@@ -162,8 +159,14 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
         return None
     budget = place.spec.budget if place.stage is None else place.stage.budget
     learned = _learned(place, feature)
+    last_hour = _last_hour(report, beside.get("hold"), place)
+    against = None
     if signal.name == DRIFT:
-        if not _comparable(report, text, feature, learned, at, place):
+        assert feature is not None
+        against, fault = drift.past(beside, last_hour, sudden=place.sudden)
+        fault = fault or drift.fault(text, feature, learned, against, place.no_baseline)
+        if fault:
+            report.add(fault.at or at, f"{place.name}: drift: {fault.message}", fault.rule)
             return None
         signal = replace(signal, default=str(STATISTICS[cast(Statistic, text)]))
     own = signal.unit if signal.unit in ("calls/s", "calls", "cores", "bytes") else argument_found.unit
@@ -179,7 +182,7 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
         place.stage is not None,
         bool(slice),
         place.sudden,
-        _last_hour(report, beside.get("hold"), place),
+        last_hour,
     )
     try:
         threshold = thresholds.threshold(report, beside, at, context, place.name)
@@ -190,20 +193,30 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
     given = _min_calls(report, beside.get("min_calls"), signal, place)
     if (threshold is None and signal.comparisons) or _of_a_canary(report, threshold, beside.get("above") or at, place):
         return None
-    if (
-        signal.name == DRIFT
-        and threshold is not None
-        and not _is_distance(report, threshold, text, beside.get("above") or at, place)
-    ):
-        return None
+    if signal.name == DRIFT and threshold is not None:
+        wrong = drift.unreachable(threshold, text, drift.most(text, learned) if against is None else inf)
+        if wrong:
+            report.add(beside.get("above") or at, f"{place.name}: drift: {wrong}", "range")
+            return None
     if threshold is not None and threshold.reference is None:
         _reachable(report, signal, threshold, feature, beside.get("above") or at, place)
-    if beside.get("hold") is not None and not (threshold and threshold.reference and threshold.reference.hold):
-        message = f"{place.name}: hold: only what is compared with the last hour is held; remove it"
-        report.add(beside.key("hold"), message, "comparison")
+    past = against or (threshold.reference if threshold else None)
+    if _misplaced(report, beside, past, place, of_drift=signal.name == DRIFT):
         return None
-    condition = Condition(signal.name, text, feature, threshold, labels=labels, slice=slice)
+    condition = Condition(signal.name, text, feature, threshold, labels=labels, slice=slice, against=against)
     return _believed(condition, signal, given, beside, place)
+
+
+def _misplaced(report: Report, beside: Mapping, past: Reference | None, place: Place, *, of_drift: bool) -> bool:
+    """Tell whether `against` or `hold` stand beside what does not take them."""
+    key, message = "", ""
+    if beside.get("against") is not None and not of_drift:
+        key, message = "against", "only drift takes it; write `above: 2x last week`, or `changes_by` and `from`"
+    elif beside.get("hold") is not None and not (past and past.hold):
+        key, message = "hold", "only what is compared with the last hour is held; remove it"
+    if message:
+        report.add(beside.key(key), f"{place.name}: {key}: {message}", "comparison")
+    return bool(message)
 
 
 def _believed(condition: Condition, signal: Signal, given: int | None, beside: Mapping, place: Place) -> Condition:
@@ -228,48 +241,6 @@ def _believed(condition: Condition, signal: Signal, given: int | None, beside: M
         return replace(condition, min_count=given or 0, min_events=thresholds.MIN_EVENTS)
     least = thresholds.min_count(threshold, thresholds.sd_steps(beside), quantile, is_share=is_share)
     return replace(condition, min_count=given or least)
-
-
-def _comparable(
-    report: Report,
-    statistic: str,
-    feature: FeatureShape | None,
-    learned: FeatureBaseline | None,
-    at: Node,
-    place: Place,
-) -> bool:
-    """Tell whether a feature can be compared with its baseline; raises WaitsForBaselineError where there is none."""
-    assert feature is not None
-    where, name = f"{place.name}: drift", f"{feature.direction}.{feature.name}"
-    if place.sudden:
-        message = "drift is gradual; a sudden change is told by `mean` with `changes_by`, or by `quantile`"
-        report.add(at, f"{where}: {message}", "comparison")
-        return False
-    if learned is None or not learned.has_distribution:
-        lacks = "which the baseline does not have" if learned is None else "with the shares of its bins"
-        why = place.no_baseline or f"{lacks}; learn it again with `pipemon baseline`"
-        raise WaitsForBaselineError(f"not yet measurable: waits for a baseline of {feature.name}, {why}")
-    if statistic in OF_NUMBERS and learned.categories:
-        report.add(at, f"{where}: {name} counts categories, which {statistic} can't order; use psi", "comparison")
-        return False
-    if statistic == "wasserstein" and not learned.sd:
-        message = f"{where}: {name} never varied in the baseline, so there is no scale for wasserstein; use psi"
-        report.add(at, message, "baseline")
-        return False
-    return True
-
-
-def _is_distance(report: Report, threshold: Threshold, statistic: str, at: Node, place: Place) -> bool:
-    """Refuse a threshold that a statistic can't be above, or always is."""
-    bounded, high, message = statistic in AT_MOST_ONE, threshold.high, ""
-    if high is None:
-        usual = STATISTICS[cast(Statistic, statistic)]
-        message = f"'auto' chooses no threshold of drift; the usual one of {statistic} is {usual}"
-    elif not 0 < high < (1 if bounded else inf):
-        message = f"expected a number above 0{' and under 1' if bounded else ''}, found {high:g}"
-    if message:
-        report.add(at, f"{place.name}: drift: {message}", "range")
-    return not message
 
 
 def _sliced(
@@ -342,11 +313,7 @@ def _signal(report: Report, node: Node, place: Place) -> tuple[Signal | None, No
             return None, None, node
         for key in more:
             hint = "; it stands beside `signal`, not in it" if key.text in BESIDE else nearest(key.text, BESIDE)
-            planned = key.text in _PLANNED_BESIDE
-            message = (
-                f"{key.text!r} is planned, and not in this version" if planned else f"unknown key {shown(key.text)}"
-            )
-            report.add(key, f"{place.name}: {message}{hint}", "planned" if planned else "unknown-key")
+            report.add(key, f"{place.name}: unknown key {shown(key.text)}{hint}", "unknown-key")
     elif isinstance(node, Scalar) and isinstance(node.value, str) and node.value.strip():
         name, at = node.value.strip(), node
     else:

@@ -98,7 +98,7 @@ class Condition:
     what is about one. `labels` are the values by which it picks its one series of a stage; `slice` is the group
     that it is about, "" for all; `burns` are the burn rates of `budget_burn`. `threshold` is None
     for `no_calls` and `promql`. `min_count` observations and `min_events` bad ones must lie in the window
-    before the value means anything.
+    before the value means anything. `against` is the past that `drift` is from; None is the baseline.
     """
 
     signal: str
@@ -110,6 +110,7 @@ class Condition:
     labels: tuple[tuple[str, str], ...] = ()
     slice: str = ""
     burns: tuple[Burn, ...] = ()
+    against: Reference | None = None
 
     @property
     def reference(self) -> Reference | None:

@@ -25,11 +25,11 @@ from pipemon.units import duration
 
 _THRESHOLD = ("above", "below", "outside", "changes_by", "from")
 KEYS = (
-    "what", "stage", "signal", "signals", *_THRESHOLD, "min_calls", "slice", "hold", "pace", "window", "for",
+    "what", "stage", "signal", "signals", *_THRESHOLD, "min_calls", "slice", "against", "hold", "pace", "window", "for",
     "keep_firing_for", "severity", "owner", "labels", "do", "then", "runbook", "mode", "leads_to", "fires_on",
     "quiet_on",
 )  # fmt: skip
-_PLANNED = ("because", "ignore", "against")
+_PLANNED = ("because", "ignore")
 
 PACES: tuple[Pace, ...] = ("sudden", "gradual")
 _WINDOW: dict[Pace, float] = {"sudden": 300.0, "gradual": 6 * 3600.0}
@@ -116,7 +116,14 @@ def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str
     below = around.defaults.get(report.file(key), Defaults())
     said = over(values(report, body, name, around.reserved), below, says_mode=body.get("mode") is not None)
     severity = said.severity or default_severity
+    past = first.against if first is not None else None
+    if past is not None and past.offset:
+        # A few minutes of last week say little.
+        usual_window = max(usual_window, spec.timing.long_window)
     window = _window(report, body, name, usual_window, spec)
+    if past is not None and past.offset and window < spec.timing.long_window:
+        message = f"{name}: window: {duration(window)} of {past.words} say little; give it an hour or more"
+        report.add(body.get("window") or key, message, "range")
     if any(condition.signal == "budget_burn" for condition in found):
         found = _burning(report, body, key, found, spec, severity)
         window = max((condition.burns[0].long for condition in found), default=window)

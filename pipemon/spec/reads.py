@@ -87,7 +87,7 @@ class Estimated:
 
 @dataclass(frozen=True)
 class Distance:
-    """How far a feature's distribution is from its baseline's, where that is more than chance: 0 where it is not.
+    """How far a feature's distribution is from its baseline's or the past's, where that is more than chance: else 0.
 
     `numbers` is the histogram, `categories` the counter, and `info` tells which bins a version has.
     """

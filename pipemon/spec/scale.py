@@ -46,6 +46,10 @@ def _condition(condition: Condition, factor: float) -> Condition:
     if condition.threshold is not None and reference is not None:
         sooner = replace(reference, offset=round(reference.offset / factor, 3), hold=round(reference.hold / factor, 3))
         return replace(condition, threshold=replace(condition.threshold, reference=sooner))
+    if condition.against is not None:
+        past = condition.against
+        sooner = replace(past, offset=round(past.offset / factor, 3), hold=round(past.hold / factor, 3))
+        return replace(condition, against=sooner)
     if condition.burns:
         faster = (replace(burn, long=burn.long / factor, short=burn.short / factor) for burn in condition.burns)
         return replace(condition, burns=tuple(faster))

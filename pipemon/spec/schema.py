@@ -12,6 +12,7 @@ from typing import Any
 from pipemon.spec import defaults, fields, load, modes, stages
 from pipemon.spec.checks import CHECKS
 from pipemon.spec.conditions import BESIDE
+from pipemon.spec.drift import AGAINST
 from pipemon.spec.model import ACTIONS, SEVERITIES
 from pipemon.spec.own_series import STANDS_FOR
 from pipemon.spec.signals import SIGNALS, Signal
@@ -58,6 +59,7 @@ _WORDS = {
     "from": "What `changes_by` is counted from.",
     "min_calls": "How many observations must lie in the window.",
     "slice": "The group that it is about, of those that are kept apart: age=young.",
+    "against": "What drift is from: the baseline, unless this says the last hour, or the same hours of earlier days.",
     "hold": "How long the hour before stays what a sudden change is told by.",
     "objective": "The share of calls that must be good over a time, which budget_burn burns: 99.5% over 30d.",
     "slices": "The groups that what is learned later is kept apart by: {age: [young, old]}.",
@@ -237,6 +239,7 @@ def _beside() -> dict[str, Schema]:
         "outside": {"type": "array", "minItems": 2, "maxItems": 2, "items": _AMOUNT},
         "min_calls": {"type": "integer", "minimum": 1},
         "slice": {"type": "string", "pattern": "^[^=]+=.+$", "examples": ["age=young"]},
+        "against": {"enum": list(AGAINST)},
         "hold": _TIME,
     }
     return {key: found.get(key, _AMOUNT) for key in BESIDE}

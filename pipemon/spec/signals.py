@@ -213,8 +213,8 @@ _SIGNALS = (
         panel=Drawn(
             "Drift",
             "drift by",
-            "How far the values are from the baseline's distribution, of the version that is furthest from its own; 0 "
-            "where chance explains it. No line: too few values, no baseline, or other bins than the baseline has.",
+            "How far the values are from the baseline's distribution, of the version that is furthest from its own, or "
+            "from that of the past; 0 where chance explains it. No line: too few values then or now, or other bins.",
         ),
         also=("psi", "data_drift", "distribution"),
     ),

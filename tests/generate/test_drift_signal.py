@@ -9,6 +9,7 @@ import pytest
 from rule_subsets import cases_of as of_mode
 from rule_subsets import documents, failing, failing_modes, only
 
+from pipemon.errors import SpecError
 from pipemon.generate.inhibition import plan
 from pipemon.generate.lint import lint
 from pipemon.generate.rules import rules
@@ -18,12 +19,14 @@ from pipemon.spec.signals import STATISTICS
 integration = pytest.mark.integration
 
 SPEC = Path(__file__).with_name("drifting.yaml")
+SHIFTING = SPEC.with_name("shifting.yaml")
 BASELINE = SPEC.with_name("drifting.baseline.json")
 
 
 @integration
-def test_each_fires_when_far_enough_and_is_quiet_otherwise(tmp_path: Path) -> None:
-    assert failing_modes(rules(plan(load(SPEC)).spec), tmp_path) == {}
+@pytest.mark.parametrize("spec", [SPEC, SHIFTING], ids=["from the baseline", "from the past"])
+def test_each_fires_when_far_enough_and_is_quiet_otherwise(spec: Path, tmp_path: Path) -> None:
+    assert failing_modes(rules(plan(load(spec)).spec), tmp_path) == {}
 
 
 @integration
@@ -71,9 +74,38 @@ def test_each_statistic_has_a_usual_threshold(tmp_path: Path, statistic: str) ->
 
 
 def test_linters_find_nothing() -> None:
-    assert [str(found) for found in lint([plan(load(SPEC))])] == []
+    assert [str(found) for spec in (SPEC, SHIFTING) for found in lint([plan(load(spec))])] == []
 
 
 def test_it_is_gradual_where_nobody_says_so() -> None:
     mode = load(SPEC).failure_modes[0]
     assert (mode.pace, mode.window, mode.for_, mode.kind) == ("gradual", 6 * 3600.0, 1800.0, "drift")
+
+
+def beside_drift(tmp_path: Path, mode: str, **files: str) -> list[str]:
+    spec = tmp_path / "kitchen.yaml"
+    head = SPEC.read_text().partition("failure_modes:")[0]
+    spec.write_text(f"{head}failure_modes:\n  odd: {{what: x, stage: taste, {mode}}}\n")
+    if files:
+        (tmp_path / BASELINE.name).write_text(files["baseline"])
+    try:
+        return [mode.waiting for mode in load(spec).failure_modes]
+    except SpecError as error:
+        return [each.message for each in error.problems]
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        ("signal: {drift: input.dish}, against: last hour", "add `pace: sudden`"),
+        ("signal: {drift: input.dish}, against: last weak", "did you mean 'last week'?"),
+        ("signal: {drift: input.dish}, against: yesterday, window: 30m", "give it an hour or more"),
+        ("signal: {drift: wasserstein of output.stars}, pace: sudden", "standard deviations of a baseline"),
+        ("signal: {drift: input.heat}, pace: sudden", "not yet measurable: nobody knows the bins of heat"),
+        ("signal: {mean: input.heat}, below: 3, against: last week", "only drift takes it"),
+        ("signal: {drift: input.dish}, against: last week, hold: 2h", "only what is compared with the last hour"),
+        ("signal: {drift: input.dish}, pace: sudden, above: auto", "'auto' chooses no threshold of drift"),
+    ],
+)
+def test_what_can_not_be_compared_so_is_refused(tmp_path: Path, mode: str, said: str) -> None:
+    assert [said in each for each in beside_drift(tmp_path, mode)] == [True]

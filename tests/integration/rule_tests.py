@@ -34,8 +34,12 @@ def check(
     expected: list[Expect],
     folder: Path,
     interval: str = "15s",
+    evaluation: str = "",
 ) -> None:
-    """Scrape `series`, each in promtool's notation, every `interval`; the rules must then do what is expected."""
+    """Scrape `series`, each in promtool's notation, every `interval`; the rules must then do what is expected.
+
+    They are evaluated as often, or every `evaluation`.
+    """
     test = {
         "interval": interval,
         "input_series": [{"series": name, "values": values} for name, values in series.items()],
@@ -50,7 +54,7 @@ def check(
     }
     document = {
         "rule_files": ["rules.yml"],
-        "evaluation_interval": interval,
+        "evaluation_interval": evaluation or interval,
         "tests": [test],
     }
     (folder / "rules.yml").write_text(rules)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Literal
 
 from pipemon.generate.drift.quantiles import bridge_area, chi_squared, kolmogorov, normal
 from pipemon.generate.promql import Binary, Call, Expr, Matcher, Recorded
 from pipemon.generate.recordings import Recording
 from pipemon.spec.baseline import FeatureBaseline
+from pipemon.spec.distribution import widths
 from pipemon.spec.model import Spec
 from pipemon.spec.signals import Statistic
 from pipemon.units import le
@@ -132,16 +133,6 @@ def cumulative(spec: Spec, reference: Reference) -> Iterator[Recording]:
         yield constant("cdf", min(1.0, share), place, le=le(bound))
     for bound, width in zip(bounds, widths(reference.baseline), strict=True):
         yield constant("width", width, place, le=le(bound))
-
-
-def widths(base: FeatureBaseline) -> list[float]:
-    """Return for each bound how far the middles of the bins beside it are apart, in standard deviations.
-
-    What lies beyond the first and the last bound is taken to be there.
-    """
-    bounds = base.bounds
-    middles = [*bounds[:1], *((low + high) / 2 for low, high in pairwise(bounds)), *bounds[-1:]]
-    return [(high - low) / base.sd if base.sd else 0.0 for low, high in pairwise(middles)]
 
 
 def guards(spec: Spec, reference: Reference) -> Iterator[Recording]:

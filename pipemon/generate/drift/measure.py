@@ -8,21 +8,40 @@ from typing import cast
 from pipemon.generate.drift.constants import Reference
 from pipemon.generate.drift.distribution import distribution
 from pipemon.generate.drift.statistics import Drift, drift
-from pipemon.generate.drift.watched import references
+from pipemon.generate.drift.watched import design_effect, references
 from pipemon.generate.promql import Aggregate, Binary, Matcher
 from pipemon.generate.queries import key
 from pipemon.generate.recordings import Measure, Recording, here
+from pipemon.spec.baseline import FeatureBaseline
+from pipemon.spec.distribution import bins_of
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.spec.signals import DRIFT, Statistic
+from pipemon.topology import FeatureShape
 
 _FEATURE = ("direction", "feature")
 
 
 def condition_references(spec: Spec, mode: FailureMode, condition: Condition) -> tuple[Reference, ...]:
-    """Return the baselines of a condition's feature."""
+    """Return the baselines of a condition's feature; of one that is compared with the past, a made-up one of tests."""
     assert mode.stage is not None
     assert condition.feature is not None
+    if condition.against is not None:
+        return (usual(spec, mode.stage, condition.feature),)
     return references(spec, ((mode.stage, condition.feature.direction, condition.feature.name),))
+
+
+def usual(spec: Spec, stage: str, feature: FeatureShape) -> Reference:
+    """Return what tests have a feature be like in the past: all of its bins are as full as the others."""
+    bins, effect = bins_of(spec, stage, feature), design_effect(spec, stage, feature)
+    if feature.categories:
+        even = dict.fromkeys(feature.categories, 1 / len(feature.categories))
+        base = FeatureBaseline(0.0, 0.0, 1.0, unit=feature.unit, categories=even, design_effect=effect)
+    else:
+        shares = (1 / (len(bins.bounds) + 1),) * (len(bins.bounds) + 1)
+        base = FeatureBaseline(
+            0.0, 1.0, 1.0, unit=feature.unit, bounds=bins.bounds, shares=shares, design_effect=effect
+        )
+    return Reference(stage, feature.direction, feature.name, base)
 
 
 def rules_of(spec: Spec, mode: FailureMode, condition: Condition) -> Drift:
@@ -36,7 +55,7 @@ def rules_of(spec: Spec, mode: FailureMode, condition: Condition) -> Drift:
 def _alike(spec: Spec, mode: FailureMode) -> Iterator[tuple[str, str, str]]:
     for other in spec.measurable:
         for each in other.conditions:
-            if each.signal == DRIFT and other.window == mode.window:
+            if each.signal == DRIFT and each.against is None and other.window == mode.window:
                 assert other.stage is not None
                 assert each.feature is not None
                 yield other.stage, each.feature.direction, each.feature.name

@@ -35,5 +35,13 @@ def rare_evidence(live: Distribution) -> Recording:
     return Recording(live.name("rare_evidence", "part"), expr, labels, (count, expected))
 
 
+def more_than_chance(count: Expr, others: Expr, expected: Expr) -> Expr:
+    """Return z of the same test for a count, K + 1 of the other side, and what that lets expect: of equal labels."""
+    own = Binary("*", _cube_root(count), Binary("-", 1.0, Binary("/", 1 / 9, count)))
+    usual = Binary("*", _cube_root(expected), Binary("-", 1.0, Binary("/", 1 / 9, others)))
+    spread = Binary("+", Binary("^", count, -1 / 3), Binary("/", Binary("^", expected, 2 / 3), others))
+    return Binary("/", Binary("*", 3.0, Binary("-", own, usual)), Call("sqrt", (spread,)))
+
+
 def _cube_root(expr: Expr) -> Expr:
     return Binary("^", expr, 1 / 3)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import log, log2, sqrt
+from math import sqrt
 
-from pipemon.generate.drift.constants import Reference, quantile_of_bounds, quantile_of_core, widths
+from pipemon.generate.drift.constants import Reference, quantile_of_bounds, quantile_of_core
 from pipemon.generate.drift.statistics import SUMS
+from pipemon.spec import distances
+from pipemon.spec.distribution import widths
 from pipemon.spec.signals import Statistic
 
 Shares = tuple[float, ...]
@@ -15,26 +17,9 @@ _STEPS = 60
 
 def distance(reference: Reference, statistic: Statistic, shares: Shares, count: float) -> float:
     """Return what the rules make of `count` values with these shares of the baseline's bins."""
-    bins = len(shares)
-    q = [(share * count + 0.5) / (count + 0.5 * bins) for share in shares]
+    base = reference.baseline
     p = [reference.smoothed(share) for share in reference.shares]
-    pairs = list(zip(q, p, strict=True))
-    match statistic:
-        case "psi":
-            return sum((a - b) * log(a / b) for a, b in pairs)
-        case "chi2":
-            return sum((a - b) ** 2 / b for a, b in pairs)
-        case "hellinger":
-            return sqrt(sum((sqrt(a) - sqrt(b)) ** 2 for a, b in pairs) / 2)
-        case "js":
-            return sqrt(sum(a * log2(2 * a / (a + b)) + b * log2(2 * b / (a + b)) for a, b in pairs) / 2)
-    apart, total = [], 0.0
-    for live, base in zip(shares[:-1], reference.shares, strict=False):
-        total += live - base
-        apart.append(abs(total))
-    if statistic == "ks":
-        return max(apart)
-    return sum(far * width for far, width in zip(apart, widths(reference.baseline), strict=True))
+    return distances.distance(statistic, shares, reference.shares, p, widths(base) if base.bounds else (), count)
 
 
 def critical(reference: Reference, statistic: Statistic, count: float) -> float:

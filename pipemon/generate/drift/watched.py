@@ -6,6 +6,7 @@ from pipemon.generate.drift.constants import ALPHA, Reference
 from pipemon.spec.baseline import Baseline, FeatureBaseline, feature_key
 from pipemon.spec.model import Spec
 from pipemon.spec.signals import DRIFT
+from pipemon.topology import FeatureShape
 
 Watched = tuple[str, str, str]
 """A stage, direction and feature."""
@@ -25,6 +26,12 @@ def watched(spec: Spec) -> tuple[Watched, ...]:
 def usable(entry: FeatureBaseline | None) -> bool:
     """Tell whether a feature's baseline says how its values are distributed."""
     return entry is not None and entry.has_distribution
+
+
+def design_effect(spec: Spec, stage: str, feature: FeatureShape) -> float:
+    """Return by how much more than independent values those of a feature vary, 1 where nobody has measured it."""
+    name = feature_key(stage, feature.direction, feature.name)
+    return max((b.features[name].design_effect for b in spec.baselines if name in b.features), default=1.0)
 
 
 def references(spec: Spec, features: tuple[Watched, ...]) -> tuple[Reference, ...]:
