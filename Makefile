@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PIPEMON_CACHE ?= $(CURDIR)/.cache
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint golden bench demo
+.PHONY: help setup test lint golden bench demo pictures
 
 help: ## List these habits
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,9 +17,9 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[all,dev]'
 	@touch $@
 
-test: setup ## Run all tests: unit, golden, promtool, real servers, and the demo's script
+test: setup ## Run all tests: unit, golden, promtool, real servers, the demo's script, dashboards in a browser
 	$(BIN)/pytest --numprocesses 2 -m 'not demo'
-	$(BIN)/pytest -m demo
+	$(BIN)/pytest --numprocesses 2 --dist loadfile -m demo
 
 lint: setup ## Check style, types and formatting
 	$(BIN)/ruff check .
@@ -34,3 +34,6 @@ bench: setup ## Measure what monitoring costs, beside its peers; PART=calls for 
 
 demo: setup ## Play the speech cascade with faults, from the decorator to the notification
 	$(BIN)/pipemon demo --cache $(PIPEMON_CACHE)
+
+pictures: setup ## Draw the dashboards of README and docs from the running example
+	$(BIN)/python -m pictures

@@ -1,0 +1,58 @@
+"""`make pictures`: the dashboards of README and docs, drawn while calls arrive over telephone lines."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from pictures.cascade import SCRAPE_INTERVAL, running, until
+from pictures.renderer import renderer
+from pipemon.errors import UnavailableError
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "docs" / "pictures"
+NAMES = {"speech": "pipeline"}
+"""Pictures that are not called as their dashboard's file is: it is a pipeline's own, whichever it is."""
+GOOD_SECONDS = 90.0
+FAULT_SECONDS = 25.0
+WIDTH = 1280
+TOP = 1000
+"""Pixels of the README's picture: what is seen without scrolling."""
+
+
+def main() -> None:
+    """Draw every generated dashboard. Raises UnavailableError where a program or the recordings can't be had."""
+    drawing = replace(renderer(), settle=6.0)
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as cascade:
+        time.sleep(GOOD_SECONDS)
+        cascade.example.inject("telephone_band", 0.95)
+        until(lambda: cascade.firing("telephone-microphones"), "the alert fires", 90.0)
+        time.sleep(FAULT_SECONDS)
+        for path in cascade.dashboards:
+            drawn = Path(folder) / f"{path.stem}.png"
+            chosen = ["--var", "stage=vad"] if path.stem in ("stage", "drift") else []
+            options = ("--scrape-interval", SCRAPE_INTERVAL, "--from", "2m", "--width", str(WIDTH), *chosen)
+            drawing.draw(path, cascade.prometheus.url, drawn, *options)
+            picture = Image.open(drawn)
+            _save(picture, FOLDER / f"{NAMES.get(path.stem, path.stem)}.png")
+            if path.stem in NAMES:
+                _save(picture.crop((0, 0, picture.width, min(TOP, picture.height))), ROOT / "examples" / "fault.png")
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    """Write a picture in few colours: screens of dashboards have few."""
+    picture.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(f"{path.relative_to(ROOT)}  {path.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (UnavailableError, TimeoutError) as error:
+        sys.exit(f"pictures: {error}")

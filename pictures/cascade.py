@@ -1,0 +1,73 @@
+"""The speech example, served and scraped while its dashboards are drawn: real calls, a real Prometheus, no Grafana."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipemon.demo.example import Example, copy_example
+from pipemon.demo.processes import children, free_ports, start
+from pipemon.demo.programs import default_cache, program
+from pipemon.demo.servers import HOST, prometheus_command
+from pipemon.generate.output import Options, generate
+from pipemon.prometheus import Prometheus
+
+TIME_SCALE = 20.0
+"""How much faster than in production all goes, as in the demo."""
+SCRAPE_INTERVAL = "750ms"
+_SPEECH = Path(__file__).resolve().parent.parent / "examples" / "speech"
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """The running example, and the Prometheus that scrapes it and evaluates the generated rules."""
+
+    example: Example
+    prometheus: Prometheus
+
+    @property
+    def dashboards(self) -> tuple[Path, ...]:
+        """The generated dashboards: the pipeline's own and those for any pipeline."""
+        return tuple(sorted((self.example.generated / "grafana" / "dashboards").rglob("*.json")))
+
+    def firing(self, failure_mode: str) -> bool:
+        """Tell whether the alert of a failure mode fires."""
+        return bool(self.prometheus.query(f'ALERTS{{failure_mode="{failure_mode}",alertstate="firing"}}'))
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Cascade]:
+    """Run the example under `folder`; its processes end with the block.
+
+    Raises UnavailableError where Prometheus or the recordings can't be had.
+    """
+    cache = default_cache()
+    example = copy_example(folder, cache)
+    shutil.copy(_SPEECH / "speech.baseline.json", example.folder)
+    target, port = free_ports(2)
+    generate([example.spec], example.generated, Options(time_scale=TIME_SCALE, targets=(f"{HOST}:{target}",)))
+    binary = program(("prometheus",), "prometheus", cache)
+    client = Prometheus(f"http://{HOST}:{port}")
+    with children() as started:
+        command = example.traffic_command(target, seed=1)
+        started.append(start("traffic", command, folder / "traffic.log", folder, example.environment))
+        config = example.generated / "prometheus.yml"
+        command = prometheus_command(binary, config, folder / "prometheus", port)
+        started.append(start("prometheus", command, folder / "prometheus.log"))
+        until(lambda: client.ready() and bool(client.query("pipemon_pipeline_runs_total > 2")), "calls scraped", 60.0)
+        yield Cascade(example, client)
+        for child in started:
+            child.check()
+
+
+def until(true: Callable[[], bool], what: str, patience: float) -> None:
+    """Wait until something is true. Raises TimeoutError after `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while not true():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {patience:g} s")
+        time.sleep(0.25)

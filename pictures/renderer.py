@@ -1,0 +1,95 @@
+"""Draws a dashboard file with Grafana's published front-end packages in a headless Chromium: no Grafana server."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipemon.demo.programs import default_cache, find_program
+from pipemon.errors import UnavailableError
+
+_PLAIN_REPORT = Path(__file__).resolve().with_name("plain_report.mjs")
+_ATTEMPTS = 4
+"""On a busy machine the renderer may take its picture before the last answer."""
+_PICTURE = "await page.screenshot({ path: args.out"
+_SETTLED = "await page.waitForTimeout(Number(process.env.SETTLE_MS ?? 0)); "
+_KEPT = ("node_modules", "dist")
+
+
+def source() -> Path:
+    """Return where the renderer's source is: $PIPEMON_GRAFANA_RENDERER, else beside the project."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "grafana-render"
+    return Path(os.environ.get("PIPEMON_GRAFANA_RENDERER", beside))
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """A renderer that is built, its browser, and how many seconds panels have to settle before the picture."""
+
+    folder: Path
+    chromium: Path
+    settle: float = 0.0
+
+    def draw(self, dashboard: Path, prometheus: str, picture: Path, *options: str) -> dict[str, Any]:
+        """Draw a dashboard file to a PNG file, and return the report on its panels.
+
+        `options` are the renderer's own, such as `--from 5m`. Raises RuntimeError with what it printed where it fails.
+        """
+        report = picture.with_suffix(".json")
+        command = [
+            "nice", "node", "--import", str(_PLAIN_REPORT), "render.mjs", "--no-types",
+            "--chromium", str(self.chromium), "--dashboard", str(dashboard), "--prometheus", prometheus,
+            "--out", str(picture), "--report", str(report), *options,
+        ]  # fmt: skip
+        environment = {**os.environ, "SETTLE_MS": str(round(1000 * self.settle))}
+        for _ in range(_ATTEMPTS):
+            done = subprocess.run(
+                command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                raise RuntimeError(f"{dashboard.name}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+            found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+            if not any(panel["state"] == "Loading" for panel in found["panels"]):
+                return found
+        raise RuntimeError(f"{dashboard.name}: some panels were still loading in each of {_ATTEMPTS} pictures")
+
+
+def renderer() -> Renderer:
+    """Return the renderer, built once in the cache. Raises UnavailableError with what is missing."""
+    found = source()
+    if not (found / "render.mjs").is_file():
+        raise UnavailableError(f"there is no renderer in {found}; PIPEMON_GRAFANA_RENDERER names its folder")
+    chromium = find_program("chromium", "chromium-browser", "google-chrome")
+    if chromium is None:
+        raise UnavailableError("chromium is not on the PATH; install it: `apt-get install chromium`")
+    if not find_program("npm"):
+        raise UnavailableError("npm is not on the PATH; install it: `apt-get install npm`")
+    return Renderer(_built(found), chromium)
+
+
+def _built(found: Path) -> Path:
+    files = sorted(p for p in found.rglob("*") if p.is_file() and not {*_KEPT} & {*p.relative_to(found).parts})
+    state = hashlib.sha256(_SETTLED.encode() + b"".join(p.read_bytes() for p in files)).hexdigest()[:12]
+    folder = default_cache() / "grafana-render" / state
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "dist").is_dir():
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(found, folder, ignore=shutil.ignore_patterns(*_KEPT))
+            script = folder / "render.mjs"
+            script.write_text(
+                script.read_text(encoding="utf-8").replace(_PICTURE, _SETTLED + _PICTURE), encoding="utf-8"
+            )
+            for command in (["nice", "npm", "ci", "--no-audit", "--no-fund"], ["npm", "run", "build"]):
+                done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+                if done.returncode:
+                    raise UnavailableError(f"{' '.join(command)} failed: {done.stderr.strip()[-300:]}")
+    return folder
