@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from math import ceil
 from typing import cast
 
 from pipemon import catalogue as c
+from pipemon.generate.drift.constants import BASELINE, PLACE
 from pipemon.generate.drift.measure import condition_references
 from pipemon.generate.drift.onset import onset_of
 from pipemon.generate.drift.recent import LEAST
@@ -14,7 +16,7 @@ from pipemon.generate.drift.shapes import critical
 from pipemon.generate.expectations import expected_alert, recorded_value
 from pipemon.generate.measures import measure
 from pipemon.generate.rulecases import tested_values
-from pipemon.generate.rules import Alert, Group
+from pipemon.generate.rules import Alert, Group, Rules
 from pipemon.generate.scenes import ANOTHER, Clock, State, constant, counters, kept_labels, worlds
 from pipemon.generate.synthetic import MARGIN, series
 from pipemon.spec.model import Condition, FailureMode, Spec
@@ -25,8 +27,8 @@ Test = dict[str, object]
 
 _STEPS, _STEPS_OF_PAST = 12, 6
 """Steps in the window; fewer where there are many windows, since the past is seen too."""
-_PLENTY, _FEW = 100.0, 0.7
-"""Values in the window, over the least that a verdict takes: so many that the size decides, and too few."""
+_PLENTY, _ENOUGH, _FEW = 100.0, 1.4, 0.7
+"""Values in the window, over the least that a verdict takes: so many that the size decides, just enough, too few."""
 
 
 def drift_step(mode: FailureMode) -> float:
@@ -43,16 +45,53 @@ def drifting(alert: Alert) -> bool:
     return any(condition.signal == DRIFT for condition in alert.mode.conditions)
 
 
-def drift_cases(spec: Spec, group: Group) -> dict[float, list[tuple[str, str, Test]]]:
+def drift_cases(rules: Rules, group: Group) -> dict[float, list[tuple[str, str, Test]]]:
     """Return the cases of a group's alerts of drift, with their failure modes' names, by their step."""
     found: dict[float, list[tuple[str, str, Test]]] = {}
     for alert in filter(drifting, group.alerts):
         cases = found.setdefault(drift_step(alert.mode), [])
-        cases += [(alert.mode.name, name, test) for name, test in _cases(spec, alert)]
+        beside = list(_constants_beside(rules, alert.mode))
+        cases += [(alert.mode.name, name, test) for name, test in _cases(rules.spec, alert, beside)]
     return found
 
 
-def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
+def constants_cases(rules: Rules) -> Iterator[tuple[str, str, Test]]:
+    """Yield the tests that each constant of the baseline has all its labels, with a failure mode that reads it."""
+    counts: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    for recording in rules.recordings:
+        if recording.name.startswith(BASELINE):
+            counts[recording.name, tuple(label for label, _ in recording.static)] += 1
+    step = duration(rules.spec.timing.scrape_interval)
+    read: dict[str, list[dict[str, object]]] = {}
+    every: dict[str, dict[str, None]] = {}
+    for name, labels in counts:
+        every.setdefault(name, {}).update(dict.fromkeys(labels))
+    for (name, labels), count in counts.items():
+        # A category's bins have no bounds.
+        which = ",".join(f'{label}{"!=" if label in labels else "="}""' for label in every[name])
+        expr = f"count({name}{{{which}}})"
+        samples = [{"labels": "{}", "value": count}]
+        for reader in rules.readers[name][:1]:
+            read.setdefault(reader, []).append({"expr": expr, "eval_time": step, "exp_samples": samples})
+    for mode, exprs in read.items():
+        yield mode, "the baseline's constants have all their labels", {"interval": step, "promql_expr_test": exprs}
+
+
+def _constants_beside(rules: Rules, mode: FailureMode) -> Iterator[str]:
+    """Yield constants of baselines unlike this one in one label: a match that does not name it finds two."""
+    feature = mode.conditions[0].feature
+    place = {"stage": mode.stage, "direction": feature.direction, "feature": feature.name} if feature else {}
+    seen: set[str] = set()
+    for recording in rules.recordings:
+        name, labels = recording.name, dict(recording.static)
+        if not name.startswith(BASELINE) or name in seen or mode.name not in rules.readers[name]:
+            continue
+        if {label: labels[label] for label in place} == place:
+            seen.add(name)
+            yield from (series(name, {**labels, label: ANOTHER}) for label in PLACE)
+
+
+def _cases(spec: Spec, alert: Alert, beside: Sequence[str]) -> Iterator[tuple[str, Test]]:
     mode, condition = alert.mode, alert.mode.conditions[0]
     reference = condition_references(spec, mode, condition)[0]
     own = reference.least if condition.against is None else LEAST * reference.baseline.design_effect
@@ -63,7 +102,14 @@ def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
     if condition.against is None:
         chance = critical(reference, cast(Statistic, condition.argument), _PLENTY * least)
     beyond = max(values.beyond[0], chance * (1 + MARGIN))
-    yield "fires just beyond the threshold", _case(spec, alert, beyond, _PLENTY * least, fires=True)
+    first = _case(spec, alert, beyond, _PLENTY * least, fires=True)
+    time = _clock(spec, mode, condition, lasts=True)
+    first["input_series"] = [*cast(list[Test], first["input_series"]), *(constant(each, 1.0, time) for each in beside)]
+    yield "fires just beyond the threshold", first
+    if condition.against is None:
+        chance = critical(reference, cast(Statistic, condition.argument), _ENOUGH * least)
+    if chance * (1 + MARGIN) < beyond:
+        yield "fires on just enough values", _case(spec, alert, beyond, _ENOUGH * least, fires=True)
     yield "is quiet just before the threshold", _case(spec, alert, values.before[0], _PLENTY * least, fires=False)
     yield "is quiet on too few values", _case(spec, alert, beyond, _FEW * least, fires=False)
     other = _case(spec, alert, beyond, _PLENTY * least, fires=False, bins=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from pipemon.generate.bounds_alert import bounds_cases
 from pipemon.generate.burntests import burn_cases, burning
-from pipemon.generate.drifttests import drift_cases, drifting
+from pipemon.generate.drifttests import constants_cases, drift_cases, drifting
 from pipemon.generate.expectations import firing_at, place_if_any, place_of
 from pipemon.generate.pasttests import past_cases, past_step
 from pipemon.generate.rulecases import (
@@ -46,8 +46,10 @@ def test_files(rules: Rules) -> dict[str, str]:
             found[f"{spec.pipeline}{group.suffix}.past.tests.yml"] = _file(spec, past_step(spec), past)
         for step, burns in burn_cases(spec, group).items():
             found[f"{spec.pipeline}{group.suffix}.burn-{duration(step)}.tests.yml"] = _file(spec, step, burns)
-        for step, drifts in drift_cases(spec, group).items():
+        for step, drifts in drift_cases(rules, group).items():
             found[f"{spec.pipeline}{group.suffix}.drift-{duration(step)}.tests.yml"] = _file(spec, step, drifts)
+    if constants := list(constants_cases(rules)):
+        found[f"{spec.pipeline}.baseline.tests.yml"] = _file(spec, spec.timing.scrape_interval, constants)
     return found
 
 

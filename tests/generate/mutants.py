@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,62 +26,69 @@ class Mutant:
     what: str
     rule: dict[str, Any]
     document: dict[str, Any]
+    family: str
+    """What kind of fault it is: comparison, threshold, window, duration, label, matcher, operator, aggregation."""
 
 
-def mutants(document: dict[str, Any]) -> Iterator[Mutant]:
-    """Yield every mutant: comparisons flipped, thresholds and times doubled, times halved, labels dropped, sums not."""
+def mutants(document: dict[str, Any], selected: Collection[str] = ()) -> Iterator[Mutant]:
+    """Yield every mutant: comparisons flipped, thresholds and times doubled, times halved, labels dropped, sums not.
+
+    Every selector has the pipeline and the `selected` labels, so both sides of a match have the one value of each:
+    that a match does not name them is no fault.
+    """
+    fixed = {"pipeline", *selected}
     for place, group in enumerate(document["groups"]):
         for index, rule in enumerate(group["rules"]):
             name = rule.get("alert") or rule["record"]
-            for what, changed in _changed(rule):
+            for family, what, changed in _changed(rule, fixed):
                 ruled = [*group["rules"][:index], changed, *group["rules"][index + 1 :]]
                 groups = [*document["groups"][:place], group | {"rules": ruled}, *document["groups"][place + 1 :]]
-                yield Mutant(f"{name}: {what}", rule, document | {"groups": groups})
+                yield Mutant(f"{name}: {what}", rule, document | {"groups": groups}, family)
 
 
-def _changed(rule: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _changed(rule: dict[str, Any], fixed: Collection[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     expr: str = rule["expr"]
-    for what, text in _expressions(expr):
-        yield what, {**rule, "expr": text}
+    for family, what, text in _expressions(expr, fixed):
+        yield family, what, {**rule, "expr": text}
     for key in ("for", "keep_firing_for"):
         if key in rule:
-            yield f"{key} doubled", {**rule, key: duration(2 * seconds(rule[key]))}
-            yield f"{key} halved", {**rule, key: duration(seconds(rule[key]) / 2)}
-            yield f"{key} dropped", {name: value for name, value in rule.items() if name != key}
+            yield "duration", f"{key} doubled", {**rule, key: duration(2 * seconds(rule[key]))}
+            yield "duration", f"{key} halved", {**rule, key: duration(seconds(rule[key]) / 2)}
+            yield "duration", f"{key} dropped", {name: value for name, value in rule.items() if name != key}
     for label in rule.get("labels", {}):
         labels = {name: value for name, value in rule["labels"].items() if name != label}
-        yield f"label {label} dropped", {**rule, "labels": labels}
+        yield "label", f"label {label} dropped", {**rule, "labels": labels}
 
 
-def _expressions(expr: str) -> Iterator[tuple[str, str]]:
+def _expressions(expr: str, fixed: Collection[str]) -> Iterator[tuple[str, str, str]]:
     for match in _COMPARISON.finditer(expr):
-        yield f"{match[1]} flipped", _with(expr, match.span(1), _FLIPPED[match[1]])
+        yield "comparison", f"{match[1]} flipped", _with(expr, match.span(1), _FLIPPED[match[1]])
     for match in _THRESHOLD.finditer(expr):
         if float(match[2]):
-            yield f"threshold {match[2]} doubled", _with(expr, match.span(2), f"{2 * float(match[2]):g}")
+            yield "threshold", f"threshold {match[2]} doubled", _with(expr, match.span(2), f"{2 * float(match[2]):g}")
     for match in _WINDOW.finditer(expr):
-        yield f"window {match[1]} doubled", _with(expr, match.span(1), duration(2 * seconds(match[1])))
+        yield "window", f"window {match[1]} doubled", _with(expr, match.span(1), duration(2 * seconds(match[1])))
     for matcher in dict.fromkeys(match[0] for match in _MATCHER.finditer(expr)):
         # From every selector: what one side of a join has lost, the other still picks.
         yield (
+            "matcher",
             f"matcher {matcher} dropped",
             expr.replace(f"{matcher},", "").replace(f",{matcher}", "").replace(matcher, ""),
         )
     for match in _LOGICAL.finditer(expr):
         other = {"and": "or", "or": "and"}[match[1]]
-        yield f"{match[1]} made {other}", _with(expr, match.span(1), other)
+        yield "operator", f"{match[1]} made {other}", _with(expr, match.span(1), other)
     for match in _SUM.finditer(expr):
         # A quantile of average buckets is that of their sum: it is no fault.
         for other in ("max",) if "histogram_quantile(" in expr else ("max", "avg"):
-            yield f"sum made {other}", _with(expr, match.span(), other)
+            yield "aggregation", f"sum made {other}", _with(expr, match.span(), other)
     for match in _GROUPING.finditer(expr):
         labels = match[2].split(", ") if match[2] else []
         for label in labels:
-            # Every selector has the pipeline, so both sides of a match have the one: it is no fault.
-            if (match[1], label) == ("on", "pipeline"):
+            if match[1] == "on" and label in fixed:
                 continue
             kept = ", ".join(other for other in labels if other != label)
-            yield f"{label} dropped from {match[1]}", _with(expr, match.span(2), kept)
+            yield "label", f"{label} dropped from {match[1]}", _with(expr, match.span(2), kept)
 
 
 def _with(text: str, span: tuple[int, int], new: str) -> str:

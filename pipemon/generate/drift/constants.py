@@ -28,6 +28,8 @@ CORES = 0.8
 """The core's share of the false alarms. Counts of what is rare are coarse: a smaller share hardly costs them power."""
 PLACE = ("pipeline", "stage", "baseline", "direction", "feature")
 """The labels of a baseline's constants; `baseline` is the version that it was made of."""
+BASELINE = "pipemon:baseline:"
+"""What the names of all constants begin with."""
 ANY = "any"
 """The `baseline` of one that was made of no version in particular."""
 
@@ -112,7 +114,7 @@ class Reference:
 
 def constant(name: str, value: float, place: tuple[tuple[str, str], ...], **more: str) -> Recording:
     """Return a recording rule whose one series is a number."""
-    return Recording(f"pipemon:baseline:{name}", Call("vector", (value,)), PLACE, static=(*place, *more.items()))
+    return Recording(f"{BASELINE}{name}", Call("vector", (value,)), PLACE, static=(*place, *more.items()))
 
 
 def ratios(spec: Spec, reference: Reference) -> Iterator[Recording]:
@@ -188,12 +190,12 @@ def whole(spec: Spec, reference: Reference) -> Iterator[Recording]:
 def read(name: str, *more: str, **which: str) -> Recorded:
     """Return a kind of constant as rules read it: one series for each place and value of the labels `more`."""
     matchers = tuple(Matcher(label, "=", value) for label, value in which.items())
-    return Recorded(f"pipemon:baseline:{name}", (*PLACE, *more), matchers)
+    return Recorded(f"{BASELINE}{name}", (*PLACE, *more), matchers)
 
 
 def ratios_of_numbers() -> Recorded:
     """Return the shares of bins that have bounds, by `le`: those of categories, several to a place, have none."""
-    return Recorded("pipemon:baseline:ratio", (*PLACE, "le"), (Matcher("le", "!=", ""),))
+    return Recorded(f"{BASELINE}ratio", (*PLACE, "le"), (Matcher("le", "!=", ""),))
 
 
 def beside(op: str, live: Expr, said: Expr, *more: str) -> Binary:
