@@ -43,7 +43,7 @@ def _mode(found: Replayed, mode: FailureMode, weeks: float) -> Iterator[str]:
     fired = found.fired.get(mode.name, ())
     name = f"  {mode.name} ({mode.severity}{', in burn-in' if mode.observe else ''})"
     if own := found.unasked.get(mode.name):
-        yield f"{name}: not known: it reads what its own rules made of the past, {', '.join(own)}"
+        yield f"{name}: not known: it reads what its own rules made of the past, and nothing recorded {', '.join(own)}"
         return
     if not fired:
         lacks = found.absent.get(mode.name, [])

@@ -10,6 +10,7 @@ from pipemon.generate.inlining import inlined
 from pipemon.generate.measures import measure
 from pipemon.generate.promql import Expr
 from pipemon.spec.model import FailureMode, Spec
+from pipemon.spec.signals import DRIFT
 from pipemon.watch.reading import Alert, Reading
 
 
@@ -34,6 +35,9 @@ def untold(spec: Spec) -> tuple[str, ...]:
 
 
 def _holds(spec: Spec, mode: FailureMode, page: Page) -> bool | None:
+    if DRIFT in mode.signals:
+        # It takes a window that is whole, and its rules.
+        return None
     try:
         return bool(page.evaluate(_expr(spec, mode)))
     except NotOnePageError:

@@ -77,6 +77,15 @@ def test_linters_find_nothing() -> None:
     assert [str(found) for spec in (SPEC, SHIFTING) for found in lint([plan(load(spec))])] == []
 
 
+def test_what_only_a_later_feature_has_is_recorded_before_it_is_read(tmp_path: Path) -> None:
+    document = json.loads(BASELINE.read_text())
+    # Nothing is rare of the first feature, and something is of the next.
+    document["features"]["taste.input.heat"] |= {"bounds": [52.0, 61.0, 70.0], "shares": [0.2, 0.3, 0.3, 0.2]}
+    (tmp_path / BASELINE.name).write_text(json.dumps(document))
+    (tmp_path / SPEC.name).write_text(SPEC.read_text().replace("    window: 1d\n", ""))
+    assert [str(found) for found in lint([plan(load(tmp_path / SPEC.name))])] == []
+
+
 def test_it_is_gradual_where_nobody_says_so() -> None:
     mode = load(SPEC).failure_modes[0]
     assert (mode.pace, mode.window, mode.for_, mode.kind) == ("gradual", 6 * 3600.0, 1800.0, "drift")

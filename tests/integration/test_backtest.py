@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from past import BEGIN, SPEC, Values, blocks, engine_agrees, past
+from past import BEGIN, SPEC, STEP, Values, blocks, engine_agrees, past
 from real_servers import running_prometheus
 
 from pipemon.backtest.history import Period
 from pipemon.backtest.replay import evaluations, replay
 from pipemon.cli import cli
 from pipemon.generate.inhibition import plan
+from pipemon.generate.measures import measure
 from pipemon.generate.rules import rule_file, rules
 from pipemon.prometheus import Prometheus
 from pipemon.spec.load import load
@@ -93,11 +94,33 @@ def test_a_history_that_is_shorter_than_what_was_asked_for_is_told(
     assert re.search(r"  samples begin at 2023-11-1[45]T\d+:\d+:\d+Z and are there for ", told), told
 
 
+def sudden(tmp_path: Path) -> Path:
+    """Write a failure mode that reads its own rules' past, and one of drift, beside the others."""
+    spec = tmp_path / "past.yaml"
+    one = "  sudden: {what: it is sudden, stage: hear, signal: null_ratio, above: 2x last hour}\n"
+    other = "  words: {what: x, stage: hear, signal: {drift: input.word}, pace: sudden}\n"
+    spec.write_text(SPEC.replace("input.level: dBFS", "input.level: dBFS, input.word: [left, right]") + one + other)
+    return spec
+
+
+def test_what_its_rules_recorded_then_tells_when_it_would_have_fired(tmp_path: Path) -> None:
+    spec = plan(load(sudden(tmp_path))).spec
+    mode = next(mode for mode in spec.measurable if mode.name == "words")
+    read = measure(spec, mode, mode.conditions[0])
+    assert read is not None
+    labels = ",".join(f'{matcher.label}="{matcher.value}"' for matcher in read.matchers)
+    steps = 3600 // STEP
+    drifted: list[float | None] = [0.5 if 80 <= step < 160 else 0.0 for step in range(steps)]
+    blocks({f"{read.value.name}{{{labels}}}": drifted}, tmp_path / "data")
+    with running_prometheus("{}", tmp_path) as prometheus:
+        told = run(tmp_path / "past.yaml", prometheus)
+    (line,) = [line for line in told.stdout.splitlines() if line.startswith("  words ")]
+    assert line.startswith("  words (ticket): once"), told.output
+
+
 def test_what_reads_the_past_of_its_own_rules_is_not_said_to_be_quiet(
     kept: tuple[Prometheus, Values], tmp_path: Path
 ) -> None:
-    mode = "{what: it is sudden, stage: hear, signal: null_ratio, above: 2x last hour}"
-    (tmp_path / "past.yaml").write_text(f"{SPEC}  sudden: {mode}\n")
-    told = run(tmp_path / "past.yaml", kept[0])
+    told = run(sudden(tmp_path), kept[0])
     (line,) = [line for line in told.stdout.splitlines() if line.startswith("  sudden ")]
-    assert ": not known: it reads what its own rules made of the past, pipeline_stage" in line
+    assert ": not known: it reads what its own rules made of the past, and nothing recorded pipeline_stage" in line

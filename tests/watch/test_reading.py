@@ -231,3 +231,9 @@ def test_a_page_is_compared_with_itself_as_long_ago_as_asked(chain: Chain, monke
         reading = page.read()
     assert reading.seconds == 10
     assert reading.total("pipemon_stage_calls_total", stage="hear") == 10
+
+
+@pytest.mark.parametrize("name", ["drifting", "shifting"])
+def test_drift_takes_the_past_which_no_page_has(name: str) -> None:
+    made = load(Path(__file__).parents[1] / "generate" / f"{name}.yaml")
+    assert untold(made) == tuple(mode.name for mode in made.measurable)
