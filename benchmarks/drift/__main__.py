@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 
-from benchmarks.drift import false_alarms, power, real
+from benchmarks.drift import beside, false_alarms, power, real
 from benchmarks.drift.tables import Page, Table
 
 RESULTS = Path(__file__).with_name("results.md")
@@ -26,6 +26,8 @@ PARTS: Mapping[str, Callable[[Generator, bool], Table]] = {
     "autocorrelated": lambda random, quick: false_alarms.autocorrelated(random, 1 if quick else 60),
     "car_loans": lambda random, quick: real.car_loans(),
     "flights": lambda random, quick: real.us_flights(),
+    "beside": lambda random, quick: beside.beside(random, *((1, 5) if quick else (3, 100))),
+    "costs": lambda random, quick: beside.costs(random),
     "power": lambda random, quick: power.power(random, *((2, 100) if quick else (30, 1500))),
     "run_lengths": lambda random, quick: power.lengths(random, 40 if quick else 4000),
 }
