@@ -51,7 +51,8 @@ def _case(spec: Spec, mode: FailureMode, condition: Condition, *, alone: bool) -
     stage = {"stage": mode.stage, "track": "stable"} if mode.stage is not None else {}
     place = {"pipeline": spec.pipeline, "version": "1", **stage}
     is_rate = isinstance(SIGNALS[condition.signal].reads, r.Rate)
-    skipped = SKIPPED if mode.stage is not None and not is_rate else 0.0
+    # Skipped calls once, and once none, not even a series of them.
+    skipped = SKIPPED if mode.stage is not None and not is_rate and alone else 0.0
     worlds = [
         World(place, kept_labels(spec), STABLE_ONES, skipped=skipped),
         World({**place, "pipeline": NEIGHBOUR}, kept_labels(spec)),

@@ -100,6 +100,24 @@ def cases_that_fire(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Ite
                     yield "fires when the target is down", case(spec, alert, gone, fires=True, gone=True, down=True)
 
 
+def cases_on_just_enough_calls(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterator[tuple[str, Test]]:
+    """Yield a case that fires on the least calls, so many of them bad that those are enough too."""
+    mode = alert.mode
+    if len(every) > 1:
+        return
+    condition, worst = mode.conditions[0], every[0].worst
+    enough = ENOUGH * condition.min_count
+    if not (condition.min_count and condition.min_events and SIGNALS[condition.signal].by_calls):
+        return
+    if (
+        needed_calls(spec, mode, condition) > condition.min_count
+        and worst[-1] * enough >= ENOUGH * condition.min_events
+    ):
+        rate, good = enough / mode.window, (every[0].good,)
+        state = State((worst[-1],), rate, good, calls_rate(spec, mode, ENOUGH))
+        yield "fires on just enough calls", case(spec, alert, state, fires=True, far=True)
+
+
 def stops(mode: FailureMode) -> bool:
     """Tell whether it is about calls that stop, among others."""
     return any(condition.signal == "no_calls" for condition in mode.conditions)
@@ -172,8 +190,12 @@ def case(
     gone: bool = False,
     down: bool = False,
     few: bool = False,
+    far: bool = False,
 ) -> Test:
-    """Return a case in which a state begins, is judged, and ends, among places that must not count."""
+    """Return a case in which a state begins, is judged, and ends, among places that must not count.
+
+    What is `far` beyond the threshold passes it before the window is full, so when it fires is not asked.
+    """
     mode = alert.mode
     time = clock(spec, mode)
     calm = tuple(tested_values(spec, mode, condition).good for condition in mode.conditions)
@@ -192,7 +214,7 @@ def case(
         inputs += parts_elsewhere(spec, mode, state, time)
     expected = [expected_alert(spec, alert, state, gone=gone)] if fires else []
     checks = [(time.judged, expected)]
-    if fires and time.early is not None and not gone:
+    if fires and time.early is not None and not gone and not far:
         checks.insert(0, (time.early, []))
     if fires:
         checks += [(at, []) for at in (time.resolved, time.after) if at is not None]

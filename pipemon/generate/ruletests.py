@@ -15,6 +15,7 @@ from pipemon.generate.rulecases import (
     calls_rate,
     cases_just_before,
     cases_on_few_calls,
+    cases_on_just_enough_calls,
     cases_that_fire,
     tested_values,
 )
@@ -71,6 +72,7 @@ def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
         return
     every = tuple(tested_values(spec, mode, condition) for condition in mode.conditions)
     yield from cases_that_fire(spec, alert, every)
+    yield from cases_on_just_enough_calls(spec, alert, every)
     yield from cases_just_before(spec, alert, every)
     yield from cases_on_few_calls(spec, alert, every)
 
