@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from pipemon.generate.drift.onset import onset_of
 from pipemon.generate.expressions import narrowed
+from pipemon.generate.last_run import overdue_words
 from pipemon.generate.measures import measure
 from pipemon.generate.overrun import UNKNOWN, overrun_query, overrun_words, tells
 from pipemon.generate.promql import Aggregate, Matcher, literal, quote, text
@@ -73,6 +74,8 @@ def describe(spec: Spec, mode: FailureMode, condition: Condition) -> tuple[str, 
             what = f"{condition.argument} per call"
         case "score" | "candidate":
             what = f"{signal.words} {condition.argument}"
+        case _ if condition.signal == "no_calls" and spec.schedule is not None:
+            return f"no successful run of {where}", f"for {duration(spec.schedule.limit)}"
         case _:
             what = signal.words
     return f"{what} of {side}{within}", threshold
@@ -139,10 +142,12 @@ def _humanized(seconds: float) -> str:
 def sentence(spec: Spec, mode: FailureMode, condition: Condition, value: str, then: str = "") -> str:
     """Return one condition as a sentence with `value` in it, and `then`, which it is compared with."""
     what, threshold = describe(spec, mode, condition)
-    over = duration(mode.window)
+    over = spec.over(mode)
+    if condition.signal == "no_calls" and spec.schedule is not None:
+        return overdue_words(spec.schedule, mode.stage)
     if condition.signal == "no_calls":
         where = f"The stage {mode.stage}" if mode.stage else "The pipeline"
-        return f"{where} was not called for {over}, or its series are gone."
+        return f"{where} was not called for {duration(mode.window)}, or its series are gone."
     if condition.signal == "promql":
         return f"The expression's value is {value}." if value else "The written expression holds."
     if condition.burns:
@@ -150,7 +155,7 @@ def sentence(spec: Spec, mode: FailureMode, condition: Condition, value: str, th
     compared = f"'s {then}" if then else ""
     reference = condition.reference or condition.against
     until = f" After {duration(reference.hold)} it counts as normal." if reference and reference.hold else ""
-    return f"{what[:1].upper()}{what[1:]}: {value} over {over}, {plain(threshold)}{compared}.{until}"
+    return f"{what[:1].upper()}{what[1:]}: {value} {over}, {plain(threshold)}{compared}.{until}"
 
 
 def description(spec: Spec, mode: FailureMode) -> str:

@@ -92,7 +92,7 @@ def _facts(spec: Spec, mode: FailureMode) -> dict[str, str]:
     """What people know of an alert, each fact under the words that go before it."""
     return {
         "fires on": says(spec, mode),
-        "looks back": duration(mode.window),
+        "looks back": duration(mode.window) if spec.schedule is None else "to the last run",
         "stays": f"{duration(mode.keep_firing_for)} after it" if mode.keep_firing_for else "no longer than it lasts",
         "is": _to(spec, mode),
         "is at": mode.stage or "the whole pipeline",

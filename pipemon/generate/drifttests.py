@@ -166,7 +166,8 @@ def _clock(spec: Spec, mode: FailureMode, condition: Condition, *, lasts: bool) 
     judged = bad + window + held + wait + 2
     good = judged + 1
     resolved = good + window + tail + 3
-    return Clock(step, bad, None, judged, good, None, resolved, resolved + window + held if held else None)
+    run = 0.0 if spec.schedule is None else mode.window
+    return Clock(step, bad, None, judged, good, None, resolved, resolved + window + held if held else None, run=run)
 
 
 def _with_other_bins(line: dict[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import reduce
 
 from pipemon import catalogue as c
+from pipemon.generate.last_run import never_succeeded, overdue
 from pipemon.generate.measures import measure
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Raw, Recorded, select
 from pipemon.generate.queries import calls_total, key, matchers
@@ -58,7 +59,7 @@ def condition_expr(spec: Spec, mode: FailureMode, condition: Condition) -> Expr:
     if found is None:
         return Raw(condition.argument)
     if condition.signal == "no_calls":
-        return _no_calls(spec, mode, found)
+        return _no_calls(spec, mode, found) if spec.schedule is None else _no_run(spec, mode, found)
     if condition.burns:
         return _burning(spec, mode, condition, found)
     threshold = limits(spec, mode, condition)
@@ -146,6 +147,16 @@ def guards(spec: Spec, mode: FailureMode, found: Measure, condition: Condition) 
 
 def _labelled(by: tuple[str, ...], series: Recorded) -> Expr:
     return series if series.labels == by else Aggregate("max", by, series)
+
+
+def _no_run(spec: Spec, mode: FailureMode, found: Measure) -> Expr:
+    """Return what tells that runs do not end well in time, or that the last one did not call a stage."""
+    late = Binary("or", overdue(spec), never_succeeded(spec), on=())
+    if mode.stage is None:
+        return late
+    # Each with the stage, so that two that hold at once are one alert.
+    late = Binary("or", _placed(spec, mode, overdue(spec)), _placed(spec, mode, never_succeeded(spec)), on=())
+    return Binary("or", Binary("==", narrowed(spec, mode, found), 0.0), late)
 
 
 def _no_calls(spec: Spec, mode: FailureMode, found: Measure) -> Expr:

@@ -13,6 +13,7 @@ from pipemon.spec.expression import parse
 from pipemon.units import duration
 
 _OF_COUNTERS = {"rate", "increase", "irate", "resets"}
+_OF_A_PUSHED_RUN = {"last_over_time"}
 _ASK_WHETHER_THERE = {"absent", "absent_over_time", "count", "group", "timestamp"}
 _PATTERN = re.compile(r"[.*+?|()\[\]{}^$\\]")
 _TYPES = {
@@ -74,7 +75,7 @@ def _types(node: Any, around: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         type_, nearest = _TYPES.get(name, "counter" if name.endswith("_total") else ""), (around or ("",))[-1]
         if type_ == "gauge" and nearest in _OF_COUNTERS:
             yield "validFunctionsOnCounters", f"{nearest} of {node.name}, which is a gauge"
-        elif type_ == "counter" and not {*around} & {*_OF_COUNTERS, *_ASK_WHETHER_THERE}:
+        elif type_ == "counter" and not {*around} & {*_OF_COUNTERS, *_OF_A_PUSHED_RUN, *_ASK_WHETHER_THERE}:
             yield "validFunctionsOnCounters", f"the counter {node.name} is read as it is; ask for its increase"
     called = called_by(node)
     for below in _below(node):

@@ -127,6 +127,8 @@ class _One:
     def judgement(self, place: Place, value: float | None) -> Judgement:
         condition, found = self.condition, self.found
         if condition.signal == "no_calls":
+            if self.values.spec.schedule is not None and self.mode.stage is None:
+                return self._late(value)
             calls = f"{ceil(value)} {self._noun}" if value else "no calls"
             return Judgement(f"{self.name}, {calls} {self._since}", FINE if value else FIRING)
         spec, mode = self.values.spec, self.mode
@@ -201,9 +203,20 @@ class _One:
         low, high = (printed(end, kind) for end in span)
         return f"now, {low if low == high else f'{low} to {high}'} in the last hour"
 
+    def _late(self, since: float | None) -> Judgement:
+        """Return how long ago a run of a batch pipeline ended well."""
+        made = self.values.spec.schedule
+        assert made is not None
+        if since is None:
+            return Judgement(f"{self.name}, no success in {duration(made.limit)}", FIRING)
+        words = f"{self.name}, a run ended well {duration(round(since))} ago, at most {duration(made.limit)}"
+        return Judgement(words, FIRING if since > made.limit else FINE)
+
     @property
     def _since(self) -> str:
         paged = self.values.live.one_process
+        if self.values.spec.schedule is not None:
+            return "in the last run"
         return "since the process began" if paged else f"in {duration(self.mode.window)}"
 
     @property

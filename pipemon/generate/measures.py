@@ -14,6 +14,7 @@ from pipemon.generate.calibration import calibration_error, estimated_accuracy
 from pipemon.generate.drift.measure import drift_measure
 from pipemon.generate.drift.recent import recent_measure
 from pipemon.generate.held import held
+from pipemon.generate.last_run import measured_on_last_run, since_success
 from pipemon.generate.latency import latency
 from pipemon.generate.levels import age, busy, gauge, largest, rate
 from pipemon.generate.overrun import overrun, tells
@@ -36,10 +37,24 @@ def measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | No
     # but for what is held while the alert lasts.
     whose = mode.name if condition.against or (condition.reference and condition.reference.hold) else ""
     wanted = ("measure", mode.stage, mode.window, condition, whose)
-    found = spec.derived(wanted, lambda spec: _compared(spec, mode, condition))
+    found = spec.derived(wanted, lambda spec: _of_schedule(spec, mode, condition))
     if found is not None and tells(spec, mode):
-        return replace(found, beside=(*found.beside, overrun(usual(spec, None, mode.window))))
+        slowest = overrun(usual(spec, None, mode.window))
+        beside = measured_on_last_run(slowest) if spec.schedule is not None else slowest
+        return replace(found, beside=(*found.beside, beside))
     return found
+
+
+def _of_schedule(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | None:
+    """Return a measure as of the service that always runs, or of the last run of one with a schedule."""
+    is_silence = spec.schedule is not None and isinstance(SIGNALS[condition.signal].reads, r.Silence)
+    if is_silence and mode.stage is None:
+        return since_success(spec)
+    found = _compared(spec, mode, condition)
+    if found is None or spec.schedule is None:
+        return found
+    made = measured_on_last_run(found)
+    return replace(made, beside=(*made.beside, since_success(spec))) if is_silence else made
 
 
 def _compared(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | None:

@@ -10,7 +10,7 @@ from pipemon.generate.measures import measure
 from pipemon.generate.recorded_scenes import part_of, recorded_of_others
 from pipemon.generate.rulecases import SKIPPED
 from pipemon.generate.rules import Group
-from pipemon.generate.scenes import ANOTHER, NEIGHBOUR, kept_labels, value_lines
+from pipemon.generate.scenes import ANOTHER, NEIGHBOUR, kept_labels, run_lines, value_lines
 from pipemon.generate.synthetic import CANARY_VERSION, STABLE_ONES, World, compared_with, measured
 from pipemon.spec import reads as r
 from pipemon.spec.model import Condition, FailureMode, Spec
@@ -76,9 +76,13 @@ def _case(spec: Spec, mode: FailureMode, condition: Condition, *, alone: bool) -
         beside = recorded_of_others(spec, then.parts, end * _PER_STEP)
         expected = [entry for entry in expected if entry[0] == then.value]
     at = duration(end * step)
+    if spec.schedule is None:
+        lines = value_lines(worlds, step / _PER_STEP, slow, until - slow)
+    else:
+        lines = run_lines(worlds, window, slow, until - slow)
     return {
         "interval": duration(step / _PER_STEP),
-        "input_series": [*value_lines(worlds, step / _PER_STEP, slow, until - slow), *beside],
+        "input_series": [*lines, *beside],
         "promql_expr_test": [
             recorded_value(spec, recording, matchers, value, at=at) for recording, matchers, value in expected
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,8 @@ from pipemon.catalogue import Metric
 from pipemon.generate.promql import Expr, Matcher, Recorded, span
 from pipemon.generate.queries import calls_total, key, not_skipped, total
 from pipemon.spec.model import Condition, Spec
+
+_OF_COUNTERS = re.compile(r"(?:rate|increase)$")
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,11 @@ class Scope:
     def name(self, metric: str, operation: str, *more: str) -> str:
         """Return a recorded series' name as level:metric:operations; `more` are labels beside `by`."""
         ago = f"_offset{span(self.offset)}" if self.offset else ""
-        return f"{'_'.join((*self.by, *more))}:{metric}:{operation}{span(self.window)}{ago}"
+        level = "_".join((*self.by, *more))
+        if self.spec.schedule is not None:
+            # Of a batch pipeline it is what the last run had, over no window.
+            return f"{level}:{metric}:{_OF_COUNTERS.sub('last', operation)}{ago}"
+        return f"{level}:{metric}:{operation}{span(self.window)}{ago}"
 
     def counted(
         self, metric: Metric, *which: Matcher, more: tuple[str, ...] = (), suffix: str = "", called: str = ""

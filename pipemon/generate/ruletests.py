@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from pipemon.generate.bounds_alert import bounds_cases
 from pipemon.generate.burntests import burn_cases, burning
@@ -26,6 +27,7 @@ from pipemon.generate.scenes import (
     kept_labels,
     up,
 )
+from pipemon.generate.scheduletests import by_schedule, schedule_cases
 from pipemon.generate.synthetic import MIXED, World, measured
 from pipemon.generate.yamltext import comment, listed
 from pipemon.spec.model import BOUNDS_DIFFER, Spec
@@ -38,8 +40,9 @@ def test_files(rules: Rules) -> dict[str, str]:
     for group in rules.groups:
         if not group.alerts:
             continue
+        apart = (burning, drifting, partial(by_schedule, spec))
         # One at a time: a thousand failure modes have more cases than memory should hold.
-        usual = [alert for alert in group.alerts if not burning(alert) and not drifting(alert)]
+        usual = [alert for alert in group.alerts if not any(each(alert) for each in apart)]
         cases = ((alert.mode.name, *case) for alert in usual for case in _cases(spec, alert))
         if usual:
             found[f"{spec.pipeline}{group.suffix}.tests.yml"] = _file(spec, group.interval, cases)
@@ -47,6 +50,8 @@ def test_files(rules: Rules) -> dict[str, str]:
             found[f"{spec.pipeline}{group.suffix}.past.tests.yml"] = _file(spec, past_step(spec), past)
         for step, burns in burn_cases(spec, group).items():
             found[f"{spec.pipeline}{group.suffix}.burn-{duration(step)}.tests.yml"] = _file(spec, step, burns)
+        for step, runs in schedule_cases(spec, group).items():
+            found[f"{spec.pipeline}{group.suffix}.schedule.tests.yml"] = _file(spec, step, runs)
         for step, drifts in drift_cases(rules, group).items():
             found[f"{spec.pipeline}{group.suffix}.drift-{duration(step)}.tests.yml"] = _file(spec, step, drifts)
     if constants := list(constants_cases(rules)):

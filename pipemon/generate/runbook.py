@@ -74,7 +74,8 @@ def _shows(spec: Spec, mode: FailureMode) -> str:
     """Return when the alert fires and what it looks back over: from when on a fault can show."""
     parts = (" ".join(filter(None, describe(spec, mode, condition))) for condition in mode.conditions)
     shown = f" {'and' if mode.combine == 'all' else 'or'} ".join(parts) or "the replicas' bucket bounds differ"
-    shown += f" over {duration(mode.window)}"
+    if spec.schedule is None or "no_calls" not in mode.signals:
+        shown += f" {spec.over(mode)}"
     return f"{shown}, for {duration(mode.for_)}" if mode.for_ else shown
 
 

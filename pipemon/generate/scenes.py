@@ -55,7 +55,8 @@ class Clock:
     """A case's times in steps of its rules' interval: it turns bad, is judged, turns good, has resolved.
 
     `early` is just before it may fire, `lasting` just before it may resolve; None where neither can be told.
-    `after` is when what it is compared with is clean again, for what is compared with the hour before.
+    `after` is when what it is compared with is clean again, for what is compared with the hour before. `run` is
+    how many seconds of calls the counters of a batch pipeline's last run hold, 0 for those that go on.
     """
 
     step: float
@@ -66,6 +67,7 @@ class Clock:
     lasting: int | None
     resolved: int
     after: int | None = None
+    run: float = 0.0
 
     @property
     def end(self) -> int:
@@ -98,6 +100,9 @@ def clock(spec: Spec, mode: FailureMode) -> Clock:
     if any(isinstance(SIGNALS[condition.signal].reads, r.Age) for condition in mode.conditions):
         # A time's value is there at once.
         full = 0
+    if spec.schedule is not None:
+        # And so is what a run pushed.
+        full = 0
     early = bad + full + wait - 3
     return Clock(
         step,
@@ -108,6 +113,7 @@ def clock(spec: Spec, mode: FailureMode) -> Clock:
         good + tail - 1 if tail > 2 else None,
         good + window + tail + 3,
         good + window + hour + window + tail + 3 if hold else None,
+        mode.window if spec.schedule is not None else 0.0,
     )
 
 
@@ -247,6 +253,11 @@ def _gauge(usual: tuple[float, float], changed: tuple[float, float], time: Clock
 # Many series of a scene, and of scenes alike, rise alike.
 @lru_cache(maxsize=5000)
 def _values(slopes: tuple[float, float], time: Clock, *, vanishes: bool) -> str:
+    if time.run:
+        before, during = (f"{_plain(slope * time.run)}+0x" for slope in slopes)
+        steps = time.good - time.bad - 1
+        between = f"stale _x{steps}" if vanishes else f"{during}{steps}"
+        return f"{before}{time.bad - 1} {between} {before}{time.end - time.good + 2}"
     normal, changed = (slope * time.step for slope in slopes)
     level = normal * (time.bad - 1)
     usual = _plain(normal)
@@ -264,6 +275,15 @@ def _values(slopes: tuple[float, float], time: Clock, *, vanishes: bool) -> str:
 def _plain(value: float) -> str:
     """Print a number without an exponent, which promtool's series notation does not take."""
     return format(value, ".12f").rstrip("0").rstrip(".")
+
+
+def run_lines(worlds: list[World], calls: float, slow: int, steps: int) -> list[dict[str, str]]:
+    """Return what two runs pushed, of `calls` seconds: the first of half as much, then for so many steps the other."""
+    return [
+        {"series": name, "values": f"{_plain(rate * calls / 2)}+0x{slow} {_plain(rate * calls)}+0x{steps}"}
+        for world in worlds
+        for name, rate in world.rates.items()
+    ]
 
 
 def value_lines(worlds: list[World], step: float, slow: int, steps: int) -> list[dict[str, str]]:

@@ -10,6 +10,7 @@ from pipemon.spec.model import Spec
 from pipemon.units import duration
 
 _FIRST_PORT = 9464
+_GATEWAY, _GATEWAY_PORT = "pushgateway", 9091
 
 
 def prometheus_file(specs: Sequence[Spec], targets: Sequence[str], alertmanager: str) -> str:
@@ -28,8 +29,11 @@ def prometheus_document(specs: Sequence[Spec], targets: Sequence[str], alertmana
     jobs: dict[str, dict[str, object]] = {}
     for spec in specs:
         labels = {**dict(spec.select), **dict(spec.targets)}
-        name = labels.pop("job", spec.pipeline)
-        jobs.setdefault(name, {"labels": labels, "interval": duration(spec.timing.scrape_interval)})
+        # What batch jobs push is all on one gateway, whose job names are theirs.
+        batch = spec.schedule is not None
+        name = labels.pop("job", _GATEWAY if batch else spec.pipeline)
+        job = {"labels": labels, "interval": duration(spec.timing.scrape_interval), "pushed": batch}
+        jobs.setdefault(name, job)
     return {
         "global": {"scrape_interval": interval, "evaluation_interval": interval},
         "rule_files": ["rules/*.yml"],
@@ -40,6 +44,8 @@ def prometheus_document(specs: Sequence[Spec], targets: Sequence[str], alertmana
 
 def _targets(job: str, jobs: list[str], targets: Sequence[str]) -> list[str]:
     """Return a job's targets: one that two jobs scraped would be counted twice."""
+    if not targets and job == _GATEWAY:
+        return [f"127.0.0.1:{_GATEWAY_PORT}"]
     if not targets:
         return [f"127.0.0.1:{_FIRST_PORT + jobs.index(job)}"]
     found = []
@@ -58,4 +64,5 @@ def _job(name: str, job: dict[str, object], targets: list[str]) -> dict[str, obj
     static: dict[str, object] = {"targets": targets}
     if job["labels"]:
         static["labels"] = job["labels"]
-    return {"job_name": name, "scrape_interval": job["interval"], "static_configs": [static]}
+    pushed = {"honor_labels": True} if job["pushed"] else {}
+    return {"job_name": name, "scrape_interval": job["interval"], **pushed, "static_configs": [static]}

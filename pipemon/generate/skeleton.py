@@ -62,6 +62,7 @@ def skeleton(shape: PipelineShape, code: str) -> str:
     names = _Names(shape.name)
     text = comment(_HEAD.format(name=shape.name))
     text += f"pipeline: {_scalar(shape.name)}\nowner: {shape.name}-team\nscrape_interval: 15s\ncode: {code}\n"
+    text += "# schedule: daily   # of a batch job that pushes its values: each signal is of its last run\n"
     text += f"baseline: {shape.name}.baseline.json   # written by: pipemon baseline\n"
     text += "\nfailure_modes:\n" + "".join(map(_written, _whole(shape, names)))
     for stage in shape.stages:

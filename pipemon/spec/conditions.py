@@ -17,6 +17,7 @@ from pipemon.spec.model import LAST_HOUR, STABLE, Condition, Reference, Threshol
 from pipemon.spec.own_series import lacking
 from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
 from pipemon.spec.reads import Calibration, Quantile, Reads
+from pipemon.spec.schedule import same_run, unseen
 from pipemon.spec.signals import (
     ALSO,
     DRIFT,
@@ -80,7 +81,9 @@ def conditions(report: Report, body: Mapping, key: Scalar, place: Place) -> tupl
 
 def _alone(report: Report, key: Scalar, found: list[Condition], place: Place) -> None:
     """Refuse a throughput beside what is measured on calls: how many there are decides what is seen of those."""
-    alone = next((each.signal for each in found if each.signal in ("throughput", "budget_burn", DRIFT)), "")
+    # Of a batch pipeline, silence is told by when it last ended well, not by calls.
+    apart = ("throughput", "budget_burn", DRIFT, *(["no_calls"] if place.spec.schedule else []))
+    alone = next((each.signal for each in found if each.signal in apart), "")
     if len(found) > 1 and alone:
         report.add(key, f"{place.name}: {alone} stands alone; give it a failure mode of its own", "comparison")
     elif len(found) > 1 and any(condition.reference == STABLE for condition in found):
@@ -90,6 +93,13 @@ def _alone(report: Report, key: Scalar, found: list[Condition], place: Place) ->
     elif len(found) > 1 and any(condition.threshold and condition.threshold.auto for condition in found):
         message = f"{place.name}: a threshold is chosen for one signal alone; give it a failure mode of its own"
         report.add(key, message, "comparison")
+
+
+def _named(argument: Node | None) -> str:
+    """Return the signal that `compare` names, or ""."""
+    if isinstance(argument, Mapping) and argument.entries:
+        return str(argument.entries[0][0].text)
+    return argument.text.strip() if isinstance(argument, Scalar) else ""
 
 
 def _only(mapping: Mapping, names: tuple[str, ...]) -> Mapping:
@@ -132,7 +142,7 @@ def _split(report: Report, item: Node, place: Place) -> tuple[Node, Mapping]:
 
 def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Condition | None:
     signal, argument, at = _signal(report, node, place)
-    if signal is None:
+    if signal is None or not _in_a_run(report, signal, argument, at, place):
         return None
     if place.stage is None and not signal.whole_pipeline:
         report.add(at, f"{place.name}: {signal.name} is measured at a stage; say which with `stage:`", "missing")
@@ -201,7 +211,8 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
     if threshold is not None and threshold.reference is None:
         _reachable(report, signal, threshold, feature, beside.get("above") or at, place)
     past = against or (threshold.reference if threshold else None)
-    if _misplaced(report, beside, past, place, of_drift=signal.name == DRIFT):
+    apart = _of_another_run(report, past, beside, at, place)
+    if not apart or _misplaced(report, beside, past, place, of_drift=signal.name == DRIFT):
         return None
     condition = Condition(signal.name, text, feature, threshold, labels=labels, slice=slice, against=against)
     return _believed(condition, signal, given, beside, place)
@@ -219,9 +230,31 @@ def _misplaced(report: Report, beside: Mapping, past: Reference | None, place: P
     return bool(message)
 
 
+def _in_a_run(report: Report, signal: Signal, argument: Node | None, at: Node, place: Place) -> bool:
+    """Tell whether a signal can be told where there are the values of a last run only, if that is so."""
+    why = unseen(signal, _named(argument) if signal.argument == "signal" else "") if place.spec.schedule else ""
+    if why:
+        report.add(at, f"{place.name}: {signal.name}: {why}", "schedule")
+    return not why
+
+
+def _of_another_run(report: Report, past: Reference | None, beside: Mapping, at: Node, place: Place) -> bool:
+    """Tell whether what is compared with is another run, where a pipeline has some."""
+    why = same_run(place.spec.schedule, past) if place.spec.schedule and past else ""
+    if place.spec.schedule and beside.get("against") is not None:
+        why = "drift of a pipeline with a schedule is from its baseline; remove `against`"
+    if why:
+        where = [node for key in ("against", "above", "below", "changes_by") if (node := beside.get(key)) is not None]
+        report.add(where[0] if where else at, f"{place.name}: {why}", "schedule")
+    return not why
+
+
 def _believed(condition: Condition, signal: Signal, given: int | None, beside: Mapping, place: Place) -> Condition:
     """Return a condition with what must be seen before its value means anything: `given` calls, if that is written."""
     text, threshold = condition.argument, condition.threshold
+    if place.spec.schedule is not None and place.stage is None and threshold is not None:
+        # A batch job may be one run of the pipeline: one that is bad is all that there is.
+        return replace(condition, min_count=given or 1)
     quantile = float(text[1:]) / 100 if signal.argument in ("quantile", "feature_quantile") else None
     if threshold is not None and threshold.reference is not None:
         least = thresholds.min_count(None, None, quantile, is_share=False)

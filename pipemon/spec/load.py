@@ -20,6 +20,7 @@ from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, ExpectedChange, Seve
 from pipemon.spec.modes import Surroundings, failure_modes
 from pipemon.spec.objective import objective
 from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
+from pipemon.spec.schedule import schedule
 from pipemon.spec.sources import Source, sources
 from pipemon.spec.stages import check_after, data, declared_slices, declared_stages, merge
 from pipemon.topology import PipelineShape
@@ -27,9 +28,9 @@ from pipemon.units import duration
 
 KEYS = (
     "pipeline", "owner", "runbook", "scrape_interval", "select", "keep", "targets", "code", "budget", "stages",
-    "objective", "slices", "baseline", "severities", "data", "checks", "failure_modes",
+    "objective", "slices", "baseline", "severities", "data", "schedule", "checks", "failure_modes",
 )  # fmt: skip
-_PLANNED = ("labels", "schedule", "link")
+_PLANNED = ("labels", "link")
 
 RESERVED = frozenset(
     {label for metric in (*METRICS.values(), ALERTS) for label in metric.labels} | {"le", "alertname", "alertstate"}
@@ -79,6 +80,10 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
     learned, no_baseline = _baselines(report, root, beside)
     owner = fields.text(report, root.get("owner"), "owner") or shape.name
     whose = data(report, root.get("data"), "data")
+    batch = schedule(report, root.get("schedule"))
+    if batch is not None and root.get("targets") is not None:
+        message = "targets: absence of a pipeline with a schedule is told by its last success; remove it"
+        report.add(root.key("targets"), message, "comparison")
     selected = fields.labels(report, root.get("select"), "select", RESERVED)
     spec = Spec(
         pipeline=shape.name,
@@ -103,6 +108,7 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
         severity_words=_severities(report, root.get("severities")),
         files=source.files,
         checks_off=checks_off(report, root.get("checks")),
+        schedule=batch,
         expected=_expected(report, Path(source.files[0]), shape, learned),
     )
     check_budgets(report, root, spec.budget, spec.stages)

@@ -12,6 +12,7 @@ from typing import Literal, TypeVar, cast
 
 from pipemon.spec.baseline import Baseline
 from pipemon.topology import FeatureShape, StageShape, downstream
+from pipemon.units import duration
 
 T = TypeVar("T")
 
@@ -194,6 +195,19 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """How often a run of a batch pipeline is to end well, and how much later it may, in seconds."""
+
+    period: float
+    grace: float
+
+    @property
+    def limit(self) -> float:
+        """How long ago the last success may be."""
+        return self.period + self.grace
+
+
+@dataclass(frozen=True)
 class ExpectedChange:
     """A change that was announced at a stage, between two Unix times; `accepted` by a baseline that began after it."""
 
@@ -216,7 +230,8 @@ class Spec:
     the pipeline's place, if it is known, and `reads_bounds` that the code makes bucket bounds of thresholds.
     `objective` is what `budget_burn` burns. `slices` are the declared groups, as their label has them: `age=young`.
     `checks_off` are checks of the generated files that the team switched off, each with its reason.
-    `expected` are the changes that were announced, the earliest first.
+    `expected` are the changes that were announced, the earliest first. With a `schedule` it is a batch pipeline,
+    of which the values of the last run are there.
     """
 
     pipeline: str
@@ -242,6 +257,7 @@ class Spec:
     files: tuple[str, ...] = field(default=(), compare=False)
     checks_off: tuple[tuple[str, str], ...] = ()
     expected: tuple[ExpectedChange, ...] = ()
+    schedule: Schedule | None = None
 
     def derived(self, name: Hashable, make: Callable[[Spec], T]) -> T:
         """Return what `make` derives from this spec, made once."""
@@ -274,6 +290,10 @@ class Spec:
     def measurable(self) -> tuple[FailureMode, ...]:
         """The failure modes that make a rule."""
         return tuple(mode for mode in self.failure_modes if mode.conditions)
+
+    def over(self, mode: FailureMode) -> str:
+        """Return what a failure mode's values are of, in words: `over 5m`."""
+        return "in the last run" if self.schedule is not None else f"over {duration(mode.window)}"
 
     def interval(self, mode: FailureMode) -> float:
         """Return how often a failure mode's rules are evaluated, in seconds."""

@@ -117,11 +117,16 @@ def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str
     said = over(values(report, body, name, around.reserved), below, says_mode=body.get("mode") is not None)
     severity = said.severity or default_severity
     past = first.against if first is not None else None
-    if past is not None and past.offset:
+    if spec.schedule is not None:
+        usual_window = 0.0
+        if (written_window := body.get("window")) is not None:
+            message = f"{name}: window: a pipeline with a schedule has the values of its last run; remove it"
+            report.add(written_window, message, "comparison")
+    elif past is not None and past.offset:
         # A few minutes of last week say little.
         usual_window = max(usual_window, spec.timing.long_window)
     window = _window(report, body, name, usual_window, spec)
-    if past is not None and past.offset and window < spec.timing.long_window:
+    if spec.schedule is None and past is not None and past.offset and window < spec.timing.long_window:
         message = f"{name}: window: {duration(window)} of {past.words} say little; give it an hour or more"
         report.add(body.get("window") or key, message, "range")
     if any(condition.signal == "budget_burn" for condition in found):

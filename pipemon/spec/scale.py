@@ -38,7 +38,10 @@ def scaled(spec: Spec, factor: float) -> Spec:
         )
         for mode in spec.failure_modes
     )
-    return replace(spec, timing=timing, failure_modes=modes)
+    batch = spec.schedule
+    if batch is not None:
+        batch = replace(batch, period=shorter(batch.period), grace=shorter(batch.grace))
+    return replace(spec, timing=timing, failure_modes=modes, schedule=batch)
 
 
 def _condition(condition: Condition, factor: float) -> Condition:

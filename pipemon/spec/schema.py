@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipemon.spec import defaults, fields, load, modes, stages
+from pipemon.spec import defaults, fields, load, modes, schedule, stages
 from pipemon.spec.checks import CHECKS
 from pipemon.spec.conditions import BESIDE
 from pipemon.spec.drift import AGAINST
@@ -45,6 +45,7 @@ _WORDS = {
     "baseline": "The file that `pipemon baseline` writes, relative to this one; or several, the newest first.",
     "severities": "The alert's label for page, ticket and notice, where routes know other words.",
     "data": "Whose data it is: user data drifts slowly, enterprise data can shift in a day.",
+    "schedule": "How often a batch job runs whose values are pushed: hourly, daily, weekly, or a period such as 6h.",
     "checks": "Checks of the generated files that are off, each with the reason: {promql/rate: {off: why}}.",
     "failure_modes": "What can go wrong, each under its name.",
     "defaults": "What holds for each failure mode of this file that does not say it itself.",
@@ -134,6 +135,7 @@ def _top() -> dict[str, Schema]:
             "properties": dict.fromkeys(SEVERITIES, _NAME),
         },
         "data": {"enum": list(stages.DATA)},
+        "schedule": _schedule(),
         "checks": {
             "type": "object",
             "additionalProperties": False,
@@ -146,6 +148,13 @@ def _top() -> dict[str, Schema]:
             "additionalProperties": {"$ref": "#/$defs/failure_mode"},
         },
     }
+
+
+def _schedule() -> Schema:
+    period: Schema = {"anyOf": [{"enum": list(schedule.PERIODS)}, _TIME]}
+    given = {"every": period, "grace": _TIME}
+    whole = {"type": "object", "required": ["every"], "additionalProperties": False, "properties": given}
+    return {"anyOf": [*period["anyOf"], whole]}
 
 
 def _stage() -> dict[str, Schema]:

@@ -17,10 +17,11 @@ import trustme
 from fetching import Answer, fetch
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import basic_auth_handler, tls_auth_handler
-from real_servers import running_pushgateway
+from real_servers import running_prometheus, running_pushgateway, until
 
 import pipemon
 from pipemon.demo.processes import free_ports
+from pipemon.generate.output import Options, generate
 from pipemon.instrument.exposition import push
 from pipemon.instrument.log import Quietly
 
@@ -247,3 +248,43 @@ def test_a_gateway_may_want_a_certificate(tmp_path: Path) -> None:
     )
     with running_pushgateway(tmp_path, tls_server_config=tls) as gateway:
         assert pipemon.push(f"https://{gateway}", "nightly", registry=registry, handler=known)
+
+
+NIGHTLY = """\
+pipeline: nightly
+schedule: {every: 5m, grace: 3m}
+stages: {score: {}}
+failure_modes:
+  late: {what: No run came, signal: no_calls, for: 30s}
+  empty: {what: Scores are empty, stage: score, signal: null_ratio, above: 20%, for: 30s}
+"""
+
+
+def test_the_rules_of_a_schedule_tell_what_a_run_pushed_and_that_none_comes(gateway: str, tmp_path: Path) -> None:
+    spec, out = tmp_path / "nightly.yaml", tmp_path / "out"
+    spec.write_text(NIGHTLY)
+    # A minute is a second.
+    generate((spec,), out, Options(time_scale=60, targets=(gateway,)))
+
+    def scored(row: int | None) -> int | None:
+        return row
+
+    def run(null: int) -> None:
+        registry = CollectorRegistry()
+        score = pipemon.Pipeline("nightly", registry=registry).stage("score")(scored)
+        with pipemon.batch_job("nightly", gateway=gateway, pipeline="nightly", registry=registry):
+            for index in range(40):
+                score(None if index < null else index)
+
+    def firing() -> set[str]:
+        return {each.labels["failure_mode"] for each in prometheus.query('ALERTS{alertstate="firing"}')}
+
+    run(null=20)
+    with running_prometheus((out / "prometheus.yml").read_text(), out) as prometheus:
+        until(lambda: "empty" in firing(), "the bad run's alert")
+        run(null=0)
+        until(lambda: "empty" not in firing(), "the end of it with the next run")
+        until(lambda: "late" in firing(), "the alert on no further run")
+        (success,) = prometheus.query(LAST_SUCCESS + '{pipeline="nightly"}')
+        (since,) = prometheus.query('ALERTS_FOR_STATE{failure_mode="late"}')
+        assert since.value - success.value >= 8 - 1

@@ -24,6 +24,8 @@ def words(spec: Spec) -> Iterator[str]:
     for name in ("runbook", "select", "keep", "targets", "baseline", "severity_words"):
         if (value := getattr(spec, name)) and value != getattr(Spec, name, None):
             yield f"{name}: {value}"
+    if spec.schedule:
+        yield f"a run every {duration(spec.schedule.period)}, at most {duration(spec.schedule.grace)} late"
     if spec.budget:
         yield f"budget: {duration(spec.budget)}"
     for stage in spec.stages:

@@ -16,7 +16,6 @@ from pipemon.generate.promql import Binary, Matcher, Recorded
 from pipemon.generate.recordings import Measure
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.topology import FeatureShape
-from pipemon.units import duration
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,9 @@ class Level:
     def recorded(self, watches: Iterable[Watch], words: str) -> tuple[Query, ...]:
         """The series that the alerts read, each once."""
         watches = tuple(watches)
-        found = {watch.measure.value.series(*watch.measure.matchers): _legend(watch, words) for watch in watches}
+        found = {
+            watch.measure.value.series(*watch.measure.matchers): _legend(self.spec, watch, words) for watch in watches
+        }
         queries = [Query(expr, legend + self.kept()) for expr, legend in found.items()]
         return (*queries, *self._multiples(watches, words))
 
@@ -127,9 +128,9 @@ def runbook_links(modes: Iterable[FailureMode]) -> tuple[Json, ...]:
     return tuple(link(f"Runbook: {mode.name}", mode.runbook) for mode in modes if web(mode.runbook))
 
 
-def _legend(watch: Watch, words: str) -> str:
+def _legend(spec: Spec, watch: Watch, words: str) -> str:
     version = " of {{version}}" if "version" in watch.measure.value.labels else ""
-    return f"{words}{version} over {duration(watch.mode.window)}"
+    return f"{words}{version} {spec.over(watch.mode)}"
 
 
 def level_of(spec: Spec, stage: str | None) -> Level:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pipemon import catalogue as c
 from pipemon.generate import queries as q
+from pipemon.generate.dashboards.last_run import overdue_panels
 from pipemon.generate.dashboards.layout import Row
 from pipemon.generate.dashboards.level import Level, Watch, level_of, runbook_links, threshold_lines
 from pipemon.generate.dashboards.level_features import feature_panels
@@ -33,7 +34,15 @@ def level_row(spec: Spec, stage: str | None, title: str, collapsed: bool = False
 
 
 def _software(level: Level) -> tuple[Panel, ...]:
-    return (_calls(level), _duration(level), *_slow(level), _errors(level), *work_panels(level), *_written(level))
+    return (
+        *overdue_panels(level),
+        _calls(level),
+        _duration(level),
+        *_slow(level),
+        _errors(level),
+        *work_panels(level),
+        *_written(level),
+    )
 
 
 def _written(level: Level) -> tuple[Panel, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipemon.generate.dashboards.board import RECENT, board, constant, mark, marks, pipeline_uid
+from pipemon.generate.dashboards.last_run import of_last_run
 from pipemon.generate.dashboards.layout import Placed, Row, place
 from pipemon.generate.dashboards.level_row import level_row
 from pipemon.generate.dashboards.panels import Json, Line, Panel
@@ -76,7 +77,7 @@ def _place(spec: Spec) -> Placed:
     if spec.budget is not None or any(mode.stage is None for mode in spec.measurable):
         rows.append(level_row(spec, None, "End to end"))
     rows.append(Row("row/playbook", "All failure modes", ((playbook(spec),),)))
-    return place(rows)
+    return place([of_last_run(row, spec) for row in rows] if spec.schedule is not None else rows)
 
 
 def _shape(spec: Spec, names: tuple[str, ...]) -> tuple[Panel, ...]:

@@ -69,6 +69,9 @@ def onset_of(spec: Spec) -> Onset | None:
 
 
 def _onset_of(spec: Spec) -> Onset | None:
+    if spec.schedule is not None:
+        # One run is one step: nothing adds up between them.
+        return None
     found = _that_vary(watched_references(spec, watched(spec)))
     return onset(spec, found) if len({(each.stage, each.direction) for each in found}) > 1 else None
 

@@ -1,0 +1,84 @@
+"""`schedule:` of a batch pipeline: how often a run is to end well, and which signals its last run can show."""
+
+from __future__ import annotations
+
+from pipemon.errors import nearest
+from pipemon.spec import fields
+from pipemon.spec.fields import Report
+from pipemon.spec.model import Reference, Schedule
+from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
+from pipemon.spec.signals import Signal
+from pipemon.units import duration, seconds
+
+PERIODS = {"hourly": 3600.0, "daily": 86_400.0, "weekly": 7 * 86_400.0}
+"""Periods that have a name, in seconds."""
+KEYS = ("every", "grace")
+_SHORTEST, _LONGEST = 300.0, 31 * 86_400.0
+_LEAST_GRACE = 600.0
+
+_INSTEAD = {
+    "throughput": "no_calls", "in_progress": "latency", "load": "latency", "cpu": "latency", "memory": "latency",
+    "budget_burn": "error_ratio",
+}  # fmt: skip
+"""Signals of what goes on over time, which the values of a last run have lost, and what comes nearest."""
+
+
+def schedule(report: Report, node: Node | None) -> Schedule | None:
+    """Return what `schedule: daily` or `schedule: {every: 6h, grace: 1h}` says, or None where there is none."""
+    if node is None:
+        return None
+    every, grace_node = node, None
+    if isinstance(node, Mapping):
+        fields.check_keys(report, node, KEYS, (), "schedule")
+        found, grace_node = node.get("every"), node.get("grace")
+        if found is None:
+            report.add(node, "schedule: say how often: {every: daily, grace: 2h}", "missing")
+            return None
+        every = found
+    period = _period(report, every)
+    if not period:
+        return None
+    # A run takes longer one day than another, and a day with a change of clocks has an hour more.
+    grace = fields.time(report, grace_node, max(_LEAST_GRACE, period / 12), "schedule: grace")
+    if period + grace > _LONGEST:
+        report.add(every, f"schedule: expected 5m to {duration(_LONGEST)} with its grace", "range")
+        return None
+    return Schedule(period, grace)
+
+
+def _period(report: Report, node: Node) -> float:
+    text = node.text.strip() if isinstance(node, Scalar) else ""
+    if text in PERIODS:
+        return PERIODS[text]
+    try:
+        period = seconds(text)
+    except ValueError:
+        expected = f"expected {fields.listed(tuple(PERIODS))}, or a period such as 6h"
+        found = shown(text) if text else kind(node)
+        report.add(node, f"schedule: {expected}, found {found}{nearest(text, PERIODS)}", "unit")
+        return 0.0
+    if not _SHORTEST <= period <= _LONGEST:
+        report.add(node, f"schedule: expected 5m to {duration(_LONGEST)}, found {shown(text)}", "range")
+        return 0.0
+    return period
+
+
+def unseen(signal: Signal, compared: str = "") -> str:
+    """Return why the last run's values can't tell a signal, or the one that it compares, as a clause, or ""."""
+    name = compared if compared in _INSTEAD else signal.name
+    if name not in _INSTEAD:
+        return ""
+    return (
+        f"a pipeline with a schedule has the values of its last run only, which do not tell {name}; expected a share, "
+        f"a mean, a quantile, drift, age or no_calls, of which {_INSTEAD[name]!r} is the nearest"
+    )
+
+
+def same_run(made: Schedule, reference: Reference) -> str:
+    """Return why what is compared with is no other run, as a clause, or ""."""
+    ago = 3600.0 if reference.hold else reference.offset
+    if not ago or ago >= made.period:
+        return ""
+    others = [words for words, days in (("yesterday", 1), ("last week", 7)) if days * 86_400.0 >= made.period]
+    hint = f"; compare with {fields.listed(others)}" if others else ""
+    return f"{reference.words} may be the same run of a pipeline that runs every {duration(made.period)}{hint}"
