@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipemon.generate.drift.onset import onset_of
+from pipemon.generate.drift.together import moved_query
 from pipemon.generate.expressions import narrowed
 from pipemon.generate.last_run import overdue_words
 from pipemon.generate.measures import measure
@@ -263,6 +264,17 @@ def origin(spec: Spec, mode: FailureMode) -> str:
     return f"{{{{ with {asked} }}}}Moved first:{each}.{{{{ else }}}}{NOTHING_MOVED}{{{{ end }}}}"
 
 
+def together(spec: Spec, mode: FailureMode) -> str:
+    """Return the template that tells which features of its stage have drifted with it, "" where only one is watched."""
+    found = measure(spec, mode, mode.conditions[0]) if DRIFT in mode.signals else None
+    if found is None or not found.beside:
+        return ""
+    each = "{{ if $index }},{{ end }} {{ .Labels.direction }}.{{ .Labels.feature }}"
+    each = f"{{{{ range $index, $moved := . }}}}{each}{{{{ end }}}}"
+    asked = _asked(spec, moved_query(spec, found.beside[-1]))
+    return f"{{{{ with {asked} }}}}Moved at {plain(mode.stage or '')}, {{{{ len . }}}} in all:{each}.{{{{ end }}}}"
+
+
 _EFFECTS_NAMED = 5
 """So many of the effects that an alert holds back are named, of a long cascade."""
 
@@ -303,6 +315,8 @@ def alert_annotations(spec: Spec, mode: FailureMode, dashboard_url: str) -> dict
         found["upstream"] = moved
     if first := origin(spec, mode):
         found["origin"] = first
+    if others := together(spec, mode):
+        found["features_moved"] = others
     if slowest := overran(spec, mode):
         found["overran"] = slowest
     if quiet := holds_back(mode):

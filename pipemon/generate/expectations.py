@@ -66,6 +66,10 @@ def expected_alert(spec: Spec, alert: Alert, state: State, *, gone: bool) -> dic
         rendered["upstream"] = NOTHING_UPSTREAM
     if "origin" in rendered:
         rendered["origin"] = f"Moved first: the input of {mode.stage}."
+    if "features_moved" in rendered:
+        feature = mode.conditions[0].feature
+        assert feature is not None
+        rendered["features_moved"] = f"Moved at {mode.stage}, 1 in all: {feature.direction}.{feature.name}."
     if "overran" in rendered:
         # The first with a budget, as the test series have it.
         slowest = next(stage.name for stage in spec.stages if stage.budget)

@@ -13,6 +13,7 @@ from pipemon.catalogue import Metric
 from pipemon.generate.calibration import calibration_error, estimated_accuracy
 from pipemon.generate.drift.measure import drift_measure
 from pipemon.generate.drift.recent import recent_measure
+from pipemon.generate.drift.together import features_moved, has_others
 from pipemon.generate.held import held
 from pipemon.generate.last_run import measured_on_last_run, since_success
 from pipemon.generate.latency import latency
@@ -24,7 +25,7 @@ from pipemon.generate.recordings import Measure, Part, Recording, Scope, own, pi
 from pipemon.spec import reads as r
 from pipemon.spec.latency import burned_condition
 from pipemon.spec.model import ALL, STABLE, Condition, FailureMode, Spec
-from pipemon.spec.signals import SIGNALS
+from pipemon.spec.signals import DRIFT, SIGNALS
 
 
 def measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | None:
@@ -38,11 +39,16 @@ def measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | No
     whose = mode.name if condition.against or (condition.reference and condition.reference.hold) else ""
     wanted = ("measure", mode.stage, mode.window, condition, whose)
     found = spec.derived(wanted, lambda spec: _of_schedule(spec, mode, condition))
-    if found is not None and tells(spec, mode):
-        slowest = overrun(usual(spec, None, mode.window))
-        beside = measured_on_last_run(slowest) if spec.schedule is not None else slowest
-        return replace(found, beside=(*found.beside, beside))
-    return found
+    if found is None:
+        return None
+    others: tuple[Measure, ...] = ()
+    if tells(spec, mode):
+        others = (overrun(usual(spec, None, mode.window)),)
+    elif condition.signal == DRIFT and condition.against is None and has_others(spec, mode):
+        others = (features_moved(spec, mode),)
+    if spec.schedule is not None:
+        others = tuple(map(measured_on_last_run, others))
+    return replace(found, beside=(*found.beside, *others)) if others else found
 
 
 def _of_schedule(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | None:

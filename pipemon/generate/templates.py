@@ -26,6 +26,7 @@ _TEXT = """\
 Since {{ .StartsAt.UTC.Format "2006-01-02 15:04 UTC" }}.
 {{- if .Annotations.upstream }} {{ .Annotations.upstream }}{{ end }}
 {{- if .Annotations.origin }} {{ .Annotations.origin }}{{ end }}
+{{- if .Annotations.features_moved }} {{ .Annotations.features_moved }}{{ end }}
 {{- if .Annotations.overran }} {{ .Annotations.overran }}{{ end }}
 {{- if .Annotations.holds_back }}
 Held back while it lasts: {{ .Annotations.holds_back }}.{{ end }}

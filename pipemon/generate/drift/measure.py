@@ -9,7 +9,7 @@ from pipemon.generate.drift.constants import Reference
 from pipemon.generate.drift.distribution import distribution
 from pipemon.generate.drift.statistics import Drift, drift
 from pipemon.generate.drift.watched import design_effect, references
-from pipemon.generate.promql import Aggregate, Binary, Matcher
+from pipemon.generate.promql import Aggregate, Matcher
 from pipemon.generate.queries import key
 from pipemon.generate.recordings import Measure, Recording, here
 from pipemon.spec.baseline import FeatureBaseline
@@ -83,12 +83,3 @@ def drift_measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measur
 def _over_versions(found: Drift, recording: Recording, op: str, by: tuple[str, ...]) -> Recording:
     metric = recording.name.partition(":")[2]
     return Recording(f"{'_'.join(by)}:{metric}", Aggregate(op, by, recording.series()), by, (recording,))
-
-
-def features_moved(spec: Spec, found: Drift) -> Recording:
-    """Return the rule that counts how many of a stage's features have drifted at once, of those that are known."""
-    by = key(spec, "")
-    together = Aggregate("max", (*by, *_FEATURE), found.evidence.series())
-    metric, _, operation = found.evidence.name.partition(":")[2].partition(":")
-    name = f"{'_'.join(by)}:{metric.removesuffix('_evidence')}_features_moved:{operation}"
-    return Recording(name, Aggregate("sum", by, Binary("> bool", together, 1.0)), by, (found.evidence,))
