@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
+from typing import cast
 
 from pipemon.generate.bounds_alert import bounds_cases
 from pipemon.generate.burntests import burn_cases, burning
@@ -18,6 +20,7 @@ from pipemon.generate.rulecases import (
     cases_on_few_calls,
     cases_on_just_enough_calls,
     cases_that_fire,
+    stops,
     tested_values,
 )
 from pipemon.generate.rules import Alert, Rules
@@ -74,6 +77,7 @@ def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
         return
     if any(condition.signal == "promql" for condition in mode.conditions):
         yield from _written(spec, alert)
+        yield from _beside_written(spec, alert)
         return
     every = tuple(tested_values(spec, mode, condition) for condition in mode.conditions)
     yield from cases_that_fire(spec, alert, every)
@@ -114,6 +118,26 @@ def _written(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
         if labels and soon > 0:
             exprs.insert(0, firing_at(alert, time.at(soon), []))
         yield name, {**test, "promql_expr_test": exprs}
+
+
+def _beside_written(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
+    """Yield the tests of what is enough by itself beside a written expression, which has no series here."""
+    mode = alert.mode
+    others = [condition for condition in mode.conditions if condition.signal != "promql"]
+    if mode.combine != "any" or stops(mode):
+        return
+    for condition in others:
+        alone = replace(alert, mode=replace(mode, conditions=(condition,)))
+        values = (tested_values(spec, alone.mode, condition),)
+        labels = {**place_of(spec, mode), **alert.labels}
+        for name, test in (*cases_that_fire(spec, alone, values), *cases_just_before(spec, alone, values)):
+            # The description tells of the expression, too: who fires is what is asked.
+            exprs = [
+                firing_at(alert, at["eval_time"], [labels] if at["exp_alerts"] else [])
+                for at in cast(list[dict[str, str]], test.pop("alert_rule_test"))
+            ]
+            exprs += cast(list[Test], test.pop("promql_expr_test", []))
+            yield f"{condition.signal} alone {name}", {**test, "promql_expr_test": exprs}
 
 
 def _split(line: str) -> dict[str, str]:

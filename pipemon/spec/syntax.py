@@ -129,6 +129,8 @@ def _explained(error: yaml.MarkedYAMLError) -> tuple[yaml.Mark | None, str]:
                 return begin, f"this {opened!r} is never closed with {closed!r}"
             since = f"line {begin.line + 1}, column {begin.column + 1}" if begin else "an earlier line"
             return at, f"expected ',' or {closed!r}: the {opened!r} of {since} is still open"
+    if context == "while scanning a block scalar":
+        return begin, "a value that begins with '>' or '|' is a block of text; a threshold has no sign before it"
     if problem == "could not find expected ':'":
         return begin, "expected `key: value`; a key stands here without its colon"
     if problem == "mapping values are not allowed here":
