@@ -153,7 +153,7 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
         report.add(at, f"{message} end to end; mark it, or say `stage:`", "missing")
         return None
     if place.stage is not None and not (
-        _exported(report, signal, at, place, place.stage) and _declared(report, signal, at, place, place.stage)
+        _exported(report, signal, argument, at, place) and _declared(report, signal, at, place, place.stage)
     ):
         return None
     if signal.argument == "signal":
@@ -393,9 +393,12 @@ def _declared(report: Report, signal: Signal, at: Node, place: Place, stage: Sta
     return False
 
 
-def _exported(report: Report, signal: Signal, at: Node, place: Place, stage: StageShape) -> bool:
+def _exported(report: Report, signal: Signal, argument: Node | None, at: Node, place: Place) -> bool:
     """Tell whether a stage that is not decorated exports what a signal reads."""
-    if not stage.series or not (why := lacking(signal, stage)):
+    stage = place.stage
+    # What burns a budget is failures, where nothing else is named.
+    named = argument.text.strip() if isinstance(argument, Scalar) else "error_ratio"
+    if stage is None or not stage.series or not (why := lacking(signal, stage, named)):
         return True
     message = f"{place.name}: {signal.name}: {stage.name!r} is not decorated; {why}"
     report.add(at, message, "undeclared")

@@ -13,7 +13,7 @@ from pipemon.spec import fields
 from pipemon.spec.expression import fault, parse
 from pipemon.spec.fields import Report
 from pipemon.spec.reader import Items, Mapping, Node, kind, shown
-from pipemon.spec.signals import Signal
+from pipemon.spec.signals import SIGNALS, Signal
 from pipemon.topology import OwnSeries, StageShape
 
 STANDS_FOR: dict[str, Metric] = {
@@ -88,7 +88,9 @@ def _histogram(
     if _SUFFIX.search(found[0]):
         report.add(at, f"{where}: name the histogram without _bucket, _count or _sum, found {found[0]}", "series")
     elif _NOT_SECONDS.search(found[0]):
-        report.add(at, f"{where}: expected a histogram of seconds, found {found[0]}", "unit")
+        message = f"{where}: expected a histogram of seconds, found {found[0]}"
+        why = "its bounds are labels, which PromQL can't divide; record it in seconds where it is exported"
+        report.add(at, f"{message}; {why}", "unit")
     return found, bounds
 
 
@@ -165,18 +167,24 @@ def example_unlike(op: str, value: str) -> str:
     raise ValueError(value)
 
 
-def lacking(signal: Signal, stage: StageShape) -> str:
-    """Return why a signal can't be told of a stage that is not decorated, as a clause, or ""."""
+def lacking(signal: Signal, stage: StageShape, named: str = "") -> str:
+    """Return why a signal, and the one `named` after it, can't be told of a stage that is not decorated, or ""."""
+    if signal.argument == "burned":
+        # The bad events are another signal's; what is no signal is told elsewhere.
+        return lacking(SIGNALS[named], stage) if named in SIGNALS else ""
     if signal.name in _LEARNED_LATER:
         key = _LEARNED_LATER[signal.name]
         return "" if getattr(stage, key) else f"add `{key}:` to it if another service tells it"
     if signal.argument == "signal":
-        return "only decorated stages have a canary; compare what you export by `promql`"
+        return (
+            "what it exports has no label of pipemon's tracks, so a canary is not told from the stable version; "
+            "compare what you export by `promql`"
+        )
     reads = [getattr(signal.reads, each.name) for each in fields_of(signal.reads) if each.name != "whole"]
     wanted = [metric for metric in reads if isinstance(metric, Metric) and metric.name in c.METRICS]
     keys = {metric: key for key, metric in STANDS_FOR.items()}
-    named = {each.key for each in stage.series}
+    given = {each.key for each in stage.series}
     if signal.needs or (signal.name != "promql" and not wanted) or any(metric not in keys for metric in wanted):
         return "only decorated stages export what it reads; use `promql`"
-    without = [keys[metric] for metric in wanted if keys[metric] not in named]
+    without = [keys[metric] for metric in wanted if keys[metric] not in given]
     return f"add `{without[0]}:` with the series that it exports" if without else ""

@@ -51,7 +51,7 @@ def test_without_any_rule_the_same_is_told(made: Rules, tmp_path: Path) -> None:
     """As `check --url` and `backtest` ask a Prometheus that has no rules of the pipeline yet."""
     _, files = documents(made)
     now = [each for each in evaluations(made) if each.alert.mode.name not in ("asr-fails-more", "nothing-to-punctuate")]
-    assert len(now) == 6
+    assert len(now) == 7
     for each in now:
         mode = each.alert.mode.name
         for number, tests in enumerate(cases_of(files, mode)):
