@@ -1,4 +1,4 @@
-"""What changed in the data of any pipeline: each feature over time, its categories and what is missing."""
+"""What changed in the data of any pipeline: which stage moved first, each feature over time, what is missing."""
 
 from __future__ import annotations
 
@@ -8,12 +8,24 @@ from pipemon import catalogue as c
 from pipemon.generate.dashboards.board import any_uid, board, marks, variable, variables
 from pipemon.generate.dashboards.charts import heatmap, lines
 from pipemon.generate.dashboards.layout import Row, place
-from pipemon.generate.dashboards.panels import DATA_COLORS, Json, Panel
+from pipemon.generate.dashboards.panels import (
+    DATA_COLORS,
+    NEUTRAL,
+    Json,
+    Panel,
+    Query,
+    letter,
+    override,
+    state_timeline,
+    value_mapping,
+)
 from pipemon.generate.dashboards.series import Choice, chosen, missing
-from pipemon.generate.promql import Call, Expr, Matcher
+from pipemon.generate.promql import Binary, Call, Expr, Matcher, Raw
 from pipemon.generate.queries import per
 
 _FEATURE = Matcher("feature", "=", "$feature")
+_UNWATCHED = "no failure mode watches this for drift, or too little is known yet"
+_UNSUMMED = "no failure modes watch two numbers for drift, or nothing was scraped"
 _NO_VALUES = "no values in this time, or no features with numbers"
 
 
@@ -29,19 +41,102 @@ def drift(scrape_interval: float) -> Json:
         description="A panel for each feature of the stage.",
     )
     rows = [
-        Row("row/shares", "Which moved", (_shares(choice),)),
+        Row("row/moved", "Which moved first", ((_moved(),), _shares(choice))),
+        Row("row/statistics", "Drift, and what chance makes", ((_statistics(),), (_bins(),))),
         Row("row/quantiles", "Quantiles", ((_quantiles(choice),),)),
         Row("row/distributions", "Distributions", ((_distribution(choice),),)),
     ]
     return board(
         any_uid("drift"),
         "Drift",
-        "What changed in the data: each feature's distribution over time, its categories and what is missing.",
+        "What changed in the data: which stage moved first, each feature's drift and distribution over time, its "
+        "categories and what is missing.",
         place(rows).panels,
         scrape_interval=scrape_interval,
         variables=[*variables("stage", "version", one_stage=True), feature],
         annotations=marks(chosen("stage"), scrape_interval),
     )
+
+
+def _recorded(name: str, *matchers: str) -> str:
+    """Return the series that drift rules of any pipeline record: their names begin with the labels that it keeps."""
+    return "{" + ",".join((f'__name__=~".+:{name}"', 'pipeline="$pipeline"', *matchers)) + "}"
+
+
+def _moved() -> Panel:
+    sums = Raw(f"max by (stage, direction, feature) ({_recorded('pipemon_feature_value:cusum.+')} * 0)")
+    onset = Raw(f"max by (stage, direction, feature) ({_recorded('pipemon_feature_drift_onset:timestamp.+')} > bool 0)")
+    origin = Raw(f"max by (stage, direction) ({_recorded('pipemon_drift_origin:info')} * 2)")
+    return state_timeline(
+        "drift/moved",
+        "Which moved first",
+        "Yellow: the mean of a feature is no longer the baseline's, by cumulative sums. Purple: the stage's input or "
+        "output that moved first; what moved after it is likely its effect. Of what moved together it is the furthest "
+        f"upstream. Empty: {_UNSUMMED}.",
+        [
+            Query(origin, "{{stage}} {{direction}}: moved first", fills=True),
+            Query(Binary("or", onset, sums), "{{stage}} {{direction}} {{feature}}", fills=True),
+        ],
+        mappings=value_mapping(((0, " ", "transparent"), (1, "moved", "yellow"), (2, "first", "purple"))),
+        empty=_UNSUMMED,
+        height=8,
+    )
+
+
+def _statistics() -> Panel:
+    where = ('stage=~"$stage"', 'version=~"$version"', 'feature="$feature"')
+    by = ("stage", "direction", "version", "statistic", "window")
+    names = "psi|js|hellinger|chi2|ks|wasserstein"
+
+    def worst(suffix: str) -> Expr:
+        pattern = f"pipemon_feature_(value|category)_({names}){suffix}:increase.+"
+        taken = _recorded(pattern, *where)
+        for label, group in (("statistic", f".+_({names}){suffix}:.+"), ("window", ".+:increase(.+)")):
+            taken = f'label_replace({taken}, "{label}", "$1", "__name__", "{group}")'
+        return Raw(f"max by ({', '.join(by)}) ({taken})")
+
+    legend = "{{version}} {{direction}} {{statistic}} over {{window}}"
+    made = lines(
+        "drift/statistics",
+        "$feature: drift",
+        "How far the values of a window are from the baseline's, and, dashed, what chance alone exceeds as rarely as "
+        "is allowed. Only what is above both this and the failure mode's threshold, which the pipeline's own dashboard "
+        "draws, alerts.",
+        [
+            Query(worst(""), legend, fills=True),
+            Query(worst("_critical"), f"{legend}, by chance", color=NEUTRAL, fills=True),
+        ],
+        unit="short",
+        empty=_UNWATCHED,
+    )
+    dashed = override("byFrameRefID", letter(1), "custom.lineStyle", {"fill": "dash", "dash": [6, 4]})
+    return replace(made, repeat="feature", overrides=(*made.overrides, dashed))
+
+
+def _bins() -> Panel:
+    place, of_bin = "stage, direction", "stage, direction, bin"
+    where = ('stage=~"$stage"', 'feature="$feature"')
+    live = _recorded("pipemon_feature_value_bin:increase.+", *where, 'version=~"$version"')
+    baseline = "pipemon:baseline:ratio{" + ",".join(('pipeline="$pipeline"', *where, 'le!=""')) + "}"
+    share = f"sum by ({of_bin}) ({live}) / on ({place}) group_left () sum by ({place}) ({live})"
+    made = lines(
+        "drift/bins",
+        "$feature: bins, less the baseline",
+        "The share of values in each bin of the baseline, less the share that it had there. A bin is called by its "
+        "upper bound. Where all lie at zero the values are distributed as in the baseline; what rises is more frequent "
+        "than it was.",
+        [
+            Query(
+                Raw(f"({share}) - on ({of_bin}) avg by ({of_bin}) ({baseline})"),
+                "{{direction}} up to {{bin}}",
+                fills=True,
+            )
+        ],
+        unit="percentunit",
+        empty=_UNWATCHED,
+        from_zero=False,
+    )
+    return replace(made, repeat="feature")
 
 
 def _shares(choice: Choice) -> tuple[Panel, ...]:
