@@ -180,6 +180,7 @@ def _running(made: Plan, url: str) -> bool:
     help="Add Grafana's own alerting, manifests, or a ruler's files; repeatable.",
 )
 @click.option("--namespace", default="", help="With --format kubernetes: that of the pipelines, if they select none.")
+@click.option("--for-import", is_flag=True, help="Add the dashboards for Grafana's import dialog and grafana.com.")
 @click.option("--edge", is_flag=True, help="For a device that alerts on its own and sends to a centre.")
 @click.option("--remote-write", default="", metavar="URL", help="With --edge: the centre's remote-write receiver.")
 @click.option(
@@ -196,6 +197,7 @@ def generate(
     grafana_url: str,
     formats: tuple[str, ...],
     namespace: str,
+    for_import: bool,
     edge: bool,
     remote_write: str,
     external_label: tuple[str, ...],
@@ -212,7 +214,7 @@ def generate(
     device = edge_device(remote_write, external_label, agent, time_scale) if edge else None
     if namespace and "kubernetes" not in formats:
         raise click.UsageError("--namespace is of Kubernetes; add --format kubernetes")
-    options = Options(time_scale, receiver, alertmanager, targets, grafana_url, device, formats, namespace)
+    options = Options(time_scale, receiver, alertmanager, targets, grafana_url, device, formats, namespace, for_import)
     with _writing(out):
         made = make(specs, out, options)
     for one in made.plans:

@@ -14,6 +14,7 @@ from pipemon.generate.alertmanager import alertmanager_file
 from pipemon.generate.bounds_file import bounds_file
 from pipemon.generate.dashboards.board import pipeline_uid
 from pipemon.generate.dashboards.generic import generic
+from pipemon.generate.dashboards.importing import importable
 from pipemon.generate.dashboards.pipeline import dashboard
 from pipemon.generate.edge import Edge, check_labels, device_prometheus, device_rules
 from pipemon.generate.edge_centre import centre_files
@@ -34,6 +35,8 @@ from pipemon.spec.scale import scaled
 
 DASHBOARDS = "grafana/dashboards"
 """Where the dashboards are, under the output folder."""
+IMPORTS = "grafana/import"
+"""Where those for the import dialog are: nothing that reads the others must find them."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ class Options:
     `grafana_url` is the root of Grafana ("" for no links). `targets` are host:port, or job=host:port where
     there are several jobs; by default ports from 9464 on, here. `edge` makes it the set-up of an edge device.
     `formats` adds other forms: `grafana` (its own alerting), `kubernetes`, `mimir`, `thanos`, `victoria`. In
-    Kubernetes all is of one `namespace`, unless the spec selects one.
+    Kubernetes all is of one `namespace`, unless the spec selects one. `for_import` adds the dashboards for
+    Grafana's import dialog.
     """
 
     time_scale: float = 1.0
@@ -55,6 +59,7 @@ class Options:
     edge: Edge | None = None
     formats: tuple[str, ...] = ()
     namespace: str = ""
+    for_import: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,8 @@ def files(plans: Sequence[Plan], options: Options) -> dict[str, str]:
             found |= ruler_files(ruler, [spec.pipeline for spec in specs], found)
     if "grafana" in options.formats:
         found |= alerting_files(plans, options.receiver_url, options.grafana_url)
+    if options.for_import:
+        found |= _import_files(found)
     if "kubernetes" in options.formats:
         found |= kubernetes_files(plans, found, options.receiver_url)
     return found | (_edge_files(options.edge, plans, options) if options.edge else {})
@@ -106,6 +113,14 @@ def generic_dashboard_files(specs: Sequence[Spec]) -> dict[str, str]:
     return {
         f"{DASHBOARDS}/any/{name}.json": f"{json.dumps(board, indent=2, ensure_ascii=False)}\n"
         for name, board in made.items()
+    }
+
+
+def _import_files(made: Mapping[str, str]) -> dict[str, str]:
+    boards = {name: json.loads(text) for name, text in made.items() if name.startswith(f"{DASHBOARDS}/")}
+    return {
+        f"{IMPORTS}{name.removeprefix(DASHBOARDS)}": f"{json.dumps(importable(board), indent=2, ensure_ascii=False)}\n"
+        for name, board in boards.items()
     }
 
 
