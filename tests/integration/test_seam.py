@@ -164,7 +164,7 @@ SILENT = {
         "Exceptions", "Input: categories", "Output: categories", "Dropped items", "Waiting, p95", "Age of the model",
         "Versions",
     },
-    "drift": {"Categories"},
+    "drift": {"Categories", "Which moved first", "$feature: drift", "$feature: bins, less the baseline"},
     "versions": {"Verdict on the canary", "Agreement", "Decided by the model", "People and model agree",
                  "Wait for a person, p95", "Canary: failed calls", "Canary: null outputs", "Canary: duration, p95"},
     "feedback": {"Stated confidence less accuracy",
@@ -173,7 +173,7 @@ SILENT = {
     "resources": {"Load, by stage", "GPU in use", "GPU memory", "GPU temperature", "GPU power", "GPU clock",
                   "GPU errors"},
 }  # fmt: skip
-"""Panels that have nothing to show of a cascade that is well, and has no canary, labels, GPUs or categories."""
+"""Panels with nothing to show of a cascade that is well, without canary, labels, GPUs, categories or hours of data."""
 
 
 def boards(example: Example) -> dict[str, Any]:
