@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil
 
-from pipemon.generate.expectations import expected_alert
+from pipemon.generate.expectations import expected_alert, nothing_of_others
 from pipemon.generate.rules import Alert, Group
 from pipemon.generate.scenes import Clock, State, counters, worlds
 from pipemon.generate.synthetic import MARGIN
@@ -85,4 +85,5 @@ def _case(spec: Spec, alert: Alert, burn: Burn, value: float, *, fires: bool, ev
         "alert_rule_test": [
             {"eval_time": time.at(at), "alertname": alert.name, "exp_alerts": alerts} for at, alerts in checks
         ],
+        "promql_expr_test": nothing_of_others(spec, time.at(time.judged)),
     }

@@ -13,7 +13,7 @@ from pipemon.generate.drift.measure import condition_references
 from pipemon.generate.drift.onset import onset_of
 from pipemon.generate.drift.recent import LEAST
 from pipemon.generate.drift.shapes import critical
-from pipemon.generate.expectations import expected_alert, recorded_value
+from pipemon.generate.expectations import expected_alert, nothing_of_others, recorded_value
 from pipemon.generate.measures import measure
 from pipemon.generate.rulecases import tested_values
 from pipemon.generate.rules import Alert, Group, Rules
@@ -152,6 +152,8 @@ def _case(spec: Spec, alert: Alert, value: float, number: float, *, fires: bool,
         test["promql_expr_test"] = [
             recorded_value(spec, read.value, read.matchers, value, at=time.at(time.judged)),
         ]
+    elif not fires:
+        test["promql_expr_test"] = nothing_of_others(spec, time.at(time.judged))
     return test
 
 

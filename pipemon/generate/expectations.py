@@ -7,7 +7,7 @@ from math import floor, log10
 from pipemon.generate.annotations import NOTHING_UPSTREAM, as_read, joined, printed, sentence, unit
 from pipemon.generate.measures import measure
 from pipemon.generate.overrun import overrun_words
-from pipemon.generate.promql import Matcher
+from pipemon.generate.promql import Matcher, literal, quote
 from pipemon.generate.recorded_scenes import part_of
 from pipemon.generate.recordings import Recording
 from pipemon.generate.rules import Alert
@@ -128,6 +128,18 @@ def recorded_value(
     labels = {label: found for label, found in labels.items() if found}
     sample = {"labels": series("", labels), "value": floor(value * (1 / nearest) + 0.5) / (1 / nearest) + 0.0}
     return {"expr": expr, "eval_time": at, "exp_samples": [sample]}
+
+
+def nothing_of_others(spec: Spec, at: str) -> list[dict[str, object]]:
+    """Return tests that no rule records what is of another pipeline or selection."""
+    return [
+        {
+            "expr": f'count({{__name__=~".+:pipemon_.+",{label}!~{quote("|" + value)}}})',
+            "eval_time": at,
+            "exp_samples": [],
+        }
+        for label, value in (("pipeline", literal(spec.pipeline)), *((name, literal(v)) for name, v in spec.select))
+    ]
 
 
 def _step(value: float) -> float:
