@@ -148,6 +148,9 @@ def sentence(spec: Spec, mode: FailureMode, condition: Condition, value: str, th
         return overdue_words(spec.schedule, mode.stage)
     if condition.signal == "no_calls":
         where = f"The stage {mode.stage}" if mode.stage else "The pipeline"
+        if spec.link:
+            away = f"or nothing was heard of it for {duration(spec.link)}"
+            return f"{where} was not called for {duration(mode.window)}, {away}."
         return f"{where} was not called for {duration(mode.window)}, or its series are gone."
     if condition.signal == "promql":
         return f"The expression's value is {value}." if value else "The written expression holds."

@@ -159,11 +159,42 @@ def _no_run(spec: Spec, mode: FailureMode, found: Measure) -> Expr:
     return Binary("or", Binary("==", narrowed(spec, mode, found), 0.0), late)
 
 
+def _no_calls_by_link(spec: Spec, mode: FailureMode, found: Measure) -> Expr:
+    """Return what tells silence of devices whose link comes and goes: the pipeline's own series are the heartbeat.
+
+    No calls are silence where the device is heard, and was a window ago. Not heard is silence where that lasts
+    for longer than a cut may.
+    """
+    calls, whole = found.value.series(*found.matchers), key(spec, None)
+    metric, selected = calls_total(mode.stage), tuple(label for label, _ in spec.select)
+    beat = select(metric, matchers(spec, metric), target_labels=selected)
+    lately = replace(beat, window=spec.link)
+    silent: Expr = Binary("==", calls, 0.0)
+    for heard in (beat, replace(beat, offset=mode.window)):
+        silent = Binary("and", silent, Aggregate("group", whole, heard), on=whole)
+    if spec.told_apart_by:
+        known = Call("max_over_time", (replace(calls, window=spec.link + spec.timing.long_window),))
+        # One stage may be gone while others of the device are heard.
+        here = key(spec, mode.stage)
+        away = Binary("unless", known, Aggregate("group", here, Call("present_over_time", (lately,))), on=here)
+        silent = Binary("or", silent, Binary("*", 0.0, away))
+    if spec.targets and not (mode.stage is not None and spec.stage(mode.stage).series):
+        labels = tuple(Matcher(label, "=", value) for label, value in spec.targets)
+        up = select(c.UP, labels, window=spec.link, target_labels=tuple(label for label, _ in spec.targets))
+        gone = Call("absent", (Binary("==", Call("max_over_time", (up,)), 1.0),))
+        silent = Binary("or", silent, _placed(spec, mode, gone), on=())
+    stage = () if mode.stage is None else (Matcher("stage", "=", mode.stage),)
+    own = select(metric, (*matchers(spec, metric), *stage), window=spec.link, target_labels=selected)
+    return Binary("or", silent, Call("absent_over_time", (own,)), on=())
+
+
 def _no_calls(spec: Spec, mode: FailureMode, found: Measure) -> Expr:
     """Return what tells silence: no calls, a place that was there an hour ago, no target, or no series at all.
 
     The last two know no place: they count where nothing else tells already, so that one alert is left.
     """
+    if spec.link:
+        return _no_calls_by_link(spec, mode, found)
     calls = found.value.series(*found.matchers)
     silent: Expr = Binary("==", calls, 0.0)
     if spec.told_apart_by:

@@ -94,6 +94,8 @@ def cases_that_fire(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Ite
             if condition.signal == "no_calls":
                 gone = State(values, 0.0, good, calls_rate(spec, mode, ENOUGH))
                 yield "fires when the series are gone", case(spec, alert, gone, fires=True, gone=True)
+                if spec.link:
+                    yield "is quiet while the link is cut", case(spec, alert, gone, fires=False, gone=True, down=True)
                 if len(every) == 1:
                     yield "fires when the series were never there", _never(spec, alert)
                 if spec.targets and own_series(spec, mode) is None:
@@ -197,7 +199,7 @@ def case(
     What is `far` beyond the threshold passes it before the window is full, so when it fires is not asked.
     """
     mode = alert.mode
-    time = clock(spec, mode)
+    time = clock(spec, mode, spec.link if gone and fires else 0.0)
     calm = tuple(tested_values(spec, mode, condition).good for condition in mode.conditions)
     if fires and mode.stage is not None and own_series(spec, mode) is None:
         state = replace(state, skipped=SKIPPED)
@@ -214,7 +216,7 @@ def case(
         inputs += parts_elsewhere(spec, mode, state, time)
     expected = [expected_alert(spec, alert, state, gone=gone)] if fires else []
     checks = [(time.judged, expected)]
-    if fires and time.early is not None and not gone and not far:
+    if fires and time.early is not None and (spec.link or not gone) and not far:
         checks.insert(0, (time.early, []))
     if fires:
         checks += [(at, []) for at in (time.resolved, time.after) if at is not None]

@@ -79,8 +79,11 @@ class Clock:
         return duration(steps * self.step)
 
 
-def clock(spec: Spec, mode: FailureMode) -> Clock:
-    """Return the times at which a failure mode must fire, and must have resolved, if not a step sooner."""
+def clock(spec: Spec, mode: FailureMode, away: float = 0.0) -> Clock:
+    """Return the times at which a failure mode must fire, and must have resolved, if not a step sooner.
+
+    `away` is how long nothing must have been heard for that, in seconds.
+    """
     step = spec.interval(mode)
 
     def steps(seconds: float) -> int:
@@ -91,7 +94,7 @@ def clock(spec: Spec, mode: FailureMode) -> Clock:
     hour = steps(max(mode.window, spec.timing.long_window)) if hold else 0
     bad = window + hour + 3
     # Held, it must last: longer than the hour that it is compared with.
-    judged = bad + window + hour + wait + 2
+    judged = bad + max(window + hour, steps(away)) + wait + 2
     good = judged + 2
     # The threshold is passed in the window's last hundredth; how its edge counts differs by version.
     full = min(window, int(0.99 * window) + 1)
@@ -103,7 +106,7 @@ def clock(spec: Spec, mode: FailureMode) -> Clock:
     if spec.schedule is not None:
         # And so is what a run pushed.
         full = 0
-    early = bad + full + wait - 3
+    early = bad + max(full, steps(away)) + wait - 3
     return Clock(
         step,
         bad,

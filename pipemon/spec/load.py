@@ -16,6 +16,7 @@ from pipemon.spec.checks import checks_off
 from pipemon.spec.code import CodeError, shape_of
 from pipemon.spec.defaults import defaults
 from pipemon.spec.fields import Report
+from pipemon.spec.link import link
 from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, ExpectedChange, Severity, Spec, Timing
 from pipemon.spec.modes import Surroundings, failure_modes
 from pipemon.spec.objective import objective
@@ -28,9 +29,9 @@ from pipemon.units import duration
 
 KEYS = (
     "pipeline", "owner", "runbook", "scrape_interval", "select", "keep", "targets", "code", "budget", "stages",
-    "objective", "slices", "baseline", "severities", "data", "schedule", "checks", "failure_modes",
+    "objective", "slices", "baseline", "severities", "data", "schedule", "link", "checks", "failure_modes",
 )  # fmt: skip
-_PLANNED = ("labels", "link")
+_PLANNED = ("labels",)
 
 RESERVED = frozenset(
     {label for metric in (*METRICS.values(), ALERTS) for label in metric.labels} | {"le", "alertname", "alertstate"}
@@ -81,6 +82,10 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
     owner = fields.text(report, root.get("owner"), "owner") or shape.name
     whose = data(report, root.get("data"), "data")
     batch = schedule(report, root.get("schedule"))
+    tolerated = link(report, root.get("link"))
+    if batch is not None and tolerated:
+        message = "link: a pipeline with a schedule is told absent by its last success; give the schedule a `grace`"
+        report.add(root.key("link"), message, "comparison")
     if batch is not None and root.get("targets") is not None:
         message = "targets: absence of a pipeline with a schedule is told by its last success; remove it"
         report.add(root.key("targets"), message, "comparison")
@@ -109,6 +114,7 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
         files=source.files,
         checks_off=checks_off(report, root.get("checks")),
         schedule=batch,
+        link=tolerated,
         expected=_expected(report, Path(source.files[0]), shape, learned),
     )
     check_budgets(report, root, spec.budget, spec.stages)

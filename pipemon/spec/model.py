@@ -231,7 +231,8 @@ class Spec:
     `objective` is what `budget_burn` burns. `slices` are the declared groups, as their label has them: `age=young`.
     `checks_off` are checks of the generated files that the team switched off, each with its reason.
     `expected` are the changes that were announced, the earliest first. With a `schedule` it is a batch pipeline,
-    of which the values of the last run are there.
+    of which the values of the last run are there. `link` is how long nothing may be heard of its devices, in seconds,
+    0 where they are always connected.
     """
 
     pipeline: str
@@ -258,6 +259,7 @@ class Spec:
     checks_off: tuple[tuple[str, str], ...] = ()
     expected: tuple[ExpectedChange, ...] = ()
     schedule: Schedule | None = None
+    link: float = 0.0
 
     def derived(self, name: Hashable, make: Callable[[Spec], T]) -> T:
         """Return what `make` derives from this spec, made once."""

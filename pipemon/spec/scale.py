@@ -41,7 +41,7 @@ def scaled(spec: Spec, factor: float) -> Spec:
     batch = spec.schedule
     if batch is not None:
         batch = replace(batch, period=shorter(batch.period), grace=shorter(batch.grace))
-    return replace(spec, timing=timing, failure_modes=modes, schedule=batch)
+    return replace(spec, timing=timing, failure_modes=modes, schedule=batch, link=shorter(spec.link))
 
 
 def _condition(condition: Condition, factor: float) -> Condition:

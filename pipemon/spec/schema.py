@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipemon.spec import defaults, fields, load, modes, schedule, stages
+from pipemon.spec import defaults, fields, link, load, modes, schedule, stages
 from pipemon.spec.checks import CHECKS
 from pipemon.spec.conditions import BESIDE
 from pipemon.spec.drift import AGAINST
@@ -46,6 +46,7 @@ _WORDS = {
     "severities": "The alert's label for page, ticket and notice, where routes know other words.",
     "data": "Whose data it is: user data drifts slowly, enterprise data can shift in a day.",
     "schedule": "How often a batch job runs whose values are pushed: hourly, daily, weekly, or a period such as 6h.",
+    "link": "Of devices whose link comes and goes: intermittent, or how long a cut may be, such as 4h.",
     "checks": "Checks of the generated files that are off, each with the reason: {promql/rate: {off: why}}.",
     "failure_modes": "What can go wrong, each under its name.",
     "defaults": "What holds for each failure mode of this file that does not say it itself.",
@@ -136,6 +137,7 @@ def _top() -> dict[str, Schema]:
         },
         "data": {"enum": list(stages.DATA)},
         "schedule": _schedule(),
+        "link": {"anyOf": [{"enum": [link.INTERMITTENT]}, _TIME]},
         "checks": {
             "type": "object",
             "additionalProperties": False,

@@ -26,6 +26,8 @@ def words(spec: Spec) -> Iterator[str]:
             yield f"{name}: {value}"
     if spec.schedule:
         yield f"a run every {duration(spec.schedule.period)}, at most {duration(spec.schedule.grace)} late"
+    if spec.link:
+        yield f"a link that may be cut for {duration(spec.link)}"
     if spec.budget:
         yield f"budget: {duration(spec.budget)}"
     for stage in spec.stages:

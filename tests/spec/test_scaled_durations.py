@@ -52,7 +52,7 @@ def test_every_time_is_divided_and_every_value_stays(path: Path) -> None:
         assert (brief.window, brief.for_) == (round(long.window / 60, 3), round(long.for_ / 60, 3))
         assert brief.keep_firing_for == round(long.keep_firing_for / 60, 3)
         assert untimed(long) == untimed(brief)
-    untimed_ones = (replace(each, timing=Timing(), failure_modes=(), schedule=None) for each in (spec, short))
+    untimed_ones = (replace(each, timing=Timing(), failure_modes=(), schedule=None, link=0) for each in (spec, short))
     assert next(untimed_ones) == next(untimed_ones)
 
 

@@ -1,0 +1,32 @@
+"""Devices whose link comes and goes: a cut is no silence, a device that is heard and not called is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rule_subsets import documents, failing_modes
+
+from pipemon.generate.inhibition import plan
+from pipemon.generate.rules import rules
+from pipemon.spec.load import load
+
+LINE = """\
+pipeline: line
+link: 20m
+stages: {inspect: {}}
+failure_modes:
+  silent: {what: Nothing is inspected, stage: inspect, signal: no_calls}
+  idle: {what: The line stands still, signal: no_calls}
+"""
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("more", ["", "keep: [site]\n", "targets: {job: line}\nselect: {namespace: prod}\n"])
+def test_a_cut_is_quiet_and_one_too_long_is_not(more: str, tmp_path: Path) -> None:
+    (tmp_path / "line.yaml").write_text(LINE + more)
+    made = rules(plan(load(tmp_path / "line.yaml")).spec)
+    names = [test["name"] for file in documents(made)[1] for test in file["tests"]]
+    assert "silent: is quiet while the link is cut" in names
+    assert "silent: fires when the series are gone" in names
+    assert failing_modes(made, tmp_path) == {}
