@@ -180,6 +180,7 @@ def _running(made: Plan, url: str) -> bool:
     help="Add Grafana's own alerting, manifests, or a ruler's files; repeatable.",
 )
 @click.option("--namespace", default="", help="With --format kubernetes: that of the pipelines, if they select none.")
+@click.option("--datasource-uid", default="", help="With --format grafana: the data source that the alerts read.")
 @click.option("--for-import", is_flag=True, help="Add the dashboards for Grafana's import dialog and grafana.com.")
 @click.option("--edge", is_flag=True, help="For a device that alerts on its own and sends to a centre.")
 @click.option("--remote-write", default="", metavar="URL", help="With --edge: the centre's remote-write receiver.")
@@ -197,6 +198,7 @@ def generate(
     grafana_url: str,
     formats: tuple[str, ...],
     namespace: str,
+    datasource_uid: str,
     for_import: bool,
     edge: bool,
     remote_write: str,
@@ -208,13 +210,19 @@ def generate(
     from pipemon.generate.edge import edge as edge_device  # noqa: PLC0415
     from pipemon.generate.output import Options  # noqa: PLC0415
     from pipemon.generate.output import generate as make  # noqa: PLC0415
+    from pipemon.generate.provisioning import DATASOURCE_UID  # noqa: PLC0415
 
     if not edge and (remote_write or external_label or agent):
         raise click.UsageError("--remote-write, --external-label and --agent are of an edge device; add --edge")
     device = edge_device(remote_write, external_label, agent, time_scale) if edge else None
     if namespace and "kubernetes" not in formats:
         raise click.UsageError("--namespace is of Kubernetes; add --format kubernetes")
-    options = Options(time_scale, receiver, alertmanager, targets, grafana_url, device, formats, namespace, for_import)
+    if datasource_uid and "grafana" not in formats:
+        raise click.UsageError("--datasource-uid is of Grafana's own alerting; add --format grafana")
+    source = datasource_uid or DATASOURCE_UID
+    options = Options(
+        time_scale, receiver, alertmanager, targets, grafana_url, device, formats, namespace, for_import, source
+    )
     with _writing(out):
         made = make(specs, out, options)
     for one in made.plans:

@@ -22,7 +22,7 @@ from pipemon.generate.edge_units import unit_files
 from pipemon.generate.grafana_alerting import alerting_files
 from pipemon.generate.inhibition import Plan, plan
 from pipemon.generate.kubernetes import in_namespace, kubernetes_files
-from pipemon.generate.provisioning import grafana_provisioning
+from pipemon.generate.provisioning import DATASOURCE_UID, grafana_provisioning
 from pipemon.generate.rulers import RULERS, ruler_files
 from pipemon.generate.rules import rule_file, rules
 from pipemon.generate.ruletests import test_files
@@ -48,7 +48,7 @@ class Options:
     there are several jobs; by default ports from 9464 on, here. `edge` makes it the set-up of an edge device.
     `formats` adds other forms: `grafana` (its own alerting), `kubernetes`, `mimir`, `thanos`, `victoria`. In
     Kubernetes all is of one `namespace`, unless the spec selects one. `for_import` adds the dashboards for
-    Grafana's import dialog.
+    Grafana's import dialog. `datasource_uid` is that of the data source which Grafana's own alerts read.
     """
 
     time_scale: float = 1.0
@@ -60,6 +60,7 @@ class Options:
     formats: tuple[str, ...] = ()
     namespace: str = ""
     for_import: bool = False
+    datasource_uid: str = DATASOURCE_UID
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def files(plans: Sequence[Plan], options: Options) -> dict[str, str]:
         if ruler in options.formats:
             found |= ruler_files(ruler, [spec.pipeline for spec in specs], found)
     if "grafana" in options.formats:
-        found |= alerting_files(plans, options.receiver_url, options.grafana_url)
+        found |= alerting_files(plans, options.receiver_url, options.grafana_url, options.datasource_uid)
     if options.for_import:
         found |= _import_files(found)
     if "kubernetes" in options.formats:

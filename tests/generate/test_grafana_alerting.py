@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 import yaml
+from command_line import pipemon
 from grafana_double import VERSIONS, read_document
 from openapi_schema_validator import OAS30Validator
 
+from pipemon.errors import OptionError
 from pipemon.generate.grafana_alerting import alerting_files
 from pipemon.generate.inhibition import plan
 from pipemon.generate.output import Options, files
@@ -60,6 +62,23 @@ def test_the_files_are_what_grafana_itself_would_export(version: str, spec: Spec
     burning = replace(spec, failure_modes=tuple(replace(mode, observe=True) for mode in spec.failure_modes))
     for name, document in (*made(spec).items(), *made(burning).items()):
         assert not [f"{name}: {list(error.path)} {error.message[:200]}" for error in validator.iter_errors(document)]
+
+
+def test_the_rules_read_the_data_source_that_is_named(spec: Spec) -> None:
+    usual, other = (alerting_files([plan(spec)], RECEIVER, source=uid) for uid in ("pipemon-prometheus", "mine"))
+    assert {path: text.replace("pipemon-prometheus", "mine") for path, text in usual.items()} == other
+    assert other[f"grafana/provisioning/alerting/rules-{spec.pipeline}.yml"].count("datasourceUid: mine\n")
+    with pytest.raises(OptionError, match="uid is at most 40 letters"):
+        alerting_files([plan(spec)], RECEIVER, source="$HOME")
+
+
+def test_a_data_source_is_named_on_the_command_line_with_these_files_only(tmp_path: Path) -> None:
+    command = ("generate", str(HERE / "every_signal.yaml"), "--out", str(tmp_path), "--datasource-uid", "mine")
+    assert pipemon(*command).code == 2
+    assert not list(tmp_path.iterdir())
+    assert pipemon(*command, "--format", "grafana").code == 0
+    (written,) = (tmp_path / "grafana" / "provisioning" / "alerting").glob("rules-*.yml")
+    assert "datasourceUid: mine\n" in written.read_text()
 
 
 def test_every_alert_of_the_rule_files_is_there_with_its_query_and_times(spec: Spec) -> None:
