@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
+import past
 import pytest
+from click.testing import CliRunner
+from real_servers import running_prometheus
 from rule_tests import Expect, check, rules_of
+
+from pipemon.cli import cli
 
 pytestmark = pytest.mark.integration
 
@@ -54,3 +61,25 @@ def test_a_stages_drift_alerts_are_held_and_no_others(tmp_path: Path) -> None:
         Expect("22m15s", firing, every),
     ]
     check(rules_of(tmp_path / "plates.yaml"), series, expected, tmp_path)
+
+
+@pytest.mark.parametrize(("many", "offers"), [(2000, True), (900, False)])
+def test_once_there_is_enough_a_new_baseline_is_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: int, offers: bool
+) -> None:
+    start = int(time.time()) // past.STEP * past.STEP - 3600
+    monkeypatch.setattr(past, "BEGIN", start)
+    place = 'pipeline="plates",stage="crop",version="1",track="stable",direction="input",feature="level"'
+    counts: list[float | None] = [step * many / 240 for step in range(241)]
+    past.blocks({f"pipemon_feature_observed_total{{{place}}}": counts}, tmp_path / "data")
+    file = tmp_path / "plates.yaml"
+    file.write_text(SPEC.replace("baseline: plates.baseline.json\n", ""))
+    begin = datetime.fromtimestamp(start + 600, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    asked = ["expect", "new screens", "--stage", "crop", "--from", begin, "--spec", str(file)]
+    assert CliRunner().invoke(cli, asked).exit_code == 0
+    with running_prometheus("{}", tmp_path) as prometheus:
+        told = CliRunner().invoke(cli, ["expect", "--spec", str(file), "--url", prometheus.url])
+    assert told.exit_code == 0, told.output
+    offer = f"    pipemon baseline {file} --url {prometheus.url} --from {begin}"
+    assert (offer in told.stdout.splitlines()) == offers, told.output
+    assert ("observations that a new baseline needs" in told.stdout) != offers
