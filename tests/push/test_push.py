@@ -302,6 +302,24 @@ def test_a_token_that_is_refused_is_told_and_never_printed(desk: Desk, token: st
 
 
 @newest
+def test_a_token_that_may_not_read_the_history_is_told_by_a_dry_run_too(desk: Desk) -> None:
+    desk.push()
+    desk.token(VIEWER)
+    ended = desk.push("--dry-run")
+    assert (ended.code, ended.out) == (1, "")
+    assert "the token may not read the history of dashboards" in ended.err
+    assert "(403)" in ended.err
+
+
+def test_a_folder_that_is_deleted_meanwhile_is_told(desk: Desk) -> None:
+    desk.double.meanwhile = desk.double.folders.clear
+    ended = desk.push()
+    assert ended.code == 1
+    assert "has no such thing: folder not found (404, not-found)" in ended.err
+    assert not desk.double.dashboards
+
+
+@newest
 def test_the_token_comes_from_a_file_or_the_environment(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GRAFANA_TOKEN")
     ended = desk.push()
