@@ -124,7 +124,7 @@ def _told(spec: Spec, mode: FailureMode, condition: Condition) -> str:
     if condition.threshold is None:
         return sentence(spec, mode, condition, "")
     what, threshold = describe(spec, mode, condition)
-    return f"{plain(what[:1].upper() + what[1:])}: {plain(threshold)} over {duration(mode.window)}."
+    return f"{plain(what[:1].upper() + what[1:])}: {plain(threshold)} {spec.over(mode)}."
 
 
 def _link_lost(place: Edge, interval: float) -> tuple[str, object]:
