@@ -38,8 +38,8 @@ ENOUGH = 30
 """Independent values in a step for its mean to be all but normal; a step with fewer is passed over."""
 STEP = 240.0
 """The longest step in seconds: a rule that reads its own last value must find it within the lookback of 5 minutes."""
-TOGETHER = 15
-"""Steps within which moves count as one: an effect may be estimated to begin before its cause."""
+TOGETHER = 30
+"""Steps within which moves count as one: by chance an effect may seem to begin before its cause, rarely by more."""
 
 Side = Literal["high", "low"]
 _SIDES: tuple[Side, ...] = ("high", "low")
