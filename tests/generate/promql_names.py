@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import promql_parser as promql
@@ -28,7 +29,12 @@ def known_series(spec: Spec) -> dict[str, frozenset[str]]:
         for series in metric.series
     }
     own = {name: labels | target for name, labels in own_names(spec).items()}
-    return own | {recording.name: frozenset(recording.labels) for recording in rules(spec).recordings} | known
+    recorded: dict[str, frozenset[str]] = {}
+    for each in rules(spec).recordings:
+        recorded[each.name] = recorded.get(each.name, frozenset()).union(
+            each.labels, (label for label, _ in each.static)
+        )
+    return own | recorded | known
 
 
 def own_names(spec: Spec) -> dict[str, frozenset[str]]:
@@ -59,10 +65,12 @@ def _labels(expr: object, series: Series, query: str) -> frozenset[str] | None:
         case promql.NumberLiteral() | promql.StringLiteral():
             return None
         case promql.VectorSelector():
-            if expr.name is None or expr.name not in series:
+            names = _names(expr, series)
+            if not names:
                 raise UnknownNameError(f"no series {expr.name} in {query}")
-            matchers = (m.name for m in expr.matchers.matchers)
-            return _within(matchers, series[expr.name], query, also=series[expr.name])
+            matchers = [m.name for m in expr.matchers.matchers if m.name != "__name__"]
+            labels = frozenset.intersection(*(series[name] for name in names))
+            return _within(matchers, labels, query, also=labels)
         case promql.MatrixSelector():
             return _labels(expr.vector_selector, series, query)
         case promql.SubqueryExpr() | promql.ParenExpr() | promql.UnaryExpr():
@@ -88,6 +96,12 @@ def _labels(expr: object, series: Series, query: str) -> frozenset[str] | None:
             return _joined(expr, series, query)
         case _:
             raise UnknownNameError(f"{type(expr).__name__} in {query}")
+
+
+def _names(selector: promql.VectorSelector, series: Series) -> list[str]:
+    """The series that a selector names, by its name or by a pattern of it."""
+    patterns = [m.value for m in selector.matchers.matchers if m.name == "__name__"]
+    return [name for name in series if name == selector.name or any(re.fullmatch(p, name) for p in patterns)]
 
 
 def _joined(expr: promql.BinaryExpr, series: Series, query: str) -> frozenset[str] | None:
