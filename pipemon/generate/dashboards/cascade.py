@@ -8,17 +8,14 @@ from pipemon import catalogue as c
 from pipemon.generate.dashboards.board import RECENT, any_uid, board, marks, to_stage, variables
 from pipemon.generate.dashboards.charts import Column, lines, table
 from pipemon.generate.dashboards.layout import Row, place
-from pipemon.generate.dashboards.panels import Json, Line, Panel, letter, stat, state_timeline, text_mapping
+from pipemon.generate.dashboards.panels import Json, Line, Panel, letter, stat, state_timeline
 from pipemon.generate.dashboards.series import Choice, chosen, feedback, missing, quantile, share
-from pipemon.generate.dashboards.states import MODE_STATES, STAGE_STATES
+from pipemon.generate.dashboards.states import END_TO_END, MODE_STATES, SEVERITY_STATES, STAGE_STATES
 from pipemon.generate.dashboards.topology import firing, health, node_graph, waterfall
-from pipemon.generate.promql import Aggregate, Binary, Expr, Matcher
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.generate.queries import per
 
 NO_RUNS = "no runs, or no function is declared as the run"
-_SEVERITIES = text_mapping(
-    [("critical", "critical", "red"), ("warning", "warning", "orange"), ("info", "info", "blue")]
-)
 
 
 def cascade(scrape_interval: float) -> Json:
@@ -67,9 +64,14 @@ def _state(choice: Choice, step: float) -> Panel:
     )
 
 
+def _of_the_whole(expr: Expr) -> Expr:
+    """Name the place of alerts that are of no stage."""
+    return Call("label_replace", (expr, "stage", END_TO_END, "stage", ""))
+
+
 def _firing(choice: Choice, step: float) -> Panel:
     columns = (
-        Column("severity", "Severity", states=_SEVERITIES, width=100),
+        Column("severity", "Severity", states=SEVERITY_STATES, width=100),
         Column("stage", "Stage", link=to_stage("${__value.text}"), width=150),
         Column("failure_mode", "Failure mode"),
         Column("alertname", "Alert"),
@@ -83,7 +85,7 @@ def _firing(choice: Choice, step: float) -> Panel:
         "Firing now",
         "Alerts that fire, with the time since which their condition holds. What each means and what to do is on the "
         "pipeline's own dashboard, in the alert and in the runbook. Begin with the stage furthest up the cascade.",
-        [choice.rows(Binary("*", Binary("and", since, now), 1000.0))],
+        [choice.rows(_of_the_whole(Binary("*", Binary("and", since, now), 1000.0)))],
         columns,
         empty="nothing fires",
         sort="Since",
@@ -102,12 +104,13 @@ def _fired(choice: Choice) -> Panel:
         found = one if found is None else Binary("or", found, one)
     assert found is not None
     pending = choice.series(c.ALERTS, Matcher("alertstate", "=", "pending"), Matcher("mode", "!=", "observe"))
+    either = Binary("or", found, Aggregate("max", by, pending))
     return state_timeline(
         "cascade/fired",
         "Which came first",
         "A line for each failure mode that was pending (yellow) or fired. What moved first, and furthest up the "
         "cascade, is the likely cause. Empty: nothing was pending in this time.",
-        [choice.query(Binary("or", found, Aggregate("max", by, pending)), "{{stage}} · {{failure_mode}}")],
+        [choice.query(_of_the_whole(either), "{{stage}} · {{failure_mode}}")],
         mappings=MODE_STATES,
         empty="nothing was pending in this time",
         height=7,

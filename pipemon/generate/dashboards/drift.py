@@ -70,14 +70,14 @@ def _moved() -> Panel:
     return state_timeline(
         "drift/moved",
         "Which moved first",
-        "Yellow: the mean of a feature is no longer the baseline's, by cumulative sums. Purple: the stage's input or "
-        "output that moved first; what moved after it is likely its effect. Of what moved together it is the furthest "
-        f"upstream. Empty: {_UNSUMMED}.",
+        "Moved: the mean of a feature is no longer the baseline's, by cumulative sums. First: the stage's input or "
+        "output that moved before all others; what moved after it is likely its effect. Of what moved together it is "
+        f"the furthest upstream. Empty: {_UNSUMMED}.",
         [
             Query(origin, "{{stage}} {{direction}}: moved first", fills=True),
             Query(Binary("or", onset, sums), "{{stage}} {{direction}} {{feature}}", fills=True),
         ],
-        mappings=value_mapping(((0, " ", "transparent"), (1, "moved", "yellow"), (2, "first", "purple"))),
+        mappings=value_mapping(((0, " ", "transparent"), (1, "moved", DATA_COLORS[0]), (2, "first", DATA_COLORS[2]))),
         empty=_UNSUMMED,
         height=8,
     )

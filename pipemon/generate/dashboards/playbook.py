@@ -9,7 +9,7 @@ from pipemon.generate.dashboards.charts import Column, table
 from pipemon.generate.dashboards.panels import Panel, Query, markdown_panel, state_timeline, text_mapping
 from pipemon.generate.dashboards.series import of_spec
 from pipemon.generate.dashboards.state import either, order
-from pipemon.generate.dashboards.states import FIRING, MODE_STATES, QUIET, SEVERITY_COLORS, alerts
+from pipemon.generate.dashboards.states import END_TO_END, FIRING, MODE_STATES, QUIET, SEVERITY_COLORS, alerts
 from pipemon.generate.dashboards.text import link, markdown, plain, says
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.spec.model import SEVERITIES, FailureMode, Spec
@@ -46,7 +46,7 @@ def fired(spec: Spec) -> Panel | None:
 
 
 def _whose(mode: FailureMode) -> str:
-    return f"{mode.stage or 'end to end'} · {mode.name}"
+    return f"{mode.stage or END_TO_END} · {mode.name}"
 
 
 def _mode_state(spec: Spec, mode: FailureMode) -> Expr:
@@ -132,6 +132,6 @@ def firing_now(spec: Spec) -> Panel | None:
         empty="nothing fires",
         sort="Since",
         descending=False,
-        height=5,
+        height=7,
     )
     return replace(made, min_step=spec.timing.scrape_interval)

@@ -5,24 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipemon import catalogue as c
-from pipemon.catalogue import Metric
 from pipemon.generate.dashboards.board import any_uid, board, marks, variable, variables
 from pipemon.generate.dashboards.charts import Column, heatmap, lines, table
 from pipemon.generate.dashboards.layout import Row, place
-from pipemon.generate.dashboards.panels import DATA_COLORS, NEUTRAL, Json, Panel, Query
-from pipemon.generate.dashboards.series import Choice, chosen, feedback, mean, missing, quantile, share
+from pipemon.generate.dashboards.panels import DATA_COLORS, NEUTRAL, Json, Panel
+from pipemon.generate.dashboards.series import Choice, chosen, quantile, share
+from pipemon.generate.dashboards.stage_data import NULL_COLOR, buckets, distribution, features, output
+from pipemon.generate.dashboards.states import SEVERITY_STATES
 from pipemon.generate.dashboards.topology import firing
-from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
-from pipemon.generate.queries import per
-
-NULL_COLOR = DATA_COLORS[1]
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr
 
 
 def stage(scrape_interval: float) -> Json:
     """Return the dashboard of a chosen stage."""
     choice = chosen("stage", "version", "instance")
     here = 'pipeline="$pipeline",stage="$stage"'
-    features = [
+    names = [
         variable(
             side,
             f"{side.capitalize()}s",
@@ -37,8 +35,8 @@ def stage(scrape_interval: float) -> Json:
     rows = [
         Row("row/firing", "", ((_firing(chosen("stage")),),)),
         Row("row/software", "Software", (_software(choice),)),
-        Row("row/input", "Input", (_distribution(choice, "input"), _features(choice, "input"))),
-        Row("row/output", "Output", (_distribution(choice, "output"), _features(choice, "output"), _output(choice))),
+        Row("row/input", "Input", (distribution(choice, "input"), features(choice, "input"))),
+        Row("row/output", "Output", (distribution(choice, "output"), features(choice, "output"), output(choice))),
         Row("row/streams", "Streams and batches", (_streams(choice),)),
         Row("row/model", "Model", (_model(choice),)),
     ]
@@ -48,7 +46,7 @@ def stage(scrape_interval: float) -> Json:
         "Everything on one stage of a pipeline: its software, what goes in and what comes out.",
         place(rows).panels,
         scrape_interval=scrape_interval,
-        variables=[*variables("stage", "version", "instance", one_stage=True), *features],
+        variables=[*variables("stage", "version", "instance", one_stage=True), *names],
         annotations=marks(chosen("stage"), scrape_interval),
     )
 
@@ -58,7 +56,7 @@ def _firing(choice: Choice) -> Panel:
     now = Aggregate("max", by, firing(choice))
     since = Aggregate("min", by, choice.series(c.ALERTS_FOR_STATE))
     columns = (
-        Column("severity", "Severity", width=120),
+        Column("severity", "Severity", states=SEVERITY_STATES, width=100),
         Column("failure_mode", "Failure mode"),
         Column("alertname", "Alert"),
         Column("Value", "Since", unit="dateTimeFromNow", width=180),
@@ -73,13 +71,8 @@ def _firing(choice: Choice) -> Panel:
         empty="nothing fires at this stage",
         sort="Since",
         descending=False,
-        height=4,
+        height=5,
     )
-
-
-def _buckets(choice: Choice, metric: Metric, *more: Matcher) -> Query:
-    counted = choice.rate(metric, ("le",), *more, suffix="_bucket", function="increase")
-    return replace(choice.query(counted, "{{le}}"), form="heatmap")
 
 
 def _not_negative(expr: Expr) -> Expr:
@@ -134,7 +127,7 @@ def _software(choice: Choice) -> tuple[Panel, ...]:
             "How many calls took how long: darker is more calls. Two bands are two kinds of calls, which no "
             "mean shows. "
             "Empty: no calls.",
-            replace(_buckets(choice, c.STAGE_DURATION), exemplars=True),
+            replace(buckets(choice, c.STAGE_DURATION), exemplars=True),
             unit="s",
             empty="no calls",
         ),
@@ -172,78 +165,6 @@ def _software(choice: Choice) -> tuple[Panel, ...]:
             [choice.query(choice.rate(c.STAGE_CPU, ()), "cores", color=DATA_COLORS[0])],
             unit="short",
             empty="no calls, or processor time is not measured",
-        ),
-    )
-
-
-def _distribution(choice: Choice, side: str) -> tuple[Panel, ...]:
-    which = (Matcher("direction", "=", side), Matcher("feature", "=", f"${side}"))
-    return (
-        heatmap(
-            f"stage/{side}/distribution",
-            f"{side.capitalize()}: ${side}",
-            f"How often this feature of the {side} had which value: darker is more often. A band that moves, widens or "
-            "splits is a change that a mean may hide. Empty: no values in this time, or the stage has no such feature.",
-            _buckets(choice, c.FEATURE_VALUE, *which),
-            unit="short",
-            empty="no values, or no such feature",
-            repeat=side,
-        ),
-    )
-
-
-def _features(choice: Choice, side: str) -> tuple[Panel, ...]:
-    which = Matcher("direction", "=", side)
-    both = ("feature", "category")
-    ratio = per(
-        choice.rate(c.FEATURE_CATEGORY, both, which), choice.rate(c.FEATURE_CATEGORY, ("feature",), which), ("feature",)
-    )
-    return (
-        lines(
-            f"stage/{side}/mean",
-            f"{side.capitalize()}: means",
-            f"Mean of each feature of the {side}, each in its own unit, over calls in which there was a value.",
-            [choice.query(mean(choice, ("feature",), which), "{{feature}}")],
-            unit="short",
-            empty="no values, or no such features",
-            from_zero=False,
-        ),
-        lines(
-            f"stage/{side}/missing",
-            f"{side.capitalize()}: missing values",
-            f"Share of calls in which a feature of the {side} was None, empty, absent or not a number.",
-            [choice.query(missing(choice, ("feature",), which), "{{feature}}")],
-            unit="percentunit",
-            empty="no calls, or no such features",
-        ),
-        lines(
-            f"stage/{side}/categories",
-            f"{side.capitalize()}: categories",
-            "Share of each category of a feature; other is one that nobody declared.",
-            [choice.query(ratio, "{{feature}} {{category}}")],
-            unit="percentunit",
-            empty="no feature with categories",
-        ),
-    )
-
-
-def _output(choice: Choice) -> tuple[Panel, ...]:
-    return (
-        lines(
-            "stage/nulls",
-            "Output: null",
-            "Share of calls that returned nothing usable. Some are right: there may be nothing to find. If more than "
-            "usual, compare with the stage's input.",
-            [choice.query(share(choice, c.STAGE_NULL_OUTPUTS, ()), "null", color=NULL_COLOR)],
-            unit="percentunit",
-        ),
-        lines(
-            "stage/feedback",
-            "Feedback per call",
-            "What users did later, for each call: a redo is somebody who had to ask again. It lags behind its cause.",
-            [choice.query(feedback(choice, ()), "{{signal}}")],
-            unit="percentunit",
-            empty="no feedback",
         ),
     )
 

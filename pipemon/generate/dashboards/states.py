@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipemon import catalogue as c
-from pipemon.generate.dashboards.panels import NEUTRAL, value_mapping
+from pipemon.generate.dashboards.panels import NEUTRAL, text_mapping, value_mapping
 from pipemon.generate.promql import Matcher, Selector, one_of, select
 from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, Severity, Spec
 
@@ -21,7 +21,11 @@ STAGE_STATES = value_mapping(
         (UNWATCHED, "not watched", "#7A6A8A"),
     )
 )
+SEVERITY_STATES = text_mapping([(SEVERITY_LABELS[s], SEVERITY_LABELS[s], SEVERITY_COLORS[s]) for s in SEVERITIES])
 MODE_STATES = value_mapping((*_FIRING, (PENDING, "pending", "yellow"), (QUIET, " ", "transparent")))
+
+END_TO_END = "end to end"
+"""Where an alert is that is of no stage."""
 
 
 def alerts(spec: Spec, *more: Matcher) -> Selector:
