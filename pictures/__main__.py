@@ -27,7 +27,7 @@ TOP = 1000
 
 def main() -> None:
     """Draw every generated dashboard. Raises UnavailableError where a program or the recordings can't be had."""
-    drawing = replace(renderer(), settle=6.0)
+    drawing = replace(renderer(), settle=10.0)
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as cascade:
         time.sleep(GOOD_SECONDS)
@@ -46,8 +46,8 @@ def main() -> None:
 
 
 def _save(picture: Image.Image, path: Path) -> None:
-    """Write a picture in few colours: screens of dashboards have few."""
-    picture.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
+    """Write a picture in few colours, which screens of dashboards have."""
+    picture.convert("RGB").quantize(200, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path.relative_to(ROOT)}  {path.stat().st_size / 1000:.0f} kB")
 
 

@@ -51,7 +51,12 @@ def test_the_notification_shown_is_of_the_example(tmp_path: Path) -> None:
 
 
 def test_the_file_in_the_documentation_is_valid(tmp_path: Path) -> None:
-    text, undecorated = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "failure-modes.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "failure-modes.md").read_text(), re.DOTALL)
+    text, *others, undecorated = blocks
+    assert len(others) == 2
+    for number, other in enumerate(others):
+        (tmp_path / f"other-{number}.yaml").write_text(other)
+        assert load(tmp_path / f"other-{number}.yaml").measurable
     (tmp_path / "speech.yaml").write_text(text)
     spec = load(tmp_path / "speech.yaml")
     # Without the code that it names, which is the reader's: its stage before the server is said instead.
