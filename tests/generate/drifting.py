@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from scipy.spatial.distance import jensenshannon
 
 from pipemon.generate.drift.constants import Reference
 from pipemon.generate.promql import block
@@ -128,3 +130,23 @@ def equal(recording: Recording, values: Mapping[str, float], within: float = 1e-
         "eval_time": "10m",
         "exp_samples": [{"labels": f'{{feature="{feature}"}}', "value": 1} for feature in values],
     }
+
+
+def smoothed(counts: Counts) -> Counts:
+    return np.asarray((counts + 0.5) / (counts.sum() + 0.5 * len(counts)))
+
+
+def by_scipy(statistic: str, before: Counts, live: Counts) -> float:
+    """How far the counts of the same bins are apart, by a statistic that needs no bounds."""
+    p, q = smoothed(before), smoothed(live)
+    match statistic:
+        case "psi":
+            return float(stats.entropy(p, q) + stats.entropy(q, p))
+        case "js":
+            return float(jensenshannon(p, q, base=2))
+        case "hellinger":
+            return float(np.linalg.norm(np.sqrt(p) - np.sqrt(q)) / np.sqrt(2))
+        case "chi2":
+            return float(stats.chisquare(q * live.sum(), p * live.sum()).statistic / live.sum())
+    assert statistic == "ks", statistic
+    return float(np.abs(np.cumsum(before / before.sum() - live / live.sum())).max())

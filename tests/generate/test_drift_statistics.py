@@ -6,9 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drifting import SPEC, WINDOW, Counts, Scrapes, baseline, equal, of_categories, promtool, reference
+from drifting import (
+    SPEC,
+    WINDOW,
+    Counts,
+    Scrapes,
+    baseline,
+    by_scipy,
+    equal,
+    of_categories,
+    promtool,
+    reference,
+    smoothed,
+)
 from scipy import stats
-from scipy.spatial.distance import jensenshannon
 
 from pipemon.generate.drift.constants import Reference
 from pipemon.generate.drift.distribution import Distribution, distribution
@@ -38,23 +49,9 @@ def cases() -> dict[str, tuple[Counts, Counts]]:
     return found
 
 
-def smoothed(counts: Counts) -> Counts:
-    return np.asarray((counts + 0.5) / (counts.sum() + 0.5 * len(counts)))
-
-
 def by_numpy(statistic: str, before: Counts, live: Counts) -> float:
-    p, q = smoothed(before), smoothed(live)
-    match statistic:
-        case "psi":
-            return float(stats.entropy(p, q) + stats.entropy(q, p))
-        case "js":
-            return float(jensenshannon(p, q, base=2))
-        case "hellinger":
-            return float(np.linalg.norm(np.sqrt(p) - np.sqrt(q)) / np.sqrt(2))
-        case "chi2":
-            return float(stats.chisquare(q * live.sum(), p * live.sum()).statistic / live.sum())
-        case "ks":
-            return float(np.abs(np.cumsum(before / before.sum() - live / live.sum())).max())
+    if statistic != "wasserstein":
+        return by_scipy(statistic, before, live)
     # Each bin's values are taken to be at its middle, what lies beyond the first and the last bound at that.
     at = [BOUNDS[0], *np.convolve(BOUNDS, [0.5, 0.5], "valid"), BOUNDS[-1]]
     return float(stats.wasserstein_distance(at, at, before, live) / SD)
