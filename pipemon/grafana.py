@@ -19,8 +19,12 @@ from pipemon.errors import OptionError, UnavailableError
 Answer = TypeVar("Answer")
 
 
-class ConflictError(UnavailableError):
-    """Somebody saved the same thing meanwhile, or something of that name is there."""
+class RefusedError(UnavailableError):
+    """Grafana did not take what was sent. `status` is its word for why, such as `name-exists`, "" for none."""
+
+    def __init__(self, message: str, status: str = "") -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class Grafana:
         return None if found is None else self._parsed(lambda: str(found["title"]))
 
     def make_folder(self, uid: str, title: str) -> None:
-        """Make a folder. Raises ConflictError if there is one of this uid or title."""
+        """Make a folder. Raises RefusedError if there is one of this uid or title."""
         self._ask("make folders", "folders:create", lambda: self._api.folder.create_folder(title, uid))
 
     def dashboard(self, uid: str) -> Stored | None:
@@ -115,7 +119,8 @@ class Grafana:
     def save(self, content: dict[str, Any], folder: str, message: str, version: int | None) -> int:
         """Save a dashboard over `version`, or as a new one, and return its version.
 
-        Raises ConflictError if the version that Grafana has is another by now.
+        Raises RefusedError if the version that Grafana has is another by now, the title is taken, or Grafana finds
+        the dashboard not valid.
         """
         sent = content | ({} if version is None else {"version": version})
         body = {"dashboard": sent, "folderUid": folder, "message": message, "overwrite": False}
@@ -123,6 +128,10 @@ class Grafana:
             "save dashboards", "dashboards:create, dashboards:write", lambda: self._api.dashboard.update_dashboard(body)
         )
         return self._parsed(lambda: int(answer["version"]))
+
+    def delete(self, uid: str) -> None:
+        """Delete a dashboard, whatever its version; one that is gone already is no error."""
+        self._found("delete dashboards", "dashboards:delete", lambda: self._api.dashboard.delete_dashboard(_part(uid)))
 
     def _found(self, action: str, permission: str, ask: Callable[[], Answer]) -> Answer | None:
         try:
@@ -169,8 +178,8 @@ class Grafana:
                 return UnavailableError(f"{self.url} does not answer as Grafana does; is it the right address? (404)")
             case 404:
                 return _AbsentError(f"{where} has no such thing: {_told(error)}")
-            case 409 | 412:
-                return ConflictError(f"{where} refused: {_told(error)}")
+            case 400 | 409 | 412 | 422:
+                return RefusedError(f"{where} refused: {_told(error)}", _status(error))
             case _:
                 return UnavailableError(f"{where} refused: {_told(error)}")
 
@@ -222,8 +231,14 @@ def _told(error: GrafanaException) -> str:
     """Return the status and Grafana's own words, where they are for people."""
     said = error.response if isinstance(error.response, dict) else {}
     words = " ".join(str(said.get(key) or "") for key in ("message", "error")).split()
-    status = f", {said['status']}" if isinstance(said.get("status"), str) else ""
+    status = f", {_status(error)}" if _status(error) else ""
     return f"{' '.join(words)[:300] or 'no reason given'} ({error.status_code}{status})"
+
+
+def _status(error: GrafanaException) -> str:
+    """Return Grafana's word for why, "" for none."""
+    status = error.response.get("status") if isinstance(error.response, dict) else None
+    return status if isinstance(status, str) else ""
 
 
 def _short(error: Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ _TOKEN, _URL = "GRAFANA_TOKEN", "GRAFANA_URL"
 _SAID = {"new": "added", "changed": "changed", "same": "same", "edited": "kept", "refused": "refused"}
 _WOULD = {"new": "would add", "changed": "would change", "same": "same", "edited": "would keep", "refused": "refused"}
 
+_WHY = {"version-mismatch": ", somebody was faster", "name-exists": ", its title is taken in that folder"}
+"""What Grafana's words for a refusal mean."""
+
 
 @click.command()
 @click.argument("specs", nargs=-1, type=click.Path(path_type=Path))
@@ -30,6 +34,13 @@ _WOULD = {"new": "would add", "changed": "would change", "same": "same", "edited
 @click.option("--folder", default="pipemon", show_default=True, help="Uid of the folder; made if there is none.")
 @click.option("--dry-run", is_flag=True, help="Only say what would change; end with 1 if anything would.")
 @click.option("--force", is_flag=True, help="Overwrite what people changed in Grafana, too.")
+@click.option(
+    "--prune",
+    "gone",
+    multiple=True,
+    metavar="PIPELINE",
+    help="Delete the dashboard of a pipeline that is gone, if a push saved it last; repeatable.",
+)
 @click.option("--ca-file", type=click.Path(path_type=Path), help="Certificates to trust; by default the system's.")
 @click.option("--insecure", is_flag=True, help="Trust any certificate.")
 @click.option("--timeout", default=10.0, show_default=True, type=click.FloatRange(0.1, 600), help="Seconds.")
@@ -41,6 +52,7 @@ def push(
     folder: str,
     dry_run: bool,
     force: bool,
+    gone: tuple[str, ...],
     ca_file: Path | None,
     insecure: bool,
     timeout: float,
@@ -50,26 +62,41 @@ def push(
     What a person changed there since the last push is kept, and said, unless --force is given. Ends with 1 where
     a dashboard was kept or refused.
     """
-    from pipemon.grafana_push.dashboards import of_folder, of_specs  # noqa: PLC0415
-
-    if bool(specs) == (made is not None):
+    if (specs and made) or not (specs or made or gone):
         raise click.UsageError("name failure-mode files, or a generated folder by --from")
     if insecure and ca_file:
         raise click.UsageError("--insecure trusts any certificate, so --ca-file has no use")
     if not url:
         raise click.UsageError(f"say where Grafana is: --url, or {_URL}")
-    boards = of_folder(made) if made else of_specs(specs)
+    boards = _boards(specs, made, gone)
     token = _token(token_file)
 
     from pipemon.grafana import Grafana  # noqa: PLC0415
+    from pipemon.grafana_push.prune import prune  # noqa: PLC0415
 
     grafana = Grafana(url, token, ca_file=ca_file, insecure=insecure, timeout=timeout)
     # Every line is seen before the next dashboard is touched, whatever comes then.
     done = True
-    for line, fine in _pushed(grafana, boards, folder, dry_run, force):
+    steps = (_pushed(grafana, boards, folder, dry_run, force), prune(grafana, gone, folder, dry_run))
+    for line, fine in chain.from_iterable(steps):
         click.echo(line)
         done &= fine
     sys.exit(0 if done else 1)
+
+
+def _boards(specs: Sequence[Path], made: Path | None, gone: Sequence[str]) -> list[Dashboard]:
+    """Return the dashboards to push. Raises UsageError where one of them is of a pipeline that is said to be gone."""
+    from pipemon.generate.dashboards.board import pipeline_uid  # noqa: PLC0415
+    from pipemon.grafana_push.dashboards import of_folder, of_specs  # noqa: PLC0415
+
+    if not specs and made is None:
+        return []
+    boards = of_specs(specs) if made is None else of_folder(made)
+    there = {board["uid"] for board in boards}
+    for pipeline in gone:
+        if pipeline_uid(pipeline) in there:
+            raise click.UsageError(f"--prune {pipeline}: its dashboard is among those to push")
+    return boards
 
 
 def _pushed(
@@ -78,7 +105,7 @@ def _pushed(
     """Push, and yield each line to print with whether it tells that all is as asked for."""
     from pipemon.grafana_push.decide import decide  # noqa: PLC0415
 
-    if grafana.folder(folder) is None:
+    if boards and grafana.folder(folder) is None:
         if not dry_run:
             _make_folder(grafana, folder)
         yield f"{'would make' if dry_run else 'made'} the folder {folder}", not dry_run
@@ -100,24 +127,24 @@ def _pushed(
 
 
 def _make_folder(grafana: Grafana, folder: str) -> None:
-    from pipemon.grafana import ConflictError  # noqa: PLC0415
+    from pipemon.grafana import RefusedError  # noqa: PLC0415
 
     try:
         grafana.make_folder(folder, folder)
-    except ConflictError:
+    except RefusedError:
         # Another push may have made it meanwhile; a folder of that title is no such luck.
         if grafana.folder(folder) is None:
             raise
 
 
 def _saved(grafana: Grafana, board: Dashboard, folder: str, decision: Decision) -> tuple[str, bool]:
-    from pipemon.grafana import ConflictError  # noqa: PLC0415
+    from pipemon.grafana import RefusedError  # noqa: PLC0415
     from pipemon.grafana_push.decide import message  # noqa: PLC0415
 
     try:
         grafana.save(board, folder, message(board), decision.version)
-    except ConflictError as error:
-        return f"not saved, somebody was faster or its title is taken ({error}):", False
+    except RefusedError as error:
+        return f"not saved{_WHY.get(error.status, '')} ({error}):", False
     return {"new": "added", "changed": "changed", "edited": "overwrote"}[decision.state], True
 
 

@@ -43,33 +43,47 @@ def decide(grafana: Grafana, board: Dashboard, folder: str) -> Decision:
     stored = grafana.dashboard(board["uid"])
     if stored is None:
         return Decision("new")
-    if stored.file:
-        return Decision("refused", f"Grafana reads it from {stored.file}, and lets nobody else save it")
-    tags = stored.content.get("tags")
-    if TAG not in (tags if isinstance(tags, list) else ()):
-        return Decision("refused", f"the one there is not pipemon's: it lacks the tag {TAG}")
+    if why := not_ours(stored):
+        return Decision("refused", why)
     save = grafana.last_save(board["uid"])
-    pushed = _pushed(stored, save)
-    here = stored.folder == folder
+    sent = pushed(stored, save)
+    elsewhere = moved(stored, folder)
     # Grafana may store a dashboard in another form than it was sent; so what was sent is compared.
-    if here and (pushed == digest(board) or digest(stored.content) == digest(board)):
+    if not elsewhere and (sent == digest(board) or digest(stored.content) == digest(board)):
         return Decision("same", version=stored.version)
     changes = tuple(_changes(stored, board))
-    if not here:
-        why = f"somebody moved it to the folder {stored.folder or 'of those that are in none'}"
-        return Decision("edited", why, changes, stored.version)
-    if pushed is None:
-        return Decision("edited", _who(save), changes, stored.version)
+    if elsewhere:
+        return Decision("edited", elsewhere, changes, stored.version)
+    if sent is None:
+        return Decision("edited", who(save), changes, stored.version)
     return Decision("changed", "", changes, stored.version)
 
 
-def _pushed(stored: Stored, save: Save | None) -> str | None:
+def not_ours(stored: Stored) -> str:
+    """Return why a push never touches a dashboard, "" where it may."""
+    if stored.file:
+        return f"Grafana reads it from {stored.file}, and lets nobody else save it"
+    tags = stored.content.get("tags")
+    if TAG not in (tags if isinstance(tags, list) else ()):
+        return f"the one there is not pipemon's: it lacks the tag {TAG}"
+    return ""
+
+
+def moved(stored: Stored, folder: str) -> str:
+    """Return that a dashboard is not in `folder`, "" where it is."""
+    if stored.folder == folder:
+        return ""
+    return f"somebody moved it to the folder {stored.folder or 'of those that are in none'}"
+
+
+def pushed(stored: Stored, save: Save | None) -> str | None:
     """Return the digest of what pipemon sent, or None if the last save was not pipemon's."""
     mark = _MARK.fullmatch(save.message) if save else None
     return mark[1] if save and mark and save.version == stored.version else None
 
 
-def _who(save: Save | None) -> str:
+def who(save: Save | None) -> str:
+    """Return who saved a dashboard last, when and with which words."""
     if save is None:
         return "Grafana does not tell who saved it last"
     words = f", “{save.message}”" if save.message else ""

@@ -67,8 +67,9 @@ class Version:
 class GrafanaDouble:
     """What it stores, what was asked of it, and what was against the documents.
 
-    `faulty` is answered instead, whatever is asked: status, type and text. `meanwhile` runs once before the next
-    dashboard is saved. `behind` is the path that it is served under.
+    `faulty` is answered instead, whatever is asked: status, type and text. `refuses` are the answers to saves of
+    dashboards, by their title. `meanwhile` runs once before the next dashboard is saved. `behind` is the path that it
+    is served under.
     """
 
     version: str
@@ -79,6 +80,7 @@ class GrafanaDouble:
     asked: list[str] = field(default_factory=list)
     against: list[str] = field(default_factory=list)
     faulty: tuple[int, str, str] | None = None
+    refuses: dict[str, Refusal] = field(default_factory=dict)
     sends_to: str = ""
     slow: float = 0.0
     meanwhile: Callable[[], None] | None = None
@@ -100,7 +102,7 @@ class GrafanaDouble:
         """What Grafana answers; raises Refusal."""
         if token not in (EDITOR, VIEWER):
             raise Refusal(401, "Invalid API key")
-        if token == VIEWER and (method == "POST" or path.endswith("/versions")):
+        if token == VIEWER and (method != "GET" or path.endswith("/versions")):
             raise Refusal(403, "You'll need additional permissions to perform this action.")
         match method, path.strip("/").split("/"):
             case "GET", ["folders", uid]:
@@ -111,6 +113,8 @@ class GrafanaDouble:
                 return self._dashboard(uid)
             case "GET", ["dashboards", "uid", uid, "versions"]:
                 return self._versions(uid, int(query.get("limit", "0")))
+            case "DELETE", ["dashboards", "uid", uid]:
+                return self._delete(uid)
             case "POST", ["dashboards", "db"]:
                 return self._save(body)
         raise Refusal(404, "Not found")
@@ -145,6 +149,11 @@ class GrafanaDouble:
         ]
         return found if self.version < "13" else {"continueToken": "", "versions": found}
 
+    def _delete(self, uid: str) -> dict[str, Any]:
+        title = self._there(uid)[-1].content["title"]
+        del self.dashboards[uid]
+        return {"uid": uid, "title": title, "message": f"Dashboard {title} deleted"}
+
     def _save(self, body: dict[str, Any]) -> dict[str, Any]:
         if self.meanwhile:
             meanwhile, self.meanwhile = self.meanwhile, None
@@ -155,6 +164,8 @@ class GrafanaDouble:
             raise Refusal(404, "folder not found", "not-found")
         if uid in self.files:
             raise Refusal(400, "Cannot save provisioned dashboard")
+        if content["title"] in self.refuses:
+            raise self.refuses[content["title"]]
         saves = self.dashboards.setdefault(uid, [])
         if saves and not body.get("overwrite") and content.get("version", 0) != len(saves):
             raise Refusal(412, "The dashboard has been changed by someone else", "version-mismatch")
@@ -170,6 +181,9 @@ class _Handler(BaseHTTPRequestHandler):
     double: GrafanaDouble
 
     def do_GET(self) -> None:
+        self._respond(b"")
+
+    def do_DELETE(self) -> None:
         self._respond(b"")
 
     def do_POST(self) -> None:
@@ -249,7 +263,7 @@ def serving(double: GrafanaDouble, tls: ssl.SSLContext | None = None) -> Iterato
         server.shutdown()
         server.server_close()
         thread.join()
-    assert not double.against
+    assert double.against == []
 
 
 def opened(version: str) -> OpenAPI:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 from command_line import pipemon
-from grafana_double import ANNA, EDITOR, VERSIONS, VIEWER, GrafanaDouble, opened, serving
+from grafana_double import ANNA, EDITOR, VERSIONS, VIEWER, GrafanaDouble, Refusal, opened, serving
 
 from pipemon.cli import run
 from pipemon.generate.output import generate
@@ -55,6 +55,12 @@ class Desk:
     def write(self, good: str, other: str) -> None:
         assert good in self.spec.read_text()
         self.spec.write_text(self.spec.read_text().replace(good, other))
+
+    def other(self, pipeline: str) -> str:
+        """The file of another pipeline, alike but for its name."""
+        path = self.folder / f"{pipeline}.yaml"
+        path.write_text(SPEC.replace("pipeline: speech", f"pipeline: {pipeline}"))
+        return str(path)
 
     def push(self, *arguments: str, url: str = "", what: tuple[str, ...] = ()) -> Ended:
         command = ["pipemon", "push", *(what or (str(self.spec),)), "--url", url or self.double.url, *arguments]
@@ -242,6 +248,33 @@ def test_a_save_between_look_and_push_is_not_lost(desk: Desk) -> None:
     assert "Anna" in json.dumps(desk.double.now(UID))
 
 
+@pytest.mark.parametrize(
+    ("status", "message", "code", "words"),
+    [
+        (
+            412, "A dashboard with the same name in the folder already exists", "name-exists",
+            "not saved, its title is taken in that folder",
+        ),
+        (
+            422, "A dashboard with the same name already exists", "name-exists",
+            "not saved, its title is taken in that folder",
+        ),
+        (422, "Dashboard title cannot be empty", "", "not saved (Grafana at"),
+    ],
+)  # fmt: skip
+def test_a_dashboard_that_grafana_does_not_take_is_told_and_does_not_keep_the_others_back(
+    desk: Desk, status: int, message: str, code: str, words: str
+) -> None:
+    desk.double.refuses["speech: cascade"] = Refusal(status, message, code)
+    ended = desk.push(what=(str(desk.spec), desk.other("shop")))
+    told, added = ended.out.splitlines()[1:]
+    assert (ended.code, ended.err) == (1, "")
+    assert told.startswith(words)
+    assert told.endswith(f"refused: {message} ({status}{f', {code}' if code else ''})): {UID} (speech: cascade)")
+    assert added == "added pipemon-shop (shop: cascade)"
+    assert list(desk.double.dashboards) == ["pipemon-shop"]
+
+
 @pytest.mark.parametrize("arguments", [(), ("--force",)])
 def test_a_dashboard_of_somebody_else_is_never_overwritten(desk: Desk, arguments: tuple[str, ...]) -> None:
     desk.push()
@@ -263,9 +296,7 @@ def test_a_dashboard_from_a_provisioning_file_is_left_to_it(desk: Desk) -> None:
 def test_one_that_is_kept_does_not_keep_the_others_back(desk: Desk) -> None:
     desk.push()
     desk.double.edit(UID, added_by_anna)
-    other = desk.folder / "shop.yaml"
-    other.write_text(SPEC.replace("pipeline: speech", "pipeline: shop"))
-    ended = desk.push(what=(str(desk.spec), str(other)))
+    ended = desk.push(what=(str(desk.spec), desk.other("shop")))
     assert ended.code == 1
     assert "added pipemon-shop" in ended.out
 
@@ -408,3 +439,79 @@ def test_the_dashboards_of_any_pipeline_are_pushed_too(tmp_path: Path) -> None:
     uids = [board["uid"] for board in of_specs([spec])]
     assert sorted(uids) == sorted(board["uid"] for board in of_folder(written))
     assert {UID, "pipemon_cascade", "pipemon_stage"} < set(uids)
+
+
+@pytest.fixture
+def gone(desk: Desk) -> Desk:
+    """Two pipelines were pushed, and the first of them is none any more."""
+    desk.push(what=(str(desk.spec), desk.other("shop")))
+    return desk
+
+
+def prune(desk: Desk, *arguments: str) -> Ended:
+    return desk.push("--prune", "speech", *arguments, what=(str(desk.folder / "shop.yaml"),))
+
+
+KEEPS = "same pipemon-shop (shop: cascade)\n"
+
+
+def test_the_dashboard_of_a_pipeline_that_is_gone_is_deleted_and_no_other(gone: Desk) -> None:
+    gone.double.dashboards["pipemon-annas"] = gone.double.dashboards[UID]
+    assert prune(gone) == (0, f"{KEEPS}deleted {UID} (speech: cascade)\n", "")
+    assert sorted(gone.double.dashboards) == ["pipemon-annas", "pipemon-shop"]
+    assert prune(gone) == (0, f"{KEEPS}gone {UID}\n", "")
+
+
+@newest
+def test_a_dry_run_names_what_would_be_deleted(gone: Desk) -> None:
+    assert prune(gone, "--dry-run") == (1, f"{KEEPS}would delete {UID} (speech: cascade)\n", "")
+    assert UID in gone.double.dashboards
+
+
+@newest
+def test_nothing_need_be_pushed_to_delete(gone: Desk) -> None:
+    assert gone.push("--prune", "speech", what=("--prune", "shop")).code == 0
+    assert not gone.double.dashboards
+
+
+@pytest.mark.parametrize("arguments", [(), ("--force",)])
+def test_what_a_person_saved_is_not_deleted_even_by_force(gone: Desk, arguments: tuple[str, ...]) -> None:
+    """Not even where the content is what was pushed: somebody took it over."""
+    gone.double.edit(UID, lambda board: None, message="mine now")
+    ended = prune(gone, *arguments)
+    assert ended.code == 1
+    assert f"kept {UID} (speech: cascade): {ANNA} saved it last, as version 2" in ended.out
+    assert UID in gone.double.dashboards
+
+
+@newest
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda double: double.now(UID).update(tags=[]), "the one there is not pipemon's"),
+        (lambda double: double.files.update({UID: "speech.json"}), "reads it from speech.json"),
+        (lambda double: setattr(double.dashboards[UID][-1], "folder", "annas"), "moved it to the folder annas"),
+    ],
+)
+def test_what_is_not_the_pushs_own_is_not_deleted(
+    gone: Desk, change: Callable[[GrafanaDouble], None], words: str
+) -> None:
+    change(gone.double)
+    ended = prune(gone, "--force")
+    assert (ended.code, UID in gone.double.dashboards) == (1, True)
+    assert f"kept {UID} (speech: cascade)" in ended.out
+    assert words in ended.out
+
+
+@newest
+def test_a_pipeline_that_is_pushed_is_not_gone(gone: Desk) -> None:
+    ended = gone.push("--prune", "speech")
+    assert (ended.code, "--prune speech: its dashboard is among those to push" in ended.err) == (2, True)
+
+
+@newest
+def test_a_token_that_may_not_delete_is_told(gone: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gone.double, "_delete", lambda uid: (_ for _ in ()).throw(Refusal(403, "no")))
+    ended = prune(gone)
+    assert (ended.code, "the token may not delete dashboards" in ended.err) == (1, True)
+    assert "dashboards:delete (403)" in ended.err
