@@ -158,6 +158,14 @@ class Attribution:
         """The version and track of each stage, as it was declared first."""
         return {stage: (key.version, key.track) for stage, (key, _) in self._first.items()}
 
+    def unsaid(self, key: StageKey) -> bool:
+        """Tell whether a run's token tells this version of a stage without the run's saying that it served.
+
+        Of several pipelines of one name, as after a module was loaded again, the one made first gives the versions.
+        """
+        said = (known.in_use.get(key.stage) for known in _of(self._pipeline))
+        return next(filter(None, said), None) == (key.version, key.track)
+
 
 def _begin_anew() -> None:
     global _counting  # noqa: PLW0603
@@ -171,6 +179,10 @@ _pipelines: WeakValueDictionary[int, Attribution] = WeakValueDictionary()
 _number = itertools.count()
 
 
+def _of(pipeline: str) -> list[Attribution]:
+    return [known for known in list(_pipelines.values()) if known._pipeline == pipeline]
+
+
 def token_of(run: Run) -> str:
     """Return a run's token; its id alone where this process knows no stage of its pipeline. Never raises."""
     try:
@@ -178,10 +190,9 @@ def token_of(run: Run) -> str:
 
         stages: dict[str, Served] = {}
         key = None
-        for known in list(_pipelines.values()):
-            if known._pipeline == run.pipeline:
-                stages |= known.in_use
-                key = known._key
+        for known in _of(run.pipeline):
+            stages = known.in_use | stages
+            key = known._key
         if not stages:
             return run.id
         stages |= {stage: (served.version, served.track) for stage, served in run.served.items()}

@@ -217,7 +217,7 @@ class Pipeline(TakesFeedback):
         self._keep(key, shape)
         wrapped: Any = wrap_stage(
             function,
-            declared._replace(beside=self._keys[name] != key),
+            declared._replace(beside=self._is_beside(key)),
             recorder,
             items=self._items(key, recorder) if shape.stream and declared.outputs else None,
             batch=batch,
@@ -232,7 +232,7 @@ class Pipeline(TakesFeedback):
             return None
         key, shape, declared = resolve(self._for_all, self._stages, name, options, None)
         recorder = self._export(key, shape, declared, bool(options.batch), None)
-        return Endings(declared._replace(beside=self._keys[name] != key), recorder, self._see_upstream(shape))
+        return Endings(declared._replace(beside=self._is_beside(key)), recorder, self._see_upstream(shape))
 
     def before_scrape(self) -> None:
         """Show stages that no function was decorated with: their blocks' series are there from the start."""
@@ -294,6 +294,9 @@ class Pipeline(TakesFeedback):
             self._stages[shape.name] = shape
         if self._told is not None:
             self._told.add(key, shape)
+
+    def _is_beside(self, key: StageKey) -> bool:
+        return self._told is not None and not self._told.unsaid(key)
 
     def _export(self, key: StageKey, shape: StageShape, declared: Declared, batch: bool, owner: str | None) -> Recorder:
         exporter = self._exporter

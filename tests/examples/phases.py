@@ -21,6 +21,7 @@ def series(pipeline: str, phases: Sequence[Phase], calls: int = 600) -> dict[str
     """Make `calls` real calls for each phase; return every series for promtool, each phase a straight line."""
     at = dict.fromkeys(_scrape(pipeline), 0.0)
     parts: dict[str, list[str]] = {}
+    scraped = 0
     for phase in phases:
         before = _scrape(pipeline)
         for _ in range(calls):
@@ -28,8 +29,10 @@ def series(pipeline: str, phases: Sequence[Phase], calls: int = 600) -> dict[str
         for name, value in _scrape(pipeline).items():
             step = (value - before.get(name, 0.0)) * phase.per_scrape / calls if _counts(name) else 0.0
             begin = at.get(name, 0.0) if _counts(name) else value
-            parts.setdefault(name, []).append(f"{begin!r}+{step!r}x{phase.scrapes - 1}")
+            unborn = [f"_x{scraped}"] if scraped else []
+            parts.setdefault(name, unborn).append(f"{begin!r}+{step!r}x{phase.scrapes - 1}")
             at[name] = begin + step * phase.scrapes
+        scraped += phase.scrapes
     instance = f'up{{job="{pipeline}", instance="{pipeline}:9464"}}'
     return {name: " ".join(written) for name, written in parts.items()} | {
         instance: f"1x{sum(phase.scrapes for phase in phases)}"

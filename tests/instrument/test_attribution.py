@@ -292,6 +292,21 @@ def test_a_run_of_a_pipeline_that_this_process_does_not_know_has_its_id_for_a_to
     assert run.token == run.id
 
 
+@pytest.mark.parametrize("made_first", ["1.4", "2.0"])
+def test_of_two_pipelines_of_one_name_each_hears_of_its_own_version(
+    made_first: str, registry: CollectorRegistry, read: Read
+) -> None:
+    made = {}
+    for version in sorted(("1.4", "2.0"), key=lambda version: version != made_first):
+        speech = Pipeline("speech", version=version, registry=registry)
+        stage = speech.stage("asr")(repr)
+        made[version] = speech, speech.run(lambda stage=stage: stage("audio") and token())
+    for speech, answer in made.values():
+        speech.feedback("redo", stage="asr", run=answer())
+    for version in made:
+        assert read("pipemon_feedback_total", signal="redo", slice="", version=version) == 1
+
+
 IN_WORKERS = """
 import json, os, sys
 import pipemon
