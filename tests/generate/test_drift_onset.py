@@ -11,8 +11,9 @@ import pytest
 from drifting import SPEC, Counts, Scrapes, Test, promtool
 
 from benchmarks.drift.emulation import cumulated, run_lengths
+from benchmarks.drift.origin import SCENES, SIDES, moved_with, right
 from pipemon.generate.drift.constants import Reference
-from pipemon.generate.drift.onset import LIMIT, TOGETHER, Onset, onset
+from pipemon.generate.drift.onset import LIMIT, Onset, onset
 from pipemon.spec.baseline import FeatureBaseline
 from pipemon.spec.model import Timing
 from pipemon.topology import StageShape
@@ -113,32 +114,10 @@ def test_run_lengths_are_the_tables(limit: float, still: float, moved: float) ->
     assert run_lengths(random, 1.0, limit, 8000).mean() == pytest.approx(moved, rel=0.02)
 
 
-SIDES = tuple((stage, direction, "x") for stage in "abcde" for direction in ("input", "output"))
-AFTER = {"a": "bcde", "b": "de", "c": "de", "d": "e", "e": ""}
-SCENES = {"input": ("a", "input")} | {stage: (stage, "output") for stage in AFTER}
-
-
-def moved_with(stage: str, direction: str) -> set[tuple[str, str]]:
-    """Return what moves when a side of a stage does: itself and all that comes after it."""
-    follow = {(s, d) for s in AFTER[stage] for d in ("input", "output")}
-    return {(stage, direction), *follow, *([("a", "output")] if direction == "input" else [])}
-
-
 @pytest.mark.parametrize("scene", SCENES)
 def test_the_origin_is_right_nearly_always_though_effects_may_seem_to_begin_before_their_cause(scene: str) -> None:
-    random, runs, begins, after = np.random.default_rng(1), 400, 300, 5
-    moved, cause = moved_with(*SCENES[scene]), [each[:2] for each in SIDES].index(SCENES[scene])
-    # SIDES are in the order of the topology. Effects may be larger than their cause.
-    size = np.array([[random.uniform(4, 20) if each[:2] in moved else 0.0 for each in SIDES] for _ in range(runs)])
-    size[:, cause] = 6.0
-    sums, zeros = np.zeros((2, size.size)), np.zeros((2, size.size))
-    for step in range(begins + after):
-        z = random.normal(size=size.size) + size.ravel() * (step >= begins)
-        sums = cumulated(sums, z, LIMIT)
-        zeros = np.where(sums > 0, zeros, step)
-    since = np.where(sums > LIMIT, zeros, np.inf).min(0).reshape(size.shape)
-    together = since <= since.min(1, keepdims=True) + TOGETHER
-    assert (together.argmax(1) == cause).mean() > 0.98
+    shares = right(np.random.default_rng(1), scene, 6.0, 400, (5, 60))
+    assert shares.min() > 0.98
 
 
 @pytest.mark.integration
