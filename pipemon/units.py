@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 # Compiled when first used, and kept by `re`: what only declares stages without budgets needs none.
@@ -81,6 +82,8 @@ def check_unit(text: str) -> str:
     raise ValueError(f"unit {text!r} is not a base unit; use '{base}'{means}")
 
 
+# Few durations are asked for again and again.
+@lru_cache(maxsize=1000)
 def duration(value: float) -> str:
     """Print seconds as Prometheus writes durations: 0.5 is `500ms`, 5400 is `1h30m`, 300 is `5m`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import TopologicalSorter
@@ -11,6 +12,9 @@ from pipemon.spec.model import SEVERITIES, STABLE, FailureMode, Spec
 from pipemon.spec.signals import SIGNALS
 from pipemon.topology import find_cycle
 from pipemon.units import duration
+
+Edges = dict[str, set[str]]
+"""The targets of each source."""
 
 
 @dataclass(frozen=True)
@@ -68,30 +72,22 @@ def plan(spec: Spec) -> Plan:
     What is in burn-in holds nothing back and is not held back: it neither hides nor changes what is told.
     """
     modes = {mode.name: mode for mode in spec.measurable if not mode.observe}
-    below = spec.downstream
     stated, refused = _stated(spec)
-    edges = set(stated)
-    at: dict[str | None, list[FailureMode]] = {}
-    for mode in modes.values():
-        if not _never_by_topology(mode):
-            at.setdefault(mode.stage, []).append(mode)
-    for source in filter(_tells_a_broken_stage, modes.values()):
-        for stage in (None, *below.get(source.stage or "", ())):
-            for target in at.get(stage, ()):
-                if _by_topology(source, target) and (target.name, source.name) not in stated:
-                    edges.add((source.name, target.name))
+    edges = _grouped(stated)
+    _add_by_topology(edges, spec, modes, stated)
     _break_cycles(edges, stated)
     fitted, waiting = _fit_for(modes, stated)
     late = [
-        Refusal(source_name, target_name, reason)
-        for source_name, target_name in edges
-        if (reason := _too_late(fitted[source_name], fitted[target_name], (source_name, target_name) in stated))
+        Refusal(source, target, reason)
+        for source, found in edges.items()
+        for target in found
+        if (reason := _too_late(fitted[source], fitted[target], (source, target) in stated))
     ]
     refused += sorted(late, key=lambda each: (each.source, each.target))
-    edges -= {(each.source, each.target) for each in late}
-    found_targets = _grouped(edges)
+    for each in late:
+        edges[each.source].discard(each.target)
     place = {name: index for index, name in enumerate(modes)}
-    targets = {name: tuple(sorted(found_targets.get(name, ()), key=place.__getitem__)) for name in modes}
+    targets = {name: tuple(sorted(edges.get(name, ()), key=place.__getitem__)) for name in modes}
     kept = _keep_firing(fitted, targets, spec)
     for name, found in targets.items():
         if found:
@@ -154,23 +150,40 @@ def _by_topology(source: FailureMode, target: FailureMode) -> bool:
     return as_sudden and _at_least_as_severe(source, target)
 
 
-def _grouped(edges: set[tuple[str, str]]) -> dict[str, list[str]]:
+def _add_by_topology(edges: Edges, spec: Spec, modes: dict[str, FailureMode], stated: set[tuple[str, str]]) -> None:
+    # Those of a stage that are alike in all that is asked here are looked at together.
+    at: dict[str | None, dict[object, list[FailureMode]]] = {}
+    for mode in modes.values():
+        if not _never_by_topology(mode):
+            alike = (mode.signals, mode.pace, mode.severity)
+            at.setdefault(mode.stage, {}).setdefault(alike, []).append(mode)
+    for source in filter(_tells_a_broken_stage, modes.values()):
+        found = edges.setdefault(source.name, set())
+        for stage in (None, *spec.downstream.get(source.stage or "", ())):
+            for targets in at.get(stage, {}).values():
+                if _by_topology(source, targets[0]):
+                    found.update(each.name for each in targets if (each.name, source.name) not in stated)
+
+
+def _grouped(edges: Iterable[tuple[str, str]]) -> Edges:
     """Return the targets of each source, by name."""
-    found: dict[str, list[str]] = {}
+    found: Edges = {}
     for source, target in edges:
-        found.setdefault(source, []).append(target)
-    return {source: sorted(found[source]) for source in sorted(found)}
+        found.setdefault(source, set()).add(target)
+    return found
 
 
-def _break_cycles(edges: set[tuple[str, str]], stated: set[tuple[str, str]]) -> None:
+def _ordered(edges: Edges) -> dict[str, list[str]]:
+    """Return the targets of each source, all in the order of their names, without those that are no source."""
+    return {source: sorted(edges[source] & edges.keys()) for source in sorted(edges)}
+
+
+def _break_cycles(edges: Edges, stated: set[tuple[str, str]]) -> None:
     """Drop edges of the topology from every circle: what the team states wins (and has none itself)."""
-    while True:
-        cycle = find_cycle(_grouped(edges))
-        if not cycle:
-            return
+    while cycle := find_cycle(_ordered(edges)):
         pairs = {edge for a, b in pairwise(cycle) for edge in ((a, b), (b, a))}
-        loose = sorted(pair for pair in pairs & edges if pair not in stated)
-        edges.discard(loose[0])
+        source, target = min(pair for pair in pairs - stated if pair[1] in edges[pair[0]])
+        edges[source].discard(target)
 
 
 def _fit_for(
@@ -180,8 +193,8 @@ def _fit_for(
     fitted = dict(modes)
     waiting: dict[str, str] = {}
     effects = _grouped(stated)
-    for source in _causes_first(modes, stated):
-        for target in effects.get(source, ()):
+    for source in _causes_first(modes, effects):
+        for target in sorted(effects.get(source, ())):
             cause, effect = fitted[source], fitted[target]
             if cause.for_ > effect.for_ and not effect.for_given:
                 fitted[target] = replace(effect, for_=cause.for_)
@@ -198,9 +211,11 @@ def _too_late(cause: FailureMode, effect: FailureMode, is_stated: bool) -> str:
     return ""
 
 
-def _causes_first(modes: dict[str, FailureMode], edges: set[tuple[str, str]]) -> list[str]:
-    by_effect = _grouped({(target, source) for source, target in edges})
-    causes = {name: by_effect.get(name, []) for name in modes}
+def _causes_first(names: Iterable[str], edges: Edges) -> list[str]:
+    causes: dict[str, list[str]] = {name: [] for name in names}
+    for source in sorted(edges):
+        for target in sorted(edges[source]):
+            causes[target].append(source)
     return list(TopologicalSorter(causes).static_order())
 
 
@@ -208,9 +223,10 @@ def _keep_firing(
     modes: dict[str, FailureMode], targets: dict[str, tuple[str, ...]], spec: Spec
 ) -> dict[str, FailureMode]:
     """Let each source outlast its targets, which outlast their own: effects first."""
-    edges = {(source, target) for source, found in targets.items() for target in found}
     kept = dict(modes)
-    for name in reversed(_causes_first(modes, edges)):
+    sources = {name for name, found in targets.items() if found}
+    edges = {source: sources.intersection(targets[source]) for source in sources}
+    for name in reversed(_causes_first(sources, edges)):
         source = kept[name]
         effects = [kept[target] for target in targets[name]]
         tails = [effect.window + effect.keep_firing_for for effect in effects if effect.window <= source.window]

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipemon.generate import jsontext
 from pipemon.generate.alertmanager import alertmanager_file
 from pipemon.generate.bounds_file import bounds_file
 from pipemon.generate.dashboards.board import pipeline_uid
@@ -37,6 +38,9 @@ DASHBOARDS = "grafana/dashboards"
 """Where the dashboards are, under the output folder."""
 IMPORTS = "grafana/import"
 """Where those for the import dialog are: nothing that reads the others must find them."""
+
+_AT_ONCE = 1 << 20
+"""Characters that are compared at once."""
 
 
 @dataclass(frozen=True)
@@ -104,25 +108,18 @@ def files(plans: Sequence[Plan], options: Options) -> dict[str, str]:
 
 def dashboard_files(spec: Spec) -> dict[str, str]:
     """Return the texts of a spec's dashboards by their paths."""
-    text = json.dumps(dashboard(spec), indent=2, ensure_ascii=False)
-    return {f"{DASHBOARDS}/{spec.pipeline}.json": f"{text}\n"}
+    return {f"{DASHBOARDS}/{spec.pipeline}.json": jsontext.dump(dashboard(spec))}
 
 
 def generic_dashboard_files(specs: Sequence[Spec]) -> dict[str, str]:
     """Return the texts of the dashboards that suit any pipeline by their paths: no pipeline is called so."""
     made = generic(min(spec.timing.scrape_interval for spec in specs))
-    return {
-        f"{DASHBOARDS}/any/{name}.json": f"{json.dumps(board, indent=2, ensure_ascii=False)}\n"
-        for name, board in made.items()
-    }
+    return {f"{DASHBOARDS}/any/{name}.json": jsontext.dump(board) for name, board in made.items()}
 
 
 def _import_files(made: Mapping[str, str]) -> dict[str, str]:
     boards = {name: json.loads(text) for name, text in made.items() if name.startswith(f"{DASHBOARDS}/")}
-    return {
-        f"{IMPORTS}{name.removeprefix(DASHBOARDS)}": f"{json.dumps(importable(board), indent=2, ensure_ascii=False)}\n"
-        for name, board in boards.items()
-    }
+    return {f"{IMPORTS}{name.removeprefix(DASHBOARDS)}": jsontext.dump(importable(b)) for name, b in boards.items()}
 
 
 def _edge_files(edge: Edge, plans: Sequence[Plan], options: Options) -> dict[str, str]:
@@ -156,7 +153,7 @@ def write(out: Path, made: Mapping[str, str]) -> tuple[str, ...]:
 
     Raises OSError, with the path that can't be written; all files are then as they were.
     """
-    stale = [name for name, text in made.items() if _text(out / name) != text]
+    stale = [name for name, text in made.items() if not _holds(out / name, text)]
     waiting: list[tuple[str, Path]] = []
     try:
         for name in stale:
@@ -188,8 +185,11 @@ def _draft(target: Path) -> tuple[int, str]:
         raise OSError(error.errno, error.strerror, str(target)) from None
 
 
-def _text(path: Path) -> str | None:
+def _holds(path: Path, text: str) -> bool:
+    """Tell whether a file is there and has this text: looked at part by part, so that memory has it once."""
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8", newline="") as file:
+            parts = (text[start : start + _AT_ONCE] for start in range(0, len(text), _AT_ONCE))
+            return all(file.read(_AT_ONCE) == part for part in parts) and not file.read(1)
     except (OSError, UnicodeDecodeError):
-        return None
+        return False
