@@ -70,13 +70,13 @@ def _case(spec: Spec, alert: Alert, burn: Burn, value: float, *, fires: bool, ev
     good = judged + 1
     # A slower burn rate may have come to hold, too.
     resolved = good + steps(max(each.short for each in condition.burns)) + steps(mode.keep_firing_for) + 3
-    time = Clock(step, bad, None, judged, good, None, resolved)
+    time = Clock(step, bad, None, judged, good, None, resolved, recovers=fires)
     rate = events * condition.min_events / value / burn.long
     calm = (value / 100,)
     # In the good time before, nothing fails: the longest window must hold too little to fire by itself.
     state = State((value,), rate, calm, rate)
     burned = replace(mode, conditions=(burned_condition(spec, mode.stage, condition),))
-    before, during = (worlds(spec, burned, each, calm) for each in (replace(state, values=calm), state))
+    before, during = (worlds(spec, burned, each, calm) for each in (state._replace(values=calm), state))
     expected = [expected_alert(spec, alert, state, gone=False)] if fires else []
     checks = [(time.judged, expected), *([(time.resolved, [])] if fires else [])]
     return {

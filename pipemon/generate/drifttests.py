@@ -121,7 +121,7 @@ def _cases(spec: Spec, alert: Alert, beside: Sequence[str]) -> Iterator[tuple[st
 def _case(spec: Spec, alert: Alert, value: float, number: float, *, fires: bool, bins: bool = False) -> Test:
     """Return a case in which so many values in each window are so far from the baseline for a time."""
     mode, condition = alert.mode, alert.mode.conditions[0]
-    time = _clock(spec, mode, condition, lasts=fires)
+    time = _clock(spec, mode, condition, lasts=fires)._replace(recovers=fires)
     tested = tested_values(spec, mode, condition)
     rate, calm = number / mode.window, (tested.good,)
     others = tested.good if fires else tested.worst[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pipemon.generate.annotations import unit
 from pipemon.generate.expectations import expected_alert, firing_at, place_if_any, place_of, recorded_values
@@ -77,7 +77,7 @@ def cases_that_fire(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Ite
     if mode.combine == "any" and len(every) > 1 and not stops(mode):
         values = tuple(values.beyond[0] for values in every)
         state = State(values, calls_rate(spec, mode, ENOUGH), good, calls_rate(spec, mode, ENOUGH))
-        yield "fires once when all of it holds", case(spec, alert, state, fires=True)
+        yield "fires once when all of it holds", case(spec, alert, good, state, fires=True)
     for index, condition in enumerate(mode.conditions):
         if mode.combine == "all" and index and len(every[index].beyond) == 1:
             continue
@@ -90,16 +90,22 @@ def cases_that_fire(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Ite
             state = State(values, rate, good, calls_rate(spec, mode, ENOUGH))
             alone = f" on {condition.signal} alone" if mode.combine == "any" and len(every) > 1 else ""
             which = _side(side, every[index].beyond)
-            yield f"fires just beyond the threshold{alone}{which}", case(spec, alert, state, fires=True)
+            yield f"fires just beyond the threshold{alone}{which}", case(spec, alert, good, state, fires=True)
             if condition.signal == "no_calls":
                 gone = State(values, 0.0, good, calls_rate(spec, mode, ENOUGH))
-                yield "fires when the series are gone", case(spec, alert, gone, fires=True, gone=True)
+                yield "fires when the series are gone", case(spec, alert, good, gone, fires=True, gone=True)
                 if spec.link:
-                    yield "is quiet while the link is cut", case(spec, alert, gone, fires=False, gone=True, down=True)
+                    yield (
+                        "is quiet while the link is cut",
+                        case(spec, alert, good, gone, fires=False, gone=True, down=True),
+                    )
                 if len(every) == 1:
                     yield "fires when the series were never there", _never(spec, alert)
                 if spec.targets and own_series(spec, mode) is None:
-                    yield "fires when the target is down", case(spec, alert, gone, fires=True, gone=True, down=True)
+                    yield (
+                        "fires when the target is down",
+                        case(spec, alert, good, gone, fires=True, gone=True, down=True),
+                    )
 
 
 def cases_on_just_enough_calls(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterator[tuple[str, Test]]:
@@ -117,7 +123,7 @@ def cases_on_just_enough_calls(spec: Spec, alert: Alert, every: tuple[_Values, .
     ):
         rate, good = enough / mode.window, (every[0].good,)
         state = State((worst[-1],), rate, good, calls_rate(spec, mode, ENOUGH))
-        yield "fires on just enough calls", case(spec, alert, state, fires=True, far=True)
+        yield "fires on just enough calls", case(spec, alert, good, state, fires=True, far=True)
 
 
 def stops(mode: FailureMode) -> bool:
@@ -128,6 +134,7 @@ def stops(mode: FailureMode) -> bool:
 def cases_just_before(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterator[tuple[str, Test]]:
     """Yield cases that stay quiet although all else around is as bad as can be."""
     mode = alert.mode
+    good = tuple(values.good for values in every)
     usual = tuple(values.beyond[0] if mode.combine == "all" else values.before[0] for values in every)
     for index, condition in enumerate(mode.conditions):
         for side, before in enumerate(every[index].before):
@@ -138,12 +145,13 @@ def cases_just_before(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> I
             state = State(_with(usual, index, before), calls_rate(spec, mode, ENOUGH), worst, others_rate)
             which = _side(side, every[index].before)
             name = f" of {condition.signal}" if len(every) > 1 else ""
-            yield f"is quiet just before the threshold{name}{which}", case(spec, alert, state, fires=False)
+            yield f"is quiet just before the threshold{name}{which}", case(spec, alert, good, state, fires=False)
 
 
 def cases_on_few_calls(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterator[tuple[str, Test]]:
     """Yield cases that stay quiet since too little was seen, now or of what is compared with."""
     mode = alert.mode
+    good = tuple(values.good for values in every)
     for index, condition in enumerate(mode.conditions):
         if not (condition.min_count or condition.min_events):
             continue
@@ -155,16 +163,19 @@ def cases_on_few_calls(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> 
             state = State(_with(rest, index, beyond), few, worst, calls_rate(spec, mode, 2 * ENOUGH))
             name = (f" for {condition.signal}" if len(every) > 1 else "") + _side(side, every[index].beyond)
             if by_calls:
-                yield f"is quiet on too few calls{name}", case(spec, alert, state, fires=False, few=True)
+                yield f"is quiet on too few calls{name}", case(spec, alert, good, state, fires=False, few=True)
             read = measure(spec, mode, condition)
             # What is compared with an hour of its own, or with all slices, has something to compare with.
             apart = condition.reference is not None and (condition.reference.offset or condition.reference == STABLE)
             if read is not None and read.reference is not None and len(every) == 1 and apart:
-                enough = replace(state, rate=calls_rate(spec, mode, ENOUGH), then=0.0)
-                yield "is quiet with nothing to compare with", case(spec, alert, enough, fires=False, few=True)
+                enough = state._replace(rate=calls_rate(spec, mode, ENOUGH), then=0.0)
+                yield "is quiet with nothing to compare with", case(spec, alert, good, enough, fires=False, few=True)
                 if read.reference.count is not None:
-                    little = replace(enough, then=_FEW * condition.min_count / mode.window)
-                    yield "is quiet where that rests on too few calls", case(spec, alert, little, fires=False, few=True)
+                    little = enough._replace(then=_FEW * condition.min_count / mode.window)
+                    yield (
+                        "is quiet where that rests on too few calls",
+                        case(spec, alert, good, little, fires=False, few=True),
+                    )
         if mode.combine == "all":
             break
 
@@ -186,6 +197,7 @@ def calls_rate(spec: Spec, mode: FailureMode, times: float, index: int | None = 
 def case(
     spec: Spec,
     alert: Alert,
+    calm: tuple[float, ...],
     state: State,
     *,
     fires: bool,
@@ -194,16 +206,15 @@ def case(
     few: bool = False,
     far: bool = False,
 ) -> Test:
-    """Return a case in which a state begins, is judged, and ends, among places that must not count.
+    """Return a case in which a state begins after a `calm` time, is judged, and ends, among places that must not count.
 
     What is `far` beyond the threshold passes it before the window is full, so when it fires is not asked.
     """
     mode = alert.mode
-    time = clock(spec, mode, spec.link if gone and fires else 0.0)
-    calm = tuple(tested_values(spec, mode, condition).good for condition in mode.conditions)
+    time = clock(spec, mode, spec.link if gone and fires else 0.0)._replace(recovers=fires)
     if fires and mode.stage is not None and own_series(spec, mode) is None:
-        state = replace(state, skipped=SKIPPED)
-    normal = replace(state, values=calm, rate=calls_rate(spec, mode, _USUAL))
+        state = state._replace(skipped=SKIPPED)
+    normal = state._replace(values=calm, rate=calls_rate(spec, mode, _USUAL))
     during = worlds(spec, mode, state, calm)
     # Beside the place that is judged all goes on as it does, but where nobody is called there.
     before = [judged(spec, mode, normal), *during[1:]] if state.others_rate else worlds(spec, mode, normal, calm)
@@ -239,7 +250,7 @@ def case(
 def _never(spec: Spec, alert: Alert) -> Test:
     """Return the case of a place that never was, beside others that are."""
     mode = alert.mode
-    time = clock(spec, mode)
+    time = clock(spec, mode)._replace(recovers=False)
     calm = tuple(tested_values(spec, mode, condition).good for condition in mode.conditions)
     rate = calls_rate(spec, mode, ENOUGH)
     state = State(calm, rate, calm, rate)

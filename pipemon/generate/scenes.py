@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from itertools import count
 from math import ceil
+from typing import NamedTuple, TypeVar
 
 from pipemon import catalogue as c
 from pipemon.generate.drift.measure import condition_references
@@ -30,12 +31,13 @@ from pipemon.spec.signals import DRIFT, SIGNALS
 from pipemon.topology import OwnSeries
 from pipemon.units import duration
 
+T = TypeVar("T")
+
 NEIGHBOUR = "neighbour"
 ANOTHER = "another"
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """Each condition's value and the calls per second: in the place judged, and in those beside it.
 
     `skipped` calls come on top, as a share of the others; 0 for an exporter that counts none. `then` is the
@@ -50,13 +52,13 @@ class State:
     then: float | None = None
 
 
-@dataclass(frozen=True)
-class Clock:
+class Clock(NamedTuple):
     """A case's times in steps of its rules' interval: it turns bad, is judged, turns good, has resolved.
 
     `early` is just before it may fire, `lasting` just before it may resolve; None where neither can be told.
     `after` is when what it is compared with is clean again, for what is compared with the hour before. `run` is
-    how many seconds of calls the counters of a batch pipeline's last run hold, 0 for those that go on.
+    how many seconds of calls the counters of a batch pipeline's last run hold, 0 for those that go on. What stays
+    quiet is looked at when it is judged, and never `recovers`.
     """
 
     step: float
@@ -68,11 +70,19 @@ class Clock:
     resolved: int
     after: int | None = None
     run: float = 0.0
+    recovers: bool = True
 
     @property
     def end(self) -> int:
         """The last step that is looked at."""
-        return self.after or self.resolved
+        return (self.after or self.resolved) if self.recovers else self.judged
+
+    @property
+    def lengths(self) -> tuple[int, int, int]:
+        """For how many steps it is as usual, bad, and as usual again."""
+        if not self.recovers:
+            return self.bad, self.judged + 1 - self.bad, 0
+        return self.bad, self.good - self.bad, self.end + 3 - self.good
 
     def at(self, steps: int) -> str:
         """Print a time."""
@@ -174,8 +184,10 @@ def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...])
         _fill(elsewhere, spec, mode, calm, state.others_rate or state.rate)
         beside.append(elsewhere)
         if replicas is CANARIES:
-            beside += _stable_ones(spec, mode, replace(state, then=None), [elsewhere])
-    similar = World(place, targets, replicas, own=theirs)
+            beside += _stable_ones(spec, mode, state._replace(then=None), [elsewhere])
+    # One replica of them shows it, of a name that the place itself has.
+    lone = tuple((labels, instance, 1.0) for labels, instance, _ in replicas[:1])
+    similar = World(place, targets, lone, own=theirs)
     for condition, value in zip(mode.conditions, state.others, strict=True):
         for near in _similar(condition):
             measured(similar, spec, mode, near, value, state.others_rate)
@@ -236,9 +248,9 @@ def counters(before: list[World], during: list[World], time: Clock, *, gone: boo
     found = []
     for index, (first, second) in enumerate(zip(before, during, strict=True)):
         vanishes = gone and index == 0
-        for name in {**first.rates, **second.rates}:
+        for name in first.rates if first is second else {**first.rates, **second.rates}:
             slopes = first.rates.get(name, 0.0), second.rates.get(name, 0.0)
-            found.append({"series": name, "values": _values(slopes, time, vanishes=vanishes)})
+            found.append({"series": name, "values": _values(slopes, time, vanishes)})
         for name, usual in first.gauges.items():
             found.append({"series": name, "values": _gauge(usual, second.gauges[name], time)})
     return found
@@ -246,32 +258,37 @@ def counters(before: list[World], during: list[World], time: Clock, *, gone: boo
 
 def _gauge(usual: tuple[float, float], changed: tuple[float, float], time: Clock) -> str:
     """Return a gauge's values: (value at time 0, rise per second) as usual, as changed, and as usual again."""
-    phases = ((usual, 0, time.bad), (changed, time.bad, time.good), (usual, time.good, time.end + 3))
-    return " ".join(
-        f"{_plain(value + rise * time.step * begin)}+{_plain(rise * time.step)}x{end - begin - 1}"
-        for (value, rise), begin, end in phases
-    )
+    phases, begin = [], 0
+    for (value, rise), length in _phases(usual, changed, time):
+        first = _plain(value + rise * time.step * begin)
+        phases.append(f"{first}+{_plain(rise * time.step)}x{length - 1}")
+        begin += length
+    return " ".join(phases)
+
+
+def _phases(usual: T, changed: T, time: Clock) -> list[tuple[T, int]]:
+    """Return what there is as usual, changed and as usual again, each with its steps; one where nothing changes."""
+    if usual == changed:
+        return [(usual, sum(time.lengths))]
+    whats = (usual, changed, usual)
+    return [(what, length) for what, length in zip(whats, time.lengths, strict=True) if length]
 
 
 # Many series of a scene, and of scenes alike, rise alike.
 @lru_cache(maxsize=5000)
-def _values(slopes: tuple[float, float], time: Clock, *, vanishes: bool) -> str:
-    if time.run:
-        before, during = (f"{_plain(slope * time.run)}+0x" for slope in slopes)
-        steps = time.good - time.bad - 1
-        between = f"stale _x{steps}" if vanishes else f"{during}{steps}"
-        return f"{before}{time.bad - 1} {between} {before}{time.end - time.good + 2}"
-    normal, changed = (slope * time.step for slope in slopes)
-    level = normal * (time.bad - 1)
-    usual = _plain(normal)
-    parts = [f"0+{usual}x{time.bad - 1}"]
-    length = time.good - time.bad
-    if vanishes:
-        parts.append(f"stale _x{length - 1}")
-    else:
-        parts.append(f"{_plain(level + changed)}+{_plain(changed)}x{length - 1}")
-        level += changed * length
-    parts.append(f"{_plain(level + normal)}+{usual}x{time.end - time.good + 2}")
+def _values(slopes: tuple[float, float], time: Clock, vanishes: bool) -> str:
+    level, parts = 0.0, []
+    for slope, length in _phases(slopes[0], None if vanishes else slopes[1], time):
+        if slope is None:
+            parts.append(f"stale _x{length - 1}")
+        elif time.run:
+            parts.append(f"{_plain(slope * time.run)}+0x{length - 1}")
+        else:
+            rise = slope * time.step
+            # Counters begin at nothing.
+            level += rise if parts else 0.0
+            parts.append(f"{_plain(level)}+{_plain(rise)}x{length - 1}")
+            level += rise * (length - 1)
     return " ".join(parts)
 
 
@@ -311,8 +328,7 @@ def up(spec: Spec, time: Clock, *, down: bool) -> list[dict[str, str]]:
     if not spec.targets:
         return []
     labels = {"instance": "a", **dict(spec.targets)}
-    during = f"{0 if down else 1}+0x{time.good - time.bad - 1}"
-    values = f"1+0x{time.bad - 1} {during} 1+0x{time.end - time.good + 2}"
+    values = _gauge((1.0, 0.0), (0.0 if down else 1.0, 0.0), time)
     another = {**labels, **{label: ANOTHER for label, _ in spec.targets}}
     return [{"series": series(c.UP.name, labels), "values": values}, constant(series(c.UP.name, another), 1.0, time)]
 

@@ -115,25 +115,32 @@ class World:
         if self.own is not None and metric in STANDS_FOR.values():
             own = tuple(each for each in self.own if STANDS_FOR[each.key] == metric)
             return _spread_own(own, suffix, tuple(labels.items()), tuple(self.targets.items()), self.replicas)
-        return _spread(metric, suffix, tuple(labels.items()), *self._where, self.replicas)
+        wanted = (metric.name, suffix, *labels.items())
+        found = self._known.get(wanted)
+        if found is None:
+            found = self._known[wanted] = _spread(metric, suffix, labels, self)
+        return found
 
     @cached_property
-    def _where(self) -> tuple[Labels, Labels]:
-        return tuple(self.place.items()), tuple(self.targets.items())
+    def _known(self) -> dict[object, tuple[tuple[str, float], ...]]:
+        return _known_of(tuple(self.place.items()), tuple(self.targets.items()), self.replicas)
 
 
-# All cases of a failure mode have the same series.
-@lru_cache(maxsize=2000)
-def _spread(
-    metric: Metric, suffix: str, labels: Labels, place: Labels, targets: Labels, replicas: Replicas
-) -> tuple[tuple[str, float], ...]:
+# All cases of a failure mode have the same places, and these the same series.
+@lru_cache(maxsize=200)
+def _known_of(place: Labels, targets: Labels, replicas: Replicas) -> dict[object, tuple[tuple[str, float], ...]]:
+    """Return what is known of a place's series: theirs by metric, suffix and labels."""
+    return {}
+
+
+def _spread(metric: Metric, suffix: str, labels: Mapping[str, str], world: World) -> tuple[tuple[str, float], ...]:
     """Return the series of a metric with their shares of the traffic."""
     found = []
-    for other, instance, share in replicas or (((), "", 1.0),):
-        known = dict(place + other)
+    for other, instance, share in world.replicas or (((), "", 1.0),):
+        known = {**world.place, **dict(other)}
         own = {name: known[name] for name in metric.labels if name in known}
         where = {"instance": instance} if instance else {}
-        found.append((series(metric.name + suffix, {**own, **dict(labels), **dict(targets), **where}), share))
+        found.append((series(metric.name + suffix, {**own, **labels, **world.targets, **where}), share))
     return tuple(found)
 
 
@@ -157,7 +164,7 @@ def _spread_own(
 
 def series(name: str, labels: Mapping[str, str]) -> str:
     """Print a series."""
-    return f"{name}{{{','.join(f'{label}={quote(value)}' for label, value in labels.items())}}}"
+    return f"{name}{{{','.join([f'{label}={quote(value)}' for label, value in labels.items()])}}}"
 
 
 def compared_with(condition: Condition) -> float:

@@ -99,10 +99,14 @@ def comment(text: str) -> str:
     return "".join(f"# {line}".rstrip() + "\n" for line in lines)
 
 
-def listed(entries: Iterable[tuple[str, object]], depth: int) -> str:
-    """Return a list whose entries each stand under their comment (or none), `depth` blanks in."""
+def listed(entries: Iterable[tuple[str, object]], depth: int, head: str = "") -> str:
+    """Return a list whose entries each stand under their comment (or none), `depth` blanks in, behind `head`."""
     pad = " " * depth
-    return "".join(f"{_noted(note, pad)}{dump([value], depth)}" for note, value in entries)
+    written = [head]
+    for note, value in entries:
+        written.append(_noted(note, pad))
+        _write([value], pad, pad, written.append)
+    return "".join(written)
 
 
 def _noted(note: str, pad: str) -> str:
