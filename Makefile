@@ -18,8 +18,7 @@ $(VENV)/.ready: pyproject.toml
 	@touch $@
 
 test: setup ## Run all tests: unit, golden, promtool, real servers, the demo's script, dashboards in a browser
-	$(BIN)/pytest --numprocesses 2 --dist worksteal -m 'not demo'
-	$(BIN)/pytest --numprocesses 2 --dist loadfile -m demo
+	$(BIN)/pytest --numprocesses 3 --dist worksteal
 
 lint: setup ## Check style, types and formatting
 	$(BIN)/ruff check .

@@ -30,6 +30,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # A job in the background ignores Ctrl-C, and so would the programs that are tested.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
+        os.nice(10)  # the first worker plays the demo, in real time
     cache = Path(os.environ.setdefault("PIPEMON_CACHE", str(ROOT / ".cache")))
     try:
         for package, names in PROGRAMS.items():
@@ -42,6 +44,11 @@ def pytest_configure(config: pytest.Config) -> None:
         if os.environ.get("CI"):
             raise pytest.UsageError(f"the tests need real servers and recordings: {error}") from None
         print(f"tests that need real servers or recordings will be skipped: {error}", file=sys.stderr)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes minutes, mostly of waiting: the other tests run beside it."""
+    items.sort(key=lambda item: item.get_closest_marker("demo") is None)
 
 
 @pytest.hookimpl(wrapper=True)

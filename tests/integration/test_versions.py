@@ -9,23 +9,30 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+from rule_subsets import failing_modes
 
 from pipemon.demo.programs import debian_packages
 from pipemon.errors import UnavailableError
+from pipemon.generate.inhibition import plan
+from pipemon.generate.rules import rules
+from pipemon.spec.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
-TESTS = {
-    "speech": ROOT / "rules" / "tests" / "speech.tests.yml",
-    "every_signal": GOLDEN / "every_signal" / "rules" / "tests" / "speech.tests.yml",
-    "combined": GOLDEN / "combined" / "rules" / "tests" / "shop.tests.yml",
-    "drifting": GOLDEN / "drifting" / "rules" / "tests" / "kitchen.long.drift-30m.tests.yml",
+SPECS = ROOT / "tests" / "generate"
+CASES = {
+    ROOT / "examples" / "speech" / "failure_modes.yaml": 16,
+    SPECS / "every_signal.yaml": 14,
+    SPECS / "combined.yaml": 4,
+    SPECS / "undecorated.yaml": 8,
+    SPECS / "drifting.yaml": 6,
+    SPECS / "nightly.yaml": 4,
 }
-SAMPLED = {"speech": 16, "every_signal": 14, "combined": 4, "drifting": 4}
+"""Failure-mode files, and of how many of their rule tests one is run."""
+
 VERSIONS = {"trixie": ("2.53", "0.28"), "sid": ("3.5", "0.33")}
 
 pytestmark = pytest.mark.integration
@@ -57,17 +64,6 @@ def rule_files() -> list[Path]:
     return sorted([*(ROOT / "rules").glob("*.yml"), *GOLDEN.glob("*/rules/*.yml")])
 
 
-def sampled(case: str, folder: Path) -> tuple[Path, dict[str, Any]]:
-    """Write every so-many-th of a case's rule tests to a folder; they name the rules by their whole path."""
-    file, every = TESTS[case], SAMPLED[case]
-    document = yaml.safe_load(file.read_text())
-    document["rule_files"] = [str((file.parent / name).resolve()) for name in document["rule_files"]]
-    document["tests"] = document["tests"][::every]
-    written = folder / file.name
-    written.write_text(yaml.safe_dump(document, sort_keys=False, width=1_000_000))
-    return written, document
-
-
 def test_the_programs_are_of_the_versions_that_we_say(release: str, programs: Path) -> None:
     prometheus, alertmanager = VERSIONS[release]
     assert f"version {prometheus}." in run(programs / "promtool", "--version")
@@ -97,22 +93,24 @@ def test_alertmanager_configurations_are_accepted(programs: Path) -> None:
         run(programs / "amtool", "check-config", file)
 
 
-@pytest.mark.parametrize("case", TESTS)
-def test_rule_tests_pass_as_in_the_oldest_version(programs: Path, case: str, tmp_path: Path) -> None:
-    written, document = sampled(case, tmp_path)
-    assert len(document["tests"]) >= 3
-    run(programs / "promtool", "test", "rules", written)
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_rule_tests_pass_as_in_the_oldest_version(programs: Path, path: Path, tmp_path: Path) -> None:
+    made = rules(plan(load(path)).spec)
+    assert failing_modes(made, tmp_path, programs / "promtool", CASES[path]) == {}
 
 
 def test_vmalert_fires_where_prometheus_does(programs: Path, tmp_path: Path) -> None:
     """vmalert's own test command takes the same tests of alerts, with all labels and annotations."""
-    written, document = sampled("combined", tmp_path)
+    file = GOLDEN / "combined" / "rules" / "tests" / "shop.tests.yml"
+    document = yaml.safe_load(file.read_text())
+    document["rule_files"] = [str((file.parent / name).resolve()) for name in document["rule_files"]]
     tests = [
         {name: value for name, value in test.items() if name != "promql_expr_test"}
-        for test in document["tests"]
+        for test in document["tests"][::4]
         if test.get("alert_rule_test")
     ]
     assert any(case["exp_alerts"] for test in tests for case in test["alert_rule_test"])
+    written = tmp_path / file.name
     written.write_text(yaml.safe_dump({**document, "tests": tests}, sort_keys=False, width=1_000_000))
     told = run(programs / "vmalert-tool", "unittest", "--disableAlertgroupLabel", f"--files={written}")
     assert "SUCCESS" in told
