@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from pipemon.generate.inhibition import plan
@@ -25,7 +26,10 @@ def test_the_code_runs_and_the_failure_modes_are_about_it(tmp_path: Path) -> Non
     (tmp_path / "app.py").write_text(block("python"))
     (tmp_path / "speech.yaml").write_text(block("yaml"))
     command = [sys.executable, "-m", "pipemon", "generate", "speech.yaml", "--out", "monitoring"]
-    with socket.create_server(("0.0.0.0", 9464)):  # as if the service ran here: its code is asked, not served
+    with ExitStack() as service:
+        with suppress(OSError):  # the port is taken already
+            service.enter_context(socket.create_server(("0.0.0.0", 9464)))
+        # As if the service ran here: its code is asked, not served.
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "vad-cuts-everything holds back users-repeat-themselves" in done.stdout
