@@ -14,6 +14,7 @@ from pipemon.generate.measures import measure
 from pipemon.generate.own_series import SERIES, series_rules
 from pipemon.generate.promql import Call, Expr, block
 from pipemon.generate.recordings import Recording, in_order
+from pipemon.generate.restriction import of_own
 from pipemon.generate.yamltext import comment, listed
 from pipemon.spec.model import FailureMode, Spec
 from pipemon.spec.modes import alert_name
@@ -71,7 +72,8 @@ def rules(spec: Spec, dashboard_url: str = "") -> Rules:
         is_long = bool(suffix)
         modes = [mode for mode in spec.measurable if (mode.window >= spec.timing.long_window) == is_long]
         # What the group before records already is read from there.
-        recordings = tuple(r for r in _recordings(spec, modes, readers) if (r.name, r.static) not in recorded)
+        new = (r for r in _recordings(spec, modes, readers) if (r.name, r.static) not in recorded)
+        recordings = tuple(of_own(spec, recording) for recording in new)
         recorded |= {(recording.name, recording.static) for recording in recordings}
         alerts = tuple(_alert(spec, mode, _panel_url(spec, mode, dashboard_url)) for mode in modes)
         if alerts:
@@ -81,7 +83,7 @@ def rules(spec: Spec, dashboard_url: str = "") -> Rules:
         name = f"pipemon-{spec.pipeline}.expected"
         groups.insert(0, Group(name, ".expected", spec.timing.scrape_interval, announced, ()))
     if moved := onset_of(spec):
-        found = tuple(r for r in in_order(moved.origin) if (r.name, r.static) not in recorded)
+        found = tuple(of_own(spec, r) for r in in_order(moved.origin) if (r.name, r.static) not in recorded)
         for recording in found:
             readers.setdefault(recording.name, {}).update(dict.fromkeys(_drifting(spec)))
         groups.append(Group(f"pipemon-{spec.pipeline}.onset", ".onset", moved.step, found, ()))

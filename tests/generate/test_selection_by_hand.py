@@ -1,4 +1,4 @@
-"""Staging beside production in one Prometheus, each with its own rules: neither must fire for the other, or hide it."""
+"""What shares a Prometheus, each with its own rules: staging and production, two pipelines. None fires for another."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pipemon.generate.inhibition import plan
 from pipemon.generate.rules import rule_file, rules
 from pipemon.spec.load import load
 
+HERE = Path(__file__).parent
 SPEC = """
 pipeline: shop
 scrape_interval: 1m
@@ -74,3 +75,45 @@ def test_staging_beside_production_fires_for_itself_alone_and_hides_nothing(tmp_
         ["promtool", "test", "rules", "tests.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+MENU = """
+pipeline: {pipeline}
+baseline: drifting.baseline.json
+stages: {{taste: {{features: {{input.dish: [soup, salad, tart]}}}}}}
+failure_modes:
+  other-dishes: {{what: Other dishes are ordered, stage: taste, signal: {{drift: psi of input.dish}}, for: 30m}}
+"""
+
+
+def orders(pipeline: str, dishes: dict[str, int]) -> dict[str, str]:
+    """The counters of a pipeline whose dishes are ordered so often in half an hour."""
+    place = f'pipeline="{pipeline}",stage="taste",version="2",track="stable",direction="input",feature="dish"'
+    found = {f"pipemon_feature_info{{{place}}}": "1x24"}
+    for dish, count in dishes.items():
+        found[f'pipemon_feature_category_total{{{place},category="{dish}"}}'] = f"0+{count}x24"
+    return found
+
+
+@pytest.mark.integration
+def test_two_pipelines_of_alike_stages_and_features_drift_each_for_itself(tmp_path: Path) -> None:
+    learned = (HERE / "drifting.baseline.json").read_text()
+    for pipeline in ("bistro", "kitchen"):
+        (tmp_path / "drifting.baseline.json").write_text(learned.replace("kitchen", pipeline))
+        (tmp_path / "menu.yaml").write_text(MENU.format(pipeline=pipeline))
+        (tmp_path / f"{pipeline}.rules.yml").write_text(rule_file(rules(plan(load(tmp_path / "menu.yaml")).spec)))
+    # The bistro's code does not know salad any more, so nothing counts it there; the kitchen is as ever.
+    inputs = orders("bistro", {"soup": 500, "tart": 500, "other": 2})
+    inputs |= orders("kitchen", {"soup": 498, "salad": 300, "tart": 200, "other": 2})
+    expr = "count by (pipeline) (ALERTS{alertstate='firing'})"
+    fires = {"expr": expr, "eval_time": "10h", "exp_samples": [{"labels": '{pipeline="bistro"}', "value": 1}]}
+    series = [{"series": each, "values": values} for each, values in inputs.items()]
+    for first, second in (("bistro", "kitchen"), ("kitchen", "bistro")):
+        test = {"interval": "30m", "input_series": series, "promql_expr_test": [fires]}
+        files = [f"{first}.rules.yml", f"{second}.rules.yml"]
+        document = {"rule_files": files, "evaluation_interval": "30m", "tests": [test]}
+        (tmp_path / "tests.yml").write_text(yaml.safe_dump(document, sort_keys=False))
+        done = subprocess.run(
+            ["promtool", "test", "rules", "tests.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
