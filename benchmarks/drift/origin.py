@@ -12,7 +12,8 @@ from numpy.random import Generator
 
 from benchmarks.drift.emulation import Array, cumulated
 from benchmarks.drift.tables import Table
-from pipemon.generate.drift.onset import LIMIT, STEP, TOGETHER
+from pipemon.generate.drift.onset import LIMIT, TOGETHER
+from pipemon.spec.cusum import STEP
 
 Side = tuple[str, str, str]
 """A stage, direction and feature."""

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pipemon.backtest.firing import Firing, firings
 from pipemon.backtest.history import Known, Period, absent, aligned, fetched, known, pieces
 from pipemon.backtest.notifying import notified
+from pipemon.generate.cusum import beyond_limit
+from pipemon.generate.expressions import narrowed
 from pipemon.generate.inhibition import Plan
 from pipemon.generate.inlining import inlined, own_past, selectors
+from pipemon.generate.measures import measure
 from pipemon.generate.own_series import exported_series
 from pipemon.generate.promql import Expr, text
 from pipemon.generate.rules import Alert, Rules, rules
 from pipemon.prometheus import Prometheus
 from pipemon.spec.model import BOUNDS_DIFFER
-from pipemon.spec.signals import DRIFT
+from pipemon.spec.signals import CUSUM, DRIFT
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,18 @@ class Replayed:
 class Evaluation:
     """An alert's expression without recording rules, and how often it is evaluated, in seconds.
 
-    What is left of its own rules in it is what they alone can tell: their own past, and drift, whose rules would be
-    a query of a megabyte.
+    Of a cumulative sum it is what each step adds, since no query adds it up (`adds_up`). What is left of its own rules
+    in it is what they alone can tell: their own past, and drift, whose rules would be a query of a megabyte.
     """
 
     alert: Alert
     expr: Expr
     step: float
+    adds_up: bool = False
+
+    def holds_at(self, points: Sequence[tuple[float, float]]) -> list[float]:
+        """Return when the expression holds, of the points (Unix time, value) of one of its series."""
+        return list(beyond_limit(points, self.step)) if self.adds_up else [time for time, _ in points]
 
 
 def evaluations(made: Rules, step: float | None = None) -> list[Evaluation]:
@@ -53,11 +61,25 @@ def evaluations(made: Rules, step: float | None = None) -> list[Evaluation]:
     for group in made.groups:
         every = max(group.interval, step or 0.0)
         for alert in group.alerts:
-            if alert.mode.name != BOUNDS_DIFFER:
+            if alert.mode.name == BOUNDS_DIFFER:
+                continue
+            if CUSUM in alert.mode.signals:
+                # Each step is added once, however seldom the others are evaluated.
+                found.append(Evaluation(alert, _added(made, alert), group.interval, adds_up=True))
+            else:
                 rules_in = () if DRIFT in alert.mode.signals else made.recordings
                 expr = exported_series(made.spec, inlined(alert.expr, rules_in, group.interval))
                 found.append(Evaluation(alert, expr, every))
     return found
+
+
+def _added(made: Rules, alert: Alert) -> Expr:
+    (condition,) = alert.mode.conditions
+    found = measure(made.spec, alert.mode, condition)
+    assert found is not None
+    (excess,) = found.value.parts
+    each = narrowed(made.spec, alert.mode, replace(found, value=excess))
+    return exported_series(made.spec, inlined(each, made.recordings, made.spec.interval(alert.mode)))
 
 
 def queries(each: Evaluation, period: Period) -> int:
@@ -84,9 +106,7 @@ def replay(
         found = [
             Firing(labels, start, end)
             for labels, held in points.items()
-            for start, end in firings(
-                [time for time, _ in held], each.step, mode.for_, mode.keep_firing_for, within.end
-            )
+            for start, end in firings(each.holds_at(held), each.step, mode.for_, mode.keep_firing_for, within.end)
         ]
         fired[mode.name] = tuple(sorted(found, key=lambda firing: (firing.start, firing.labels)))
         if not points:

@@ -15,6 +15,7 @@ from pipemon.generate.measures import measure
 from pipemon.generate.overrun import UNKNOWN, overrun_query, overrun_words, tells
 from pipemon.generate.promql import Aggregate, Matcher, literal, quote, text
 from pipemon.generate.recordings import Measure, here
+from pipemon.spec.cusum import summed
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 from pipemon.spec.signals import DRIFT, SIGNALS
@@ -60,6 +61,9 @@ def describe(spec: Spec, mode: FailureMode, condition: Condition) -> tuple[str, 
         case "burned":
             named = SIGNALS[condition.argument]
             what = "calls over budget" if named.name == "latency" else named.words
+        case "summed":
+            of_what, _ = describe(spec, mode, summed(condition))
+            return f"{signal.words} {of_what}", threshold
         case "feature_quantile":
             what = f"{condition.argument} {name}"
         case "statistic":
@@ -154,7 +158,7 @@ def sentence(spec: Spec, mode: FailureMode, condition: Condition, value: str, th
         return f"{where} was not called for {duration(mode.window)}, or its series are gone."
     if condition.signal == "promql":
         return f"The expression's value is {value}." if value else "The written expression holds."
-    if condition.burns:
+    if condition.burns or condition.tolerated:
         return f"{what[:1].upper()}{what[1:]}: {value}, {plain(threshold)}."
     compared = f"'s {then}" if then else ""
     reference = condition.reference or condition.against

@@ -233,7 +233,7 @@ def _named(spec: Spec, mode: FailureMode, condition: Condition) -> str:
     if share := bound_share(spec, mode.stage, condition):
         return f"{where} calls over {duration(share.bound)}"
     what = condition.argument
-    if condition.feature is not None:
+    if condition.feature is not None and not condition.tolerated:
         what = f"{condition.feature.direction}.{condition.feature.name}"
     return " ".join(filter(None, (where, condition.signal, what)))
 

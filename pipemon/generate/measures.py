@@ -11,6 +11,7 @@ from itertools import takewhile
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
 from pipemon.generate.calibration import calibration_error, estimated_accuracy
+from pipemon.generate.cusum import cumulative_sum
 from pipemon.generate.drift.measure import drift_measure
 from pipemon.generate.drift.recent import recent_measure
 from pipemon.generate.drift.together import features_moved, has_others
@@ -23,6 +24,7 @@ from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, sele
 from pipemon.generate.queries import ALL_VALUES, calls_total, matchers, per, quantile, targets, unaccounted
 from pipemon.generate.recordings import Measure, Part, Recording, Scope, own, picked, usual
 from pipemon.spec import reads as r
+from pipemon.spec.cusum import summed
 from pipemon.spec.latency import burned_condition
 from pipemon.spec.model import ALL, STABLE, Condition, FailureMode, Spec
 from pipemon.spec.signals import DRIFT, SIGNALS
@@ -35,8 +37,9 @@ def measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | No
     blinds it; a canary keeps its version and is compared with all stable ones together.
     """
     # Asked for by each file and each test: where it is and over how long is all that it takes of a failure mode,
-    # but for what is held while the alert lasts.
-    whose = mode.name if condition.against or (condition.reference and condition.reference.hold) else ""
+    # but for what is held while the alert lasts, and for what is added up.
+    its_own = condition.against or condition.tolerated or (condition.reference and condition.reference.hold)
+    whose = mode.name if its_own else ""
     wanted = ("measure", mode.stage, mode.window, condition, whose)
     found = spec.derived(wanted, lambda spec: _of_schedule(spec, mode, condition))
     if found is None:
@@ -72,6 +75,9 @@ def _compared(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | 
         read = (_measure(replace(everything, window=window), mode, burned) for window in windows)
         first, *beside = filter(None, read)
         return replace(first, beside=tuple(beside))
+    if condition.tolerated:
+        counted = _measure(everything, mode, summed(condition))
+        return None if counted is None else cumulative_sum(everything, mode, condition, counted)
     if reference is None:
         return _measure(everything, mode, condition)
     if reference == ALL:

@@ -18,8 +18,10 @@ from pipemon.generate.restriction import of_own
 from pipemon.generate.yamltext import comment, listed
 from pipemon.spec.model import FailureMode, Spec
 from pipemon.spec.modes import alert_name
-from pipemon.spec.signals import DRIFT
+from pipemon.spec.signals import CUSUM, DRIFT
 from pipemon.units import duration
+
+_GROUPS = ("", ".long", f".{CUSUM}")
 
 
 @dataclass(frozen=True)
@@ -68,15 +70,15 @@ def rules(spec: Spec, dashboard_url: str = "") -> Rules:
     readers: dict[str, dict[str, None]] = {}
     recorded: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
     groups = _series_group(spec, readers)
-    for interval, suffix in ((spec.timing.scrape_interval, ""), (spec.timing.long_interval, ".long")):
-        is_long = bool(suffix)
-        modes = [mode for mode in spec.measurable if (mode.window >= spec.timing.long_window) == is_long]
+    for suffix in _GROUPS:
+        modes = [mode for mode in spec.measurable if _suffix(spec, mode) == suffix]
         # What the group before records already is read from there.
         new = (r for r in _recordings(spec, modes, readers) if (r.name, r.static) not in recorded)
         recordings = tuple(of_own(spec, recording) for recording in new)
         recorded |= {(recording.name, recording.static) for recording in recordings}
         alerts = tuple(_alert(spec, mode, _panel_url(spec, mode, dashboard_url)) for mode in modes)
         if alerts:
+            interval = spec.interval(modes[0])
             groups.append(Group(f"pipemon-{spec.pipeline}{suffix}", suffix, interval, recordings, alerts))
     if announced := expected.recordings(spec):
         readers[expected.NAME] = dict.fromkeys(mode.name for mode in spec.measurable if expected.is_held(spec, mode))
@@ -89,6 +91,13 @@ def rules(spec: Spec, dashboard_url: str = "") -> Rules:
         groups.append(Group(f"pipemon-{spec.pipeline}.onset", ".onset", moved.step, found, ()))
     groups.append(_bounds_group(spec, dashboard_url))
     return Rules(spec, tuple(groups), {name: tuple(found) for name, found in readers.items()})
+
+
+def _suffix(spec: Spec, mode: FailureMode) -> str:
+    """Return which of _GROUPS a failure mode's rules are in: those of one are evaluated together."""
+    if CUSUM in mode.signals:
+        return f".{CUSUM}"
+    return ".long" if mode.window >= spec.timing.long_window else ""
 
 
 def _drifting(spec: Spec) -> list[str]:

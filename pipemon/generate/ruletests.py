@@ -9,6 +9,7 @@ from typing import cast
 
 from pipemon.generate.bounds_alert import bounds_cases
 from pipemon.generate.burntests import burn_cases, burning
+from pipemon.generate.cusumtests import by_sum, cusum_cases
 from pipemon.generate.drifttests import constants_cases, drift_cases, drifting
 from pipemon.generate.expectations import firing_at, place_if_any, place_of
 from pipemon.generate.pasttests import past_cases, past_step
@@ -43,7 +44,7 @@ def test_files(rules: Rules) -> dict[str, str]:
     for group in rules.groups:
         if not group.alerts:
             continue
-        apart = (burning, drifting, partial(by_schedule, spec))
+        apart = (burning, by_sum, drifting, partial(by_schedule, spec))
         # One at a time: a thousand failure modes have more cases than memory should hold.
         usual = [alert for alert in group.alerts if not any(each(alert) for each in apart)]
         cases = ((alert.mode.name, *case) for alert in usual for case in _cases(spec, alert))
@@ -53,6 +54,8 @@ def test_files(rules: Rules) -> dict[str, str]:
             found[f"{spec.pipeline}{group.suffix}.past.tests.yml"] = _file(spec, past_step(spec), past)
         for step, burns in burn_cases(spec, group).items():
             found[f"{spec.pipeline}{group.suffix}.burn-{duration(step)}.tests.yml"] = _file(spec, step, burns)
+        if sums := list(cusum_cases(spec, group)):
+            found[f"{spec.pipeline}{group.suffix}.tests.yml"] = _file(spec, group.interval, sums)
         for step, runs in schedule_cases(spec, group).items():
             found[f"{spec.pipeline}{group.suffix}.schedule.tests.yml"] = _file(spec, step, runs)
         for step, drifts in drift_cases(rules, group).items():

@@ -8,7 +8,7 @@ from math import inf
 from typing import cast
 
 from pipemon.errors import nearest
-from pipemon.spec import drift, fields, thresholds
+from pipemon.spec import cusum, drift, fields, thresholds
 from pipemon.spec.arguments import Place, argument_of, compared
 from pipemon.spec.baseline import FeatureBaseline, feature_key
 from pipemon.spec.context import Context, WaitsForBaselineError
@@ -21,6 +21,7 @@ from pipemon.spec.reads import Calibration, Quantile, Reads
 from pipemon.spec.schedule import same_run, unseen
 from pipemon.spec.signals import (
     ALSO,
+    CUSUM,
     DRIFT,
     PLANNED_SIGNALS,
     SIGNALS,
@@ -83,7 +84,7 @@ def conditions(report: Report, body: Mapping, key: Scalar, place: Place) -> tupl
 def _alone(report: Report, key: Scalar, found: list[Condition], place: Place) -> None:
     """Refuse a throughput beside what is measured on calls: how many there are decides what is seen of those."""
     # Of a batch pipeline, silence is told by when it last ended well, not by calls.
-    apart = ("throughput", "budget_burn", DRIFT, *(["no_calls"] if place.spec.schedule else []))
+    apart = ("throughput", "budget_burn", CUSUM, DRIFT, *(["no_calls"] if place.spec.schedule else []))
     alone = next((each.signal for each in found if each.signal in apart), "")
     if len(found) > 1 and alone:
         report.add(key, f"{place.name}: {alone} stands alone; give it a failure mode of its own", "comparison")
@@ -145,6 +146,19 @@ def _condition(report: Report, node: Node, beside: Mapping, place: Place) -> Con
     signal, argument, at = _signal(report, node, place)
     if signal is None or not _in_a_run(report, signal, argument, at, place):
         return None
+    if signal.name != CUSUM:
+        return _of_signal(report, signal, argument, at, beside, place)
+    where = f"{place.name}: {CUSUM}"
+    named = cusum.of_what(report, argument, at, where)
+    if named is None or cusum.misplaced(report, beside, where):
+        return None
+    found = _of_signal(report, *named, at, beside, place)
+    return None if found is None else cusum.summing(found)
+
+
+def _of_signal(
+    report: Report, signal: Signal, argument: Node | None, at: Node, beside: Mapping, place: Place
+) -> Condition | None:
     if place.stage is None and not signal.whole_pipeline:
         report.add(at, f"{place.name}: {signal.name} is measured at a stage; say which with `stage:`", "missing")
         return None

@@ -100,6 +100,7 @@ class Condition:
     that it is about, "" for all; `burns` are the burn rates of `budget_burn`. `threshold` is None
     for `no_calls` and `promql`. `min_count` observations and `min_events` bad ones must lie in the window
     before the value means anything. `against` is the past that `drift` is from; None is the baseline.
+    `tolerated` is the share of bad events that `cusum` tolerates, 0 for other signals.
     """
 
     signal: str
@@ -112,6 +113,7 @@ class Condition:
     slice: str = ""
     burns: tuple[Burn, ...] = ()
     against: Reference | None = None
+    tolerated: float = 0.0
 
     @property
     def reference(self) -> Reference | None:
@@ -299,6 +301,9 @@ class Spec:
 
     def interval(self, mode: FailureMode) -> float:
         """Return how often a failure mode's rules are evaluated, in seconds."""
+        if any(condition.tolerated for condition in mode.conditions):
+            # Each step is added once.
+            return mode.window
         return self.timing.long_interval if mode.window >= self.timing.long_window else self.timing.scrape_interval
 
     def stage(self, name: str) -> StageShape:

@@ -11,13 +11,25 @@ from pipemon.spec import fields
 from pipemon.spec.arguments import Place
 from pipemon.spec.baseline import Baseline
 from pipemon.spec.conditions import conditions
+from pipemon.spec.cusum import step_of, summed
 from pipemon.spec.defaults import Defaults, over, values
 from pipemon.spec.expression import series_fault
 from pipemon.spec.fields import Report
-from pipemon.spec.model import ACTIONS, BOUNDS_DIFFER, STABLE, Action, Condition, FailureMode, Pace, Severity, Spec
+from pipemon.spec.model import (
+    ACTIONS,
+    BOUNDS_DIFFER,
+    STABLE,
+    Action,
+    Condition,
+    FailureMode,
+    Kind,
+    Pace,
+    Severity,
+    Spec,
+)
 from pipemon.spec.objective import burning, burns
 from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
-from pipemon.spec.signals import SIGNALS, for_seconds
+from pipemon.spec.signals import CUSUM, SIGNALS, Signal, for_seconds
 from pipemon.spec.signals import kind as alert_kind
 from pipemon.spec.thresholds import MIN_EVENTS
 from pipemon.topology import StageShape, find_cycle
@@ -111,7 +123,6 @@ def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str
     pace, usual_window = _pace(report, name, body.get("pace"), stage, found)
     first = found[0] if found else None
     signal = SIGNALS["compare" if first.reference == STABLE else first.signal] if first else None
-    direction = first.feature.direction if first and first.feature else None
     default_severity = signal.severity if signal else "ticket"
     below = around.defaults.get(report.file(key), Defaults())
     said = over(values(report, body, name, around.reserved), below, says_mode=body.get("mode") is not None)
@@ -132,6 +143,11 @@ def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str
     if any(condition.signal == "budget_burn" for condition in found):
         found = _burning(report, body, key, found, spec, severity)
         window = max((condition.burns[0].long for condition in found), default=window)
+    if any(condition.signal == CUSUM for condition in found):
+        if (written_window := body.get("window")) is not None:
+            step = duration(step_of(spec.timing))
+            report.add(written_window, f"{name}: window: cusum adds up steps of {step}; remove it", "comparison")
+        window = step_of(spec.timing)
     usual_for = max((for_seconds(SIGNALS[c.signal], _direction(c)) for c in found), default=120.0)
     if pace == "gradual":
         usual_for = max(usual_for, _GRADUAL_FOR)
@@ -143,7 +159,7 @@ def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str
         name=name,
         what=what,
         stage=stage.name if stage else None,
-        kind=alert_kind(signal, direction) if signal else "software",
+        kind=_kind(first, signal) if signal and first else "software",
         conditions=() if waiting else found,
         combine="all" if combine == "all" else "any",
         pace=pace,
@@ -188,6 +204,11 @@ def _burning(
         return ()
     threshold = burning(spec.objective, rates)
     return tuple(replace(each, burns=rates, threshold=threshold, min_events=MIN_EVENTS) for each in found)
+
+
+def _kind(first: Condition, signal: Signal) -> Kind:
+    """Return the kind of alert: of a sum, that of what is summed."""
+    return alert_kind(SIGNALS[summed(first).signal] if first.tolerated else signal, _direction(first))
 
 
 def _direction(condition: Condition) -> str | None:

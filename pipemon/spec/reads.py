@@ -151,11 +151,16 @@ class Burned:
 
 
 @dataclass(frozen=True)
+class Summed:
+    """Another signal's bad events, less what is tolerated of them, added up step by step."""
+
+
+@dataclass(frozen=True)
 class Written:
     """An expression that a person wrote."""
 
 
 Reads = (
     Share | Unaccounted | Mean | Quantile | Calibration | Estimated | Distance | Rate | Gauge | Largest | Busy | Age
-    | Silence | Burned | Written
+    | Silence | Burned | Summed | Written
 )  # fmt: skip

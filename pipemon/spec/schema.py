@@ -276,6 +276,7 @@ def _arguments() -> dict[str, Schema]:
         "score": {**_TEXT, "examples": ["wer"]},
         "candidate": {"type": ["string", "number", "null"], "examples": ["2.0"]},
         "burned": {"type": ["string", "null"], "examples": ["error_ratio"]},
+        "summed": {**_TEXT, "examples": ["null_ratio", "feedback redo"]},
         "confidence": {**_TEXT, "examples": ["output.confidence"]},
         "promql": _TEXT,
         "signal": {"anyOf": [{"type": "string"}, {"type": "object"}]},

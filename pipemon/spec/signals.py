@@ -16,10 +16,10 @@ from pipemon.spec.model import Kind, Severity
 Argument = Literal[
     "none", "quantile", "feature", "feature_quantile", "category", "feature_category",
     "feedback", "score", "candidate", "promql", "signal", "burned", "confidence",
-    "statistic",
+    "statistic", "summed",
 ]  # fmt: skip
 """What stands after a signal's name. A category is written `input.language=fr`; of a `feature_category`, only the
-feature is named; of a `statistic`, `ks of input.level_dbfs`."""
+feature is named; of a `statistic`, `ks of input.level_dbfs`; of what is `summed`, `feedback redo`."""
 Against = Literal["past", "stable", "baseline"]
 Unit = Literal["ratio", "seconds", "feature", "score", "none", "calls/s", "calls", "cores", "bytes"]
 Need = Literal["", "one_to_one", "workers", "trained", "labels", "decisions"]
@@ -27,6 +27,7 @@ Need = Literal["", "one_to_one", "workers", "trained", "labels", "decisions"]
 
 Statistic = Literal["psi", "js", "hellinger", "chi2", "ks", "wasserstein"]
 DRIFT = "drift"
+CUSUM = "cusum"
 STATISTICS: Mapping[Statistic, float] = {
     "psi": 0.1,
     "js": 0.13,
@@ -353,6 +354,23 @@ _SIGNALS = (
         also=("calibration_error", "ece", "miscalibration"),
     ),
     Signal(
+        name="wrong_ratio",
+        words="wrong outputs",
+        explained=False,
+        reads=r.Share(c.CALIBRATION, c.CALIBRATION, only=(("correct", "no"),)),
+        kind="quality",
+        against=("past",),
+        for_=300,
+        needs="labels",
+        slow=True,
+        panel=Drawn(
+            "Wrong outputs",
+            "wrong",
+            "How many of the outputs that were labelled were wrong: the error rate, as far as labels have come.",
+        ),
+        also=("error_rate_of_labels", "misclassified", "inaccuracy"),
+    ),
+    Signal(
         name="estimated_accuracy",
         words="accuracy estimated from",
         explained=False,
@@ -398,6 +416,23 @@ _SIGNALS = (
             "objective will be gone long before its period is over.",
         ),
         also=("slo", "burn_rate", "error_budget"),
+    ),
+    # The steps and the limit of the sum follow from the share that is tolerated.
+    Signal(
+        name=CUSUM,
+        words="cumulative sum of",
+        explained=False,
+        reads=r.Summed(),
+        argument="summed",
+        unit="none",
+        kind=None,
+        panel=Drawn(
+            "Cumulative sum",
+            "sum of",
+            "Bad ones, less 1.4 times what is tolerated, added up and never below nothing. Mostly near nothing: no "
+            "more of them than that. Above the line: more, and not by chance.",
+        ),
+        also=("page_hinkley", "cumulative_sum", "change_detection"),
     ),
     # Extrapolation may treat a counter that just began unlike the others: no longer than the usual window.
     Signal(

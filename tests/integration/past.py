@@ -36,6 +36,7 @@ failure_modes:
   silent: {what: nobody calls it, stage: write, signal: no_calls}
   crowd: {what: calls pile up, stage: write, signal: in_progress, above: 8}
   wears-off: {what: ever less speech is found, stage: hear, signal: null_ratio, above: 5%, window: 1h, for: 5m}
+  adds-up: {what: more silence than there was, stage: hear, signal: {cusum: null_ratio}, above: 2%}
   never: {what: it never happens, stage: hear, signal: error_ratio, above: 50%}
 """
 

@@ -44,7 +44,7 @@ def run(spec: Path, prometheus: Prometheus, *more: str) -> Result:
 def test_it_fires_in_the_very_evaluations_in_which_the_rule_engine_does(
     kept: tuple[Prometheus, Values], tmp_path: Path
 ) -> None:
-    """Ten failure modes and their faults: alone, held back, flapping, kept firing, over a counter's reset."""
+    """Eleven failure modes and their faults: held back, flapping, kept firing, adding up, over a counter's reset."""
     (tmp_path / "past.yaml").write_text(SPEC)
     prometheus, values = kept
     made = plan(load(tmp_path / "past.yaml"))

@@ -26,6 +26,7 @@ from pipemon.generate.drift.watched import watched
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Recorded, one_of
 from pipemon.generate.queries import ALL_VALUES, key
 from pipemon.generate.recordings import Recording, Scope
+from pipemon.spec.cusum import step_of
 from pipemon.spec.model import Spec
 
 LIMIT = 8.0
@@ -36,8 +37,6 @@ TRIFLE = 0.1
 """The shift in standard deviations that counts as one standard error at least."""
 ENOUGH = 30
 """Independent values in a step for its mean to be all but normal; a step with fewer is passed over."""
-STEP = 240.0
-"""The longest step in seconds: a rule that reads its own last value must find it within the lookback of 5 minutes."""
 TOGETHER = 30
 """Steps within which moves count as one: by chance an effect may seem to begin before its cause, rarely by more."""
 
@@ -80,15 +79,10 @@ def _that_vary(references: tuple[Reference, ...]) -> tuple[Reference, ...]:
     return tuple(each for each in references if not each.has_categories and each.baseline.sd > 0)
 
 
-def step_of(spec: Spec) -> float:
-    """Return how long a step is, in seconds: 16 scrapes, within the lookback."""
-    return min(STEP, 16 * spec.timing.scrape_interval)
-
-
 def onset(spec: Spec, references: tuple[Reference, ...], limit: float = LIMIT) -> Onset:
     """Return the rules for those features of `references` that are numbers which vary."""
     found = _that_vary(references)
-    step = step_of(spec)
+    step = step_of(spec.timing)
     by = (*key(spec, found[0].stage), "version", "track")
     scope = Scope(spec, None, step, by, ())
     score = _score(scope, found)
