@@ -6,9 +6,7 @@ is a baseline, so are bounds that are not its: what lies in its bins is not know
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import reduce
-from typing import cast
+from collections.abc import Iterator, Mapping, Sequence
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
@@ -60,9 +58,16 @@ def bounds_expr(spec: Spec) -> Expr:
         others = [
             select(c.FEATURE_INFO, (*_own(spec), *bins.matchers()), target_labels=_targets(spec)) for bins in learned
         ]
-        unlike = reduce(lambda found, other: Binary("or", found, other), others[1:], cast(Expr, others[0]))
-        of_stage = Binary("or", of_stage, Aggregate("count", stage, Aggregate("count", features, unlike)))
+        of_stage = Binary("or", of_stage, Aggregate("count", stage, Aggregate("count", features, _any_of(others))))
     return Binary("or", of_stage, _durations(spec, c.PIPELINE_DURATION, run))
+
+
+def _any_of(exprs: Sequence[Expr]) -> Expr:
+    """Return what any of them gives, by halves: a baseline may have hundreds of features, too deep for a chain."""
+    if len(exprs) == 1:
+        return exprs[0]
+    half = -(-len(exprs) // 2)
+    return Binary("or", _any_of(exprs[:half]), _any_of(exprs[half:]))
 
 
 def _durations(spec: Spec, metric: Metric, by: tuple[str, ...]) -> Expr:
