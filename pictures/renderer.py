@@ -19,7 +19,12 @@ _PLAIN_REPORT = Path(__file__).resolve().with_name("plain_report.mjs")
 _ATTEMPTS = 4
 """On a busy machine the renderer may take its picture before the last answer."""
 _PICTURE = "await page.screenshot({ path: args.out"
-_SETTLED = "await page.waitForTimeout(Number(process.env.SETTLE_MS ?? 0)); "
+_CHANGES = (
+    ("render.mjs", _PICTURE, f"await page.waitForTimeout(Number(process.env.SETTLE_MS ?? 0)); {_PICTURE}"),
+    ("render.mjs", "address().port}/`", "address().port}/#${process.env.THEME ?? 'dark'}`"),
+    ("src/boot.ts", "mode: 'dark'", "mode: location.hash === '#light' ? 'light' : 'dark'"),
+)
+"""What is changed in the renderer's files: it waits until panels have settled, and knows the light theme too."""
 _KEPT = ("node_modules", "dist")
 
 
@@ -31,11 +36,15 @@ def source() -> Path:
 
 @dataclass(frozen=True)
 class Renderer:
-    """A renderer that is built, its browser, and how many seconds panels have to settle before the picture."""
+    """A renderer that is built, its browser, and how many seconds panels have to settle before the picture.
+
+    `theme` is Grafana's: `dark` or `light`.
+    """
 
     folder: Path
     chromium: Path
     settle: float = 0.0
+    theme: str = "dark"
 
     def draw(self, dashboard: Path, prometheus: str, picture: Path, *options: str) -> dict[str, Any]:
         """Draw a dashboard file to a PNG file, and return the report on its panels.
@@ -48,7 +57,7 @@ class Renderer:
             "--chromium", str(self.chromium), "--dashboard", str(dashboard), "--prometheus", prometheus,
             "--out", str(picture), "--report", str(report), *options,
         ]  # fmt: skip
-        environment = {**os.environ, "SETTLE_MS": str(round(1000 * self.settle))}
+        environment = {**os.environ, "SETTLE_MS": str(round(1000 * self.settle)), "THEME": self.theme}
         for _ in range(_ATTEMPTS):
             done = subprocess.run(
                 command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
@@ -76,7 +85,7 @@ def renderer() -> Renderer:
 
 def _built(found: Path) -> Path:
     files = sorted(p for p in found.rglob("*") if p.is_file() and not {*_KEPT} & {*p.relative_to(found).parts})
-    state = hashlib.sha256(_SETTLED.encode() + b"".join(p.read_bytes() for p in files)).hexdigest()[:12]
+    state = hashlib.sha256(repr(_CHANGES).encode() + b"".join(p.read_bytes() for p in files)).hexdigest()[:12]
     folder = default_cache() / "grafana-render" / state
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / ".lock").open("w") as lock:
@@ -84,10 +93,9 @@ def _built(found: Path) -> Path:
         if not (folder / "dist").is_dir():
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(found, folder, ignore=shutil.ignore_patterns(*_KEPT))
-            script = folder / "render.mjs"
-            script.write_text(
-                script.read_text(encoding="utf-8").replace(_PICTURE, _SETTLED + _PICTURE), encoding="utf-8"
-            )
+            for name, old, new in _CHANGES:
+                text = (folder / name).read_text(encoding="utf-8")
+                (folder / name).write_text(text.replace(old, new), encoding="utf-8")
             for command in (["nice", "npm", "ci", "--no-audit", "--no-fund"], ["npm", "run", "build"]):
                 done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
                 if done.returncode:
