@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from pipemon import catalogue as c
-from pipemon.generate.dashboards.panels import DATASOURCE, Json
+from pipemon.generate.dashboards.panels import DATASOURCE, NEUTRAL, Json
 from pipemon.generate.dashboards.series import Choice
 from pipemon.generate.dashboards.text import plain, query, web
 from pipemon.generate.promql import Aggregate, Binary, Expr, Matcher
@@ -179,7 +179,7 @@ def marks(choice: Choice, scrape_interval: float) -> list[Json]:
     return [
         mark(choice, "Critical alerts", "red", firing("=", page)),
         mark(choice, "Other alerts", "orange", firing("!=", page)),
-        mark(choice, "New versions", "purple", Aggregate("max", (), Binary("unless", now, before))),
+        mark(choice, "New versions", NEUTRAL, Aggregate("max", (), Binary("unless", now, before))),
     ]
 
 

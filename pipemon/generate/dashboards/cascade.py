@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from pipemon import catalogue as c
 from pipemon.generate.dashboards.board import RECENT, any_uid, board, marks, to_stage, variables
-from pipemon.generate.dashboards.charts import Column, lines, table
+from pipemon.generate.dashboards.charts import SIGNAL_COLORS, Column, lines, table
 from pipemon.generate.dashboards.layout import Row, place
 from pipemon.generate.dashboards.panels import Json, Line, Panel, letter, stat, state_timeline
-from pipemon.generate.dashboards.series import Choice, chosen, feedback, missing, quantile, share
+from pipemon.generate.dashboards.series import Choice, chosen, ever_missing, feedback, missing, quantile, share
 from pipemon.generate.dashboards.states import END_TO_END, MODE_STATES, SEVERITY_STATES, STAGE_STATES
-from pipemon.generate.dashboards.topology import firing, health, node_graph, waterfall
+from pipemon.generate.dashboards.topology import by_severity, firing, health, node_graph, waterfall
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.generate.queries import per
 
@@ -97,14 +97,8 @@ def _firing(choice: Choice, step: float) -> Panel:
 
 def _fired(choice: Choice) -> Panel:
     by = ("stage", "failure_mode")
-    found = None
-    page, _, notice = choice.severities
-    for op, words, value in (("=", page, 4.0), ("!~", f"{page}|{notice}", 3.0), ("=", notice, 2.0)):
-        one = Binary("*", Aggregate("max", by, firing(choice, Matcher("severity", op, words))), value)
-        found = one if found is None else Binary("or", found, one)
-    assert found is not None
     pending = choice.series(c.ALERTS, Matcher("alertstate", "=", "pending"), Matcher("mode", "!=", "observe"))
-    either = Binary("or", found, Aggregate("max", by, pending))
+    either = Binary("or", by_severity(choice, by), Aggregate("max", by, pending))
     return state_timeline(
         "cascade/fired",
         "Which came first",
@@ -208,10 +202,11 @@ def _data(choice: Choice) -> tuple[Panel, ...]:
         lines(
             f"cascade/missing/{side}",
             f"{side.capitalize()}: missing values",
-            f"Share of calls in which a feature of the {side} was None, empty, absent or not a number.",
-            [choice.query(missing(choice, by, Matcher("direction", "=", side)), "{{stage}} {{feature}}")],
+            f"Share of calls in which a feature of the {side} was None, empty, absent or not a number; of those that "
+            "ever were.",
+            [choice.query(ever_missing(choice, by, Matcher("direction", "=", side)), "{{stage}} {{feature}}")],
             unit="percentunit",
-            empty="no such features",
+            empty="no value was ever missing, or no such features",
         )
         for side in ("input", "output")
     ]
@@ -232,5 +227,6 @@ def _data(choice: Choice) -> tuple[Panel, ...]:
             [choice.query(feedback(choice, ("stage",)), "{{stage}} {{signal}}")],
             unit="percentunit",
             empty="no feedback",
+            colors=SIGNAL_COLORS,
         ),
     )

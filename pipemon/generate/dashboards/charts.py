@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
+from pipemon.catalogue import FEEDBACK_SIGNALS, OTHER
 from pipemon.generate.dashboards.panels import (
     DATA_COLORS,
+    NEUTRAL,
     Json,
     Line,
     Panel,
@@ -17,12 +20,22 @@ from pipemon.generate.dashboards.panels import (
     timeseries,
 )
 
-# Grafana's own palettes have the colours of states, which say that a stage is broken. So a series has its colour by
-# the last letter of its name, and where two have the same, each a shade of it.
+# Grafana's own palettes have the colours of states, which say that a stage is broken, and its shades of a colour are
+# unreadable where there are many. So a series has its hue by the last letter of its name, and by the one before it the
+# darker or the lighter of two.
+_LIGHTER = ("#5CBDB6", "#BB9AEC", "#CFAF7F", "#95A0E6", "#A9C9D6", "#CB93B7")
 _BY_NAME = tuple(
-    override("byRegexp", f"/[{letters}]$/i", "color", {"mode": "shades", "fixedColor": color})
-    for letters, color in zip(("er01", "ds23", "tn45", "yh67", "mokg8", "acbf9"), DATA_COLORS, strict=True)
+    override("byRegexp", f"/{before}[{letters}]$/i", "color", {"mode": "fixed", "fixedColor": color})
+    for before, colors in ((".", DATA_COLORS), ("[a-i0-4]", _LIGHTER))
+    for letters, color in zip(("er01", "ds23", "tn45", "yh67", "mokg8", "acbf9"), colors, strict=True)
 )
+SIGNAL_COLORS = {
+    f"/(^| ){signal}$/": color
+    for signal, color in zip(
+        (*FEEDBACK_SIGNALS, OTHER), (DATA_COLORS[1], DATA_COLORS[0], DATA_COLORS[2], NEUTRAL), strict=True
+    )
+}
+"""Of users' feedback, by the end of a series' name: a redo is to be seen beside what is accepted."""
 
 
 def heatmap(
@@ -111,9 +124,13 @@ def lines(
     stacked: bool = False,
     from_zero: bool = True,
     at: Sequence[Line] = (),
+    colors: Mapping[str, str] | None = None,
     height: int = 7,
 ) -> Panel:
-    """Return lines whose series nobody knows before: one query may give many, each of a colour by its name."""
+    """Return lines whose series nobody knows before: one query may give many, each of a colour by its name.
+
+    `colors` are those of names that a regular expression picks, as `/redo$/`.
+    """
     made = timeseries(
         key,
         title,
@@ -127,13 +144,13 @@ def lines(
         at_least=0.05 if unit == "percentunit" and from_zero else None,
         height=height,
     )
-    given = tuple(
-        override("byFrameRefID", letter(i), "color", {"mode": "fixed", "fixedColor": query.color})
-        for i, query in enumerate(queries)
-        if query.color
-    )
-    defaults = made.defaults | {"color": {"mode": "shades", "fixedColor": DATA_COLORS[0]}}
-    return replace(made, defaults=defaults, overrides=(*_BY_NAME, *given))
+    given = [("byRegexp", pattern, color) for pattern, color in (colors or {}).items()]
+    given += [("byFrameRefID", letter(i), query.color) for i, query in enumerate(queries) if query.color]
+    own = tuple(override(by, which, "color", {"mode": "fixed", "fixedColor": color}) for by, which, color in given)
+    # Areas of many lines hide each other.
+    custom = cast(Json, made.defaults["custom"]) | ({} if stacked else {"fillOpacity": 0})
+    defaults = made.defaults | {"color": {"mode": "fixed", "fixedColor": DATA_COLORS[0]}, "custom": custom}
+    return replace(made, defaults=defaults, overrides=(*_BY_NAME, *own))
 
 
 @dataclass(frozen=True)
@@ -184,7 +201,8 @@ def table(
         "unit": "none",
         "color": {"mode": "thresholds"},
         "thresholds": steps("text"),
-        "custom": {"align": "auto", "inspect": False, "filterable": False},
+        # All columns of a stage are seen at once on a small screen.
+        "custom": {"align": "auto", "inspect": False, "filterable": False, "minWidth": 70},
     }
     names = {column.field: column.title for column in columns}
     joined: list[Json] = [{"id": "joinByField", "options": {"byField": join, "mode": "outer"}}] if join else []

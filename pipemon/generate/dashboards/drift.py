@@ -17,15 +17,19 @@ from pipemon.generate.dashboards.panels import (
     letter,
     override,
     state_timeline,
+    steps,
     value_mapping,
 )
-from pipemon.generate.dashboards.series import Choice, chosen, missing
+from pipemon.generate.dashboards.series import Choice, chosen, ever_missing
 from pipemon.generate.promql import Binary, Call, Expr, Matcher, Raw
 from pipemon.generate.queries import per
 
 _FEATURE = Matcher("feature", "=", "$feature")
 _UNWATCHED = "no failure mode watches this for drift, or too little is known yet"
 _UNSUMMED = "no failure modes watch two numbers for drift, or nothing was scraped"
+_STATISTICS = ("psi", "js", "hellinger", "chi2", "ks", "wasserstein")
+_SMALL = 0.02
+"""Shares of a bin that differ by less are drawn in grey."""
 _NO_VALUES = "no values in this time, or no features with numbers"
 
 
@@ -42,7 +46,9 @@ def drift(scrape_interval: float) -> Json:
     )
     rows = [
         Row("row/moved", "Which moved first", ((_moved(),), _shares(choice))),
-        Row("row/statistics", "Drift, and what chance makes", ((_statistics(),), (_bins(),))),
+        Row("row/statistics", "Drift, and what chance makes", ((_statistics(),),)),
+        # Panels that repeat have a row of their own: Grafana lays out the repeats beside what else is in it.
+        Row("row/bins", "Bins, less the baseline", ((_bins(),),)),
         Row("row/quantiles", "Quantiles", ((_quantiles(choice),),)),
         Row("row/distributions", "Distributions", ((_distribution(choice),),)),
     ]
@@ -77,7 +83,7 @@ def _moved() -> Panel:
             Query(origin, "{{stage}} {{direction}}: moved first", fills=True),
             Query(Binary("or", onset, sums), "{{stage}} {{direction}} {{feature}}", fills=True),
         ],
-        mappings=value_mapping(((0, " ", "transparent"), (1, "moved", DATA_COLORS[0]), (2, "first", DATA_COLORS[2]))),
+        mappings=value_mapping(((0, " ", "transparent"), (1, "moved", DATA_COLORS[4]), (2, "first", DATA_COLORS[1]))),
         empty=_UNSUMMED,
         height=8,
     )
@@ -86,7 +92,7 @@ def _moved() -> Panel:
 def _statistics() -> Panel:
     where = ('stage=~"$stage"', 'version=~"$version"', 'feature="$feature"')
     by = ("stage", "direction", "version", "statistic", "window")
-    names = "psi|js|hellinger|chi2|ks|wasserstein"
+    names = "|".join(_STATISTICS)
 
     def worst(suffix: str) -> Expr:
         pattern = f"pipemon_feature_(value|category)_({names}){suffix}:increase.+"
@@ -104,10 +110,11 @@ def _statistics() -> Panel:
         "draws, alerts.",
         [
             Query(worst(""), legend, fills=True),
-            Query(worst("_critical"), f"{legend}, by chance", color=NEUTRAL, fills=True),
+            Query(worst("_critical"), f"{legend}, by chance", fills=True),
         ],
         unit="short",
         empty=_UNWATCHED,
+        colors={f"/ {name} over/": color for name, color in zip(_STATISTICS, DATA_COLORS, strict=True)},
     )
     dashed = override("byFrameRefID", letter(1), "custom.lineStyle", {"fill": "dash", "dash": [6, 4]})
     return replace(made, repeat="feature", overrides=(*made.overrides, dashed))
@@ -123,8 +130,8 @@ def _bins() -> Panel:
         "drift/bins",
         "$feature: bins, less the baseline",
         "The share of values in each bin of the baseline, less the share that it had there. A bin is called by its "
-        "upper bound. Where all lie at zero the values are distributed as in the baseline; what rises is more frequent "
-        "than it was.",
+        "upper bound. Where all lie at zero the values are distributed as in the baseline. Purple is what is more "
+        "frequent than it was, teal what is rarer.",
         [
             Query(
                 Raw(f"({share}) - on ({of_bin}) avg by ({of_bin}) ({baseline})"),
@@ -136,7 +143,11 @@ def _bins() -> Panel:
         empty=_UNWATCHED,
         from_zero=False,
     )
-    return replace(made, repeat="feature")
+    judged = made.defaults | {
+        "color": {"mode": "thresholds", "seriesBy": "last"},
+        "thresholds": steps(DATA_COLORS[0], (-_SMALL, NEUTRAL), (_SMALL, DATA_COLORS[1])),
+    }
+    return replace(made, repeat="feature", defaults=judged, overrides=())
 
 
 def _shares(choice: Choice) -> tuple[Panel, ...]:
@@ -149,9 +160,9 @@ def _shares(choice: Choice) -> tuple[Panel, ...]:
             "Missing values",
             "Share of calls in which a feature was None, empty, absent or not a number. A rise at one stage and not "
             "before it began there.",
-            [choice.query(missing(choice, each), "{{stage}} {{direction}} {{feature}}")],
+            [choice.query(ever_missing(choice, each), "{{stage}} {{direction}} {{feature}}")],
             unit="percentunit",
-            empty="no features",
+            empty="no value was ever missing, or no features",
         ),
         lines(
             "drift/categories",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipemon import catalogue as c
 from pipemon.generate import queries as q
 from pipemon.generate.dashboards.level import Level, Watch, threshold_lines
 from pipemon.generate.dashboards.panels import Panel, Query
@@ -31,6 +32,9 @@ def feature_panels(level: Level, direction: str) -> tuple[Panel, ...]:
     panels = []
     together: dict[str, list[FeatureShape]] = {}
     for feature in features:
+        if feature.categories:
+            panels.append(_categories(level, feature))
+            continue
         # A line across a panel belongs to one feature, and a unit that is not known is like no other.
         alone = bool(level.watching("mean", feature)) or not feature.unit
         together.setdefault(feature.name if alone else f"unit {feature.unit}", []).append(feature)
@@ -97,6 +101,22 @@ def _means(level: Level, direction: str, features: list[FeatureShape]) -> Panel:
         lines=threshold_lines(watches),
         empty="no values",
         from_zero=False,
+    )
+
+
+def _categories(level: Level, feature: FeatureShape) -> Panel:
+    """A feature of words has no mean."""
+    metric, which = c.FEATURE_CATEGORY, (*level.here, *_which(feature))
+    each = q.total(level.spec, metric, (*level.by, "category"), RATE_INTERVAL, *which)
+    every = q.total(level.spec, metric, level.by, RATE_INTERVAL, *which)
+    return level.panel(
+        f"{feature.direction}/categories/{feature.name}",
+        f"{feature.direction.capitalize()}: {feature.name}, categories",
+        "Share of each category. What nobody declared is other: if it rises, there is a new one.",
+        [Query(q.per(each, every, level.by), "{{category}}" + level.kept())],
+        unit="percentunit",
+        empty="no values",
+        names=(*feature.categories, c.OTHER),
     )
 
 

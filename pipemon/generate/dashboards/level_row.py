@@ -11,7 +11,7 @@ from pipemon.generate.dashboards.layout import Row
 from pipemon.generate.dashboards.level import Level, Watch, level_of, runbook_links, threshold_lines
 from pipemon.generate.dashboards.level_features import feature_panels
 from pipemon.generate.dashboards.level_work import work_panels
-from pipemon.generate.dashboards.panels import NEUTRAL, Line, Panel, Query
+from pipemon.generate.dashboards.panels import NEUTRAL, NULL_COLOR, Line, Panel, Query
 from pipemon.generate.dashboards.states import SEVERITY_COLORS
 from pipemon.generate.dashboards.text import RATE_INTERVAL, note, plain, short
 from pipemon.generate.promql import Binary, Call, Expr, Raw
@@ -90,7 +90,7 @@ def _calls(level: Level) -> Panel:
         ok = Binary("-", Binary("-", Binary("-", total, null), failed), cancelled)
         outcomes = [
             Query(_not_negative(ok), "ok" + level.kept(), color="green"),
-            Query(null, "null" + level.kept(), color="#A16EE0"),
+            Query(null, "null" + level.kept(), color=NULL_COLOR),
             Query(failed, "failed" + level.kept(), color="red"),
             Query(cancelled, "cancelled" + level.kept(), color=NEUTRAL),
         ]

@@ -16,9 +16,13 @@ from pipemon.generate.promql import Expr
 Json = dict[str, object]
 
 DATASOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
-DATA_COLORS = ("#1F9E9E", "#A16EE0", "#C77C9B", "#8C6D31", "#7A8B99", "#5C6BC0")
+DATA_COLORS = ("#1F9E9E", "#9B6ADB", "#B58F5A", "#6A78D1", "#7FA9BC", "#A8648F")
 """Lines that are neither good nor bad: none of them green, yellow, orange, red or blue, which mean a state."""
+NULL_COLOR = "#F08CC4"
+"""Null outputs, and nothing else."""
 NEUTRAL = "#8E8E8E"
+CORES = "suffix: cores"
+"""The unit of processors: Grafana has none of its own."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pipemon.catalogue import Metric
 from pipemon.generate.dashboards.board import any_uid, board, marks, variables
 from pipemon.generate.dashboards.charts import Column, lines, table
 from pipemon.generate.dashboards.layout import Row, place
-from pipemon.generate.dashboards.panels import Json, Panel
+from pipemon.generate.dashboards.panels import CORES, Json, Panel
 from pipemon.generate.dashboards.series import Choice, chosen
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, select
 from pipemon.generate.queries import per
@@ -57,7 +57,7 @@ def _processes(choice: Choice) -> tuple[Panel, ...]:
     age = Binary("-", Call("time", ()), _process(choice, "start_time_seconds"))
     found = (
         ("cpu", "Processor", "Cores that the whole process kept busy.",
-         _process(choice, "cpu_seconds_total", True), "short"),
+         _process(choice, "cpu_seconds_total", True), CORES),
         ("memory", "Memory", "Resident memory of the process. A steady rise is a leak; a saw-tooth, restarts.",
          _process(choice, "resident_memory_bytes"), "bytes"),
         ("files", "Open files, of the most", "At 100% connections and files can't be opened any more.",
@@ -81,7 +81,7 @@ def _stages(choice: Choice) -> tuple[Panel, ...]:
             "Processor, by stage",
             "Cores that each stage's own threads kept busy, sampled. More for as many calls: look at its input's size.",
             [choice.query(choice.rate(c.STAGE_CPU, by), "{{stage}}")],
-            unit="short",
+            unit=CORES,
             empty="no calls, or processor time is not measured",
         ),
         lines(

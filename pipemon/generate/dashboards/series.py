@@ -113,6 +113,12 @@ def missing(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
     return per(choice.rate(c.FEATURE_MISSING, by, *more), choice.rate(c.FEATURE_OBSERVED, by, *more))
 
 
+def ever_missing(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
+    """Return the same of the features that ever were missing: of hundreds of others there is nothing to see."""
+    ever = Aggregate("max", by, choice.series(c.FEATURE_MISSING, *more))
+    return Binary("and", missing(choice, by, *more), Binary(">", ever, 0.0))
+
+
 def mean(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
     """Return a feature's mean."""
     positive = choice.rate(c.FEATURE_SUM, by, *more, Matcher("sign", "=", "positive"))
@@ -127,6 +133,7 @@ def quantile(choice: Choice, metric: Metric, q: float, by: tuple[str, ...], *mor
 
 
 def feedback(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
-    """Return feedback per call, by signal; `by` are the labels of both."""
+    """Return feedback per call, by signal, of those that ever came; `by` are the labels of both."""
     signals = choice.rate(c.FEEDBACK, (*by, "signal"), OF_ALL_SLICES, *more)
-    return per(signals, ran(choice, by), on=by)
+    ever = Aggregate("max", (*by, "signal"), choice.series(c.FEEDBACK, OF_ALL_SLICES, *more))
+    return per(Binary("and", signals, Binary(">", ever, 0.0)), ran(choice, by), on=by)

@@ -8,9 +8,9 @@ from pipemon import catalogue as c
 from pipemon.generate.dashboards.board import any_uid, board, marks, variable, variables
 from pipemon.generate.dashboards.charts import Column, heatmap, lines, table
 from pipemon.generate.dashboards.layout import Row, place
-from pipemon.generate.dashboards.panels import DATA_COLORS, NEUTRAL, Json, Panel
+from pipemon.generate.dashboards.panels import CORES, DATA_COLORS, NEUTRAL, NULL_COLOR, Json, Panel
 from pipemon.generate.dashboards.series import Choice, chosen, quantile, share
-from pipemon.generate.dashboards.stage_data import NULL_COLOR, buckets, distribution, features, output
+from pipemon.generate.dashboards.stage_data import buckets, distribution, features, output
 from pipemon.generate.dashboards.states import SEVERITY_STATES
 from pipemon.generate.dashboards.topology import firing
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr
@@ -163,7 +163,7 @@ def _software(choice: Choice) -> tuple[Panel, ...]:
             "Processor",
             "Processor cores that the stage's own threads kept busy, sampled.",
             [choice.query(choice.rate(c.STAGE_CPU, ()), "cores", color=DATA_COLORS[0])],
-            unit="short",
+            unit=CORES,
             empty="no calls, or processor time is not measured",
         ),
     )

@@ -6,13 +6,11 @@ from dataclasses import replace
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
-from pipemon.generate.dashboards.charts import heatmap, lines
-from pipemon.generate.dashboards.panels import DATA_COLORS, Panel, Query
+from pipemon.generate.dashboards.charts import SIGNAL_COLORS, heatmap, lines
+from pipemon.generate.dashboards.panels import NULL_COLOR, Panel, Query
 from pipemon.generate.dashboards.series import Choice, feedback, mean, missing, share
 from pipemon.generate.promql import Matcher
 from pipemon.generate.queries import per
-
-NULL_COLOR = DATA_COLORS[1]
 
 
 def buckets(choice: Choice, metric: Metric, *more: Matcher) -> Query:
@@ -92,5 +90,6 @@ def output(choice: Choice) -> tuple[Panel, ...]:
             [choice.query(feedback(choice, ()), "{{signal}}")],
             unit="percentunit",
             empty="no feedback",
+            colors=SIGNAL_COLORS,
         ),
     )

@@ -30,23 +30,24 @@ def firing(choice: Choice, *more: Matcher) -> Expr:
     return choice.series(c.ALERTS, Matcher("alertstate", "=", "firing"), Matcher("mode", "!=", "observe"), *more)
 
 
-def health(choice: Choice) -> Expr:
-    """Return a number for each stage: its most severe firing alert, 0 where calls arrive and nothing fires, else -1.
-
-    Severities with words of a team's own count as warnings.
-    """
-    found: list[Expr] = []
+def by_severity(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
+    """Return the number of the most severe firing alert. Severities with words of a team's own count as warnings."""
     page, _, notice = choice.severities
     which = (("=", page, FIRING["page"]), ("!~", f"{page}|{notice}", FIRING["ticket"]), ("=", notice, FIRING["notice"]))
+    found: Expr | None = None
     for op, words, value in which:
-        alerts = firing(choice, _STAGES, Matcher("severity", op, words))
-        found.append(Binary("*", Aggregate("max", ("stage",), alerts), float(value)))
+        alerts = firing(choice, *more, Matcher("severity", op, words))
+        one = Binary("*", Aggregate("max", by, alerts), float(value))
+        found = one if found is None else Binary("or", found, one)
+    assert found is not None
+    return found
+
+
+def health(choice: Choice) -> Expr:
+    """Return a number for each stage: its most severe firing alert, 0 where calls arrive and nothing fires, else -1."""
     calls = choice.rate(c.STAGE_CALLS, ("stage",))
-    found.append(Binary("-", Binary("> bool", calls, 0.0), float(QUIET - NO_CALLS)))
-    whole = found[0]
-    for each in found[1:]:
-        whole = Binary("or", whole, each)
-    return whole
+    alive = Binary("-", Binary("> bool", calls, 0.0), float(QUIET - NO_CALLS))
+    return Binary("or", by_severity(choice, ("stage",), _STAGES), alive)
 
 
 _WORDS = (

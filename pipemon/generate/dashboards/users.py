@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pipemon import catalogue as c
 from pipemon.generate.dashboards.board import any_uid, board, marks, variables
-from pipemon.generate.dashboards.charts import heatmap, lines
+from pipemon.generate.dashboards.charts import SIGNAL_COLORS, heatmap, lines
 from pipemon.generate.dashboards.layout import Row, place
 from pipemon.generate.dashboards.panels import Json, Panel
 from pipemon.generate.dashboards.series import Choice, chosen, feedback, ran
@@ -138,12 +138,13 @@ def _feedback(choice: Choice) -> tuple[Panel, ...]:
             [choice.query(feedback(choice, ("stage",)), "{{stage}} {{signal}}")],
             unit="percentunit",
             empty="no feedback",
+            colors=SIGNAL_COLORS,
         ),
         lines(
             "feedback/slices",
             "Feedback by slice",
             "Of the feedback of each slice, the share of each signal: a slice whose redo stands out is served worse.",
-            [choice.query(of_slice, "{{stage}} {{slice}} {{signal}}")],
+            [choice.query(of_slice, "{{stage}} {{signal}} {{slice}}")],
             unit="percentunit",
             empty="no feedback of a slice; the code declares slices",
         ),

@@ -9,14 +9,18 @@ from pipemon import catalogue as c
 from pipemon.generate.dashboards.board import RECENT, any_uid, board, marks, variables
 from pipemon.generate.dashboards.charts import Column, lines, table
 from pipemon.generate.dashboards.layout import Row, place
-from pipemon.generate.dashboards.panels import NEUTRAL, Json, Panel, letter, state_timeline
+from pipemon.generate.dashboards.panels import DATA_COLORS, Json, Panel, letter, override, state_timeline
 from pipemon.generate.dashboards.series import Choice, chosen, feedback, mean, missing, quantile, share
 from pipemon.generate.dashboards.states import MODE_STATES
-from pipemon.generate.dashboards.topology import firing
+from pipemon.generate.dashboards.topology import by_severity
 from pipemon.generate.promql import Aggregate, Binary, Expr, Matcher
 from pipemon.generate.queries import per
 
 _BY = ("stage", "version", "track")
+_TRACKS = {
+    f"/ {track}( |$)/": color for track, color in zip(("stable", "canary", "shadow"), DATA_COLORS[:3], strict=True)
+}
+"""A track has one colour, whatever the stage."""
 
 
 def versions(scrape_interval: float) -> Json:
@@ -26,6 +30,7 @@ def versions(scrape_interval: float) -> Json:
     rows = [
         Row("row/now", "", (_verdict(chosen("stage")), (_compared(choice, step),))),
         Row("row/beside", "Side by side", (_beside(choice),)),
+        Row("row/outputs", "Outputs side by side", ((_means(choice),),), collapsed=True),
         Row("row/difference", "Canary less stable", (_differences(chosen("stage")),)),
         Row("row/decisions", "Model and people", (_decisions(chosen("stage", "version")),)),
     ]
@@ -46,16 +51,30 @@ def _verdict(choice: Choice) -> tuple[Panel, ...]:
     calls = everything.rate(c.STAGE_CALLS, by)
     traffic = per(calls, everything.rate(c.STAGE_CALLS, ("stage",)), ("stage",))
     meant = Aggregate("max", by, everything.series(c.ROLLOUT_TRAFFIC))
-    bad = Aggregate("max", ("stage", "failure_mode"), firing(choice, Matcher("kind", "=", "rollout")))
+    bad = by_severity(choice, ("stage", "failure_mode"), Matcher("kind", "=", "rollout"))
     calm = Binary(
         "*", Aggregate("max", ("stage",), everything.series(c.STAGE_CALLS, Matcher("track", "=", "canary"))), 0.0
     )
-    verdict = Binary("or", Binary("*", bad, 4.0), calm)
+    verdict = Binary("or", bad, calm)
+    shared = lines(
+        "versions/traffic",
+        "Share of the traffic",
+        "Share of a stage's calls that each version served, and, dashed, the share that it is meant to get, where the "
+        "roll-out says so. Shadow calls are seen by nobody.",
+        [
+            everything.query(traffic, "{{stage}} {{version}} {{track}}"),
+            everything.query(meant, "{{stage}} {{version}} {{track}} meant"),
+        ],
+        unit="percentunit",
+        colors=_TRACKS,
+        height=7,
+    )
+    dashed = override("byFrameRefID", letter(1), "custom.lineStyle", {"fill": "dash", "dash": [6, 4]})
     return (
         state_timeline(
             "versions/verdict",
             "Verdict on the canary",
-            "Red: an alert that compares the canary with stable fires; its name is in the line. An empty line: "
+            "A colour: an alert that compares the canary with stable fires; its name is in the line. An empty line: "
             "a canary runs and none fires, which is only as good as the comparisons that are written down. "
             "No line: no canary runs.",
             [choice.query(verdict, "{{stage}} {{failure_mode}}")],
@@ -63,19 +82,7 @@ def _verdict(choice: Choice) -> tuple[Panel, ...]:
             empty="no canary runs",
             height=7,
         ),
-        lines(
-            "versions/traffic",
-            "Share of the traffic",
-            "Share of a stage's calls that each version served, and the share that it is meant to get, where "
-            "the roll-out "
-            "says so. Shadow calls are seen by nobody.",
-            [
-                everything.query(traffic, "{{stage}} {{version}} {{track}}"),
-                everything.query(meant, "{{stage}} {{version}} {{track}}, meant", color=NEUTRAL),
-            ],
-            unit="percentunit",
-            height=7,
-        ),
+        replace(shared, overrides=(*shared.overrides, dashed)),
     )
 
 
@@ -108,32 +115,42 @@ def _compared(choice: Choice, step: float) -> Panel:
 def _beside(choice: Choice) -> tuple[Panel, ...]:
     legend = "{{stage}} {{version}} {{track}}"
     redo = Matcher("signal", "=", "redo")
-    means = mean(choice, (*_BY, "feature"), Matcher("direction", "=", "output"))
     return (
         lines(
             "versions/errors", "Failed calls", "Share of calls that raised, by version.",
-            [choice.query(share(choice, c.STAGE_FAILURES, _BY), legend)], unit="percentunit",
+            [choice.query(share(choice, c.STAGE_FAILURES, _BY), legend)], unit="percentunit", colors=_TRACKS,
         ),
         lines(
             "versions/nulls", "Null outputs", "Share of calls that returned nothing usable, by version.",
-            [choice.query(share(choice, c.STAGE_NULL_OUTPUTS, _BY), legend)], unit="percentunit",
+            [choice.query(share(choice, c.STAGE_NULL_OUTPUTS, _BY), legend)], unit="percentunit", colors=_TRACKS,
         ),
         lines(
             "versions/p95", "Duration, p95", "19 of 20 calls took no longer, by version.",
-            [choice.query(quantile(choice, c.STAGE_DURATION, 0.95, _BY), legend)], unit="s",
+            [choice.query(quantile(choice, c.STAGE_DURATION, 0.95, _BY), legend)], unit="s", colors=_TRACKS,
         ),
         lines(
             "versions/redo", "Redo per call", "How often users had to ask again, by version.",
             [choice.query(feedback(choice, _BY, redo), legend)], unit="percentunit", empty="no feedback",
-        ),
-        lines(
-            "versions/means", "Outputs, means",
-            "Mean of each feature of the output, each in its own unit, by version. Versions that answer the same "
-            "inputs should lie together.",
-            [choice.query(means, f"{legend} {{{{feature}}}}")], unit="short",
-            from_zero=False, empty="no output features",
+            colors=_TRACKS,
         ),
     )  # fmt: skip
+
+
+def _means(choice: Choice) -> Panel:
+    """Hundreds of lines where there are many stages: they are asked for when somebody opens the row."""
+    means = mean(choice, (*_BY, "feature"), Matcher("direction", "=", "output"))
+    return lines(
+        "versions/means",
+        "Outputs, means",
+        "Mean of each feature of the output, each in its own unit, by version. Versions that answer the same "
+        "inputs should lie together.",
+        [choice.query(means, "{{stage}} {{feature}} {{version}} {{track}}")],
+        unit="short",
+        from_zero=False,
+        empty="no output features",
+        colors=_TRACKS,
+        height=9,
+    )
 
 
 def _differences(choice: Choice) -> tuple[Panel, ...]:
