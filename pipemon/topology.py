@@ -32,12 +32,18 @@ class OwnSeries(NamedTuple):
     """Series that a service exports under names of its own, and what of a stage they are.
 
     `key` is the word of the file: `calls`, `failures`, `duration`, ... `name` is a histogram's without its suffix.
-    `matchers` are labels, operators (`=`, `!=`, `=~`, `!~`) and values.
+    `matchers` are labels, operators (`=`, `!=`, `=~`, `!~`) and values; `by_track` the one that tells the series of
+    a `track`, where there is a canary. `version` is the label that has the model's version, "" for none. `unit` is a
+    histogram's in seconds: 0.001 for milliseconds.
     """
 
     key: str
     name: str
     matchers: tuple[tuple[str, str, str], ...] = ()
+    track: str = "stable"
+    by_track: tuple[tuple[str, str, str], ...] = ()
+    version: str = ""
+    unit: float = 1.0
 
 
 class ScoreShape(NamedTuple):

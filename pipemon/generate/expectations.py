@@ -16,6 +16,7 @@ from pipemon.generate.scenes import (
     State,
     kept_labels,
     labels_of,
+    own_series,
 )
 from pipemon.generate.synthetic import (
     CANARY_VERSION,
@@ -36,7 +37,10 @@ def firing_at(alert: Alert, at: str, expected: list[dict[str, str]]) -> dict[str
 def place_of(spec: Spec, mode: FailureMode) -> dict[str, str]:
     """Return the labels that say where an alert of the place that is judged is."""
     stage = {"stage": mode.stage} if mode.stage is not None else {}
-    canary = {"version": CANARY_VERSION} if any(each.reference == STABLE for each in mode.conditions) else {}
+    own = own_series(spec, mode)
+    told = own is None or any(each.version for each in own)
+    compared = any(each.reference == STABLE for each in mode.conditions)
+    canary = {"version": CANARY_VERSION} if told and compared else {}
     return {"pipeline": spec.pipeline, **stage, **canary, **kept_labels(spec)}
 
 

@@ -6,6 +6,7 @@ reads pipemon's series, rules and panels alike, then reads these too.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -16,6 +17,7 @@ from pipemon.generate.recordings import Recording
 from pipemon.spec.model import Spec
 from pipemon.spec.own_series import STANDS_FOR, picks
 from pipemon.topology import OwnSeries, StageShape
+from pipemon.units import le
 
 SERIES = "series"
 """The label that keeps several series of a service apart where they are one of a stage: its own name."""
@@ -28,7 +30,11 @@ def series_rules(spec: Spec) -> tuple[Recording, ...]:
     """Return the rules that record the series of stages that are not decorated."""
     return tuple(
         Recording(
-            metric.name + suffix, _named(own, metric, suffix, spec), _labels(spec, own), (), _place(spec, stage, own)
+            metric.name + suffix,
+            _named(own, stage, metric, suffix, spec),
+            _labels(spec, own),
+            (),
+            _place(spec, stage, own),
         )
         for stage in spec.stages
         for own in stage.series
@@ -42,21 +48,48 @@ def _suffixes(metric: Metric) -> tuple[str, ...]:
 
 
 def _place(spec: Spec, stage: StageShape, own: OwnSeries) -> tuple[tuple[str, str], ...]:
-    return (("pipeline", spec.pipeline), ("stage", stage.name), ("track", "stable"), (SERIES, own.name))
+    return (("pipeline", spec.pipeline), ("stage", stage.name), ("track", own.track), (SERIES, own.name))
 
 
 def _labels(spec: Spec, own: OwnSeries) -> tuple[str, ...]:
-    labels = ("pipeline", "stage", "track", SERIES, *spec.keep, *(label for label, _, _ in own.matchers))
-    return tuple(dict.fromkeys((*labels, *(("le",) if own.key == "duration" else ()))))
+    picked = (label for label, _, _ in (*own.matchers, *own.by_track))
+    more = (*(("version",) if own.version else ()), *(("le",) if own.key == "duration" else ()))
+    return tuple(dict.fromkeys(("pipeline", "stage", "track", SERIES, *spec.keep, *picked, *more)))
 
 
-def _named(own: OwnSeries, metric: Metric, suffix: str, spec: Spec) -> Expr:
-    series = _selector(own, metric, suffix, tuple(Matcher(label, "=", value) for label, value in spec.select))
+def _named(own: OwnSeries, stage: StageShape, metric: Metric, suffix: str, spec: Spec) -> Expr:
+    series = _selector(own, stage, metric, suffix, tuple(Matcher(label, "=", value) for label, value in spec.select))
+    return _as_ours(own, stage, series, suffix)
+
+
+def _as_ours(own: OwnSeries, stage: StageShape, series: Expr, suffix: str) -> Expr:
+    """Return series with the unit that pipemon's have, and the labels beside those of their place."""
+    if own.version not in ("", "version"):
+        series = Call("label_replace", (series, "version", "$1", own.version, "(.*)"))
+    if suffix == "_sum" and own.unit != 1:
+        return Binary("*", series, own.unit)
+    if suffix == "_bucket" and own.unit != 1:
+        # Rising: what a bound becomes is below all that are still to come.
+        for bound in stage.duration_bounds:
+            pattern = "|".join(map(re.escape, _written(bound, own.unit)))
+            series = Call("label_replace", (series, "le", le(bound), "le", pattern))
+        return series
     return Call("label_replace", (series, *_WHOLE)) if suffix == "_bucket" else series
 
 
-def _selector(own: OwnSeries, metric: Metric, suffix: str, more: tuple[Matcher, ...]) -> Selector:
-    matchers = tuple(Matcher(*each) for each in own.matchers)
+def _written(bound: float, unit: float) -> tuple[str, ...]:
+    """Return how exporters may write a bound of seconds in another unit: `300`, `300.0`, `1e+06`."""
+    number = float(f"{bound / unit:.12g}")
+    whole = (str(int(number)), f"{int(number)}.0") if number.is_integer() else ()
+    return tuple(dict.fromkeys((*whole, le(number))))
+
+
+def _selector(own: OwnSeries, stage: StageShape, metric: Metric, suffix: str, more: tuple[Matcher, ...]) -> Selector:
+    matchers = tuple(Matcher(*each) for each in (*own.matchers, *own.by_track))
+    if suffix == "_bucket" and own.unit != 1 and not any(each.label == "le" for each in more):
+        # A bound that the file does not say would be taken for one of seconds.
+        said = (form for bound in stage.duration_bounds for form in _written(bound, own.unit))
+        more = (*more, one_of("le", (*said, "+Inf")))
     labels = tuple(dict.fromkeys(matcher.label for matcher in (*matchers, *more)))
     exported = Metric(own.name, metric.type, labels, metric.help, metric.unit)
     return Selector(exported, tuple(dict.fromkeys((*matchers, *more))), suffix)
@@ -77,7 +110,7 @@ def _read(spec: Spec, expr: Expr) -> Expr:
         case Selector():
             return _either(spec, expr, lambda own: own)
         case Call(function="absent", args=(Selector() as inner,)):
-            found: list[Expr] = [own for _, own in _standing_for(spec, inner)]
+            found: list[Expr] = [found for _, _, found in _standing_for(spec, inner)]
             if not found:
                 return expr
             gone: Expr = Call("absent", (_any(found),))
@@ -104,10 +137,8 @@ def _read(spec: Spec, expr: Expr) -> Expr:
 def _either(spec: Spec, series: Selector, asked: Callable[[Selector], Expr]) -> Expr:
     """Return what is asked of pipemon's series, or of those that stand for them, with the labels of the stage."""
     placed = []
-    for place, own in _standing_for(spec, series):
-        found = asked(own)
-        if own.suffix == "_bucket":
-            found = Call("label_replace", (found, *_WHOLE))
+    for stage, own, exported in _standing_for(spec, series):
+        place, found = _place(spec, stage, own), _as_ours(own, stage, asked(exported), exported.suffix)
         placed.append(reduce(lambda inner, label: _set(inner, *label), place, found))
     ours = any(_decorated(spec, matcher) for matcher in series.matchers if matcher.label == "stage")
     if ours or not any(matcher.label == "stage" and matcher.op == "=" for matcher in series.matchers) or not placed:
@@ -127,23 +158,33 @@ def _set(expr: Expr, label: str, value: str) -> Expr:
     return Call("label_replace", (expr, label, value.replace("$", "$$"), "", ""))
 
 
-def _standing_for(spec: Spec, series: Selector) -> Iterator[tuple[tuple[tuple[str, str], ...], Selector]]:
-    """Yield the exported series that stand for one of pipemon's, each with the labels of its place."""
+def _standing_for(spec: Spec, series: Selector) -> Iterator[tuple[StageShape, OwnSeries, Selector]]:
+    """Yield what stands for one of pipemon's series: its stage, how the file names it, and the series."""
     for stage in spec.stages:
         for own in stage.series:
             if STANDS_FOR[own.key] != series.metric:
                 continue
             place = _place(spec, stage, own)
-            fixed = {**dict(place), "version": ""}
+            fixed = {**dict(place), **({} if own.version else {"version": ""})}
             if all(picks(m.op, m.value, fixed[m.label]) for m in series.matchers if m.label in fixed):
-                more = tuple(_bound(m) if m.label == "le" else m for m in series.matchers if m.label not in fixed)
-                found = _selector(own, series.metric, series.suffix, more)
-                yield place, replace(found, window=series.window, offset=series.offset)
+                more = tuple(_as_exported(own, m) for m in series.matchers if m.label not in fixed)
+                found = _selector(own, stage, series.metric, series.suffix, more)
+                yield stage, own, replace(found, window=series.window, offset=series.offset)
 
 
-def _bound(matcher: Matcher) -> Matcher:
+def _as_exported(own: OwnSeries, matcher: Matcher) -> Matcher:
+    if matcher.label == "version":
+        return replace(matcher, label=own.version)
+    return _bound(matcher, own.unit) if matcher.label == "le" else matcher
+
+
+def _bound(matcher: Matcher, unit: float) -> Matcher:
     """Return a matcher of bounds as exporters may write them: `1.0` or `1`."""
     if matcher.op not in ("=", "=~"):
         return matcher
     values = [value.replace("\\", "") for value in matcher.value.split("|")] if matcher.op == "=~" else [matcher.value]
-    return one_of("le", tuple(dict.fromkeys(form for value in values for form in (value, value.removesuffix(".0")))))
+    forms = (
+        (value, value.removesuffix(".0")) if unit == 1 or value == "+Inf" else _written(float(value), unit)
+        for value in values
+    )
+    return one_of("le", tuple(dict.fromkeys(form for several in forms for form in several)))

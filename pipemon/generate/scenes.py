@@ -135,6 +135,10 @@ def own_series(spec: Spec, mode: FailureMode) -> tuple[OwnSeries, ...] | None:
     return (spec.stage(mode.stage).series or None) if mode.stage is not None else None
 
 
+def _has_canary(own: tuple[OwnSeries, ...] | None) -> bool:
+    return any(each.track == "canary" for each in own or ())
+
+
 def _unlike(own: tuple[OwnSeries, ...] | None) -> Iterator[tuple[OwnSeries, ...]]:
     """Yield series that are none of a stage's: each unlike one of them in one label."""
     for each in own or ():
@@ -164,15 +168,14 @@ def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...])
     Where alerts are told apart by a kept label, the place beside is `calm`: it would fire on its own.
     """
     own, targets, replicas = judged(spec, mode, state), kept_labels(spec), _replicas(spec, mode)
-    place = {**own.place}
+    place, theirs = {**own.place}, own.own
     if replicas is CANARIES:
         place |= {"version": CANARY_VERSION, "track": "canary"}
     beside = [World({**place, "pipeline": NEIGHBOUR}, targets)]
     if mode.stage is not None:
         beside += [World({**place, "stage": ANOTHER}, targets), World({**place, "track": "shadow"}, targets)]
         if replicas is STABLE_ONES:
-            beside.append(World(place, targets, CANARIES))
-    theirs = own_series(spec, mode)
+            beside.append(World(place, targets, CANARIES, own=theirs if _has_canary(theirs) else None))
     beside += [World(place, targets, own=other) for other in _unlike(theirs)]
     beside += [World(place, {**targets, label: ANOTHER}, own=theirs) for label, _ in spec.select]
     for other in beside:
@@ -201,7 +204,7 @@ def _stable_ones(spec: Spec, mode: FailureMode, state: State, canaries: list[Wor
     enough = 1.5 * max(condition.min_count for condition in mode.conditions) / mode.window
     values = tuple(map(compared_with, mode.conditions))
     for index, canary in enumerate(canaries):
-        stable = World({**canary.place, "track": "stable", "version": "1"}, canary.targets, STABLE_ONES)
+        stable = World({**canary.place, "track": "stable", "version": "1"}, canary.targets, STABLE_ONES, own=canary.own)
         rate = enough if state.then is None or index else state.then
         if rate and canary.place.get("track") != "shadow":
             _fill(stable, spec, mode, values, rate)

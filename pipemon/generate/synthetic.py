@@ -150,16 +150,27 @@ def _spread_own(
 ) -> tuple[tuple[str, float], ...]:
     """Return the series of a service that stand for a metric with their shares of the traffic: the first has most."""
     found = []
-    for index, each in enumerate(own):
-        known = {label: example_of(op, value) for label, op, value in each.matchers}
-        # As exporters that are not Python's write whole bounds.
-        known |= {label: value.removesuffix(".0") for label, value in labels} | dict(targets)
-        part = (len(own) - index) / (len(own) * (len(own) + 1) / 2)
-        for _, instance, share in replicas or (((), "", 1.0),):
+    for serves, instance, share in replicas or (((), "", 1.0),):
+        version, track = (dict(serves).get(label, "") for label in ("version", "track"))
+        # Where nothing tells a canary, its series are like the others.
+        beside = [each for each in own if each.track == track] or own
+        for index, each in enumerate(beside):
+            known = {label: example_of(op, value) for label, op, value in (*each.matchers, *each.by_track)}
+            # As exporters that are not Python's write whole bounds.
+            known |= {label: _exported(each, label, value) for label, value in labels} | dict(targets)
+            known |= {each.version: version} if each.version else {}
+            part = (len(beside) - index) / (len(beside) * (len(beside) + 1) / 2)
             where = {"pod" if "instance" in known else "instance": instance} if instance else {}
             shown = {label: value for label, value in {**known, **where}.items() if value}
-            found.append((series(each.name + suffix, shown), part * share))
+            found.append((series(each.name + suffix, shown), part * share / (each.unit if suffix == "_sum" else 1)))
     return tuple(found)
+
+
+def _exported(own: OwnSeries, label: str, value: str) -> str:
+    """Return a label's value as the service writes it, such as a bound of 0.3 seconds in milliseconds."""
+    if label != "le" or value == "+Inf":
+        return value
+    return value.removesuffix(".0") if own.unit == 1 else f"{float(value) / own.unit:.12g}"
 
 
 def series(name: str, labels: Mapping[str, str]) -> str:

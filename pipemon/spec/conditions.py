@@ -15,7 +15,7 @@ from pipemon.spec.context import Context, WaitsForBaselineError
 from pipemon.spec.fields import Report
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import LAST_HOUR, STABLE, Condition, Reference, Threshold
-from pipemon.spec.own_series import lacking
+from pipemon.spec.own_series import lacking, without_canary
 from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
 from pipemon.spec.reads import Calibration, Quantile, Reads
 from pipemon.spec.schedule import same_run, unseen
@@ -420,11 +420,13 @@ def _exported(report: Report, signal: Signal, argument: Node | None, at: Node, p
 
 
 def _of_a_canary(report: Report, threshold: Threshold | None, at: Node, place: Place) -> bool:
-    """Tell whether a threshold is for the canary of a stage that is not decorated, and so has none."""
+    """Tell whether a threshold is for the canary of a stage that is not decorated, where none is told."""
     stage = place.stage
     if stage is None or not stage.series or threshold is None or threshold.reference != STABLE:
         return False
-    message = f"{place.name}: {stage.name!r} is not decorated, and only decorated stages have a canary"
+    if not (why := without_canary(stage)):
+        return False
+    message = f"{place.name}: {stage.name!r} is not decorated; {why}"
     report.add(at, message, "undeclared")
     return True
 

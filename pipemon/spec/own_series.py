@@ -25,11 +25,15 @@ STANDS_FOR: dict[str, Metric] = {
 }
 """The words of a file, and what each is of a stage."""
 
+VERSIONS = ("version", "canary")
+"""The words that tell versions of the model apart."""
+
 _LEARNED_LATER = {"feedback": "feedback", "quality": "scores", "agreement": "candidates"}
 """Signals of what another service tells of the stage's outputs, and where a file declares it."""
 _OPERATORS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
 _SUFFIX = re.compile(r"_(?:bucket|count|sum)$")
-_NOT_SECONDS = re.compile(r"_(?:ms|us|ns|milliseconds|microseconds|nanoseconds|minutes)(?:_|$)")
+_UNITS = {"ms": 1e-3, "milliseconds": 1e-3, "us": 1e-6, "microseconds": 1e-6, "ns": 1e-9, "nanoseconds": 1e-9}
+_NOT_SECONDS = re.compile(rf"_({'|'.join(_UNITS)}|minutes)(?:_|$)")
 
 
 def own_series(report: Report, body: Mapping, where: str) -> tuple[tuple[OwnSeries, ...], tuple[float, ...]]:
@@ -43,16 +47,45 @@ def own_series(report: Report, body: Mapping, where: str) -> tuple[tuple[OwnSeri
         at = f"{where}: {key}"
         if metric.type == "histogram":
             named, bounds = _histogram(report, node, at)
-            found += [OwnSeries(key, *named)] if named else []
+            found += [OwnSeries(key, *named, unit=_unit(named[0]))] if named else []
         else:
             found += [OwnSeries(key, *named) for named in _counters(report, node, at)]
-    given = [key for key in STANDS_FOR if body.get(key) is not None]
+    found = _versions(report, body, found, where)
+    given = [key for key in (*STANDS_FOR, *VERSIONS) if body.get(key) is not None]
     if given and body.get("calls") is None:
         message = f"{where}: {given[0]}: nothing is told without `calls`; name the counter of its calls"
         report.add(body.key(given[0]), message, "missing")
     if found and (features := body.get("features")) is not None:
         report.add(features, f"{where}: features: it is not decorated, so nothing takes them; remove it", "differs")
     return tuple(found), bounds
+
+
+def _versions(report: Report, body: Mapping, series: list[OwnSeries], where: str) -> list[OwnSeries]:
+    """Return series with the label of their version, and a canary's beside the others."""
+    version, canary = body.get("version"), body.get("canary")
+    if version is not None:
+        label = fields.text(report, version, f"{where}: version")
+        if label and not fields.LABEL.fullmatch(label):
+            message = f"{where}: version: expected the label that has it, such as model_version, found {shown(label)}"
+            report.add(version, message, "name")
+        series = [own._replace(version=label) for own in series]
+    if canary is None:
+        return series
+    example = "expected the label and value that its series have, such as {deployment: canary}"
+    picked = fields.labels(report, canary, f"{where}: canary") if isinstance(canary, Mapping) else ()
+    if len(picked) != 1:
+        found = kind(canary) if not isinstance(canary, Mapping) else f"{len(picked)} labels"
+        report.add(canary, f"{where}: canary: {example}, found {found}", "type")
+        return series
+    ((label, value),) = picked
+    for own in series:
+        if label == own.version or label in [name for name, _, _ in own.matchers]:
+            key = "version" if label == own.version else own.key
+            message = f"{where}: canary: `{key}` reads the label {label!r}, too; {example}"
+            report.add(canary, message, "duplicate")
+            return series
+    tracks = (("stable", "!="), ("canary", "="))
+    return [own._replace(track=track, by_track=((label, op, value),)) for track, op in tracks for own in series]
 
 
 def _counters(report: Report, node: Node, where: str) -> list[tuple[str, tuple[tuple[str, str, str], ...]]]:
@@ -87,11 +120,18 @@ def _histogram(
         return None, ()
     if _SUFFIX.search(found[0]):
         report.add(at, f"{where}: name the histogram without _bucket, _count or _sum, found {found[0]}", "series")
-    elif _NOT_SECONDS.search(found[0]):
+    elif (unit := _NOT_SECONDS.search(found[0])) and not (bounds and unit[1] in _UNITS):
         message = f"{where}: expected a histogram of seconds, found {found[0]}"
-        why = "its bounds are labels, which PromQL can't divide; record it in seconds where it is exported"
+        why = "say its bounds, such as bounds: [100ms, 1s]: they are labels, which PromQL can't divide"
+        if unit[1] not in _UNITS:
+            why = "record it in seconds where it is exported"
         report.add(at, f"{message}; {why}", "unit")
     return found, bounds
+
+
+def _unit(name: str) -> float:
+    found = _NOT_SECONDS.search(name)
+    return _UNITS.get(found[1], 1.0) if found else 1.0
 
 
 def _bounds(report: Report, node: Node | None, where: str) -> tuple[float, ...]:
@@ -176,10 +216,17 @@ def lacking(signal: Signal, stage: StageShape, named: str = "") -> str:
         key = _LEARNED_LATER[signal.name]
         return "" if getattr(stage, key) else f"add `{key}:` to it if another service tells it"
     if signal.argument == "signal":
-        return (
-            "what it exports has no label of pipemon's tracks, so a canary is not told from the stable version; "
-            "compare what you export by `promql`"
-        )
+        return without_canary(stage) or (lacking(SIGNALS[named], stage) if named in SIGNALS else "")
+    return _not_exported(signal, stage)
+
+
+def without_canary(stage: StageShape) -> str:
+    """Return why a canary can't be told of a stage that is not decorated, or ""."""
+    told = any(own.track == "canary" for own in stage.series)
+    return "" if told else "add `canary:` with the label and value that its series have, as {deployment: canary}"
+
+
+def _not_exported(signal: Signal, stage: StageShape) -> str:
     reads = [getattr(signal.reads, each.name) for each in fields_of(signal.reads) if each.name != "whole"]
     wanted = [metric for metric in reads if isinstance(metric, Metric) and metric.name in c.METRICS]
     keys = {metric: key for key, metric in STANDS_FOR.items()}

@@ -87,6 +87,8 @@ _WORDS = {
     "null_outputs": "Of a stage that is not decorated: its counters of calls that gave nothing usable.",
     "duration": "Of a stage that is not decorated: its histogram of durations in seconds, and its bounds.",
     "in_progress": "Of a stage that is not decorated: its gauges of calls in progress.",
+    "version": "Of a stage that is not decorated: the label of its series that has the model's version.",
+    "canary": "Of a stage that is not decorated: the label and value of a canary's series, {deployment: canary}.",
     "one_to_one": "Each item that comes in must come out.",
 }
 
@@ -184,6 +186,8 @@ def _stage() -> dict[str, Schema]:
         "one_to_one": {"type": "boolean"},
         "data": {"enum": list(stages.DATA)},
         **dict.fromkeys(STANDS_FOR, _words()),
+        "version": _TEXT,
+        "canary": _labels(()) | {"maxProperties": 1},
         "duration": {"anyOf": [_TEXT, histogram]},
     }
 

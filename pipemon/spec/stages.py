@@ -10,12 +10,12 @@ from pipemon.catalogue import OTHER
 from pipemon.errors import nearest
 from pipemon.spec import fields
 from pipemon.spec.fields import Report
-from pipemon.spec.own_series import STANDS_FOR, own_series
+from pipemon.spec.own_series import STANDS_FOR, VERSIONS, own_series
 from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
 from pipemon.topology import FeatureShape, PipelineShape, ScoreShape, StageShape, find_cycle
 from pipemon.units import duration
 
-KEYS = ("after", "budget", "features", "feedback", "scores", "candidates", "one_to_one", "data", *STANDS_FOR)
+KEYS = ("after", "budget", "features", "feedback", "scores", "candidates", "one_to_one", "data", *STANDS_FOR, *VERSIONS)
 _PLANNED = ("batch", "schedule", "link")
 
 Data = Literal["", "user", "enterprise"]
