@@ -284,9 +284,14 @@ def _believed(condition: Condition, signal: Signal, given: int | None, beside: M
         return replace(condition, min_count=given or 0)
     stage = place.stage.name if place.stage and place.stage in place.spec.stages else None
     known = place.stage is None or stage is not None
-    is_share = signal.unit == "ratio" or (known and bound_share(place.spec, stage, condition) is not None)
+    over = bound_share(place.spec, stage, condition) if known else None
+    is_share = signal.unit == "ratio" or over is not None
     if is_share and threshold.low is None and threshold.auto != "below":
-        return replace(condition, min_count=given or 0, min_events=thresholds.MIN_EVENTS)
+        limit = over.allowed if over else threshold.high
+        least = 0
+        if thresholds.is_most(limit):
+            least = thresholds.min_count(replace(threshold, high=limit), None, None, is_share=True)
+        return replace(condition, min_count=given or least, min_events=thresholds.MIN_EVENTS)
     least = thresholds.min_count(threshold, thresholds.sd_steps(beside), quantile, is_share=is_share)
     return replace(condition, min_count=given or least)
 

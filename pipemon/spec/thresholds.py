@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from math import ceil, floor, inf, isfinite, log10
+from typing import TypeGuard
 
 from pipemon.errors import nearest
 from pipemon.spec.context import Context, WaitsForBaselineError
@@ -88,17 +89,25 @@ def min_count(result: Threshold | None, changes_sd: float | None, quantile: floa
     """Return how many observations make the value mean something.
 
     To be below a share t, enough that no event at all is less than chance once in twenty (the rule of
-    three): 3/t. For a change of k standard deviations, enough that the mean's own error is a quarter of
-    that: (4/k)^2. For a quantile, enough that one lies beyond it: 1/(1 - q). Never under 20.
+    three): 3/t. To be above one that is a half or more, enough that nothing else is: 3/(1 - t). For a change
+    of k standard deviations, enough that the mean's own error is a quarter of that: (4/k)^2. For a quantile,
+    enough that one lies beyond it: 1/(1 - q). Never under 20.
     """
     need = 0.0
     if is_share and result is not None and result.low:
         need = 3 / result.low
+    if is_share and result is not None and is_most(result.high):
+        need = max(need, 3 / (1 - result.high))
     if changes_sd:
         need = max(need, (4 / changes_sd) ** 2)
     if quantile is not None:
         need = max(need, 1 / (1 - quantile))
     return max(MIN_COUNT, ceil(round(need, 6)))
+
+
+def is_most(share: float | None) -> TypeGuard[float]:
+    """Tell whether a share is of what usually happens, of which a few events tell nothing: a half or more, not all."""
+    return share is not None and 0.5 <= share < 1
 
 
 def calibration_count(result: Threshold) -> int:

@@ -125,6 +125,14 @@ def test_to_be_below_a_share_needs_calls_enough_that_none_is_no_chance(hundredth
     assert (1 - hundredths / 10_000) ** need < 0.051
 
 
+@given(st.integers(5000, 9999))
+def test_to_be_above_most_needs_calls_enough_that_nothing_else_is_no_chance(hundredths: int) -> None:
+    found, _ = resolved(f"above: {hundredths / 100}%", SHARE)
+    need = min_count(found, None, None, is_share=True)
+    assert need >= 20
+    assert (hundredths / 10_000) ** need < 0.051
+
+
 def test_a_quantile_and_a_small_change_need_more_calls() -> None:
     assert min_count(None, None, 0.99, is_share=False) == 100
     assert min_count(None, None, 0.5, is_share=False) == 20
