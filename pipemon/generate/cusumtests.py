@@ -7,13 +7,16 @@ from dataclasses import replace
 from math import ceil
 
 from pipemon.generate.cusum import MOST
-from pipemon.generate.expectations import expected_alert, nothing_of_others, recorded_value
+from pipemon.generate.expectations import expected_alert, firing_at, recorded_value
 from pipemon.generate.measures import measure
+from pipemon.generate.recorded_scenes import parts_elsewhere
+from pipemon.generate.recordings import Measure, Recording
+from pipemon.generate.rulecases import SKIPPED
 from pipemon.generate.rules import Alert, Group
-from pipemon.generate.scenes import Clock, State, counters, worlds
-from pipemon.generate.synthetic import MARGIN
+from pipemon.generate.scenes import ANOTHER, Clock, State, constant, counters, labels_of, own_series, worlds
+from pipemon.generate.synthetic import MARGIN, series
 from pipemon.spec.cusum import LIMIT, slack, summed
-from pipemon.spec.model import Spec
+from pipemon.spec.model import FailureMode, Spec
 from pipemon.units import duration
 
 Test = dict[str, object]
@@ -46,12 +49,15 @@ def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
     more = least + min(least, 1 - least) / 2
     yield "fires on a share beyond the reference value once it adds up", _case(spec, alert, more, fires=True)
     yield "is quiet just below the reference value", _case(spec, alert, least * (1 - MARGIN), fires=False)
+    yield "is quiet where only other sums are high", _of_others(spec, alert)
 
 
 def _case(spec: Spec, alert: Alert, share: float, *, fires: bool) -> Test:
     """Return a case in which a share of all is bad until the sum is at its most, and then none is."""
     mode = alert.mode
     (condition,) = mode.conditions
+    found, of_what = measure(spec, mode, condition), replace(mode, conditions=(summed(condition),))
+    assert found is not None
     least, seen = slack(condition.tolerated), 1 - spec.timing.scrape_interval / mode.window
     # A step adds a little more than a fifth of the limit.
     calls = 1.05 * LIMIT / _STEPS / seen / (share - least) if fires else _MANY
@@ -63,23 +69,57 @@ def _case(spec: Spec, alert: Alert, share: float, *, fires: bool) -> Test:
     steps = (began * _SCRAPES + 1, None, ends * _SCRAPES, ends * _SCRAPES + 1, None, resolved * _SCRAPES)
     time = Clock(mode.window / _SCRAPES, *steps)
     rate, calm, others = calls / mode.window, (0.0,), ((0.0,) if fires else (1.0,))
-    of_what = replace(mode, conditions=(summed(condition),))
+    skipped = SKIPPED if mode.stage is not None and own_series(spec, mode) is None else 0.0
     before, during = (
-        worlds(spec, of_what, State(values, rate, others, rate), calm) for values in (calm, (round(share, 9),))
+        worlds(spec, of_what, State(values, rate, others, rate, skipped), calm) for values in (calm, (round(share, 9),))
     )
+    inputs = counters(before, during, time, gone=False)
+    (excess,) = found.value.parts
+    if fires:
+        inputs += parts_elsewhere(spec, of_what, State(calm, rate, (1.0,), rate), time)
+    else:
+        inputs += _beside(spec, mode, excess, found, time)
     expected = expected_alert(spec, alert, State((MOST,), rate, calm, rate), gone=False)
-    checks = [(ends, [expected]), (passed - 1, []), (resolved, [])] if fires else [(ends, [])]
-    found, at = measure(spec, mode, condition), time.at(time.judged)
-    assert found is not None
+    checks = [(passed - 1, []), (ends, [expected]), (resolved, [])] if fires else [(ends, [])]
+    at = time.at(time.judged)
     return {
         "interval": duration(time.step),
-        "input_series": counters(before, during, time, gone=False),
+        "input_series": inputs,
         "alert_rule_test": [
             {"eval_time": duration(step * mode.window), "alertname": alert.name, "exp_alerts": alerts}
-            for step, alerts in sorted(checks, key=lambda check: check[0])
+            for step, alerts in checks
         ],
         "promql_expr_test": [
             recorded_value(spec, found.value, found.matchers, MOST if fires else 0.0, at=at),
-            *nothing_of_others(spec, at),
+            *(_only_here(spec, each, found, at) for each in ((excess, found.value) if fires else (found.value,))),
         ],
     }
+
+
+def _of_others(spec: Spec, alert: Alert) -> Test:
+    """Return a case in which the sums of other failure modes, stages and pipelines are recorded, and none is here."""
+    (condition,) = alert.mode.conditions
+    found = measure(spec, alert.mode, condition)
+    assert found is not None
+    steps = (1, None, 4, 5, None, 5)
+    time = Clock(alert.mode.window, *steps)
+    return {
+        "interval": duration(time.step),
+        "input_series": _beside(spec, alert.mode, found.value, found, time),
+        "promql_expr_test": [firing_at(alert, time.at(time.judged), [])],
+    }
+
+
+def _beside(spec: Spec, mode: FailureMode, recording: Recording, found: Measure, time: Clock) -> list[dict[str, str]]:
+    """Return what is recorded elsewhere under a rule's name: one label differs."""
+    labels = labels_of(spec, recording.labels, found.matchers)
+    kinds = ("pipeline", *(["stage"] if mode.stage is not None else []), "failure_mode", *dict(spec.select))
+    return [constant(series(recording.name, {**labels, kind: ANOTHER}), MOST, time) for kind in kinds]
+
+
+def _only_here(spec: Spec, recording: Recording, found: Measure, at: str) -> Test:
+    """Return the test that a rule records nothing but what is here, and at places that are told apart."""
+    labels = labels_of(spec, recording.labels, found.matchers)
+    here = {label: value for label, value in labels.items() if label not in spec.told_apart_by}
+    samples = [{"labels": series("", here), "value": 1 + len(spec.told_apart_by)}]
+    return {"expr": f"count by ({', '.join(here)}) ({recording.name})", "eval_time": at, "exp_samples": samples}

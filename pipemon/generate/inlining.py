@@ -172,11 +172,11 @@ def _picked_of_two(expr: Binary, matcher: Matcher) -> Expr | None:
 
 
 def _filtered(expr: Expr, matcher: Matcher) -> Expr:
-    """Return what a matcher picks of any expression; raises ValueError for one that is no `=`."""
-    if matcher.op != "=":
+    """Return what a matcher picks of any expression; raises ValueError for one that is neither `=` nor `!=`."""
+    if matcher.op not in ("=", "!="):
         raise ValueError(f"{matcher.label}{matcher.op} can't be picked of {expr}")
     one = Call("label_replace", (Call("vector", (1.0,)), matcher.label, matcher.value.replace("$", "$$"), "", ""))
-    return Binary("and", expr, one, on=(matcher.label,))
+    return Binary("and" if matcher.op == "=" else "unless", expr, one, on=(matcher.label,))
 
 
 def _inlined(expr: Expr, rules: Mapping[str, Sequence[Recording]], step: Window) -> Expr:

@@ -19,6 +19,7 @@ from pipemon.generate.recordings import Measure, Recording
 from pipemon.spec.expression import parse
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
+from pipemon.spec.signals import DRIFT
 from pipemon.units import duration
 
 FIRING, FINE, UNKNOWN = "would be firing", "is fine", "unknown"
@@ -70,13 +71,19 @@ class Judge:
         values = one.at(found.value, found.matchers)
         if values is None:
             return {(): Judgement(name, UNKNOWN, _ASK)}
+        why = "" if values else self._unrecorded(mode, condition, found)
         places = dict.fromkeys((*values, *one.counts(found)))
-        if not places:
-            why = f"no value in the last {duration(mode.window)} yet"
-            if unloaded := sorted(recorded(self.values.expr(found.value, (), spec.interval(mode)))):
-                why = f"nothing records {unloaded[0]} there; are the generated rules loaded?"
-            return {(): Judgement(name, UNKNOWN, why)}
+        if why or not places:
+            return {(): Judgement(name, UNKNOWN, why or f"no value in the last {duration(mode.window)} yet")}
         return {place: one.judgement(place, values.get(place)) for place in places}
+
+    def _unrecorded(self, mode: FailureMode, condition: Condition, found: Measure) -> str:
+        """Return why there is no value of what only a loaded rule can tell, "" for what a query tells."""
+        if not recorded(self.values.expr(found.value, (), self.values.spec.interval(mode))):
+            return ""
+        if found.value.name not in self.there.names():
+            return f"nothing records {found.value.name} there; are the generated rules loaded?"
+        return "too few values, or other bins than it is compared with" if condition.signal == DRIFT else ""
 
     def _never(self, mode: FailureMode, condition: Condition) -> str:
         """Return why a condition can never have a value, or ""."""

@@ -12,7 +12,7 @@ from pipemon.generate.live import Live
 from pipemon.generate.measures import measure
 from pipemon.generate.own_series import exported_series
 from pipemon.generate.promql import Expr, Matcher, Recorded
-from pipemon.generate.recordings import Measure, Recording, in_order
+from pipemon.generate.recordings import Measure, Recording, in_order, is_constant
 from pipemon.prometheus import Sample, Series
 from pipemon.spec.model import Spec
 
@@ -40,7 +40,7 @@ class Values:
     def of(self, recording: Recording, matchers: tuple[Matcher, ...], step: float) -> dict[Place, float] | None:
         """Return the value of the recorded series that `matchers` pick at each place, None where it can't be told."""
         if recording.name not in self._now:
-            self._now[recording.name] = self.live.now(self.expr(recording, (), step))
+            self._now[recording.name] = self.live.now(self._asked(recording, step))
         samples = self._now[recording.name]
         if samples is None:
             return None
@@ -52,7 +52,7 @@ class Values:
     ) -> tuple[float, float] | None:
         """Return the least and the most that a value was in the last hour, None where nothing is known."""
         if recording.name not in self._lately:
-            self._lately[recording.name] = self.live.lately(self.expr(recording, (), step))
+            self._lately[recording.name] = self.live.lately(self._asked(recording, step))
         points = [
             value
             for series in self._lately[recording.name]
@@ -65,6 +65,10 @@ class Values:
     def expr(self, recording: Recording, matchers: tuple[Matcher, ...], step: float) -> Expr:
         """Return what a rule records, of raw series alone."""
         return exported_series(self.spec, inlined(recording.series(*matchers), _alone(recording), step))
+
+    def _asked(self, recording: Recording, step: float) -> Expr:
+        # What reads a baseline's constants needs the rules anyhow: as a query it would be a megabyte.
+        return recording.series() if any(map(is_constant, in_order(recording))) else self.expr(recording, (), step)
 
     def _place(self, labels: Mapping[str, str]) -> Place:
         return tuple((name, labels[name]) for name in (*self.spec.told_apart_by, "version") if labels.get(name))

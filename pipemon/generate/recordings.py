@@ -8,7 +8,7 @@ from typing import Literal
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
-from pipemon.generate.promql import Expr, Matcher, Recorded, span
+from pipemon.generate.promql import Call, Expr, Matcher, Recorded, span
 from pipemon.generate.queries import calls_total, key, not_skipped, total
 from pipemon.spec.model import Condition, Spec
 
@@ -31,6 +31,11 @@ class Recording:
     def series(self, *matchers: Matcher) -> Recorded:
         """Return the recorded series that `matchers` pick."""
         return Recorded(self.name, self.labels, matchers)
+
+
+def is_constant(recording: Recording) -> bool:
+    """Tell whether a rule records a number that the file says: nothing that is exported tells it."""
+    return bool(recording.static) and isinstance(recording.expr, Call) and recording.expr.function == "vector"
 
 
 def in_order(recording: Recording) -> tuple[Recording, ...]:

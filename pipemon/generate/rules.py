@@ -12,8 +12,8 @@ from pipemon.generate.drift.onset import onset_of
 from pipemon.generate.expressions import alert_expr
 from pipemon.generate.measures import measure
 from pipemon.generate.own_series import SERIES, series_rules
-from pipemon.generate.promql import Call, Expr, block
-from pipemon.generate.recordings import Recording, in_order
+from pipemon.generate.promql import Expr, block
+from pipemon.generate.recordings import Recording, in_order, is_constant
 from pipemon.generate.restriction import of_own
 from pipemon.generate.yamltext import comment, listed
 from pipemon.spec.model import FailureMode, Spec
@@ -147,11 +147,7 @@ def _recordings(spec: Spec, modes: list[FailureMode], readers: dict[str, dict[st
                 found.setdefault((needed.name, needed.static), needed)
                 readers.setdefault(needed.name, {})[mode.name] = None
     # Constants first: who reads one may stand before the feature that it is of.
-    return tuple(sorted(found.values(), key=lambda each: not _is_constant(each)))
-
-
-def _is_constant(recording: Recording) -> bool:
-    return bool(recording.static) and isinstance(recording.expr, Call) and recording.expr.function == "vector"
+    return tuple(sorted(found.values(), key=lambda each: not is_constant(each)))
 
 
 def _alert(spec: Spec, mode: FailureMode, dashboard_url: str) -> Alert:
