@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from pipemon.errors import Problem, nearest
 from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
-from pipemon.units import seconds
+from pipemon.units import duration, seconds
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -158,6 +158,26 @@ def time(report: Report, node: Node | None, default: float, where: str) -> float
         report.add(node, f"{where}: {shown(written)} is longer than a year", "range")
         return default
     return value
+
+
+def period(report: Report, node: Node, names: dict[str, float], expected: str, least: float, most: float) -> float:
+    """Return a duration in seconds that may have a name, such as `daily`; 0 after a fault.
+
+    `expected` is what a message says of it: `schedule: expected hourly, or a period such as 6h`.
+    """
+    text = node.text.strip() if isinstance(node, Scalar) else ""
+    if text in names:
+        return names[text]
+    try:
+        found = seconds(text)
+    except ValueError:
+        report.add(node, f"{expected}, found {shown(text) if text else kind(node)}{nearest(text, names)}", "unit")
+        return 0.0
+    if not least <= found <= most:
+        where, _, _ = expected.partition(":")
+        report.add(node, f"{where}: expected {duration(least)} to {duration(most)}, found {shown(text)}", "range")
+        return 0.0
+    return found
 
 
 def labels(report: Report, node: Node | None, where: str, reserved: Iterable[str] = ()) -> tuple[tuple[str, str], ...]:

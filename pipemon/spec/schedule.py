@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pipemon.errors import nearest
 from pipemon.spec import fields
 from pipemon.spec.fields import Report
 from pipemon.spec.model import Reference, Schedule
-from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
+from pipemon.spec.reader import Mapping, Node
 from pipemon.spec.signals import Signal
-from pipemon.units import duration, seconds
+from pipemon.units import duration
 
 PERIODS = {"hourly": 3600.0, "daily": 86_400.0, "weekly": 7 * 86_400.0}
 """Periods that have a name, in seconds."""
@@ -35,7 +34,8 @@ def schedule(report: Report, node: Node | None) -> Schedule | None:
             report.add(node, "schedule: say how often: {every: daily, grace: 2h}", "missing")
             return None
         every = found
-    period = _period(report, every)
+    expected = f"schedule: expected {fields.listed(tuple(PERIODS))}, or a period such as 6h"
+    period = fields.period(report, every, PERIODS, expected, _SHORTEST, _LONGEST)
     if not period:
         return None
     # A run takes longer one day than another, and a day with a change of clocks has an hour more.
@@ -44,23 +44,6 @@ def schedule(report: Report, node: Node | None) -> Schedule | None:
         report.add(every, f"schedule: expected 5m to {duration(_LONGEST)} with its grace", "range")
         return None
     return Schedule(period, grace)
-
-
-def _period(report: Report, node: Node) -> float:
-    text = node.text.strip() if isinstance(node, Scalar) else ""
-    if text in PERIODS:
-        return PERIODS[text]
-    try:
-        period = seconds(text)
-    except ValueError:
-        expected = f"expected {fields.listed(tuple(PERIODS))}, or a period such as 6h"
-        found = shown(text) if text else kind(node)
-        report.add(node, f"schedule: {expected}, found {found}{nearest(text, PERIODS)}", "unit")
-        return 0.0
-    if not _SHORTEST <= period <= _LONGEST:
-        report.add(node, f"schedule: expected 5m to {duration(_LONGEST)}, found {shown(text)}", "range")
-        return 0.0
-    return period
 
 
 def unseen(signal: Signal, compared: str = "") -> str:
