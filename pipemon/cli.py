@@ -17,7 +17,7 @@ from pipemon.drill.command import drill
 from pipemon.errors import PipemonError, SpecError, UnavailableError
 from pipemon.expected.command import expect
 from pipemon.grafana_push.command import push
-from pipemon.parameters import TimeScale
+from pipemon.parameters import HostPort, TimeScale, Url
 from pipemon.slices.command import slices
 from pipemon.version import __version__
 from pipemon.watch.command import watch
@@ -168,10 +168,20 @@ def _running(made: Plan, url: str) -> bool:
 @_SPECS
 @click.option("--out", default="monitoring", show_default=True, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--time-scale", default=1.0, type=TimeScale(), help="Divide every duration.")
-@click.option("--target", "targets", multiple=True, help="host:port of metrics, or job=host:port; repeatable.")
-@click.option("--alertmanager", default="127.0.0.1:9093", show_default=True, help="host:port of Alertmanager.")
-@click.option("--receiver", default="http://127.0.0.1:9465/alerts", show_default=True, help="URL of pipemon serve.")
-@click.option("--grafana-url", default="", help="Root URL of Grafana, for links in notifications.")
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    type=HostPort(named=True),
+    help="That of metrics, or job=host:port; repeatable.",
+)
+@click.option(
+    "--alertmanager", default="127.0.0.1:9093", show_default=True, type=HostPort(), help="That of Alertmanager."
+)
+@click.option(
+    "--receiver", default="http://127.0.0.1:9465/alerts", show_default=True, type=Url(), help="That of pipemon serve."
+)
+@click.option("--grafana-url", type=Url(), help="Root of Grafana, for links in notifications.")
 @click.option(
     "--format",
     "formats",
@@ -195,7 +205,7 @@ def generate(
     targets: tuple[str, ...],
     alertmanager: str,
     receiver: str,
-    grafana_url: str,
+    grafana_url: str | None,
     formats: tuple[str, ...],
     namespace: str,
     datasource_uid: str,
@@ -221,7 +231,7 @@ def generate(
         raise click.UsageError("--datasource-uid is of Grafana's own alerting; add --format grafana")
     source = datasource_uid or DATASOURCE_UID
     options = Options(
-        time_scale, receiver, alertmanager, targets, grafana_url, device, formats, namespace, for_import, source
+        time_scale, receiver, alertmanager, targets, grafana_url or "", device, formats, namespace, for_import, source
     )
     with _writing(out):
         made = make(specs, out, options)
@@ -230,6 +240,12 @@ def generate(
             click.echo(line)
     for name in made.paths:
         click.echo(f"{'wrote' if name in made.changed else 'same '} {out / name}")
+    for name in made.stale:
+        click.echo(
+            f"pipemon: {out / name} is of an earlier run, and Prometheus loads it still: delete it if it is gone, "
+            "else generate all files of this folder in one run",
+            err=True,
+        )
 
 
 @cli.command()

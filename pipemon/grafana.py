@@ -158,6 +158,8 @@ class Grafana:
         except failures.JSONDecodeError:
             raise UnavailableError(f"{self.url} does not answer as Grafana does; is it the right address?") from None
         except failures.SSLError as error:
+            if "WRONG_VERSION_NUMBER" in str(error):
+                raise UnavailableError(f"{where} does not speak TLS; write http://, if that is meant") from None
             raise UnavailableError(
                 f"the certificate of {where} is not trusted; name the authority's by --ca-file: {_short(error)}"
             ) from None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from math import isfinite
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -52,3 +54,42 @@ class TimeScale(click.FloatRange):
         """Return the factor, or end with a usage error; NaN is in no range."""
         found = float(super().convert(value, param, ctx))
         return found if isfinite(found) else self.fail(f"{value!r} is not a number", param, ctx)
+
+
+class Url(click.ParamType[str]):
+    """An address of the web: http or https, and a host."""
+
+    name = "url"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return it as it is, or end with a usage error."""
+        try:
+            parts = urlsplit(str(value))
+            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            valid = False
+        if not valid or re.search(r"\s", str(value)):
+            self.fail(f"{value!r} is no URL; write http://host:port, with a path if it has one", param, ctx)
+        return str(value)
+
+
+class HostPort(click.ParamType[str]):
+    """A host and its port, as Prometheus' targets are; with `named`, also behind `job=`."""
+
+    name = "host:port"
+
+    def __init__(self, *, named: bool = False) -> None:
+        self.named = named
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return it as it is, or end with a usage error."""
+        address = str(value).rpartition("=")[2] if self.named else str(value)
+        try:
+            parts = urlsplit(f"//{address}")
+            valid = bool(parts.hostname) and bool(parts.port) and parts.netloc == address and "@" not in address
+        except ValueError:
+            valid = False
+        if not valid or re.search(r"\s", address):
+            more = "; give a URL's path or https in the file that is written" if "/" in address else ""
+            self.fail(f"{address!r} is not host:port, such as 127.0.0.1:9464{more}", param, ctx)
+        return str(value)

@@ -231,7 +231,11 @@ class _Server:
                 return body
         except HTTPError as error:
             with error:
-                raise UnavailableError(f"{self.name} at {self.url} refused: {_reason(error)}") from None
+                told = f"{self.name} at {self.url} refused: {_reason(error)}"
+                # The page of a process answers every path, and with these.
+                if self.name == "Prometheus" and path.startswith("/api/") and error.code in (404, 405):
+                    told += "; is it one? A process's page ends in /metrics"
+                raise UnavailableError(told) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             cause = error.reason if isinstance(error, URLError) else error
             cause = (isinstance(cause, OSError) and cause.strerror) or cause

@@ -42,8 +42,8 @@ class Period:
 class Known:
     """What of a period has samples: since when (None: none of it) and for how long in all, in seconds.
 
-    Both are true to a five-hundredth of the period. `keeps` is the server's retention in seconds, None where it
-    tells none.
+    The length is true to a five-hundredth of the period, the beginning to a scrape or so. `keeps` is the server's
+    retention in seconds, None where it tells none.
     """
 
     since: float | None
@@ -105,14 +105,22 @@ def known(spec: Spec, prometheus: Prometheus, period: Period) -> Known:
 
     count = Aggregate("count", (), Binary("or", every(c.STAGE_CALLS), every(c.PIPELINE_RUNS)))
     step = max(spec.timing.scrape_interval, (period.end - period.start) / _LOOKS)
-    answer = prometheus.query_range(text(exported_series(spec, count)), period.start, period.end, step)
-    points = [time for series in answer for time, _ in series.points]
+    query = text(exported_series(spec, count))
+    points = _times(prometheus, query, period, step)
     since = points[0] if points else None
+    if since is not None and since > period.start:
+        before = Period(max(period.start, since - step), since)
+        since = min([since, *_times(prometheus, query, before, max(1.0, step / _LOOKS))])
     length = min(period.end - period.start, len(points) * step)
     try:
         return Known(since, length, prometheus.retention())
     except UnavailableError:  # others that answer Prometheus' queries have no such page
         return Known(since, length, None)
+
+
+def _times(prometheus: Prometheus, query: str, period: Period, step: float) -> list[float]:
+    answer = prometheus.query_range(query, period.start, period.end, step)
+    return [time for series in answer for time, _ in series.points]
 
 
 def absent(prometheus: Prometheus, queries: list[str], period: Period) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pipemon.backtest.firing import Firing, firings
-from pipemon.backtest.history import Known, Period, absent, aligned, fetched, known, pieces
+from pipemon.backtest.history import Known, Period, Points, absent, aligned, fetched, known, pieces
 from pipemon.backtest.notifying import notified
 from pipemon.generate.cusum import beyond_limit
 from pipemon.generate.expressions import narrowed
@@ -90,7 +90,12 @@ def queries(each: Evaluation, period: Period) -> int:
 def replay(
     plan: Plan, prometheus: Prometheus, period: Period, every: list[Evaluation], done: Callable[[], None]
 ) -> Replayed:
-    """Return what became of each failure mode; calls `done` after each query. Raises UnavailableError."""
+    """Return what became of each failure mode; calls `done` after each query. Raises UnavailableError.
+
+    Before the first sample of the pipeline nobody looked at it: its silence then is no absence.
+    """
+    there = known(plan.spec, prometheus, period)
+    began = period.start if there.since is None else there.since
     fired: dict[str, tuple[Firing, ...]] = {}
     lacks: dict[str, list[str]] = {}
     unasked: dict[str, tuple[str, ...]] = {}
@@ -102,7 +107,7 @@ def replay(
             for _ in range(queries(each, period)):
                 done()
             continue
-        points = fetched(prometheus, each.expr, within, each.step, done)
+        points = _since(began, fetched(prometheus, each.expr, within, each.step, done))
         found = [
             Firing(labels, start, end)
             for labels, held in points.items()
@@ -112,9 +117,12 @@ def replay(
         if not points:
             read = dict.fromkeys(text(replace(s, window=None, offset=0.0)) for s in selectors(each.expr))
             lacks[mode.name] = absent(prometheus, list(read), within)
-    return Replayed(
-        plan, period, known(plan.spec, prometheus, period), notified(plan, fired, period.end), lacks, unasked
-    )
+    return Replayed(plan, period, there, notified(plan, fired, period.end), lacks, unasked)
+
+
+def _since(began: float, points: Points) -> Points:
+    held = {labels: [point for point in row if point[0] >= began] for labels, row in points.items()}
+    return {labels: row for labels, row in held.items() if row}
 
 
 def replayed(

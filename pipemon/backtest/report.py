@@ -11,7 +11,8 @@ from pipemon.backtest.replay import Replayed
 from pipemon.spec.model import FailureMode
 
 _MOST = 10
-_WEEK = 7 * 86400.0
+_DAY = 86400.0
+_WEEK = 7 * _DAY
 
 
 def report(found: Replayed) -> Iterator[str]:
@@ -19,7 +20,8 @@ def report(found: Replayed) -> Iterator[str]:
     spec, period = found.plan.spec, found.period
     yield f"{spec.pipeline}: {whole(period.end - period.start)} from {moment(period.start)} to {moment(period.end)}"
     yield from _known(found)
-    weeks = found.known.length / _WEEK
+    # Of less than a day nobody can tell how often a week.
+    weeks = found.known.length / _WEEK if found.known.length >= _DAY else 0.0
     for mode in spec.failure_modes:
         if not mode.conditions:
             yield f"  {mode.name}: {mode.waiting}"
@@ -36,7 +38,8 @@ def _known(found: Replayed) -> Iterator[str]:
         yield "  it has no samples of this pipeline in this time: nothing here tells anything"
     elif known.length < 0.99 * asked:
         told = f"  samples begin at {moment(known.since)}" if known.since > period.start + asked / 100 else "  samples"
-        yield f"{told} and are there for {whole(known.length)}: what is said by week is of that time"
+        week = "what is said by week is of that time" if known.length >= _DAY else "too short to tell how often a week"
+        yield f"{told} and are there for {whole(known.length)}: {week}"
 
 
 def _mode(found: Replayed, mode: FailureMode, weeks: float) -> Iterator[str]:
@@ -92,7 +95,9 @@ def _became(mode: FailureMode, firing: Firing) -> str:
     if mode.observe:
         return ""
     if firing.notified is None:
-        return f", held back by {', '.join(firing.held_by)}" if firing.held_by else ", over before it was told"
+        if firing.held_by:
+            return f", held back by {', '.join(firing.held_by)}"
+        return ", not told yet" if firing.end is None else ", over before it was told"
     late = f" after {', '.join(firing.held_by)}" if firing.held_by else ""
     return f", told{late}" if late else ""
 

@@ -22,7 +22,15 @@ _TOKEN = "PIPEMON_DRILL_TOKEN"
 @click.argument("spec")
 @click.option("--failure", help="The failure mode to bring about.")
 @click.option("--report", is_flag=True, help="Say which failure modes were drilled, and which never.")
-@click.option("--service", "services", multiple=True, metavar="URL", help="Root URL of each process that is drilled.")
+@click.option(
+    "--service",
+    "services",
+    multiple=True,
+    metavar="URL",
+    default=("http://127.0.0.1:9464",),
+    show_default=True,
+    help="Root URL of each process that is drilled.",
+)
 @click.option("--url", default="http://127.0.0.1:9090", show_default=True, help="Root URL of Prometheus.")
 @click.option("--alertmanager", default="", metavar="URL", help="Root URL of Alertmanager.")
 @click.option("--token-file", type=click.Path(path_type=Path), help=f"File with the token; by default ${_TOKEN}.")
@@ -65,6 +73,8 @@ def drill(
 
     if report == (failure is not None):
         raise click.UsageError("say which failure mode: --failure NAME; or ask for the --report")
+    if stage and not effects:
+        raise click.UsageError("--stage says where an --effect is brought about; without one it is the failure mode's")
     file = _file(spec)
     loaded = plan(load(file)).spec
     path = record or records.record_of(file)
@@ -81,7 +91,7 @@ def drill(
     else:
         asked = request(running, mode, share, _now(running, prometheus))
     token = _token(token_file)
-    opened = [Service(each, token) for each in services or ("http://127.0.0.1:9464",)]
+    opened = [Service(each, token) for each in services]
     watch = Watch(
         prometheus, Alertmanager(alertmanager) if alertmanager else None, alert_name(running.pipeline, mode.name)
     )

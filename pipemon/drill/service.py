@@ -62,7 +62,12 @@ class Service:
         except HTTPError as error:
             with error:
                 raise UnavailableError(f"{self.url} refused: {_reason(error)}") from None
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except ValueError:
+            raise UnavailableError(
+                f"{self.url} does not answer as a service that allows drills; "
+                "give the root URL of one that calls pipemon.allow_drills"
+            ) from None
+        except (OSError, http.client.HTTPException) as error:
             cause = error.reason if isinstance(error, URLError) else error
             raise UnavailableError(f"{self.url} gives no answer about drills: {cause}") from None
         if not isinstance(found, dict):

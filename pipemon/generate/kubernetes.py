@@ -17,6 +17,7 @@ from pipemon.generate.yamltext import comment, dump
 from pipemon.spec.model import Spec
 
 FOLDER = "kubernetes"
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _MOST = 1 << 20
 """Bytes that Kubernetes lets a ConfigMap have."""
 
@@ -35,6 +36,8 @@ def in_namespace(spec: Spec, namespace: str) -> Spec:
             f"`select: {{namespace: ...}}` in {spec.source or spec.pipeline}"
         )
     found = selected or namespace
+    if not _LABEL.fullmatch(found):
+        raise OptionError(f"{found!r} can't be a namespace of Kubernetes; use a-z, 0-9 and '-', at most 63")
     select = tuple((dict(spec.select) | {"namespace": found}).items())
     modes = tuple(
         replace(mode, labels=tuple((dict(mode.labels) | {"namespace": found}).items())) for mode in spec.failure_modes

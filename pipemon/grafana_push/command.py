@@ -62,7 +62,9 @@ def push(
     What a person changed there since the last push is kept, and said, unless --force is given. Ends with 1 where
     a dashboard was kept or refused.
     """
-    if (specs and made) or not (specs or made or gone):
+    if specs and made:
+        raise click.UsageError("name failure-mode files, or a generated folder by --from, not both")
+    if not (specs or made or gone):
         raise click.UsageError("name failure-mode files, or a generated folder by --from")
     if insecure and ca_file:
         raise click.UsageError("--insecure trusts any certificate, so --ca-file has no use")

@@ -200,14 +200,14 @@ class Pipeline(TakesFeedback):
 
     def declare(self, name: str, options: Options) -> None:
         """Take a stage whose function may still come: the base of `Stage`."""
-        key, shape, _ = resolve(self._for_all, self._stages, name, options, None)
+        key, shape, _ = resolve(self._for_all, self._stages, self._keys, name, options, None)
         self._keep(key, shape)
         self._unopened[name] = options
 
     def wrap(self, name: str, options: Options, function: F) -> F:
         """Return a function's stand-in: the base of `Stage`."""
         declaring.check_function(f"stage {name!r}", function)
-        key, shape, declared = resolve(self._for_all, self._stages, name, options, function)
+        key, shape, declared = resolve(self._for_all, self._stages, self._keys, name, options, function)
         batch = declaring.batch_parameter(name, function, options.batch)
         self._unopened.pop(name, None)
         if self._exporter is None:
@@ -230,7 +230,7 @@ class Pipeline(TakesFeedback):
         self._unopened.pop(name, None)
         if self._exporter is None:
             return None
-        key, shape, declared = resolve(self._for_all, self._stages, name, options, None)
+        key, shape, declared = resolve(self._for_all, self._stages, self._keys, name, options, None)
         recorder = self._export(key, shape, declared, bool(options.batch), None)
         return Endings(declared._replace(beside=self._is_beside(key)), recorder, self._see_upstream(shape))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pipemon.errors import DeclarationError, nearest
@@ -28,9 +28,17 @@ class Told(NamedTuple):
 
 
 def resolve(
-    told: Told, stages: Iterable[str], name: str, options: Options, function: Callable[..., Any] | None
+    told: Told,
+    stages: Mapping[str, StageShape],
+    keys: Mapping[str, StageKey],
+    name: str,
+    options: Options,
+    function: Callable[..., Any] | None,
 ) -> tuple[StageKey, StageShape, Declared]:
-    """Return a stage's labels, its shape, and what its calls need; `stages` are those declared so far.
+    """Return a stage's labels, its shape, and what its calls need.
+
+    `stages` and `keys` are those declared so far: of each the version that came first. A later one has that one's
+    budget where it says none, and its bounds of durations in any case, since rules add the versions' buckets up.
 
     Without a function, as for blocks, nothing is checked against one. Raises DeclarationError.
     """
@@ -51,12 +59,15 @@ def resolve(
     spec = told.spec.stage(stage)
     learned = told.baselines.bounds(stage, key.version)
     budget = declaring.agreed_budget(what, declaring.check_budget(what, options.budget), spec.budget)
+    first = stages.get(stage) if keys.get(stage, key) != key else None
+    if budget is None and first is not None:
+        budget = first.budget
     shape = StageShape(
         stage,
         _after(stage, options.after, stages) if options.after_is_told else None,
         budget,
         tuple(declaring.shape_of(taken, learned, spec.features) for taken in (*inputs, *outputs)),
-        bounds.for_duration(budget, spec.durations),
+        bounds.for_duration(budget, (*spec.durations, *(first.duration_bounds if first else ()))),
         tuple(dict.fromkeys((*told.signals, *declaring.check_signals(what, options.feedback)))),
         one_to_one=options.one_to_one,
         workers=declaring.check_workers(what, options.workers),

@@ -73,6 +73,11 @@ def load_each(paths: Sequence[Path], *, beside: Path | None = None) -> tuple[tup
     return tuple(specs), tuple(faults)
 
 
+def _readable(name: str) -> str:
+    """Return a file's name as generated files, which are UTF-8, can have it."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def _resolved(source: Source, beside: Path | None) -> Spec:
     """Return the spec of a pipeline's files. What is wrong is in the source's report; the spec means nothing then."""
     report, root = source.report, source.root
@@ -109,7 +114,7 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
         objective=objective(report, root.get("objective")),
         code=_written(root, "code"),
         reads_bounds=shape.reads_bounds,
-        source=", ".join(Path(file).name for file in source.files),
+        source=", ".join(_readable(Path(file).name) for file in source.files),
         severity_words=_severities(report, root.get("severities")),
         files=source.files,
         checks_off=checks_off(report, root.get("checks")),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipemon.errors import PipemonError, UnavailableError
+from pipemon.errors import PipemonError, UnavailableError, nearest
 from pipemon.parameters import Duration
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _state(source: Source, specs: tuple[Spec, ...], only: str) -> State:
     names = pipelines_of(reading)
     if only:
         if only not in names:
-            raise UnavailableError(f"there is nothing of the pipeline {only} at {source.url}")
+            raise UnavailableError(f"there is nothing of the pipeline {only} at {source.url}{nearest(only, names)}")
         names = (only,)
     known = {spec.pipeline for spec in specs}
     judged = reading.alerts is not None or any(name in known for name in names)

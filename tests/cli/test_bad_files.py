@@ -118,6 +118,11 @@ def test_a_file_that_is_not_there_is_told_by_its_name(tmp_path: Path, command: s
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_without_a_yaml_file_is_told_to_have_none(tmp_path: Path) -> None:
+    told = pipemon("check", str(tmp_path))
+    assert (told.code, told.err) == (2, f"{tmp_path}:1:1: there is no *.yaml or *.yml in this folder [file]\n")
+
+
 def test_every_wrong_file_that_there_is_ends_in_lines_that_name_file_line_column_and_rule() -> None:
     files = sorted(map(str, (Path(__file__).parents[1] / "spec" / "bad").glob("*.yaml")))
     told = pipemon("check", *files)

@@ -117,6 +117,13 @@ def test_an_answer_that_is_not_prometheus_own_is_told(fake: Fake, body: bytes) -
         assert str(raised.value) == f"{fake.url} does not answer as Prometheus does; is it the right address?"
 
 
+@pytest.mark.parametrize("status", [404, 405])
+def test_a_process_that_is_taken_for_a_prometheus_is_told_to_have_a_page(fake: Fake, status: int) -> None:
+    fake.status = status
+    with pytest.raises(UnavailableError, match=r"; is it one\? A process's page ends in /metrics$"):
+        Prometheus(fake.url).query("up")
+
+
 def test_a_redirected_question_is_not_turned_into_another(fake: Fake) -> None:
     fake.status, fake.location = 302, "/login"
     with pytest.raises(UnavailableError, match=r"refused: 302 Found$"):

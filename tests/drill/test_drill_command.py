@@ -158,6 +158,7 @@ def run(*arguments: str) -> Result:
         (("--failure", "rude"), "has no alert"),
         (("--failure", "crashes", "--token-file", "/nowhere"), "the token can't be read"),
         (("--failure", "crashes", "--share", "2"), "not in the range"),
+        (("--failure", "crashes", "--stage", "vad"), "--stage says where an --effect is brought about"),
     ],
 )
 def test_wrong_use_ends_with_2(file: Path, arguments: tuple[str, ...], told: str) -> None:

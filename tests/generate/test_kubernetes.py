@@ -147,6 +147,11 @@ def test_a_namespace_that_is_not_the_selected_one_is_refused(spec: Spec) -> None
         in_namespace(spec, "staging")
 
 
+def test_what_can_be_no_namespace_is_refused() -> None:
+    with pytest.raises(OptionError, match="'ML_team' can't be a namespace of Kubernetes"):
+        in_namespace(load(SPEECH), "ML_team")
+
+
 def test_rules_in_a_namespace_pass_their_own_tests(tmp_path: Path) -> None:
     made = generate([HERE / "combined.yaml"], tmp_path, replace(KUBERNETES, namespace="shop"))
     (tests,) = [tmp_path / path for path in made.paths if path.endswith("shop.bounds.tests.yml")]

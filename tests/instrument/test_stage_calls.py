@@ -404,6 +404,22 @@ def test_two_versions_of_a_stage_have_series_of_their_own(speech: Pipeline, read
     assert [stage.name for stage in speech.describe().stages] == ["asr"]
 
 
+def test_a_later_version_has_the_budget_and_the_bounds_of_the_first_since_their_buckets_are_added_up(
+    speech: Pipeline, registry: CollectorRegistry, read: Read
+) -> None:
+    speech.stage("asr", budget="80ms")(lambda: "old")
+    speech.stage("asr", version="2.0", track="canary")(lambda: "new")()
+    speech.stage("asr", version="3.0", track="shadow", budget="90ms")(lambda: "newest")()
+    assert read("pipemon_stage_budget_seconds", stage="asr", version="2.0", track="canary") == 0.08
+    assert read("pipemon_stage_budget_seconds", stage="asr", version="3.0", track="shadow") == 0.09
+    bounds: dict[str, set[str]] = {}
+    for family in registry.collect():
+        for sample in family.samples:
+            if sample.name == "pipemon_stage_duration_seconds_bucket":
+                bounds.setdefault(sample.labels["version"], set()).add(sample.labels["le"])
+    assert bounds["2.0"] == bounds["1.4"] < bounds["3.0"]
+
+
 def test_the_last_call_is_told_in_wall_clock_time_and_begins_with_the_declaration(speech: Pipeline, read: Read) -> None:
     before = time.time()
     vad = speech.stage("vad")(lambda: 1)

@@ -173,7 +173,11 @@ def test_without_a_gateway_the_job_ends_well_and_that_is_logged_once(quiet: pyte
         with pipemon.batch_job("nightly", gateway=f"127.0.0.1:{nobody}", pipeline="speech", registry=registry):
             vad()
     assert not pipemon.push(f"127.0.0.1:{nobody}", "nightly", registry=registry)
-    assert [record.levelno for record in quiet.records] == [logging.WARNING]
+    (record,) = quiet.records
+    assert (record.levelno, bool(record.exc_info)) == (logging.WARNING, False)
+    assert (
+        record.getMessage() == f"the metrics could not be pushed to 127.0.0.1:{nobody}: [Errno 111] Connection refused"
+    )
 
 
 def test_a_gateway_that_does_not_answer_is_given_up(quiet: pytest.LogCaptureFixture) -> None:

@@ -419,6 +419,12 @@ def test_grafana_may_be_under_a_path_and_behind_a_proxy(desk: Desk, monkeypatch:
 
 
 @newest
+def test_a_grafana_without_tls_is_not_said_to_have_a_wrong_certificate(desk: Desk) -> None:
+    ended = desk.push(url=desk.double.url.replace("http:", "https:"))
+    assert (ended.code, "does not speak TLS; write http://" in ended.err) == (1, True)
+
+
+@newest
 def test_certificates_are_checked_against_the_named_authority(desk: Desk, documents: tuple[str, Any]) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(desk.folder / "ca.pem"))

@@ -127,6 +127,14 @@ def test_an_address_where_nothing_is_ends_it_with_a_sentence() -> None:
     assert "can't be reached" in ended.err
 
 
+def test_a_pipeline_that_is_not_there_is_told_with_the_nearest_that_is(service: str) -> None:
+    ended = pipemon("watch", service, "--pipeline", "speach")
+    assert (ended.code, ended.err) == (
+        1,
+        f"pipemon: there is nothing of the pipeline speach at {service}; did you mean 'speech'?\n",
+    )
+
+
 @pytest.mark.integration
 def test_a_prometheus_tells_all_replicas_and_what_fires(service: str, tmp_path: Path) -> None:
     target = service.removeprefix("http://").removesuffix("/metrics")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Handler = Callable[..., Callable[[], None]]
 """One of prometheus_client.exposition's, such as `partial(basic_auth_handler, username=..., password=...)`."""
 
+_REFUSED = "the metrics could not be pushed to %s"
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _OWN_LABELS = {label for metric in catalogue.METRICS.values() for label in metric.labels} | {"job", "le"}
 
@@ -155,9 +156,13 @@ class _Destination:
             send = push_to_gateway if succeeded else pushadd_to_gateway
             send(registry=source(self._registry), **self._target)
             self._taken = True
+        except OSError as error:
+            gateway = self._target["gateway"]
+            cause = getattr(error, "reason", error) if not hasattr(error, "code") else error
+            log_once(("push", gateway), f"{_REFUSED}: %s", gateway, cause)
         except Exception:  # noqa: BLE001  the job has done its work
             gateway = self._target["gateway"]
-            log_once(("push", gateway), "the metrics could not be pushed to %s", gateway, exc=True)
+            log_once(("push", gateway), _REFUSED, gateway, exc=True)
 
 
 def mark_success(pipeline: str, registry: CollectorRegistry | None) -> None:
