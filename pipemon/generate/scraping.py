@@ -9,7 +9,7 @@ from pipemon.generate.yamltext import comment, dump
 from pipemon.spec.model import Spec
 from pipemon.units import duration
 
-_FIRST_PORT = 9464
+_FIRST_PORT, _RECEIVER_PORT = 9464, 9465
 _GATEWAY, _GATEWAY_PORT = "pushgateway", 9091
 
 
@@ -47,7 +47,9 @@ def _targets(job: str, jobs: list[str], targets: Sequence[str]) -> list[str]:
     if not targets and job == _GATEWAY:
         return [f"127.0.0.1:{_GATEWAY_PORT}"]
     if not targets:
-        return [f"127.0.0.1:{_FIRST_PORT + jobs.index(job)}"]
+        port = _FIRST_PORT + jobs.index(job)
+        # That of `pipemon serve` answers too, so that a job there would never be absent.
+        return [f"127.0.0.1:{port if port < _RECEIVER_PORT else port + 1}"]
     found = []
     for target in targets:
         name, equals, address = target.rpartition("=")

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import promql_parser as promql
 import pytest
@@ -28,6 +30,7 @@ from pipemon.generate.lint_routes import matches
 from pipemon.generate.lint_series import called_by, walk
 from pipemon.generate.output import Options, files
 from pipemon.generate.rules import rule_file, rules
+from pipemon.generate.scraping import prometheus_document
 from pipemon.spec.expression import parse
 from pipemon.spec.load import load
 from pipemon.spec.model import Spec
@@ -514,3 +517,13 @@ def test_times_are_written_as_prometheus_reads_them(made: Plan) -> None:
             *(rule[key] for rule in group["rules"] for key in ("for", "keep_firing_for") if key in rule),
         ]
         assert all(time == duration(seconds(time)) for time in times)
+
+
+def test_no_pipeline_is_scraped_where_the_receiver_listens() -> None:
+    spec = plan_of("combined").spec
+    several = [replace(spec, pipeline=f"shop-{index}", targets=()) for index in range(4)]
+    options = Options()
+    document = prometheus_document(several, (), options.alertmanager)
+    scraped = [target for job in document["scrape_configs"] for target in job["static_configs"][0]["targets"]]  # type: ignore[attr-defined]
+    assert len(set(scraped)) == 4
+    assert urlsplit(options.receiver_url).netloc not in scraped
