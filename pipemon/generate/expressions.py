@@ -9,7 +9,7 @@ from functools import reduce
 from pipemon import catalogue as c
 from pipemon.generate.last_run import never_succeeded, overdue
 from pipemon.generate.measures import measure
-from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Raw, Recorded, select
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Raw, Recorded, Selector, select
 from pipemon.generate.queries import calls_total, key, matchers
 from pipemon.generate.recordings import Measure, Recording
 from pipemon.spec.expression import may_keep_place
@@ -179,8 +179,7 @@ def _no_calls_by_link(spec: Spec, mode: FailureMode, found: Measure) -> Expr:
         away = Binary("unless", known, Aggregate("group", here, Call("present_over_time", (lately,))), on=here)
         silent = Binary("or", silent, Binary("*", 0.0, away))
     if spec.targets and not (mode.stage is not None and spec.stage(mode.stage).series):
-        labels = tuple(Matcher(label, "=", value) for label, value in spec.targets)
-        up = select(c.UP, labels, window=spec.link, target_labels=tuple(label for label, _ in spec.targets))
+        up = replace(_up(spec), window=spec.link)
         gone = Call("absent", (Binary("==", Call("max_over_time", (up,)), 1.0),))
         silent = Binary("or", silent, _placed(spec, mode, gone), on=())
     stage = () if mode.stage is None else (Matcher("stage", "=", mode.stage),)
@@ -188,8 +187,25 @@ def _no_calls_by_link(spec: Spec, mode: FailureMode, found: Measure) -> Expr:
     return Binary("or", silent, Call("absent_over_time", (own,)), on=())
 
 
+def _up(spec: Spec, *more: Matcher) -> Selector:
+    """Return what Prometheus says of the pipeline's targets."""
+    labels = (*(Matcher(label, "=", value) for label, value in spec.targets), *more)
+    return select(c.UP, labels, target_labels=tuple(matcher.label for matcher in labels))
+
+
+def _no_target_there(spec: Spec, mode: FailureMode) -> Expr:
+    """Return the places that have targets, of which none answers: silence for as long as Prometheus knows them."""
+    chosen = (Matcher(label, "=", value) for label, value in spec.select if label not in dict(spec.targets))
+    # Where `up` has no such labels, it tells of no place.
+    up = _up(spec, *chosen, *(Matcher(label, "!=", "") for label in spec.told_apart_by))
+    place = spec.told_apart_by
+    down = Binary("unless", Aggregate("group", place, up), Aggregate("group", place, Binary("==", up, 1.0)))
+    return _placed(spec, mode, Binary("*", 0.0, down))
+
+
 def _no_calls(spec: Spec, mode: FailureMode, found: Measure) -> Expr:
-    """Return what tells silence: no calls, a place that was there an hour ago, no target, or no series at all.
+    """Return what tells silence: no calls, a place that was there an hour ago or has no target that answers, no
+    target at all, or no series.
 
     The last two know no place: they count where nothing else tells already, so that one alert is left.
     """
@@ -203,9 +219,9 @@ def _no_calls(spec: Spec, mode: FailureMode, found: Measure) -> Expr:
         silent = Binary("or", silent, Binary("*", 0.0, Binary("unless", lately, found.value.series())))
     # Who exports series of its own is another target.
     if spec.targets and not (mode.stage is not None and spec.stage(mode.stage).series):
-        labels = tuple(Matcher(label, "=", value) for label, value in spec.targets)
-        up = select(c.UP, labels, target_labels=tuple(label for label, _ in spec.targets))
-        gone = _placed(spec, mode, Call("absent", (Binary("==", up, 1.0),)))
+        if spec.told_apart_by:
+            silent = Binary("or", silent, _no_target_there(spec, mode))
+        gone = _placed(spec, mode, Call("absent", (Binary("==", _up(spec), 1.0),)))
         silent = Binary("or", silent, gone, on=())
     metric = calls_total(mode.stage)
     stage = () if mode.stage is None else (Matcher("stage", "=", mode.stage),)

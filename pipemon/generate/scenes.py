@@ -327,13 +327,16 @@ def constant(name: str, value: float, time: Clock) -> dict[str, str]:
 
 
 def up(spec: Spec, time: Clock, *, down: bool) -> list[dict[str, str]]:
-    """Return `up` of the pipeline's target and of another, if absence is told by targets."""
+    """Return `up` of the pipeline's target and of others, if absence is told by targets."""
     if not spec.targets:
         return []
-    labels = {"instance": "a", **dict(spec.targets)}
+    labels = {"instance": "a", **kept_labels(spec), **dict(spec.targets)}
     values = _gauge((1.0, 0.0), (0.0 if down else 1.0, 0.0), time)
-    another = {**labels, **{label: ANOTHER for label, _ in spec.targets}}
-    return [{"series": series(c.UP.name, labels), "values": values}, constant(series(c.UP.name, another), 1.0, time)]
+    others = [{**labels, **{label: ANOTHER for label, _ in spec.targets}}]
+    # Where alerts are told apart by place, the others' targets answer.
+    others += [{**labels, label: ANOTHER} for label in spec.told_apart_by if label not in dict(spec.targets)]
+    beside = [constant(series(c.UP.name, another), 1.0, time) for another in others]
+    return [{"series": series(c.UP.name, labels), "values": values}, *beside]
 
 
 def labels_of(spec: Spec, labels: tuple[str, ...], matchers: tuple[Matcher, ...]) -> dict[str, str]:

@@ -117,3 +117,48 @@ def test_two_pipelines_of_alike_stages_and_features_drift_each_for_itself(tmp_pa
             ["promtool", "test", "rules", "tests.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+KITCHENS = """
+pipeline: shop
+scrape_interval: 1m
+select: {namespace: prod}
+keep: [cluster]
+targets: {job: shop}
+stages: {classify: {}}
+failure_modes:
+  silent: {what: Nobody calls, stage: classify, signal: no_calls, for: 2m}
+"""
+
+
+@pytest.mark.integration
+def test_a_cluster_whose_targets_are_down_is_told_of_until_they_are_up_or_known_no_more(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(KITCHENS)
+    (tmp_path / "rules.yml").write_text(rule_file(rules(plan(load(tmp_path / "shop.yaml")).spec)))
+
+    def place(cluster: str, namespace: str = "prod") -> str:
+        return f'namespace="{namespace}",cluster="{cluster}"'
+
+    calls = 'pipemon_stage_calls_total{{pipeline="shop",stage="classify",version="1",track="stable",{}}}'
+    inputs = {calls.format(place("a")): "0+100x400"}
+    inputs |= {calls.format(place(cluster)): "0+100x60 stale" for cluster in ("b", "c")}
+    inputs |= {f'up{{job="shop",{place("a")}}}': "1x400", f'up{{job="shop",{place("b")}}}': "1x60 0x340"}
+    # Another target of b is down as well, c is taken down for good, and staging is none of ours.
+    inputs |= {f'up{{job="shop",instance="b-2",{place("b")}}}': "0x400", f'up{{job="shop",{place("c")}}}': "1x60 stale"}
+    inputs |= {f'up{{job="shop",{place("d", "staging")}}}': "0x400", f'up{{job="other",{place("e")}}}': "0x400"}
+    exprs = [
+        {
+            "expr": "count by (cluster, namespace, stage) (ALERTS{alertstate='firing'})",
+            "eval_time": f"{minute}m",
+            "exp_samples": [{"labels": f'{{{place(cluster)},stage="classify"}}', "value": 1} for cluster in clusters],
+        }
+        for minute, clusters in ((58, ()), (75, ("b", "c")), (300, ("b",)))
+    ]
+    series = [{"series": each, "values": values} for each, values in inputs.items()]
+    tests = [{"interval": "1m", "input_series": series, "promql_expr_test": exprs}]
+    document = {"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": tests}
+    (tmp_path / "tests.yml").write_text(yaml.safe_dump(document, sort_keys=False))
+    done = subprocess.run(
+        ["promtool", "test", "rules", "tests.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
