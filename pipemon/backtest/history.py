@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from pipemon import catalogue as c
@@ -105,17 +105,27 @@ def known(spec: Spec, prometheus: Prometheus, period: Period) -> Known:
 
     count = Aggregate("count", (), Binary("or", every(c.STAGE_CALLS), every(c.PIPELINE_RUNS)))
     step = max(spec.timing.scrape_interval, (period.end - period.start) / _LOOKS)
-    query = text(exported_series(spec, count))
+    found = _seen(prometheus, text(exported_series(spec, count)), period, step, 1.0)
+    try:
+        return replace(found, keeps=prometheus.retention())
+    except UnavailableError:  # others that answer Prometheus' queries have no such page
+        return found
+
+
+def recorded(prometheus: Prometheus, series: Expr, period: Period, step: float) -> Known:
+    """Return what of a period has samples of series that a rule records each `step`. Raises UnavailableError."""
+    looks = max(step, ceil((period.end - period.start) / _LOOKS / step) * step)
+    return _seen(prometheus, text(Aggregate("count", (), series)), period, looks, step)
+
+
+def _seen(prometheus: Prometheus, query: str, period: Period, step: float, finest: float) -> Known:
+    """Return since when a query of one series gives something, and for how long, looking each `step` seconds."""
     points = _times(prometheus, query, period, step)
     since = points[0] if points else None
     if since is not None and since > period.start:
         before = Period(max(period.start, since - step), since)
-        since = min([since, *_times(prometheus, query, before, max(1.0, step / _LOOKS))])
-    length = min(period.end - period.start, len(points) * step)
-    try:
-        return Known(since, length, prometheus.retention())
-    except UnavailableError:  # others that answer Prometheus' queries have no such page
-        return Known(since, length, None)
+        since = min([since, *_times(prometheus, query, before, max(finest, step / _LOOKS))])
+    return Known(since, min(period.end - period.start, len(points) * step), None)
 
 
 def _times(prometheus: Prometheus, query: str, period: Period, step: float) -> list[float]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pipemon.backtest.firing import Firing, firings
-from pipemon.backtest.history import Known, Period, Points, absent, aligned, fetched, known, pieces
+from pipemon.backtest.history import Known, Period, Points, absent, aligned, fetched, known, pieces, recorded
 from pipemon.backtest.notifying import notified
 from pipemon.generate.cusum import beyond_limit
 from pipemon.generate.expressions import narrowed
@@ -25,8 +25,9 @@ from pipemon.spec.signals import CUSUM, DRIFT
 class Replayed:
     """What became of each failure mode in a period.
 
-    `absent` has, for those that never fired, what has no series; `unasked`, for those that no query can evaluate,
-    the series of their own rules that they read.
+    `recorded` tells what of it is known of those that read what their own rules recorded then. `absent` has, for
+    those that never fired, what has no series; `unasked`, for those that no query can evaluate, the series of their
+    own rules that they read.
     """
 
     plan: Plan
@@ -35,6 +36,7 @@ class Replayed:
     fired: dict[str, tuple[Firing, ...]]
     absent: dict[str, list[str]]
     unasked: dict[str, tuple[str, ...]]
+    recorded: dict[str, Known]
 
 
 @dataclass(frozen=True)
@@ -99,14 +101,18 @@ def replay(
     fired: dict[str, tuple[Firing, ...]] = {}
     lacks: dict[str, list[str]] = {}
     unasked: dict[str, tuple[str, ...]] = {}
+    recorded_of: dict[str, Known] = {}
     for each in every:
         mode, within = each.alert.mode, aligned(period, each.step)
         # Where the rules were loaded then, what they recorded is there.
-        if own := absent(prometheus, [name for name in own_past(each.expr) if not name.startswith("pipemon:")], within):
-            unasked[mode.name] = tuple(own)
+        own = [one for one in own_past(each.expr) if not one.name.startswith("pipemon:")]
+        if missing := absent(prometheus, list(map(text, own)), within):
+            unasked[mode.name] = tuple(missing)
             for _ in range(queries(each, period)):
                 done()
             continue
+        if own:
+            recorded_of[mode.name] = recorded(prometheus, own[0], within, each.step)
         points = _since(began, fetched(prometheus, each.expr, within, each.step, done))
         found = [
             Firing(labels, start, end)
@@ -117,7 +123,7 @@ def replay(
         if not points:
             read = dict.fromkeys(text(replace(s, window=None, offset=0.0)) for s in selectors(each.expr))
             lacks[mode.name] = absent(prometheus, list(read), within)
-    return Replayed(plan, period, there, notified(plan, fired, period.end), lacks, unasked)
+    return Replayed(plan, period, there, notified(plan, fired, period.end), lacks, unasked, recorded_of)
 
 
 def _since(began: float, points: Points) -> Points:

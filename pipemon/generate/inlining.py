@@ -69,11 +69,11 @@ def selectors(expr: Expr | float | str) -> Iterator[Selector]:
         yield from selectors(part)
 
 
-def own_past(expr: Expr | float | str) -> tuple[str, ...]:
-    """Return what keeps an inlined expression from being asked: names of series that only its own rules make."""
-    found: dict[str, None] = {}
+def own_past(expr: Expr | float | str) -> tuple[Recorded, ...]:
+    """Return what keeps an inlined expression from being asked: series that only its own rules make."""
+    found: dict[Recorded, None] = {}
     if isinstance(expr, Recorded):
-        found[expr.name] = None
+        found[replace(expr, window=None, offset=0.0)] = None
     for part in parts(expr):
         found |= dict.fromkeys(own_past(part))
     return tuple(found)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import learned_past
 import pytest
 from click.testing import CliRunner, Result
 from past import BEGIN, SPEC, STEP, Values, blocks, engine_agrees, past
@@ -99,6 +100,17 @@ def test_a_history_that_is_shorter_than_what_was_asked_for_is_told(
     assert min(starts) >= began[1]  # the silence before there was anything is no firing of `silent`
 
 
+def test_what_labels_told_late_fires_in_the_very_evaluations_too(tmp_path: Path) -> None:
+    (tmp_path / "past.yaml").write_text(learned_past.SPEC)
+    values, made = learned_past.learned_past(2), plan(load(tmp_path / "past.yaml"))
+    blocks(values, tmp_path / "server" / "data")
+    with running_prometheus("{}", tmp_path / "server") as prometheus:
+        every = evaluations(rules(made.spec))
+        found = replay(made, prometheus, Period(BEGIN, BEGIN + 2 * 3600), every, lambda: None)
+    assert {name for name, firings in found.fired.items() if not firings} == set(), found.absent
+    engine_agrees(rule_file(rules(made.spec)), values, found, every, tmp_path / "engine")
+
+
 def sudden(tmp_path: Path) -> Path:
     """Write a failure mode that reads its own rules' past, and one of drift, beside the others."""
     spec = tmp_path / "past.yaml"
@@ -115,12 +127,13 @@ def test_what_its_rules_recorded_then_tells_when_it_would_have_fired(tmp_path: P
     assert read is not None
     labels = ",".join(f'{matcher.label}="{matcher.value}"' for matcher in read.matchers)
     steps = 3600 // STEP
-    drifted: list[float | None] = [0.5 if 80 <= step < 160 else 0.0 for step in range(steps)]
+    drifted = [None if step < 40 else 0.5 if 80 <= step < 160 else 0.0 for step in range(steps)]
     blocks({f"{read.value.name}{{{labels}}}": drifted}, tmp_path / "data")
     with running_prometheus("{}", tmp_path) as prometheus:
         told = run(tmp_path / "past.yaml", prometheus)
     (line,) = [line for line in told.stdout.splitlines() if line.startswith("  words ")]
-    assert line.startswith("  words (ticket): once"), told.output
+    since = "known from 2023-11-14T22:10:00Z on, when its rules began to record; unknown before"
+    assert line.startswith(f"  words (ticket), {since}: once; "), told.output
 
 
 def test_what_reads_the_past_of_its_own_rules_is_not_said_to_be_quiet(

@@ -55,7 +55,7 @@ BASELINE = {
         "vad.input.language": {"count": 9000, "categories": {"en": 0.5, "de": 0.5}},
     },
 }  # fmt: skip
-SCALE = 120
+SCALE = 60
 
 
 def service(folder: Path) -> tuple[CollectorRegistry, Callable[[int], None]]:
@@ -105,11 +105,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Prometheu
         stack.callback(http.shutdown)
         (folder / "speech.rules.yml").write_text(rule_file(rules(plan(scaled(load(path), SCALE)).spec)))
         jobs = [{"job_name": "speech", "static_configs": [{"targets": [f"127.0.0.1:{http.server_port}"]}]}]
-        config = {"global": {"scrape_interval": "250ms"}, "scrape_configs": jobs, "rule_files": ["*.rules.yml"]}
+        config = {"global": {"scrape_interval": "1s"}, "scrape_configs": jobs, "rule_files": ["*.rules.yml"]}
         client = stack.enter_context(running_prometheus(yaml.safe_dump(config), folder))
         until(lambda: client.query("pipemon_stage_calls_total"), "the counters at zero")
         labelled(800)
-        until(lambda: client.query("pipemon_pipeline_runs_total offset 500ms == 800"), "the calls scraped")
+        until(lambda: client.query("pipemon_pipeline_runs_total offset 1s == 800"), "the calls scraped")
         yield client, path
 
 
