@@ -273,12 +273,6 @@ ALERTS_FOR_STATE = Metric(
     "Since when the condition of each pending or firing alert holds, as a Unix time.", "seconds",
 )  # fmt: skip
 
-ALERTS_FOR_STATE = Metric(
-    "ALERTS_FOR_STATE", "gauge",
-    ("alertname", "pipeline", "stage", "failure_mode", "kind", "severity", "owner", "mode"),
-    "When each pending or firing alert became pending, in Unix seconds.",
-)  # fmt: skip
-
 TARGET_LABELS = ("job", "instance")
 
 

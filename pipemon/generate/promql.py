@@ -70,12 +70,16 @@ class Call:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """`op by (labels) (expr)`, or `op without (labels) (expr)`."""
+    """`op by (labels) (expr)`, or `op without (labels) (expr)`.
+
+    `parameter` is the label that `count_values` makes.
+    """
 
     op: str
     by: tuple[str, ...]
     expr: Expr
     without: bool = False
+    parameter: str = ""
 
 
 @dataclass(frozen=True)
@@ -211,7 +215,8 @@ def text(expr: Expr | float | str) -> str:
             return f"{expr.function}({', '.join(map(text, expr.args))})"
         case Aggregate():
             by = f" {'without' if expr.without else 'by'} ({', '.join(expr.by)})" if expr.by else ""
-            return f"{expr.op}{by} ({text(expr.expr)})"
+            parameter = f"{quote(expr.parameter)}, " if expr.parameter else ""
+            return f"{expr.op}{by} ({parameter}{text(expr.expr)})"
         case Binary():
             return f"{_operand(expr.left)} {_operator(expr)} {_operand(expr.right)}"
         case Subquery():

@@ -80,7 +80,8 @@ def _labels(expr: object, series: Series, query: str) -> frozenset[str] | None:
             if expr.modifier is None:
                 return frozenset()
             if expr.modifier.type == promql.AggModifierType.By:
-                return _within(expr.modifier.labels, inner, query)
+                made = {expr.param.val} if isinstance(expr.param, promql.StringLiteral) else set()
+                return _within(expr.modifier.labels, inner, query) | made
             return inner - frozenset(expr.modifier.labels)
         case promql.Call():
             vectors = [found for arg in expr.args if (found := _labels(arg, series, query)) is not None]

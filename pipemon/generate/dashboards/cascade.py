@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from pipemon import catalogue as c
 from pipemon.generate.dashboards.board import RECENT, any_uid, board, marks, to_stage, variables
-from pipemon.generate.dashboards.charts import SIGNAL_COLORS, Column, lines, table
+from pipemon.generate.dashboards.charts import SIGNAL_COLORS, Column, in_order, lines, table
 from pipemon.generate.dashboards.layout import Row, place
 from pipemon.generate.dashboards.panels import Json, Line, Panel, letter, stat, state_timeline
+from pipemon.generate.dashboards.position import PLACE, began, placed
 from pipemon.generate.dashboards.series import Choice, chosen, ever_missing, feedback, missing, quantile, share
-from pipemon.generate.dashboards.states import END_TO_END, MODE_STATES, SEVERITY_STATES, STAGE_STATES
-from pipemon.generate.dashboards.topology import by_severity, firing, health, node_graph, waterfall
-from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
+from pipemon.generate.dashboards.states import MODE_STATES, SEVERITY_STATES, STAGE_STATES
+from pipemon.generate.dashboards.topology import by_severity, health, node_graph, waterfall
+from pipemon.generate.promql import Aggregate, Binary, Expr, Matcher
 from pipemon.generate.queries import per
 
 NO_RUNS = "no runs, or no function is declared as the run"
@@ -49,47 +50,43 @@ def cascade(scrape_interval: float) -> Json:
 
 
 def _state(choice: Choice, step: float) -> Panel:
-    return stat(
+    made = stat(
         "cascade/state",
         "Stages",
-        "The state of each stage: its most severe firing alert, or **ok** where calls arrive and nothing fires. "
-        "**no calls**: it is scraped, and nobody calls it. Their order is that of their names; that of the "
-        "cascade is in "
-        "the picture below. Empty: Prometheus has nothing of this pipeline.",
-        [choice.query(health(choice), "{{stage}}", instant=True)],
+        "The state of each stage, in the order of the cascade: its most severe firing alert, or **ok** where calls "
+        "arrive and nothing fires. **downstream**, and dim: a stage before it fires for as long, so it may only suffer "
+        "from that. **no calls**: it is scraped, and nobody calls it. Empty: Prometheus has nothing of this pipeline.",
+        [choice.rows(placed(choice, health(choice, step)))],
         unit="none",
         min_step=step,
         empty="nothing of this pipeline",
         mappings=STAGE_STATES,
     )
-
-
-def _of_the_whole(expr: Expr) -> Expr:
-    """Name the place of alerts that are of no stage."""
-    return Call("label_replace", (expr, "stage", END_TO_END, "stage", ""))
+    return in_order(made, PLACE)
 
 
 def _firing(choice: Choice, step: float) -> Panel:
     columns = (
+        Column(PLACE, "#", width=50),
         Column("severity", "Severity", states=SEVERITY_STATES, width=100),
         Column("stage", "Stage", link=to_stage("${__value.text}"), width=150),
         Column("failure_mode", "Failure mode"),
         Column("alertname", "Alert"),
-        Column("Value", "Since", unit="dateTimeFromNow", width=150),
+        Column("Value", "Since", unit="dateTimeFromNow", width=160),
     )
     by = ("severity", "stage", "failure_mode", "alertname")
-    since = Aggregate("min", by, choice.series(c.ALERTS_FOR_STATE))
-    now = Aggregate("max", by, firing(choice))
+    since = placed(choice, Binary("*", began(choice, by), 1000.0))
     return table(
         "cascade/firing",
         "Firing now",
-        "Alerts that fire, with the time since which their condition holds. What each means and what to do is on the "
-        "pipeline's own dashboard, in the alert and in the runbook. Begin with the stage furthest up the cascade.",
-        [choice.rows(_of_the_whole(Binary("*", Binary("and", since, now), 1000.0)))],
+        "Alerts that fire, along the cascade, with the time since which their condition holds. What each means and "
+        "what to do is on the pipeline's own dashboard, in the alert and in the runbook. Begin at the top.",
+        [choice.rows(since)],
         columns,
         empty="nothing fires",
-        sort="Since",
+        sort="#",
         descending=False,
+        then="Since",
         height=7,
         share=2,
     )
@@ -98,13 +95,14 @@ def _firing(choice: Choice, step: float) -> Panel:
 def _fired(choice: Choice) -> Panel:
     by = ("stage", "failure_mode")
     pending = choice.series(c.ALERTS, Matcher("alertstate", "=", "pending"), Matcher("mode", "!=", "observe"))
-    either = Binary("or", by_severity(choice, by), Aggregate("max", by, pending))
+    states = Binary("or", by_severity(choice, by), Aggregate("max", by, pending))
+    either = placed(choice, states)
     return state_timeline(
         "cascade/fired",
         "Which came first",
-        "A line for each failure mode that was pending (yellow) or fired. What moved first, and furthest up the "
-        "cascade, is the likely cause. Empty: nothing was pending in this time.",
-        [choice.query(_of_the_whole(either), "{{stage}} · {{failure_mode}}")],
+        "A line for each failure mode that was pending (yellow) or fired, along the cascade. What moved first, and "
+        "furthest up, is the likely cause. Empty: nothing was pending in this time.",
+        [choice.query(either, "{{stage}} · {{failure_mode}}")],
         mappings=MODE_STATES,
         empty="nothing was pending in this time",
         height=7,
@@ -143,28 +141,29 @@ def _stages(choice: Choice, step: float) -> Panel:
     budget = Aggregate("max", by, choice.series(c.STAGE_BUDGET))
     p95 = quantile(choice, c.STAGE_DURATION, 0.95, by)
     found: tuple[tuple[Column, Expr], ...] = (
-        (Column("", "Health", states=STAGE_STATES, width=100), health(chosen())),
+        (Column("", "Health", states=STAGE_STATES, width=150), placed(chosen(), health(chosen(), step))),
         (Column("", "Calls", "cps"), choice.rate(c.STAGE_CALLS, by)),
         (Column("", "Failed", "percentunit"), share(choice, c.STAGE_FAILURES, by)),
         (Column("", "Null outputs", "percentunit"), share(choice, c.STAGE_NULL_OUTPUTS, by)),
         (Column("", "Missing inputs", "percentunit"), missing(choice, by, Matcher("direction", "=", "input"))),
         (Column("", "p95", "s"), p95),
         (Column("", "Budget", "s"), budget),
-        (Column("", "p95, of the budget", "percentunit", limit=Line(1.0, "red")), per(p95, budget)),
+        (Column("", "Of budget", "percentunit", limit=Line(1.0, "red")), per(p95, budget)),
         (Column("", "In progress", "short"), Aggregate("sum", by, choice.series(c.STAGE_IN_PROGRESS))),
     )
-    columns = [Column("stage", "Stage", link=to_stage("${__value.text}"))]
+    columns = [Column(PLACE, "#", width=50), Column("stage", "Stage", link=to_stage("${__value.text}"))]
     columns += [replace(column, field=f"Value #{letter(i)}") for i, (column, _) in enumerate(found)]
     made = table(
         "cascade/stages",
         "Stages",
-        "One line for each stage, as of now; the most severe first. Its name leads to its own dashboard. A dash: "
-        "there was no call, or the stage declares no budget or no inputs.",
+        "One line for each stage, as of now; the most severe first, causes before effects. Its name leads to its own "
+        "dashboard. A dash: there was no call, or the stage declares no budget or no inputs.",
         [choice.rows(expr) for _, expr in found],
         columns,
         empty="Prometheus has nothing of this pipeline",
         join="stage",
         sort="Health",
+        then="#",
     )
     return replace(made, min_step=step)
 

@@ -153,6 +153,15 @@ def lines(
     return replace(made, defaults=defaults, overrides=(*_BY_NAME, *own))
 
 
+def in_order(made: Panel, label: str) -> Panel:
+    """Return a panel of values of now whose one query gives rows, sorted by a label that is not shown."""
+    reduced: Json = {"calcs": ["lastNotNull"], "fields": "", "values": True, "limit": 200}
+    by: Json = {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": label, "desc": False}]}}
+    hidden: Json = {"excludeByName": {label: True, "Time": True}, "indexByName": {}, "renameByName": {}}
+    transformations: tuple[Json, ...] = (by, {"id": "organize", "options": hidden})
+    return replace(made, options=made.options | {"reduceOptions": reduced}, transformations=transformations)
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a table: the field it shows, `Value #A` for a query's value; its title and how it is shown.
@@ -183,18 +192,20 @@ def table(
     join: str = "",
     sort: str = "",
     descending: bool = True,
+    then: str = "",
     height: int = 8,
     share: int = 1,
 ) -> Panel:
     """Return a table of what instant queries give, joined by a label where there are several.
 
-    Only `columns` are shown, in their order; `sort` is the title of the one that it is sorted by.
+    Only `columns` are shown, in their order; `sort` is the title of the one that it is sorted by, and `then` of the
+    one whose lower values come first where that is the same.
     """
     options: Json = {
         "showHeader": True,
         "cellHeight": "sm",
         "frameIndex": 0,
-        "sortBy": [{"displayName": sort, "desc": descending}] if sort else [],
+        "sortBy": [{"displayName": by, "desc": down} for by, down in ((sort, descending), (then, False)) if by],
     }
     defaults: Json = {
         "noValue": "-" if len(queries) > 1 else empty,

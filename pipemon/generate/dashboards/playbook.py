@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pipemon import catalogue as c
 from pipemon.generate.dashboards.charts import Column, table
 from pipemon.generate.dashboards.panels import Panel, Query, markdown_panel, state_timeline, text_mapping
+from pipemon.generate.dashboards.position import AT_THE_END, PLACE, began
 from pipemon.generate.dashboards.series import of_spec
 from pipemon.generate.dashboards.state import either, order
 from pipemon.generate.dashboards.states import END_TO_END, FIRING, MODE_STATES, QUIET, SEVERITY_COLORS, alerts
 from pipemon.generate.dashboards.text import link, markdown, plain, says
-from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, literal
 from pipemon.spec.model import SEVERITIES, FailureMode, Spec
 
 
@@ -100,15 +100,17 @@ def firing_now(spec: Spec) -> Panel | None:
     if not modes:
         return None
     by = ("failure_mode", "severity", "stage", *spec.told_apart_by)
-    firing = Aggregate("max", by, alerts(spec, Matcher("alertstate", "=", "firing")))
-    began = Aggregate("min", by, of_spec(spec).series(c.ALERTS_FOR_STATE))
-    now: Expr = Binary("*", Binary("and", began, firing), 1000.0)
+    now: Expr = Binary("*", began(of_spec(spec), by), 1000.0)
+    for i, name in enumerate(order(spec), 1):
+        now = Call("label_replace", (now, PLACE, f"{i:02}", "stage", literal(name)))
+    now = Call("label_replace", (now, PLACE, AT_THE_END, "stage", ""))
     for label in ("what", "do"):
         # The words are not in the series: the column has the failure mode's name, and a mapping shows its words.
         now = Call("label_replace", (now, label, "$1", "failure_mode", "(.*)"))
     labels = [(spec.severity_label(severity), SEVERITY_COLORS[severity]) for severity in SEVERITIES]
     severities = text_mapping([(words, words, color) for words, color in labels])
     columns = (
+        Column(PLACE, "#", width=50),
         Column(
             "severity",
             "Severity",
@@ -117,7 +119,7 @@ def firing_now(spec: Spec) -> Panel | None:
         ),
         Column("stage", "Stage", width=100),
         *(Column(label, label) for label in spec.told_apart_by),
-        Column("Value", "Since", unit="dateTimeFromNow", width=120),
+        Column("Value", "Since", unit="dateTimeFromNow", width=160),
         Column("failure_mode", "Failure mode", width=190),
         Column("what", "What it means", words=text_mapping([(mode.name, plain(mode.what), "text") for mode in modes])),
         Column("do", "What to do", words=text_mapping([(mode.name, plain(mode.do) or "-", "text") for mode in modes])),
@@ -125,13 +127,14 @@ def firing_now(spec: Spec) -> Panel | None:
     made = table(
         "alerts/now",
         "Firing now: what to do",
-        "The alerts that fire, the earliest first, with what each means and what the team does about it. Begin with "
-        "the first one furthest up the cascade.",
+        "The alerts that fire, along the cascade, with what each means and what the team does about it. Begin at the "
+        "top.",
         [Query(now, "", instant=True, form="table")],
         columns,
         empty="nothing fires",
-        sort="Since",
+        sort="#",
         descending=False,
+        then="Since",
         height=7,
     )
     return replace(made, min_step=spec.timing.scrape_interval)

@@ -8,8 +8,11 @@ from pipemon import catalogue as c
 from pipemon.generate import queries as q
 from pipemon.generate import recordings as m
 from pipemon.generate.dashboards.panels import Line, Panel, Query, stat
+from pipemon.generate.dashboards.position import began
+from pipemon.generate.dashboards.series import of_spec
 from pipemon.generate.dashboards.states import (
     FIRING,
+    LESS_OF_AN_EFFECT,
     NO_CALLS,
     NO_DATA,
     QUIET,
@@ -20,7 +23,7 @@ from pipemon.generate.dashboards.states import (
 )
 from pipemon.generate.dashboards.text import markdown, plain, short
 from pipemon.generate.measures import measure as measured
-from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, one_of
 from pipemon.spec.model import SEVERITIES, Severity, Spec
 from pipemon.units import duration
 
@@ -67,11 +70,12 @@ def cascade_state(spec: Spec) -> Panel:
     if any(mode.stage is None for mode in spec.measurable):
         queries.append(Query(_state(spec, None), "end to end", instant=True))
     description = (
-        f"{topology_words(spec)}. Look for the first stage that is not ok: what comes after it may only "
-        "suffer from it. Each shows its most severe firing alert (critical, warning, info), over all "
-        "replicas. **ok**: calls arrive, and no alert fires. **no calls**: it is scraped, and nobody calls "
-        f"it. **no data**: Prometheus has nothing of it for {duration(recent(spec))}: is the process down, "
-        "is it scraped, are the rules loaded? **not watched**: no failure mode of it can be measured yet."
+        f"{topology_words(spec)}. Look for the first stage that is not ok: what comes after it may only suffer from "
+        "it, and is dim, **downstream**, where a stage before it fires for as long. Each shows its most severe firing "
+        "alert (critical, warning, info), over all replicas. **ok**: calls arrive, and no alert fires. **no calls**: "
+        f"it is scraped, and nobody calls it. **no data**: Prometheus has nothing of it for {duration(recent(spec))}: "
+        "is the process down, is it scraped, are the rules loaded? **not watched**: no failure mode of it can be "
+        "measured yet."
     )
     return stat(
         "cascade/state",
@@ -91,10 +95,32 @@ def _state(spec: Spec, stage: str | None) -> Expr:
         Binary("*", Aggregate("max", (), alerts(spec, *here, *_firing(spec, severity))), float(FIRING[severity]))
         for severity in SEVERITIES
     ]
+    first = _after_its_cause(spec, stage)
     watched = any(mode.stage == stage for mode in spec.measurable)
     alive = Binary("> bool", _traffic(spec, stage), 0.0)
     calls = Binary("-", Binary("*", alive, float((QUIET if watched else UNWATCHED) - NO_CALLS)), 1.0)
-    return either(*firing, calls, Call("vector", (float(NO_DATA),)))
+    suffers = [Binary("-", Binary("and", either(*firing), first, on=()), float(LESS_OF_AN_EFFECT))] if first else []
+    return either(*suffers, *firing, calls, Call("vector", (float(NO_DATA),)))
+
+
+def _after_its_cause(spec: Spec, stage: str | None) -> Expr | None:
+    """Return something where a stage before this one fires for as long; None where there is no stage before."""
+    above = tuple(sorted(_above(spec, stage))) if stage else ()
+    if not above:
+        return None
+    choice = of_spec(spec)
+    own, others = (began(choice, (), one_of("stage", names)) for names in ((stage or "",), above))
+    return Binary(">=", own, Binary("-", others, recent(spec)))
+
+
+def _above(spec: Spec, stage: str) -> set[str]:
+    found: set[str] = set()
+    left = [stage]
+    while left:
+        before = set(spec.upstream.get(left.pop(), ())) - found
+        found |= before
+        left += before
+    return found - {stage}
 
 
 def _firing(spec: Spec, severity: Severity) -> tuple[Matcher, ...]:

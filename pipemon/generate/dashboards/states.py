@@ -8,13 +8,25 @@ from pipemon.generate.promql import Matcher, Selector, one_of, select
 from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, Severity, Spec
 
 UNWATCHED, NO_DATA, NO_CALLS, QUIET, PENDING = -3, -2, -1, 0, 1
-FIRING: dict[Severity, int] = {"notice": 2, "ticket": 3, "page": 4}
+FIRING: dict[Severity, int] = {"notice": 5, "ticket": 6, "page": 7}
+LESS_OF_AN_EFFECT = 3
+"""How much lower the number of a stage is that may only suffer: below that of any cause."""
 SEVERITY_COLORS: dict[Severity, str] = {"notice": "blue", "ticket": "orange", "page": "red"}
+_EFFECT_COLORS: dict[Severity, str] = {
+    "notice": "rgba(87, 148, 242, 0.35)",
+    "ticket": "rgba(255, 152, 48, 0.35)",
+    "page": "rgba(242, 73, 92, 0.35)",
+}
+"""The same hues, pale on light and dim on dark: the eye is to fall on the cause."""
 
 _FIRING = tuple((FIRING[s], SEVERITY_LABELS[s], SEVERITY_COLORS[s]) for s in SEVERITIES)
+_EFFECTS = tuple(
+    (FIRING[s] - LESS_OF_AN_EFFECT, f"{SEVERITY_LABELS[s]}, downstream", _EFFECT_COLORS[s]) for s in SEVERITIES
+)
 STAGE_STATES = value_mapping(
     (
         *_FIRING,
+        *_EFFECTS,
         (QUIET, "ok", "green"),
         (NO_CALLS, "no calls", NEUTRAL),
         (NO_DATA, "no data", "#5A5A5A"),
@@ -23,6 +35,13 @@ STAGE_STATES = value_mapping(
 )
 SEVERITY_STATES = text_mapping([(SEVERITY_LABELS[s], SEVERITY_LABELS[s], SEVERITY_COLORS[s]) for s in SEVERITIES])
 MODE_STATES = value_mapping((*_FIRING, (PENDING, "pending", "yellow"), (QUIET, " ", "transparent")))
+
+_HEX = {"red": "#F2495C", "orange": "#FF9830", "blue": "#5794F2", "green": "#73BF69"}
+STAGE_WORDS = tuple(
+    (value, words, _HEX.get(color, color))
+    for value, words, color in (*_FIRING, *_EFFECTS, (QUIET, "ok", "green"), (NO_CALLS, "no calls", NEUTRAL))
+)
+"""What a stage can be by the metrics alone: number, word, and a colour that a web page understands."""
 
 END_TO_END = "end to end"
 """Where an alert is that is of no stage."""

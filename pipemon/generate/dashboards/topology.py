@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipemon import catalogue as c
-from pipemon.generate.dashboards.charts import bars, lines
+from pipemon.generate.dashboards.charts import bars, in_order, lines
 from pipemon.generate.dashboards.panels import (
     DATA_COLORS,
     NEUTRAL,
@@ -15,10 +15,10 @@ from pipemon.generate.dashboards.panels import (
     Panel,
     Query,
     letter,
-    override,
 )
+from pipemon.generate.dashboards.position import PLACE, after_its_cause, began, placed
 from pipemon.generate.dashboards.series import Choice, quantile
-from pipemon.generate.dashboards.states import FIRING, NO_CALLS, QUIET, SEVERITY_COLORS
+from pipemon.generate.dashboards.states import END_TO_END, FIRING, LESS_OF_AN_EFFECT, NO_CALLS, QUIET, STAGE_WORDS
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.generate.queries import per
 
@@ -43,20 +43,17 @@ def by_severity(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
     return found
 
 
-def health(choice: Choice) -> Expr:
-    """Return a number for each stage: its most severe firing alert, 0 where calls arrive and nothing fires, else -1."""
+def health(choice: Choice, patience: float) -> Expr:
+    """Return a number for each stage: its most severe firing alert, 0 where calls arrive and nothing fires, else -1.
+
+    The number is lower where a stage further up fires for as long, give or take `patience` seconds.
+    """
     calls = choice.rate(c.STAGE_CALLS, ("stage",))
     alive = Binary("-", Binary("> bool", calls, 0.0), float(QUIET - NO_CALLS))
-    return Binary("or", by_severity(choice, ("stage",), _STAGES), alive)
-
-
-_WORDS = (
-    ("==", FIRING["page"], "critical", SEVERITY_COLORS["page"]),
-    ("==", FIRING["ticket"], "warning", SEVERITY_COLORS["ticket"]),
-    ("==", FIRING["notice"], "info", SEVERITY_COLORS["notice"]),
-    ("==", QUIET, "ok", "green"),
-    ("<", QUIET, "no calls", NEUTRAL),
-)
+    fires = by_severity(choice, ("stage",), _STAGES)
+    effects = after_its_cause(choice, began(choice, ("stage",), _STAGES), patience)
+    suffers = Binary("-", Binary("and", fires, effects, on=("stage",)), float(LESS_OF_AN_EFFECT))
+    return Binary("or", Binary("or", suffers, fires), alive)
 
 
 def node_graph(choice: Choice, key: str, min_step: float, height: int = 7, share: int = 1) -> Panel:
@@ -65,16 +62,14 @@ def node_graph(choice: Choice, key: str, min_step: float, height: int = 7, share
     The node graph finds its fields by their own names, which are those of labels or of calculated fields: a
     renamed one keeps its own.
     """
-    by_id: list[tuple[str, Expr]] = []
-    state = health(choice)
-    told: Expr | None = None
-    for op, value, words, _ in _WORDS:
-        one = Call("label_replace", (Binary(op, state, float(value)), "subtitle", words, "", ""))
-        told = one if told is None else Binary("or", told, one)
-        by_id.append((_arc(words), Binary(f"{op} bool", state, float(value))))
-    assert told is not None
-    by_id.append(("mainstat", choice.rate(c.STAGE_CALLS, ("stage",))))
-    by_id.append(("secondarystat", quantile(choice, c.STAGE_DURATION, 0.95, ("stage",))))
+    told: Expr = Aggregate("count_values", ("stage",), health(choice, min_step), parameter="state")
+    for number, words, color in STAGE_WORDS:
+        for label, text in (("subtitle", words), ("color", color)):
+            told = Call("label_replace", (told, label, text, "state", str(number)))
+    by_id: list[tuple[str, Expr]] = [
+        ("mainstat", choice.rate(c.STAGE_CALLS, ("stage",))),
+        ("secondarystat", quantile(choice, c.STAGE_DURATION, 0.95, ("stage",))),
+    ]
     edges = Aggregate("max", ("stage", "upstream"), choice.series(c.STAGE_UPSTREAM))
     queries = [choice.rows(_named(_named(told, "id"), "title"))]
     queries += [choice.rows(_named(expr, "id")) for _, expr in by_id]
@@ -89,39 +84,24 @@ def node_graph(choice: Choice, key: str, min_step: float, height: int = 7, share
         binary = {"left": f"Value #{of}", "operator": "*", "right": "1"}
         options: Json = {"mode": "binary", "alias": name, "binary": binary, "replaceFields": False}
         transformations.append({"id": "calculateField", "options": options})
-    arcs = [{"field": _arc(words), "color": color} for _, _, words, color in _WORDS]
-    options = {
-        "nodes": {
-            "mainStatUnit": "cps",
-            "secondaryStatUnit": "s",
-            "arcs": arcs,
-        },
-        "edges": {},
-    }
+    options = {"nodes": {"mainStatUnit": "cps", "secondaryStatUnit": "s", "arcs": []}, "edges": {}}
     return Panel(
         key,
         "Stages",
         "Each circle is a stage, and arrows are the way of a call. The ring's colour and the word below tell its "
-        "health: **critical**, **warning** or **info** is its most severe firing alert; **ok**: calls arrive and "
+        "health: **critical**, **warning** or **info** is its most severe firing alert, **downstream** and dim where a "
+        "stage before it fires for as long; **ok**: calls arrive and "
         "nothing fires; **no calls**: it is scraped and nobody calls it. Inside: calls a second and p95 of their time. "
         "Look for the first one, from the left, that is not ok: what comes after it may only suffer from it. "
         "Empty: Prometheus has nothing of the pipeline; is it scraped?",
         "nodeGraph",
         height,
         options,
-        # The panel's own option tells Grafana; where that is not read, the field's colour does.
-        overrides=tuple(
-            override("byName", arc["field"], "color", {"mode": "fixed", "fixedColor": arc["color"]}) for arc in arcs
-        ),
         queries=tuple(queries),
         min_step=min_step,
         transformations=tuple(transformations),
         share=share,
     )
-
-
-def _arc(words: str) -> str:
-    return f"arc__{words.replace(' ', '_')}"
 
 
 def _named(expr: Expr, label: str, of: str = "stage") -> Call:
@@ -169,10 +149,11 @@ def waterfall(
             queries.append(choice.query(_time_of_a_run(here), name, instant=True))
             if line is not None:
                 limits[name] = line
+        queries.append(choice.query(_end_to_end(choice), "end to end", instant=True))
+        queries.append(choice.query(_budget(choice), "budget", instant=True))
     else:
-        queries.append(choice.query(mean, "{{stage}}", instant=True))
-    queries.append(choice.query(_end_to_end(choice), "end to end", instant=True))
-    queries.append(choice.query(_budget(choice), "budget", instant=True))
+        below = Binary("or", _called(_end_to_end(choice), END_TO_END), _called(_budget(choice), "its budget"))
+        queries.append(choice.rows(placed(choice, Binary("or", mean, below))))
     now = bars(
         f"{key}/now",
         "Where the time goes, now",
@@ -183,6 +164,8 @@ def waterfall(
         lines=limits,
         height=height,
     )
+    if not stages:
+        now = in_order(now, PLACE)
     over_time = lines(
         f"{key}/time",
         "Where the time goes",
@@ -203,6 +186,11 @@ def waterfall(
     plain = [_unstacked(count - 2, "solid", 2), _unstacked(count - 1, "dash", 2)]
     drawn = replace(over_time, overrides=(*over_time.overrides, *plain), min_step=min_step)
     return replace(now, min_step=now_step), drawn
+
+
+def _called(expr: Expr, name: str) -> Expr:
+    """Name the place of what is of no stage."""
+    return Call("label_replace", (expr, "stage", name, "", ""))
 
 
 def _here(choice: Choice, stage: str) -> Choice:

@@ -1,0 +1,110 @@
+"""Stages of any pipeline stand along the cascade, and the eye falls on the one that is the cause."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from test_dashboard import ERRORS, cascade, mode, titled
+
+from pipemon.generate.dashboards.generic import generic
+from pipemon.generate.dashboards.pipeline import dashboard
+from pipemon.generate.dashboards.states import FIRING, LESS_OF_AN_EFFECT
+
+pytestmark = pytest.mark.integration
+
+CAUSE, EFFECT = FIRING["page"], FIRING["page"] - LESS_OF_AN_EFFECT
+EDGES = (("wash", "cook"), ("wash", "slice"), ("cook", "bake"), ("slice", "bake"), ("bake", "serve"))
+"""The names of the stages run against their order."""
+
+
+def promtool(expr: str, series: Mapping[str, str], expected: Mapping[str, float], folder: Path) -> None:
+    """Hold an expression to what it gives after ten minutes, by its labels."""
+    samples = [{"labels": labels, "value": value} for labels, value in expected.items()]
+    tests = {
+        "interval": "15s",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [{"expr": expr, "eval_time": "10m", "exp_samples": samples}],
+    }
+    (folder / "tests.yml").write_text(yaml.safe_dump({"tests": [tests]}))
+    done = subprocess.run(
+        ["promtool", "test", "rules", "tests.yml"], cwd=folder, capture_output=True, check=False, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def kitchen() -> dict[str, str]:
+    """What the stages of a pipeline that branches export."""
+    names = {name for edge in EDGES for name in edge}
+    calls = {f'pipemon_stage_calls_total{{pipeline="p",stage="{name}",track="stable"}}': "0+30x40" for name in names}
+    edges = {f'pipemon_stage_upstream_info{{pipeline="p",stage="{b}",upstream="{a}"}}': "1x40" for a, b in EDGES}
+    return calls | edges
+
+
+def fires(stage: str, since: float) -> dict[str, str]:
+    """A critical alert of a stage that fires, and since which second."""
+    labels = f'pipeline="p",stage="{stage}",alertname="{stage}",severity="critical"'
+    return {f'ALERTS{{{labels},alertstate="firing"}}': "1x40", f"ALERTS_FOR_STATE{{{labels}}}": f"{since}x40"}
+
+
+def tiles() -> str:
+    """The query of the stages' states on the dashboard of any pipeline."""
+    (panel, *_) = titled(generic()["cascade"], "Stages")
+    text: str = panel["targets"][0]["expr"]
+    return re.sub(r"\$(pipeline)", "p", text)
+
+
+def test_stages_stand_along_the_cascade_and_beside_each_other_where_it_branches(tmp_path: Path) -> None:
+    places = {"wash": "01", "cook": "02", "slice": "02", "bake": "03", "serve": "04"}
+    expected = {f'{{at="{place}",stage="{name}"}}': 0.0 for name, place in places.items()}
+    promtool(tiles(), kitchen(), expected, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("since", "states"),
+    [
+        ({"wash": 100, "serve": 100}, {"wash": CAUSE, "serve": EFFECT}),
+        ({"cook": 100, "slice": 100, "bake": 130}, {"cook": CAUSE, "slice": CAUSE, "bake": EFFECT}),
+        ({"cook": 400, "bake": 200}, {"cook": CAUSE, "bake": EFFECT}),
+        ({"cook": 600, "bake": 200}, {"cook": CAUSE, "bake": CAUSE}),
+        ({"wash": 600, "cook": 100, "bake": 150}, {"wash": CAUSE, "cook": CAUSE, "bake": EFFECT}),
+    ],
+    ids=[
+        "far down", "of two at once", "a cause that is seen a little later", "what began long before is no effect",
+        "what is between counts too",
+    ],
+)  # fmt: skip
+def test_a_stage_that_may_only_suffer_is_dim(since: dict[str, float], states: dict[str, float], tmp_path: Path) -> None:
+    series = kitchen()
+    for stage, when in since.items():
+        series |= fires(stage, when)
+    every = {name: states.get(name, 0.0) for edge in EDGES for name in edge}
+    promtool(f"max by (stage) ({tiles()})", series, {f'{{stage="{n}"}}': v for n, v in every.items()}, tmp_path)
+
+
+@pytest.mark.parametrize(("first", "second"), [(100, EFFECT), (400, EFFECT), (600, CAUSE)])
+def test_so_it_is_on_the_pipelines_own_dashboard(first: float, second: float, tmp_path: Path) -> None:
+    made: dict[str, Any] = dashboard(cascade(3, 0, (mode(conditions=(ERRORS,)),)))
+    (panel,) = titled(made, "Cascade now")
+    series = fires("s0", first) | fires("s2", 200)
+    series = {name.replace('pipeline="p"', 'pipeline="chain"'): values for name, values in series.items()}
+    exprs = [target["expr"] for target in panel["targets"]]
+    promtool(exprs[0], series, {"{}": CAUSE}, tmp_path)
+    promtool(exprs[2], series, {"{}": second}, tmp_path)
+
+
+def test_alerts_of_no_stage_and_of_what_is_not_scraped_stand_at_the_end(tmp_path: Path) -> None:
+    (panel,) = titled(generic()["cascade"], "Firing now")
+    series = kitchen() | fires("cook", 100) | fires("", 50) | fires("gone", 60)
+    labels = 'alertname="{0}",severity="critical"'
+    expected = {
+        f'{{at="02",stage="cook",{labels.format("cook")}}}': 100_000.0,
+        f'{{at="end",stage="gone",{labels.format("gone")}}}': 60_000.0,
+        '{at="end",stage="end to end",severity="critical"}': 50_000.0,
+    }
+    promtool(re.sub(r"\$pipeline", "p", panel["targets"][0]["expr"]), series, expected, tmp_path)
