@@ -21,20 +21,11 @@ from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 from pipemon.spec.signals import DRIFT, SIGNALS
 from pipemon.units import duration
 
-SENTENCE_ENDS = (".", "!", "?", "\u2026", "\u3002", "\uff01", "\uff1f")
-"""What ends a sentence, also in Chinese and Japanese."""
-
 
 def plain(words: str) -> str:
     """Return a person's text so that the alert's template prints it as it is."""
     # A brace at the end would join one of the template behind it.
     return re.sub(r"\{{2,}|\{$", lambda braces: f'{{{{ "{braces[0]}" }}}}', words)
-
-
-def summary(what: str) -> str:
-    """Return what can go wrong, in a person's words, as a sentence: a capital first, a full stop last."""
-    text = what[:1].upper() + what[1:]
-    return plain(text if text.endswith(SENTENCE_ENDS) else f"{text}.")
 
 
 def as_read(template: str) -> str:
@@ -181,11 +172,6 @@ def description(spec: Spec, mode: FailureMode) -> str:
         only = mode.conditions[0]
         found = measure(spec, mode, only)
         return sentence(spec, mode, only, template("$value", unit(spec, mode, only)), _then(spec, mode, only, found))
-    if mode.signals == {"promql"}:
-        # The value of joined expressions is that of the first which holds.
-        every = mode.combine == "all"
-        holds = "All written expressions hold; the first one's" if every else "A written expression holds; its"
-        return f"{holds} value is {template('$value', '')}."
     lines = []
     for condition in mode.conditions:
         found = measure(spec, mode, condition)
@@ -235,8 +221,6 @@ def overran(spec: Spec, mode: FailureMode) -> str:
     return f"{{{{ with {query} }}}}{{{{ range . }}}}{words}{{{{ end }}}}{{{{ else }}}}{UNKNOWN}{{{{ end }}}}"
 
 
-_OR_ANYWHERE = '(or ($labels.{} | reReplaceAll "[^a-zA-Z0-9_/-]" ".") ".*")'
-"""A label's value as a regular expression, or any where an alert has none."""
 NOTHING_UPSTREAM = "Nothing fires upstream."
 """What an alert says where no stage before its own has one."""
 
@@ -252,17 +236,13 @@ def upstream(spec: Spec, mode: FailureMode) -> str:
     if not stages:
         return ""
     own = spec.told_apart_by
-    # What a person wrote may have lost the labels that say where: then it is told of every place.
-    anywhere = bool(own) and "promql" in mode.signals
-    place = "".join(f",{label}{'=~' if anywhere else '='}%q" for label in own)
+    place = "".join(f",{label}=%q" for label in own)
     which = f"pipeline={quote(spec.pipeline)},stage=~{_any(stages)},failure_mode!~{_any([mode.name, *silent])}"
     which = which.replace("%", "%%") if own else which
-    query = f'ALERTS_FOR_STATE{{{which}{place}}} and ignoring (alertstate) ALERTS{{alertstate="firing"}}'
-    query = f"sort(min by (stage, failure_mode) ({query}))" if anywhere else f"sort({query})"
+    query = f'sort(ALERTS_FOR_STATE{{{which}{place}}} and ignoring (alertstate) ALERTS{{alertstate="firing"}})'
     asked = f"query {go_string(query)}"
     if own:
-        values = (_OR_ANYWHERE.format(label) if anywhere else f"$labels.{label}" for label in own)
-        asked = f"printf {go_string(query)} {' '.join(values)} | query"
+        asked = f"printf {go_string(query)} {' '.join(f'$labels.{label}' for label in own)} | query"
     each = "{{ if $index }},{{ end }} {{ .Labels.stage }}/{{ .Labels.failure_mode }}"
     each = f"{{{{ range $index, $alert := . }}}}{each}{{{{ end }}}}"
     return (
@@ -337,7 +317,7 @@ def _any(names: Sequence[str]) -> str:
 
 def alert_annotations(spec: Spec, mode: FailureMode, dashboard_url: str) -> dict[str, str]:
     """Return an alert's annotations."""
-    found = {"summary": summary(mode.what), "description": description(spec, mode)}
+    found = {"summary": plain(mode.what), "description": description(spec, mode)}
     if moved := upstream(spec, mode):
         found["upstream"] = moved
     if first := origin(spec, mode):

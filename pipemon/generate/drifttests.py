@@ -153,7 +153,7 @@ def _case(spec: Spec, alert: Alert, value: float, number: float, *, fires: bool,
             recorded_value(spec, read.value, read.matchers, value, at=time.at(time.judged)),
         ]
     elif not fires:
-        test["promql_expr_test"] = nothing_of_others(spec, time.at(time.judged))
+        test["promql_expr_test"] = [nothing_of_others(spec, time.at(time.judged))]
     return test
 
 

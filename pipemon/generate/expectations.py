@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import floor, log10
+from math import ceil, floor, log10
 
 from pipemon.generate.annotations import NOTHING_UPSTREAM, as_read, joined, printed, sentence, unit
 from pipemon.generate.measures import measure
@@ -14,6 +14,7 @@ from pipemon.generate.rules import Alert
 from pipemon.generate.scenes import (
     Clock,
     State,
+    calls_compared_with,
     kept_labels,
     labels_of,
     own_series,
@@ -25,6 +26,7 @@ from pipemon.generate.synthetic import (
     series,
 )
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
+from pipemon.units import duration
 
 
 def firing_at(alert: Alert, at: str, expected: list[dict[str, str]]) -> dict[str, object]:
@@ -112,7 +114,10 @@ def recorded_values(
         if condition.signal != "no_calls" and count:
             add(read.value, read.matchers, value)
         if condition.reference == STABLE and read.reference is not None:
-            add(read.reference.value, read.reference.matchers, compared_with(condition))
+            then = compared_with(condition)
+            add(read.reference.value, read.reference.matchers, then)
+            for part in read.reference.parts if parts else ():
+                add(part.recording, part.matchers, part_of(part, then, state.skipped) * calls_compared_with(mode))
     return list(found.values())
 
 
@@ -134,16 +139,23 @@ def recorded_value(
     return {"expr": expr, "eval_time": at, "exp_samples": [sample]}
 
 
-def nothing_of_others(spec: Spec, at: str) -> list[dict[str, object]]:
-    """Return tests that no rule records what is of another pipeline or selection."""
-    return [
-        {
-            "expr": f'count({{__name__=~".+:pipemon_.+",{label}!~{quote("|" + value)}}})',
-            "eval_time": at,
-            "exp_samples": [],
-        }
-        for label, value in (("pipeline", literal(spec.pipeline)), *((name, literal(v)) for name, v in spec.select))
-    ]
+def nothing_of_others(spec: Spec, at: str, name: str = "") -> dict[str, object]:
+    """Return a test that no rule (or that of a `name`) records what is of another pipeline or selection."""
+    names = f"__name__={quote(name)}" if name else '__name__=~".+:pipemon_.+"'
+    others = (
+        f"{{{names},{label}!~{quote('|' + literal(value))}}}"
+        for label, value in (("pipeline", spec.pipeline), *spec.select)
+    )
+    return {"expr": f"count({' or '.join(others)})", "eval_time": at, "exp_samples": []}
+
+
+def waited(alert: Alert, time: Clock) -> dict[str, object]:
+    """Return a test that an alert had been pending for so long when it first fired."""
+    firing = f'ALERTS{{alertname="{alert.name}",alertstate="firing"}}'
+    age = f'time() - ALERTS_FOR_STATE{{alertname="{alert.name}"}} and ignoring (alertstate) {firing}'
+    expr = f"min(min_over_time(({age})[{time.at(time.judged)}:{duration(time.step)}]))"
+    waits = ceil(round(alert.mode.for_ / time.step, 6)) * time.step
+    return {"expr": expr, "eval_time": time.at(time.judged), "exp_samples": [{"labels": "{}", "value": waits}]}
 
 
 def _step(value: float) -> float:

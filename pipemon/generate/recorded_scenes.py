@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from pipemon.generate.measures import measure
 from pipemon.generate.recordings import Part
-from pipemon.generate.scenes import ANOTHER, NEIGHBOUR, Clock, State, constant, labels_of
+from pipemon.generate.scenes import ANOTHER, NEIGHBOUR, Clock, State, constant, from_step, labels_of
 from pipemon.generate.synthetic import compared_with, series
 from pipemon.spec.model import FailureMode, Spec
 
@@ -37,11 +37,17 @@ def recorded_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock)
                 found[series(part.recording.name, labels)] = 1e6 * part_of(part, value)
         for labels in _elsewhere(spec, labels_of(spec, read.value.labels, read.matchers)):
             found[series(read.value.name, labels)] = shown
+        if (then := read.reference) is not None and not (condition.reference and condition.reference.offset):
+            for part in then.parts:
+                for labels in _elsewhere(spec, labels_of(spec, part.recording.labels, part.matchers)):
+                    found[series(part.recording.name, labels)] = 1e6 * part_of(part, compared_with(condition))
+            for labels in _elsewhere(spec, labels_of(spec, then.value.labels, then.matchers)):
+                found[series(then.value.name, labels)] = compared_with(condition)
     return [constant(name, value, time) for name, value in found.items()]
 
 
 def gone_elsewhere(spec: Spec, mode: FailureMode, time: Clock) -> list[dict[str, str]]:
-    """Return counts of calls of places that went while this one stayed."""
+    """Return counts of calls of places that went while this one stayed, and of one that went long ago."""
     found = []
     for condition in mode.conditions:
         read = measure(spec, mode, condition)
@@ -51,12 +57,15 @@ def gone_elsewhere(spec: Spec, mode: FailureMode, time: Clock) -> list[dict[str,
         for matcher in read.matchers:
             name = series(read.value.name, {**own, matcher.label: "gone"})
             found.append({"series": name, "values": f"5+0x{time.bad} stale"})
+        for label in spec.told_apart_by if not spec.link else ():
+            found.append({"series": series(read.value.name, {**own, label: "gone"}), "values": "5+0x1 stale"})
     return found
 
 
 def parts_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) -> list[dict[str, str]]:
     """Return counts that other rules record, from which ours must make nothing, and values of other bounds."""
     found: dict[str, float] = {}
+    later: list[dict[str, str]] = []
     for condition, value in zip(mode.conditions, state.others, strict=True):
         read = measure(spec, mode, condition)
         if read is None or condition.signal == "no_calls":
@@ -65,13 +74,14 @@ def parts_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) ->
             for labels in _elsewhere(spec, labels_of(spec, part.recording.labels, part.matchers)):
                 found[series(part.recording.name, labels)] = 100 * part_of(part, value)
         if read.count is None:
-            for recording in (*read.value.parts, read.value):
-                for labels in _elsewhere(spec, labels_of(spec, read.value.labels, read.matchers)):
-                    found[series(recording.name, labels)] = value
+            for labels in _elsewhere(spec, labels_of(spec, read.value.labels, read.matchers)):
+                found |= {series(part.name, labels): value for part in read.value.parts}
+                # Later: until then ours must make nothing of the parts.
+                later.append({"series": series(read.value.name, labels), "values": from_step(value, time.bad, time)})
         own = labels_of(spec, read.value.labels, read.matchers)
         if "le" in own:
             found[series(read.value.name, {**own, "le": "0.000123"})] = value
-    return [constant(name, value, time) for name, value in found.items()]
+    return [*(constant(name, value, time) for name, value in found.items()), *later]
 
 
 def recorded_past(spec: Spec, mode: FailureMode, state: State, time: Clock, count: float) -> list[dict[str, str]]:

@@ -6,12 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipemon.generate.annotations import unit
-from pipemon.generate.expectations import expected_alert, firing_at, place_if_any, place_of, recorded_values
+from pipemon.generate.expectations import (
+    expected_alert,
+    firing_at,
+    nothing_of_others,
+    place_if_any,
+    place_of,
+    recorded_values,
+    waited,
+)
 from pipemon.generate.measures import measure
+from pipemon.generate.queries import calls_total
 from pipemon.generate.recorded_scenes import gone_elsewhere, parts_elsewhere, recorded_elsewhere, recorded_past
 from pipemon.generate.rules import Alert
 from pipemon.generate.scenes import (
     State,
+    ages,
     clock,
     counters,
     judged,
@@ -20,6 +30,7 @@ from pipemon.generate.scenes import (
     worlds,
 )
 from pipemon.generate.synthetic import (
+    OLD_VERSION,
     edge_values,
     good_value,
     needed_calls,
@@ -105,6 +116,12 @@ def cases_that_fire(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Ite
                     yield (
                         "fires when the target is down",
                         case(spec, alert, good, gone, fires=True, gone=True, down=True),
+                    )
+                if spec.targets and own_series(spec, mode) is None and not spec.told_apart_by:
+                    still = State(good, calls_rate(spec, mode, _USUAL), good, calls_rate(spec, mode, ENOUGH))
+                    yield (
+                        "fires when the target is down and others count its calls",
+                        case(spec, alert, good, still, fires=True, down=True, far=True),
                     )
 
 
@@ -211,16 +228,22 @@ def case(
     What is `far` beyond the threshold passes it before the window is full, so when it fires is not asked.
     """
     mode = alert.mode
-    time = clock(spec, mode, spec.link if gone and fires else 0.0)._replace(recovers=fires)
+    stopped = stops(mode)
+    away = spec.link if (gone or down) and fires else 0.0
+    if stopped and not fires and spec.told_apart_by and not spec.link:
+        # Who has been gone for so long is not expected any more.
+        away = spec.timing.long_window + mode.for_
+    time = clock(spec, mode, away)._replace(recovers=fires)
     if fires and mode.stage is not None and own_series(spec, mode) is None:
         state = state._replace(skipped=SKIPPED)
     normal = state._replace(values=calm, rate=calls_rate(spec, mode, _USUAL))
     during = worlds(spec, mode, state, calm)
     # Beside the place that is judged all goes on as it does, but where nobody is called there.
     before = [judged(spec, mode, normal), *during[1:]] if state.others_rate else worlds(spec, mode, normal, calm)
+    if ages(mode):
+        before[0].add(calls_total(mode.stage), normal.rate, version=OLD_VERSION)
     inputs = counters(before, during, time, gone=gone) + up(spec, time, down=down)
     inputs += recorded_past(spec, mode, state, time, ENOUGH * max(each.min_count for each in mode.conditions))
-    stopped = stops(mode)
     if few or (stopped and not fires):
         inputs += recorded_elsewhere(spec, mode, state, time) + gone_elsewhere(spec, mode, time)
     elif not fires:
@@ -241,6 +264,19 @@ def case(
     # Where others record the very value, it is no longer told what our rule records.
     counted = not stopped and all(SIGNALS[condition.signal].by_calls for condition in mode.conditions)
     exprs = [] if few or gone or not (fires or counted) else recorded_values(spec, mode, state, time, parts=fires)
+    if fires and not gone:
+        exprs.append(waited(alert, time))
+        # Unless the scene has what others' rules recorded of the past.
+        if not any(condition.reference and condition.reference.offset for condition in mode.conditions):
+            exprs.append(nothing_of_others(spec, time.at(time.judged)))
+    if not fires and not few:
+        exprs += [
+            nothing_of_others(spec, time.at(time.bad - 1), read.value.name)
+            for read in (measure(spec, mode, condition) for condition in mode.conditions)
+            if read is not None and read.count is None and read.value.parts
+        ]
+    if fires and stopped and not gone:
+        exprs += recorded_values(spec, mode, normal, time._replace(judged=time.bad - 1), parts=True)
     if fires and time.lasting is not None:
         labels = {**place_of(spec, mode), **alert.labels}
         exprs.append(firing_at(alert, time.at(time.lasting), [labels]))

@@ -152,7 +152,8 @@ def _recordings(spec: Spec, modes: list[FailureMode], readers: dict[str, dict[st
 
 def _alert(spec: Spec, mode: FailureMode, dashboard_url: str) -> Alert:
     labels = _labels(spec, mode)
-    if any(condition.signal == "promql" for condition in mode.conditions):
+    if [condition.signal for condition in mode.conditions] == ["promql"]:
+        # Beside another condition it is told by the expression.
         place = {"pipeline": spec.pipeline} | ({"stage": mode.stage} if mode.stage else {})
         labels = place | labels
     return Alert(

@@ -11,8 +11,9 @@ from pipemon.generate.bounds_alert import bounds_cases
 from pipemon.generate.burntests import burn_cases, burning
 from pipemon.generate.cusumtests import by_sum, cusum_cases
 from pipemon.generate.drifttests import constants_cases, drift_cases, drifting
-from pipemon.generate.expectations import firing_at, place_if_any, place_of
+from pipemon.generate.expectations import firing_at, place_if_any, place_of, waited
 from pipemon.generate.pasttests import past_cases, past_step
+from pipemon.generate.recorded_scenes import recorded_elsewhere
 from pipemon.generate.rulecases import (
     ENOUGH,
     Test,
@@ -25,16 +26,10 @@ from pipemon.generate.rulecases import (
     tested_values,
 )
 from pipemon.generate.rules import Alert, Rules
-from pipemon.generate.scenes import (
-    clock,
-    counters,
-    kept_labels,
-    up,
-)
+from pipemon.generate.scenes import Clock, State, clock, counters, up, worlds
 from pipemon.generate.scheduletests import by_schedule, schedule_cases
-from pipemon.generate.synthetic import MIXED, World, measured
 from pipemon.generate.yamltext import comment, listed
-from pipemon.spec.model import BOUNDS_DIFFER, Spec
+from pipemon.spec.model import BOUNDS_DIFFER, FailureMode, Spec
 from pipemon.units import duration
 
 
@@ -99,14 +94,7 @@ def _written(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
     place: dict[str, str] = {}
     if len(mode.conditions) > 1:
         place = place_if_any(spec, mode) if mode.combine == "any" else place_of(spec, mode)
-    world = World({"pipeline": spec.pipeline, "stage": mode.stage or ""}, kept_labels(spec), MIXED)
-    for condition in mode.conditions:
-        if condition.signal != "promql":
-            found = tested_values(spec, mode, condition)
-            value = found.beyond[0] if mode.combine == "all" else found.good
-            rate = 0.0 if condition.signal == "no_calls" and not value else calls_rate(spec, mode, ENOUGH)
-            measured(world, spec, mode, condition, value, rate)
-    beside = counters([world], [world], time, gone=False) + up(spec, time, down=False)
+    beside = _beside(spec, mode, time) + up(spec, time, down=False)
     for name, lines, labels in (
         ("fires on its series", mode.fires_on, [{**place, **alert.labels}]),
         ("is quiet on its series", mode.quiet_on, []),
@@ -117,10 +105,24 @@ def _written(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
         inputs = [_split(line) for line in lines or ()] + beside
         test: Test = {"interval": duration(time.step), "input_series": inputs}
         exprs = [firing_at(alert, time.at(time.judged), labels)]
-        soon = round(mode.for_ / time.step) - 1
-        if labels and soon > 0:
-            exprs.insert(0, firing_at(alert, time.at(soon), []))
-        yield name, {**test, "promql_expr_test": exprs}
+        yield name, {**test, "promql_expr_test": [*exprs, *([waited(alert, time)] if labels else [])]}
+
+
+def _beside(spec: Spec, mode: FailureMode, time: Clock) -> list[dict[str, str]]:
+    """Return the series of the conditions beside a written one, among places that must not count."""
+    others = tuple(condition for condition in mode.conditions if condition.signal != "promql")
+    if not others:
+        return []
+    known = replace(mode, conditions=others)
+    every = tuple(tested_values(spec, known, condition) for condition in others)
+    good, bad = tuple(each.good for each in every), tuple(each.beyond[0] for each in every)
+    rate = calls_rate(spec, known, ENOUGH)
+    # Where all must hold and one is that nobody calls, nobody does.
+    here = State(good, rate, bad, rate)
+    if mode.combine == "all":
+        here = State(bad, 0.0 if stops(known) else rate, good if stops(known) else bad, rate)
+    scene = worlds(spec, known, here, good)
+    return counters(scene, scene, time, gone=False) + recorded_elsewhere(spec, known, here, time)
 
 
 def _beside_written(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:

@@ -16,6 +16,7 @@ from pipemon.generate.synthetic import (
     CANARIES,
     CANARY_VERSION,
     MIXED,
+    OLD_VERSION,
     STABLE_ONES,
     Replicas,
     World,
@@ -32,6 +33,9 @@ from pipemon.topology import OwnSeries
 from pipemon.units import duration
 
 T = TypeVar("T")
+
+_HARDLY = 1e-6
+"""Calls after a time, over the usual, where there are hardly any: a counter that stays the same may seem to fall."""
 
 NEIGHBOUR = "neighbour"
 ANOTHER = "another"
@@ -104,13 +108,15 @@ def clock(spec: Spec, mode: FailureMode, away: float = 0.0) -> Clock:
     hour = steps(max(mode.window, spec.timing.long_window)) if hold else 0
     bad = window + hour + 3
     # Held, it must last: longer than the hour that it is compared with.
-    judged = bad + max(window + hour, steps(away)) + wait + 2
+    # And an old version is not called any more after an hour.
+    lately = steps(max(mode.window, spec.timing.long_window)) if ages(mode) else 0
+    judged = bad + max(window + hour, steps(away), lately) + wait + 2
     good = judged + 2
     # The threshold is passed in the window's last hundredth; how its edge counts differs by version.
     full = min(window, int(0.99 * window) + 1)
     if hold:
         full = int(min(1 / (1 + margin(condition)) for condition in mode.conditions) * window)
-    if any(isinstance(SIGNALS[condition.signal].reads, r.Age) for condition in mode.conditions):
+    if ages(mode):
         # A time's value is there at once.
         full = 0
     if spec.schedule is not None:
@@ -147,6 +153,11 @@ def _unlike(own: tuple[OwnSeries, ...] | None) -> Iterator[tuple[OwnSeries, ...]
             yield (each._replace(matchers=tuple(other)),)
 
 
+def ages(mode: FailureMode) -> bool:
+    """Tell whether it is about how long ago a time was, of versions that are called."""
+    return any(isinstance(SIGNALS[condition.signal].reads, r.Age) for condition in mode.conditions)
+
+
 def kept_labels(spec: Spec) -> dict[str, str]:
     """Return the kept labels of the place that is judged."""
     return {label: dict(spec.select).get(label, f"{label}-1") for label in spec.keep}
@@ -180,11 +191,15 @@ def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...])
     beside += [World(place, {**targets, label: ANOTHER}, own=theirs) for label, _ in spec.select]
     for other in beside:
         _fill(other, spec, mode, state.others, state.others_rate)
+        if ages(mode) and other.place.get("stage") == ANOTHER:
+            other.add(c.STAGE_CALLS, state.others_rate, version=OLD_VERSION)
     if replicas is CANARIES:
         beside += _stable_ones(spec, mode, state, [own, *beside])
     for label in spec.told_apart_by:
         elsewhere = World(place, {**targets, label: ANOTHER}, own=theirs)
         _fill(elsewhere, spec, mode, calm, state.others_rate or state.rate)
+        if ages(mode):
+            elsewhere.add(c.STAGE_CALLS, state.others_rate or state.rate, version=OLD_VERSION)
         beside.append(elsewhere)
         if replicas is CANARIES:
             beside += _stable_ones(spec, mode, state._replace(then=None), [elsewhere])
@@ -201,14 +216,20 @@ def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...])
 
 def _stable_ones(spec: Spec, mode: FailureMode, state: State, canaries: list[World]) -> Iterator[World]:
     """Yield what canaries are compared with, each of its place: all is well elsewhere, so that theirs stand out."""
-    enough = 1.5 * max(condition.min_count for condition in mode.conditions) / mode.window
+    enough = calls_compared_with(mode) / mode.window
     values = tuple(map(compared_with, mode.conditions))
     for index, canary in enumerate(canaries):
-        stable = World({**canary.place, "track": "stable", "version": "1"}, canary.targets, STABLE_ONES, own=canary.own)
+        place = {**canary.place, "track": "stable", "version": "1"}
+        stable = World(place, canary.targets, STABLE_ONES, skipped=state.skipped, own=canary.own)
         rate = enough if state.then is None or index else state.then
         if rate and canary.place.get("track") != "shadow":
             _fill(stable, spec, mode, values, rate)
             yield stable
+
+
+def calls_compared_with(mode: FailureMode) -> float:
+    """Return how many calls of the stable versions tests compare a canary with."""
+    return 1.5 * max(condition.min_count for condition in mode.conditions)
 
 
 def _version(spec: Spec, mode: FailureMode) -> str:
@@ -246,14 +267,20 @@ def _similar(condition: Condition) -> Iterator[Condition]:
         yield replace(condition, labels=tuple((dict(condition.labels) | {label: other}).items()))
 
 
-def counters(before: list[World], during: list[World], time: Clock, *, gone: bool) -> list[dict[str, str]]:
-    """Return the series of a case: as `before` until it turns bad and after it turns good, `during` between."""
+def counters(
+    before: list[World], during: list[World], time: Clock, *, gone: bool, idle: bool = False
+) -> list[dict[str, str]]:
+    """Return the series of a case: as `before` until it turns bad and after it turns good, `during` between.
+
+    `gone` has those of the first place end while it is bad; `idle` has hardly anybody call there after.
+    """
     found = []
     for index, (first, second) in enumerate(zip(before, during, strict=True)):
-        vanishes = gone and index == 0
+        vanishes, rests = gone and index == 0, idle and index == 0
         for name in first.rates if first is second else {**first.rates, **second.rates}:
-            slopes = first.rates.get(name, 0.0), second.rates.get(name, 0.0)
-            found.append({"series": name, "values": _values(slopes, time, vanishes)})
+            slope = first.rates.get(name, 0.0)
+            slopes = slope, None if vanishes else second.rates.get(name, 0.0), slope * _HARDLY if rests else slope
+            found.append({"series": name, "values": _values(slopes, time)})
         for name, usual in first.gauges.items():
             found.append({"series": name, "values": _gauge(usual, second.gauges[name], time)})
     return found
@@ -262,26 +289,25 @@ def counters(before: list[World], during: list[World], time: Clock, *, gone: boo
 def _gauge(usual: tuple[float, float], changed: tuple[float, float], time: Clock) -> str:
     """Return a gauge's values: (value at time 0, rise per second) as usual, as changed, and as usual again."""
     phases, begin = [], 0
-    for (value, rise), length in _phases(usual, changed, time):
+    for (value, rise), length in _phases((usual, changed, usual), time):
         first = _plain(value + rise * time.step * begin)
         phases.append(f"{first}+{_plain(rise * time.step)}x{length - 1}")
         begin += length
     return " ".join(phases)
 
 
-def _phases(usual: T, changed: T, time: Clock) -> list[tuple[T, int]]:
-    """Return what there is as usual, changed and as usual again, each with its steps; one where nothing changes."""
-    if usual == changed:
-        return [(usual, sum(time.lengths))]
-    whats = (usual, changed, usual)
+def _phases(whats: tuple[T, T, T], time: Clock) -> list[tuple[T, int]]:
+    """Return what there is as usual, changed and after, each with its steps; one where nothing changes."""
+    if whats[0] == whats[1] == whats[2]:
+        return [(whats[0], sum(time.lengths))]
     return [(what, length) for what, length in zip(whats, time.lengths, strict=True) if length]
 
 
 # Many series of a scene, and of scenes alike, rise alike.
 @lru_cache(maxsize=5000)
-def _values(slopes: tuple[float, float], time: Clock, vanishes: bool) -> str:
+def _values(slopes: tuple[float | None, float | None, float | None], time: Clock) -> str:
     level, parts = 0.0, []
-    for slope, length in _phases(slopes[0], None if vanishes else slopes[1], time):
+    for slope, length in _phases(slopes, time):
         if slope is None:
             parts.append(f"stale _x{length - 1}")
         elif time.run:
@@ -324,6 +350,11 @@ def value_lines(worlds: list[World], step: float, slow: int, steps: int) -> list
 def constant(name: str, value: float, time: Clock) -> dict[str, str]:
     """Return a series that stays the same."""
     return {"series": name, "values": f"{_plain(value)}+0x{time.end}"}
+
+
+def from_step(value: float, step: int, time: Clock) -> str:
+    """Return the values of a series that begins at a step and stays the same."""
+    return f"_x{step} {_plain(value)}+0x{time.end - step}"
 
 
 def up(spec: Spec, time: Clock, *, down: bool) -> list[dict[str, str]]:

@@ -35,8 +35,11 @@ OVERRUN = 2.5
 
 _LEAST = 20
 _WORKERS = 40.0
+_JOB = "serving"
 
 CANARY_VERSION = "3"
+OLD_VERSION = "0"
+"""One that nobody calls any more where its age is looked at."""
 
 Labels = tuple[tuple[str, str], ...]
 Replicas = tuple[tuple[Labels, str, float], ...]
@@ -93,6 +96,13 @@ class World:
         rest = self.totals.get(c.STAGE_CALLS, 0.0) - sum(self.rates[name] for name in calls if name in told)
         for name, share in free.items():
             self.rates[name] = rest * share / sum(free.values())
+
+    def add_first(self, metric: Metric, part: float, rate: float, suffix: str, **labels: str) -> None:
+        """Let a `part` of what rises by `rate` in all be that of the first replicas: none of them is like the sum."""
+        for name, share in self._series(metric, suffix, labels):
+            here = min(share, part)
+            self.rates[name] = here * rate
+            part -= here
 
     def put(self, metric: Metric, value: float, **labels: str) -> None:
         """Let a gauge be `value` in sum."""
@@ -278,19 +288,22 @@ def measured(world: World, spec: Spec, mode: FailureMode, condition: Condition, 
         case r.Gauge():
             world.put(_of(mode, reads.gauge, reads.whole), value)
         case r.Busy():
-            world.put(reads.workers, _WORKERS)
-            world.add(reads.durations, value * _WORKERS, "_sum")
+            # More of them when there is more to do, so that it shows over how long they are counted.
+            workers = _WORKERS * (1 + value / 5)
+            world.put(reads.workers, workers)
+            world.add(reads.durations, value * workers, "_sum")
         case r.Distance():
             _drifted(world, spec, mode, condition, value, rate)
         case r.Rate() if reads.counter != c.STAGE_CALLS:
             world.add(reads.counter, value)
         case r.Largest():
-            world.put(_of(mode, reads.stage, reads.whole), 1.0)
-            world.put_each(reads.gauge, value)
+            world.put(_of(mode, reads.stage, reads.whole), 1.0, job=_JOB)
+            world.put_each(reads.gauge, value, job=_JOB)
+            # Another process at an instance of the same name.
+            world.put(reads.gauge, 1.0, job="another")
         case r.Age():
             world.stamp(reads.timestamp, value)
-            # Nobody calls it any more.
-            world.stamp(reads.timestamp, 3 * value, version="0")
+            world.stamp(reads.timestamp, 1.5 * value, version=OLD_VERSION)
         case r.Quantile(whole=None):
             _quantile(world, spec, mode, reads.histogram, condition, value, rate)
         case r.Calibration():
@@ -381,8 +394,9 @@ def _quantile(
     inside = (value - lower) / (upper - lower)
     labels = dict(condition.labels)
     below = min(max(0.0, (q - inside) / (1 - inside)), 1.0)
-    for bound, within in {le(lower): below, le(upper): 1.0, "+Inf": 1.0}.items():
-        world.add(metric, within * rate, "_bucket", le=bound, **labels)
+    world.add_first(metric, below, rate, "_bucket", le=le(lower), **labels)
+    for bound in (le(upper), "+Inf"):
+        world.add(metric, rate, "_bucket", le=bound, **labels)
 
 
 def _drifted(world: World, spec: Spec, mode: FailureMode, condition: Condition, value: float, rate: float) -> None:
@@ -407,7 +421,8 @@ def _latency(world: World, spec: Spec, mode: FailureMode, condition: Condition, 
     share = bound_share(spec, mode.stage, condition)
     if share is not None:
         # A smaller bound that no call meets shows whether the rule reads its own.
-        bounds = {le(share.bound * 0.37): 0.0, le(share.bound): (1 - value) * rate}
+        world.add(metric, 0.0, "_bucket", le=le(share.bound * 0.37))
+        world.add(metric, (1 - value) * rate, "_bucket", le=le(share.bound))
     else:
         # As many calls in the lower of two buckets as make the interpolated quantile `value`.
         high = tested_limits(spec, mode, condition).high
@@ -415,9 +430,9 @@ def _latency(world: World, spec: Spec, mode: FailureMode, condition: Condition, 
         q = float(condition.argument[1:]) / 100
         lower, upper = high * 0.4, high * 20
         inside = (value - lower) / (upper - lower)
-        bounds = {le(lower): max(0.0, (q - inside) / (1 - inside)) * rate, le(upper): rate}
-    for bound, within in {**bounds, "+Inf": rate}.items():
-        world.add(metric, within, "_bucket", le=bound)
+        world.add_first(metric, max(0.0, (q - inside) / (1 - inside)), rate, "_bucket", le=le(lower))
+        world.add(metric, rate, "_bucket", le=le(upper))
+    world.add(metric, rate, "_bucket", le="+Inf")
     world.add(metric, rate, "_count")
     if mode.stage is None:
         _stage_times(world, spec, rate)
@@ -432,3 +447,6 @@ def _stage_times(world: World, spec: Spec, rate: float) -> None:
         world.put_each(c.STAGE_BUDGET, budget, **where)
         world.add(c.STAGE_DURATION, rate, "_count", **where)
         world.add(c.STAGE_DURATION, rate * times * budget, "_sum", **where)
+        if not index:
+            # What a candidate in shadow takes is nobody's wait.
+            world.add(c.STAGE_DURATION, rate, "_count", stage=stage, track="shadow")
