@@ -1,4 +1,4 @@
-"""Small faults put into a generated rule file, one at a time, as a careless edit would."""
+"""Small faults put into the rules of a generated file, one at a time, as a careless edit would."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ _MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"[^"]*"')
 _LOGICAL = re.compile(r"^ *(and|or)\b", re.MULTILINE)
 _SUM = re.compile(r"\bsum\b")
 _GROUPING = re.compile(r"\b(by|on) \(([^)]*)\)")
+_WHETHER = re.compile(r"\band on \([^)]*\)\s+\((?=sum by \([^)]*\) \(increase\([^()]*\)\) > 0\))")
+"""Before a sum that only tells whether there is any."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A rule document with one fault, and in words what it is; `rule` is the sound rule."""
+    """A rule with one fault, and in words what it is; `rule` is the sound rule."""
 
     what: str
     rule: dict[str, Any]
-    document: dict[str, Any]
+    changed: dict[str, Any]
     family: str
     """What kind of fault it is: comparison, threshold, window, duration, label, matcher, operator, aggregation."""
 
@@ -33,17 +35,21 @@ class Mutant:
 def mutants(document: dict[str, Any], selected: Collection[str] = ()) -> Iterator[Mutant]:
     """Yield every mutant: comparisons flipped, thresholds and times doubled, times halved, labels dropped, sums not.
 
-    Every selector has the pipeline and the `selected` labels, so both sides of a match have the one value of each:
-    that a match does not name them is no fault.
+    Left out is what is the same rule in other words:
+
+    - Every selector has the pipeline and the `selected` labels, so both sides of a match have the one value of each:
+      that an `on` does not name them is no fault.
+    - A quantile of average buckets is that of their sum: the average is the sum over the number of the replicas, the
+      same for each bucket, and a quantile depends on their ratios only.
+    - An increase is never below 0, so that a sum of some is above 0 where the largest of them is, or their average:
+      where `and` only asks for that, all three are the same.
     """
     fixed = {"pipeline", *selected}
-    for place, group in enumerate(document["groups"]):
-        for index, rule in enumerate(group["rules"]):
+    for group in document["groups"]:
+        for rule in group["rules"]:
             name = rule.get("alert") or rule["record"]
             for family, what, changed in _changed(rule, fixed):
-                ruled = [*group["rules"][:index], changed, *group["rules"][index + 1 :]]
-                groups = [*document["groups"][:place], group | {"rules": ruled}, *document["groups"][place + 1 :]]
-                yield Mutant(f"{name}: {what}", rule, document | {"groups": groups}, family)
+                yield Mutant(f"{name}: {what}", rule, changed, family)
 
 
 def _changed(rule: dict[str, Any], fixed: Collection[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -78,8 +84,10 @@ def _expressions(expr: str, fixed: Collection[str]) -> Iterator[tuple[str, str, 
     for match in _LOGICAL.finditer(expr):
         other = {"and": "or", "or": "and"}[match[1]]
         yield "operator", f"{match[1]} made {other}", _with(expr, match.span(1), other)
+    whether = {match.end() for match in _WHETHER.finditer(expr)}
     for match in _SUM.finditer(expr):
-        # A quantile of average buckets is that of their sum: it is no fault.
+        if match.start() in whether:
+            continue
         for other in ("max",) if "histogram_quantile(" in expr else ("max", "avg"):
             yield "aggregation", f"sum made {other}", _with(expr, match.span(), other)
     for match in _GROUPING.finditer(expr):
