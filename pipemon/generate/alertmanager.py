@@ -41,7 +41,7 @@ def alertmanager_file(
     specs = [plan.spec for plan in plans]
     timing = max((spec.timing for spec in specs), key=lambda timing: timing.group_wait)
     routes = _routes(specs)
-    keep = _kept_by_all(specs)
+    keep = _kept_by_any(specs)
     root = {
         "receiver": "pipemon",
         "group_by": ["pipeline", *keep],
@@ -77,9 +77,9 @@ def _indented(text: str, depth: int) -> str:
     return "".join(" " * depth + line for line in text.splitlines(keepends=True))
 
 
-def _kept_by_all(specs: Sequence[Spec]) -> list[str]:
-    """The labels that every pipeline keeps: grouping by one that some lack would part nothing there."""
-    return [label for label in specs[0].keep if all(label in spec.keep for spec in specs)]
+def _kept_by_any(specs: Sequence[Spec]) -> list[str]:
+    """The labels that pipelines keep: grouping by one that some lack parts nothing there."""
+    return list(dict.fromkeys(label for spec in specs for label in spec.keep))
 
 
 def _routes(specs: Sequence[Spec]) -> list[tuple[str, object]]:

@@ -29,6 +29,7 @@ from pipemon.generate.inhibition import Plan, plan
 from pipemon.generate.lint_routes import matches
 from pipemon.generate.lint_series import called_by, walk
 from pipemon.generate.output import Options, files
+from pipemon.generate.promql import block
 from pipemon.generate.rules import rule_file, rules
 from pipemon.generate.scraping import prometheus_document
 from pipemon.spec.expression import parse
@@ -527,3 +528,35 @@ def test_no_pipeline_is_scraped_where_the_receiver_listens() -> None:
     scraped = [target for job in document["scrape_configs"] for target in job["static_configs"][0]["targets"]]  # type: ignore[attr-defined]
     assert len(set(scraped)) == 4
     assert urlsplit(options.receiver_url).netloc not in scraped
+
+
+def test_a_pipeline_beside_it_that_keeps_less_does_not_join_the_notifications_of_clusters() -> None:
+    clusters, one_place = plan_of("every_signal"), plan_of("combined")
+    for plans in ([clusters, one_place], [one_place, clusters]):
+        route = yaml.safe_load(alertmanager_file(plans, "http://127.0.0.1:9465/alerts"))["route"]
+        assert {"pipeline", *clusters.spec.keep} == set(route["group_by"])
+
+
+@pytest.mark.parametrize("path", [*PATHS.values(), HERE / "drifting.yaml", HERE / "undecorated.yaml"])
+def test_rules_record_nothing_that_another_pipelines_rules_do(path: Path) -> None:
+    for recording in rules(plan(load(path)).spec).recordings:
+        for series in deciding(parse(block(recording.expr))):
+            labels = {matcher.name for matcher in series.matchers.matchers}
+            assert "pipeline" in labels or ":" not in (series.name or ""), recording.name
+
+
+def deciding(node: object) -> Iterator[promql.VectorSelector]:
+    """The series that decide which ones an expression has: those of the left side, and of both of an `or`."""
+    match node:
+        case promql.VectorSelector():
+            yield node
+        case promql.MatrixSelector():
+            yield node.vector_selector
+        case promql.ParenExpr() | promql.SubqueryExpr() | promql.AggregateExpr() | promql.UnaryExpr():
+            yield from deciding(node.expr)
+        case promql.Call():
+            for arg in node.args:
+                yield from deciding(arg)
+        case promql.BinaryExpr():
+            left, right = list(deciding(node.lhs)), list(deciding(node.rhs))
+            yield from left + right if str(node.op) == "or" else left or right
