@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pipemon.generate.inhibition import Plan
 
 _SPECS = click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path))
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _EXTRAS = {
     "aiohttp": "serve",
     "yaml": "generate",
@@ -328,6 +330,13 @@ def run() -> NoReturn:
     except PipemonError as error:
         click.echo(f"pipemon: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in _FULL or error.filename:
+            raise
+        with suppress(OSError):
+            sys.stdout.close()  # else what it still holds would be tried once more at the end
+        click.echo(f"pipemon: cannot write what there is to say: {(error.strerror or '').lower()}", err=True)
+        sys.exit(1)
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0], "demo")
         if error.name is None or error.name.startswith("pipemon"):

@@ -64,6 +64,7 @@ def learn(
     out: Path | None,
 ) -> None:
     """Learn the reference of each feature: its bins with their shares, mean, spread, quantiles, and what is missing."""
+    from pipemon.baseline.display import coarse  # noqa: PLC0415
     from pipemon.baseline.files import save  # noqa: PLC0415
 
     if (url is None) == (data is None):
@@ -83,6 +84,8 @@ def learn(
         path = _named(spec)
         found = _from_prometheus(spec, url, since, until, version)
         told = f"over {duration(until - since)}"
+        for line in coarse(found):
+            click.echo(line)
     path = out or path
     if path is None:
         raise click.UsageError(f"{', '.join(map(str, specs)) or code} names no `baseline:`; add one, or give --out")

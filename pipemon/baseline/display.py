@@ -10,6 +10,7 @@ import numpy as np
 from pipemon.baseline.comparison import Moved, compared
 from pipemon.spec.baseline import Baseline, FeatureBaseline
 
+_COARSE = 0.8
 _COLUMNS = 40
 _HEIGHTS = " ▁▂▃▄▅▆▇█"
 _BAR = 30
@@ -31,6 +32,20 @@ def shown(baseline: Baseline) -> Iterator[str]:
     for name, feature in sorted(baseline.features.items()):
         yield ""
         yield from _feature(name, feature)
+
+
+def coarse(learned: Baseline) -> Iterator[str]:
+    """Yield a line for each feature whose bins say little: four fifths of its values or more are within one.
+
+    Tails are no such bins, nor are values that have one to themselves.
+    """
+    for name, feature in sorted(learned.features.items()):
+        share = max(feature.shares[1:-1], default=0.0)
+        if share >= _COARSE:
+            yield (
+                f"  {name}: one bin has {share:.0%} of the values, so its spread is a guess, and drift sees little; "
+                "give the feature a unit or bounds, or learn from data"
+            )
 
 
 def differences(old: Baseline, new: Baseline) -> Iterator[str]:

@@ -54,5 +54,10 @@ def coverage(spec: Spec) -> Iterator[str]:
         if mode.observe:
             since = f" since {mode.observe_since}" if mode.observe_since else ""
             yield f"  {mode.name}: in burn-in{since}, told to nobody"
+    for stage in spec.stages[1:]:
+        if stage.after is None:
+            yield f"  {stage.name}: nobody says which stage is before it, by `after`, so none holds its alerts back"
+    if spec.baseline and not spec.baselines:
+        yield f"  the baseline {spec.baseline} is not there yet; `pipemon baseline` learns it"
     if words := budget_words(spec.budget, spec.stages):
         yield f"  {words}"

@@ -22,6 +22,7 @@ _INSTALLED = {
     str(Path(__file__).parents[1]),
 }
 _MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+_FILE = re.compile(r"(?:\./)?((?:[^\W\d]\w*/)*[^\W\d]\w*)\.py:(\w+)")
 
 
 class CodeError(Exception):
@@ -31,14 +32,20 @@ class CodeError(Exception):
 def shape_of(reference: str, folder: Path, beside: Path | None = None) -> PipelineShape:
     """Return what the pipeline at `module:name` says of itself.
 
-    The module is looked for in `folder` (that of the YAML file), then in `beside`, then as Python does. Raises
-    CodeError.
+    The module is looked for in `folder` (that of the YAML file), then in `beside`, then as Python does, and last in
+    the current folder, where `python -m` looks too. Raises CodeError.
     """
     module_name, _, attribute = reference.partition(":")
+    if file := _FILE.fullmatch(reference):
+        meant = f"{'.'.join(re.findall(r'[^/]+', file[1]))}:{file[2]}"
+        raise CodeError(f"expected a module, not its file; did you mean {shown(meant)}?")
     if not _MODULE.fullmatch(module_name) or not attribute.isidentifier():
         raise CodeError(f"expected module:pipeline, such as app.speech:speech, found {shown(reference)}")
     folders = [str(each.resolve()) for each in (folder, beside) if each is not None]
     sys.path[:0] = folders
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
+        folders.append(here)
     asked = being_described.set(True)
     try:
         # Files may be newer than what Python remembers of the folder.
@@ -93,9 +100,10 @@ def _why(error: BaseException, module_name: str, folder: Path) -> str:
     first = module_name.partition(".")[0]
     if isinstance(error, ModuleNotFoundError) and error.name == first:
         beside = sorted(
-            {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/*.py")}
+            {path.stem for each in (folder, Path.cwd()) for path in each.glob("*.py")}
+            | {path.parent.name for each in (folder, Path.cwd()) for path in each.glob("*/*.py")}
         )
-        return f"there is no module {first!r} beside this file or on Python's path{nearest(first, beside)}"
+        return f"there is no module {first!r} beside this file, here or on Python's path{nearest(first, beside)}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
     own = [frame for frame in frames if frame.filename != __file__]
     where = f" at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""

@@ -10,12 +10,14 @@ from pathlib import Path
 import yaml
 
 from pipemon.errors import Problem, SpecError
-from pipemon.spec.syntax import compose, text_of
+from pipemon.spec.syntax import compose, lines_of, text_of
 
 _MOST_NODES = 50_000
 _MOST_SHOWN = 60
 _YAML = "tag:yaml.org,2002:"
 _PLAIN = ("str", "null", "bool", "int", "float", "timestamp", "map", "seq", "merge", "value")
+_SENTENCES = ("what", "do")
+_CUT = re.compile(r"\s*(#[\w-]+)")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -99,7 +101,7 @@ def read(path: Path) -> Mapping:
 def parse(text: str, file: str, before: int = 0) -> Mapping:
     """As `read`, from text; `file` is the name in messages, and `before` is how many lines other files have."""
     root = compose(text, file)
-    reader = _Reader(file, before)
+    reader = _Reader(file, before, lines_of(text))
     node = reader.convert(root)
     if reader.problems:
         raise SpecError(reader.problems)
@@ -110,8 +112,9 @@ def parse(text: str, file: str, before: int = 0) -> Mapping:
 
 
 class _Reader:
-    def __init__(self, file: str, before: int) -> None:
+    def __init__(self, file: str, before: int, lines: list[str]) -> None:
         self.file = file
+        self.lines = lines
         self.before = before
         self.problems: list[Problem] = []
         self.open: set[int] = set()
@@ -149,6 +152,15 @@ class _Reader:
             return empty
         return Scalar(_value(node), node.value, line, column)
 
+    def check_whole(self, node: yaml.Node) -> None:
+        """Report a sentence that ends where a word begins with `#`: to YAML that is a comment."""
+        mark = node.end_mark
+        if not isinstance(node, yaml.ScalarNode) or node.style or mark.line >= len(self.lines):
+            return
+        if cut := _CUT.match(self.lines[mark.line], mark.column):
+            message = f"{shown(cut[1])} begins a comment here; put the text in quotes, or a space behind the #"
+            self.problems.append(Problem(self.file, mark.line + 1, cut.start(1) + 1, message, "comment"))
+
     def entries(self, node: yaml.MappingNode) -> Iterator[tuple[Scalar, Node]]:
         seen: dict[str, Scalar] = {}
         merged: list[tuple[Scalar, Node]] = []
@@ -161,6 +173,8 @@ class _Reader:
             if not isinstance(key, Scalar):
                 self.fail(key_node, f"expected a name as key, found {kind(key)}", "type")
                 continue
+            if key.text in _SENTENCES:
+                self.check_whole(value_node)
             key = Scalar(key.text, key.text, key.line, key.column)
             if key.text in seen:
                 first = seen[key.text]

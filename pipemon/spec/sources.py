@@ -47,6 +47,9 @@ def sources(paths: Sequence[Path]) -> tuple[tuple[Source, ...], tuple[Problem, .
     before = 0
     for path in spec_files(paths):
         file = str(path)
+        if path.is_dir():
+            problems.append(Problem(file, 1, 1, "there is no *.yaml or *.yml in this folder", "file"))
+            continue
         try:
             text = text_of(path)
             root = parse(text, file, before)

@@ -25,8 +25,6 @@ def text_of(path: Path) -> str:
     try:
         with path.open("rb") as file:
             raw = file.read(_MOST_BYTES + 1)
-    except IsADirectoryError:
-        raise SpecError([Problem(str(path), 1, 1, "there is no *.yaml or *.yml in this folder", "file")]) from None
     except OSError as error:
         reason = error.strerror or "it could not be read"
         raise SpecError([Problem(str(path), 1, 1, f"cannot read the file: {reason.lower()}", "file")]) from None

@@ -10,7 +10,7 @@ import pytest
 from command_line import pipemon
 
 from pipemon.baseline.comparison import compared
-from pipemon.baseline.display import differences, histogram, shown
+from pipemon.baseline.display import coarse, differences, histogram, shown
 from pipemon.baseline.seen import Seen
 from pipemon.baseline.summary import feature_baseline
 from pipemon.spec.baseline import Baseline, FeatureBaseline, dump
@@ -37,6 +37,13 @@ GOOD = Baseline(
     data_hash="0123456789abcdef",
     stage_versions={"asr": "7"},
 )
+
+
+def test_a_feature_whose_values_are_in_one_bin_is_said_to_tell_little() -> None:
+    wide = FeatureBaseline(5.3, 2.1, 1000, bounds=(0.0, 1.0, 10.0, 100.0), shares=(0.0, 0.0, 0.93, 0.07, 0.0))
+    zeros = replace(wide, shares=(0.93, 0.0, 0.0, 0.07, 0.0))
+    found = list(coarse(replace(GOOD, features={**GOOD.features, "asr.output.words": wide, "asr.output.gaps": zeros})))
+    assert [line.partition(", so")[0] for line in found] == ["  asr.output.words: one bin has 93% of the values"]
 
 
 def test_it_is_shown_with_where_it_comes_from_and_a_histogram_of_each_feature() -> None:

@@ -40,6 +40,13 @@ def test_what_nobody_thought_of_is_said_for_each_stage(tmp_path: Path) -> None:
     ]
 
 
+def test_what_the_file_leaves_open_is_said(tmp_path: Path) -> None:
+    (tmp_path / "speech.yaml").write_text(SPEECH.replace("tts: {after: asr}", "tts: {}") + "baseline: b.json\n")
+    told = pipemon("check", "speech.yaml", cwd=tmp_path).out.splitlines()
+    assert "  tts: nobody says which stage is before it, by `after`, so none holds its alerts back" in told
+    assert "  the baseline b.json is not there yet; `pipemon baseline` learns it" in told
+
+
 def test_budgets_over_the_whole_end_with_2(tmp_path: Path) -> None:
     (tmp_path / "speech.yaml").write_text(SPEECH.replace("500ms", "340ms"))
     told = pipemon("check", "speech.yaml", cwd=tmp_path)

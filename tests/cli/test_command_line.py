@@ -80,6 +80,17 @@ def test_output_into_a_pipe_that_closes_early_ends_quietly(tmp_path: Path) -> No
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_onto_a_full_disk_ends_with_1_and_a_sentence() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "pipemon", "schema"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "pipemon: cannot write what there is to say: no space left on device\n",
+    )
+
+
 @pytest.mark.integration
 def test_ctrl_c_ends_a_waiting_command_without_a_traceback() -> None:
     with subprocess.Popen(

@@ -90,7 +90,7 @@ def test_init_writes_where_it_is_told(here: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "sentence"),
     [
-        ("shop_servic:shop", "there is no module 'shop_servic' beside this file or on Python's path"),
+        ("shop_servic:shop", "there is no module 'shop_servic' beside this file, here or on Python's path"),
         ("shop_service:shp", "the module 'shop_service' has no 'shp'; did you mean 'shop'?"),
         ("shop_service", "expected module:pipeline, such as app.speech:speech, found 'shop_service'"),
         ("shop_service:answer", "'shop_service:answer' is a function, not a pipemon.Pipeline"),

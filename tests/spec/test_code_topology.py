@@ -62,6 +62,27 @@ def test_the_folder_is_searched_only_while_importing() -> None:
     assert sys.path == before
 
 
+def test_code_is_found_from_the_current_folder_where_it_is_not_beside_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "monitoring").mkdir()
+    (tmp_path / "code_elsewhere.py").write_text("import pipemon\nshop = pipemon.Pipeline('shop')\n")
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    assert shape_of("code_elsewhere:shop", tmp_path / "monitoring").name == "shop"
+    assert sys.path == before
+
+
+@pytest.mark.parametrize(
+    ("file", "module"), [("app.py:speech", "app:speech"), ("./src/app.py:speech", "src.app:speech")]
+)
+def test_a_file_that_is_named_instead_of_its_module_is_told_with_the_module(
+    file: str, module: str, tmp_path: Path
+) -> None:
+    with pytest.raises(CodeError, match=f"did you mean '{module}'"):
+        shape_of(file, tmp_path)
+
+
 def test_a_latency_is_compared_at_a_bound_that_the_code_really_has(tmp_path: Path) -> None:
     assert share(spec_of(tmp_path, "", "1s")) == BoundShare(1.0, 0.05)
     assert share(spec_of(tmp_path, "", "1.234s")) is None
