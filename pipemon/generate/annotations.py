@@ -18,7 +18,7 @@ from pipemon.generate.recordings import Measure, here
 from pipemon.spec.cusum import summed
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
-from pipemon.spec.signals import DRIFT, SIGNALS
+from pipemon.spec.signals import DRIFT, SIGNALS, TOGETHER
 from pipemon.units import duration
 
 
@@ -257,7 +257,7 @@ NOTHING_MOVED = "No mean has moved: look at which values there are more or fewer
 def origin(spec: Spec, mode: FailureMode) -> str:
     """Return the template that tells where what drifts moved first, "" where only one place could have."""
     moved = onset_of(spec)
-    if moved is None or DRIFT not in mode.signals:
+    if moved is None or not mode.signals & {DRIFT, TOGETHER}:
         return ""
     own = spec.told_apart_by
     place = (*here(spec, None), *(Matcher(label, "=", "%s") for label in own))
@@ -273,12 +273,14 @@ def origin(spec: Spec, mode: FailureMode) -> str:
 
 def together(spec: Spec, mode: FailureMode) -> str:
     """Return the template that tells which features of its stage have drifted with it, "" where only one is watched."""
-    found = measure(spec, mode, mode.conditions[0]) if DRIFT in mode.signals else None
-    if found is None or not found.beside:
+    found = measure(spec, mode, mode.conditions[0]) if mode.signals & {DRIFT, TOGETHER} else None
+    if found is not None and TOGETHER not in mode.signals:
+        found = found.beside[-1] if found.beside else None
+    if found is None:
         return ""
     each = "{{ if $index }},{{ end }} {{ .Labels.direction }}.{{ .Labels.feature }}"
     each = f"{{{{ range $index, $moved := . }}}}{each}{{{{ end }}}}"
-    asked = _asked(spec, moved_query(spec, found.beside[-1]))
+    asked = _asked(spec, moved_query(spec, found))
     return f"{{{{ with {asked} }}}}Moved at {plain(mode.stage or '')}, {{{{ len . }}}} in all:{each}.{{{{ end }}}}"
 
 

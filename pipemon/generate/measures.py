@@ -124,6 +124,8 @@ def _measure(scope: Scope, mode: FailureMode, condition: Condition) -> Measure |
             return latency(scope, mode, condition, scope.ran())
         case r.Distance():
             return (drift_measure if condition.against is None else recent_measure)(scope.spec, mode, condition)
+        case r.Together():
+            return features_moved(scope.spec, mode)
         case r.Silence() as silence:
             # A stage that declines its calls is being called.
             every = scope.counted(_of(scope, silence.counter, silence.whole))

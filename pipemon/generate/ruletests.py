@@ -28,6 +28,7 @@ from pipemon.generate.rulecases import (
 from pipemon.generate.rules import Alert, Rules
 from pipemon.generate.scenes import Clock, State, clock, counters, up, worlds
 from pipemon.generate.scheduletests import by_schedule, schedule_cases
+from pipemon.generate.togethertests import of_several, together_cases
 from pipemon.generate.yamltext import comment, listed
 from pipemon.spec.model import BOUNDS_DIFFER, FailureMode, Spec
 from pipemon.units import duration
@@ -39,7 +40,7 @@ def test_files(rules: Rules) -> dict[str, str]:
     for group in rules.groups:
         if not group.alerts:
             continue
-        apart = (burning, by_sum, drifting, partial(by_schedule, spec))
+        apart = (burning, by_sum, drifting, of_several, partial(by_schedule, spec))
         # One at a time: a thousand failure modes have more cases than memory should hold.
         usual = [alert for alert in group.alerts if not any(each(alert) for each in apart)]
         cases = ((alert.mode.name, *case) for alert in usual for case in _cases(spec, alert))
@@ -53,6 +54,8 @@ def test_files(rules: Rules) -> dict[str, str]:
             found[f"{spec.pipeline}{group.suffix}.tests.yml"] = _file(spec, group.interval, sums)
         for step, runs in schedule_cases(spec, group).items():
             found[f"{spec.pipeline}{group.suffix}.schedule.tests.yml"] = _file(spec, step, runs)
+        for step, several in together_cases(spec, group).items():
+            found[f"{spec.pipeline}{group.suffix}.together-{duration(step)}.tests.yml"] = _file(spec, step, several)
         for step, drifts in drift_cases(rules, group).items():
             found[f"{spec.pipeline}{group.suffix}.drift-{duration(step)}.tests.yml"] = _file(spec, step, drifts)
     if constants := list(constants_cases(rules)):

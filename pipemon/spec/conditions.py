@@ -26,6 +26,7 @@ from pipemon.spec.signals import (
     PLANNED_SIGNALS,
     SIGNALS,
     STATISTICS,
+    TOGETHER,
     Signal,
     Statistic,
 )
@@ -84,7 +85,7 @@ def conditions(report: Report, body: Mapping, key: Scalar, place: Place) -> tupl
 def _alone(report: Report, key: Scalar, found: list[Condition], place: Place) -> None:
     """Refuse a throughput beside what is measured on calls: how many there are decides what is seen of those."""
     # Of a batch pipeline, silence is told by when it last ended well, not by calls.
-    apart = ("throughput", "budget_burn", CUSUM, DRIFT, *(["no_calls"] if place.spec.schedule else []))
+    apart = ("throughput", "budget_burn", CUSUM, DRIFT, TOGETHER, *(["no_calls"] if place.spec.schedule else []))
     alone = next((each.signal for each in found if each.signal in apart), "")
     if len(found) > 1 and alone:
         report.add(key, f"{place.name}: {alone} stands alone; give it a failure mode of its own", "comparison")

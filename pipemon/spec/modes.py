@@ -32,6 +32,7 @@ from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
 from pipemon.spec.signals import CUSUM, SIGNALS, Signal, for_seconds
 from pipemon.spec.signals import kind as alert_kind
 from pipemon.spec.thresholds import MIN_EVENTS
+from pipemon.spec.together import counted
 from pipemon.topology import StageShape, find_cycle
 from pipemon.units import duration
 
@@ -101,6 +102,7 @@ def failure_modes(report: Report, root: Mapping, around: Surroundings) -> tuple[
             report.add(body, message, "type")
             continue
         modes.append(_mode(report, name, key, body, names, around))
+    modes = [counted(report, mode, node.key(mode.name), cast(Mapping, node.get(mode.name)), modes) for mode in modes]
     cycle = find_cycle({mode.name: mode.leads_to for mode in modes})
     if cycle:
         body = cast(Mapping, node.get(cycle[0]))
@@ -149,6 +151,9 @@ def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str
             report.add(written_window, f"{name}: window: cusum adds up steps of {step}; remove it", "comparison")
         window = step_of(spec.timing)
     usual_for = max((for_seconds(SIGNALS[c.signal], _direction(c)) for c in found), default=120.0)
+    if any(condition.signal == CUSUM for condition in found):
+        # Two evaluations, which are one step each.
+        usual_for = max(usual_for, 2 * window)
     if pace == "gradual":
         usual_for = max(usual_for, _GRADUAL_FOR)
     if any(SIGNALS[condition.signal].for_window for condition in found):

@@ -98,6 +98,11 @@ class Distance:
 
 
 @dataclass(frozen=True)
+class Together:
+    """How many features of a stage have drifted at once, of those that failure modes watch."""
+
+
+@dataclass(frozen=True)
 class Rate:
     """How often something happens, or how much of something a second is used."""
 
@@ -161,6 +166,6 @@ class Written:
 
 
 Reads = (
-    Share | Unaccounted | Mean | Quantile | Calibration | Estimated | Distance | Rate | Gauge | Largest | Busy | Age
-    | Silence | Burned | Summed | Written
+    Share | Unaccounted | Mean | Quantile | Calibration | Estimated | Distance | Together | Rate | Gauge | Largest
+    | Busy | Age | Silence | Burned | Summed | Written
 )  # fmt: skip

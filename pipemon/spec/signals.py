@@ -28,6 +28,7 @@ Need = Literal["", "one_to_one", "workers", "trained", "labels", "decisions"]
 Statistic = Literal["psi", "js", "hellinger", "chi2", "ks", "wasserstein"]
 DRIFT = "drift"
 CUSUM = "cusum"
+TOGETHER = "features_moved"
 STATISTICS: Mapping[Statistic, float] = {
     "psi": 0.1,
     "js": 0.13,
@@ -218,6 +219,24 @@ _SIGNALS = (
             "from that of the past; 0 where chance explains it. No line: too few values then or now, or other bins.",
         ),
         also=("psi", "data_drift", "distribution"),
+    ),
+    # How many are watched, and over which window, follows from the failure modes of drift.
+    Signal(
+        name=TOGETHER,
+        words="drifted features",
+        reads=r.Together(),
+        unit="none",
+        kind="drift",
+        slow=True,
+        default="1",
+        by_calls=False,
+        panel=Drawn(
+            "Drifted features",
+            "drifted",
+            "How many of the stage's watched features have drifted from the baseline by more than chance, beyond a "
+            "threshold or not. One is a broken sensor, all are another world.",
+        ),
+        also=("drifted_features", "multivariate_drift", "dataset_drift"),
     ),
     Signal(
         name="feedback",

@@ -6,8 +6,13 @@ from itertools import accumulate
 from pathlib import Path
 
 import pytest
+from rule_subsets import failing_modes
 from rule_tests import Expect, check, rules_of
 
+from pipemon.errors import SpecError
+from pipemon.generate.inhibition import plan
+from pipemon.generate.rules import rules
+from pipemon.spec.load import load
 from pipemon.units import fingerprint
 
 pytestmark = pytest.mark.integration
@@ -20,6 +25,7 @@ stages: {hear: {features: {input.length: words, input.pitch: hertz, output.langu
 failure_modes:
   length: {what: x, stage: hear, signal: {drift: input.length}, window: 15m, for: 1m}
   pitch: {what: x, stage: hear, signal: {drift: ks of input.pitch}, above: 0.6, window: 15m, for: 1m}
+  world: {what: x, stage: hear, signal: features_moved, for: 1m}
   language: {what: x, stage: hear, signal: {drift: js of output.language}, window: 15m, for: 1m}
 """
 BASELINE = """\
@@ -57,7 +63,52 @@ def test_an_alert_names_what_moved_with_it_below_its_threshold_or_not(tmp_path: 
             f"max by (feature) ({moved})",
             {'{feature="length"}': 1, '{feature="pitch"}': 1, '{feature="language"}': 0},
         ),
-        Expect("30m", 'count by (alertname) (ALERTS{alertstate="firing"})', {'{alertname="ShopLength"}': 1}),
+        Expect(
+            "30m",
+            'count by (alertname) (ALERTS{alertstate="firing"})',
+            {'{alertname="ShopLength"}': 1, '{alertname="ShopWorld"}': 1},
+        ),
     ]
     check(rules_of(tmp_path / "shop.yaml"), series, expected, tmp_path, "60s")
     assert "Moved at hear, {{ len . }} in all:" in rules_of(tmp_path / "shop.yaml")
+
+
+def test_more_features_than_any_threshold_counts_as_many_as_are_watched_over_its_window(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(SPEC)
+    (tmp_path / "shop.baseline.json").write_text(BASELINE)
+    world = next(mode for mode in load(tmp_path / "shop.yaml").failure_modes if mode.name == "world")
+    assert world.window == 15 * 60.0, "that of the features that it counts, as it says no other"
+    assert failing_modes(rules(plan(load(tmp_path / "shop.yaml")).spec), tmp_path) == {}
+
+
+def test_it_waits_for_the_baselines_of_what_it_counts(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(SPEC)
+    waiting = {mode.name: mode.waiting for mode in load(tmp_path / "shop.yaml").failure_modes}
+    assert waiting["world"] == "not yet measurable: waits for a baseline of the features that it counts"
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ("signal: features_moved, above: 3", "over 15m there are 3 features of 'hear' watched for drift"),
+        ("signal: features_moved, window: 6h", "over 6h there are no features of 'hear' watched for drift"),
+    ],
+)
+def test_what_could_never_fire_is_refused(tmp_path: Path, changed: str, why: str) -> None:
+    (tmp_path / "shop.yaml").write_text(SPEC.replace("signal: features_moved", changed))
+    (tmp_path / "shop.baseline.json").write_text(BASELINE)
+    with pytest.raises(SpecError, match=why):
+        load(tmp_path / "shop.yaml")
+
+
+def test_its_alert_names_them(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(SPEC)
+    (tmp_path / "shop.baseline.json").write_text(BASELINE)
+    (world,) = [alert for alert in rules(plan(load(tmp_path / "shop.yaml")).spec).alerts if alert.name == "ShopWorld"]
+    assert world.annotations["features_moved"].endswith(
+        "in all:{{ range $index, $moved := . }}{{ if $index }},"
+        "{{ end }} {{ .Labels.direction }}.{{ .Labels.feature }}{{ end }}.{{ end }}"
+    )
+    assert world.annotations["description"] == (
+        'Drifted features of hear: {{ $value | printf "%.4g" }} over 15m, above 1.'
+    )

@@ -10,6 +10,7 @@ from pipemon.generate.queries import key
 from pipemon.generate.recordings import Measure, Recording, here
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.spec.signals import DRIFT
+from pipemon.topology import FeatureShape
 from pipemon.units import duration
 
 _FEATURE = ("direction", "feature")
@@ -17,8 +18,7 @@ _FEATURE = ("direction", "feature")
 
 def has_others(spec: Spec, mode: FailureMode) -> bool:
     """Tell whether a failure mode is of drift from the baseline, as others of its stage and window are."""
-    together = {condition.feature for other, condition in _alike(spec, mode) if other.stage == mode.stage}
-    return any(condition.signal == DRIFT for condition in mode.conditions) and len(together) > 1
+    return any(condition.signal == DRIFT for condition in mode.conditions) and len(counted(spec, mode)) > 1
 
 
 def features_moved(spec: Spec, mode: FailureMode) -> Measure:
@@ -44,6 +44,15 @@ def features_moved(spec: Spec, mode: FailureMode) -> Measure:
     total = Aggregate("sum", by, moved.series())
     count = Recording(f"{'_'.join(by)}:pipemon_features_moved:sum{window}", total, by, (moved,))
     return Measure(count, here(spec, mode.stage), None, ())
+
+
+def counted(spec: Spec, mode: FailureMode) -> list[tuple[FailureMode, Condition]]:
+    """Return the features of a failure mode's stage that are counted, each with the first condition that watches it."""
+    found: dict[FeatureShape | None, tuple[FailureMode, Condition]] = {}
+    for other, condition in _alike(spec, mode):
+        if other.stage == mode.stage:
+            found.setdefault(condition.feature, (other, condition))
+    return list(found.values())
 
 
 def moved_query(spec: Spec, found: Measure) -> str:
