@@ -221,6 +221,8 @@ def overran(spec: Spec, mode: FailureMode) -> str:
     return f"{{{{ with {query} }}}}{{{{ range . }}}}{words}{{{{ end }}}}{{{{ else }}}}{UNKNOWN}{{{{ end }}}}"
 
 
+_OR_ANYWHERE = '(or ($labels.{} | reReplaceAll "[^a-zA-Z0-9_/-]" ".") ".*")'
+"""A label's value as a regular expression, or any where an alert has none."""
 NOTHING_UPSTREAM = "Nothing fires upstream."
 """What an alert says where no stage before its own has one."""
 
@@ -236,13 +238,17 @@ def upstream(spec: Spec, mode: FailureMode) -> str:
     if not stages:
         return ""
     own = spec.told_apart_by
-    place = "".join(f",{label}=%q" for label in own)
+    # What a person wrote may have lost the labels that say where: then it is told of every place.
+    anywhere = bool(own) and "promql" in mode.signals
+    place = "".join(f",{label}{'=~' if anywhere else '='}%q" for label in own)
     which = f"pipeline={quote(spec.pipeline)},stage=~{_any(stages)},failure_mode!~{_any([mode.name, *silent])}"
     which = which.replace("%", "%%") if own else which
-    query = f'sort(ALERTS_FOR_STATE{{{which}{place}}} and ignoring (alertstate) ALERTS{{alertstate="firing"}})'
+    query = f'ALERTS_FOR_STATE{{{which}{place}}} and ignoring (alertstate) ALERTS{{alertstate="firing"}}'
+    query = f"sort(min by (stage, failure_mode) ({query}))" if anywhere else f"sort({query})"
     asked = f"query {go_string(query)}"
     if own:
-        asked = f"printf {go_string(query)} {' '.join(f'$labels.{label}' for label in own)} | query"
+        values = (_OR_ANYWHERE.format(label) if anywhere else f"$labels.{label}" for label in own)
+        asked = f"printf {go_string(query)} {' '.join(values)} | query"
     each = "{{ if $index }},{{ end }} {{ .Labels.stage }}/{{ .Labels.failure_mode }}"
     each = f"{{{{ range $index, $alert := . }}}}{each}{{{{ end }}}}"
     return (

@@ -21,6 +21,8 @@ failure_modes:
   vad-fails: {what: V, stage: vad, signal: error_ratio, above: 5%, for: 1m}
   noise-fails: {what: N, stage: noise, signal: error_ratio, above: 5%, for: 1m}
   asr-fails: {what: A, stage: asr, signal: error_ratio, above: 5%, for: 1m}
+  queue-full: {what: Q, stage: asr, signal: {promql: max(queue_length) > 100}, for: 1m}
+  queue-full-there: {what: Q, stage: asr, signal: {promql: max by (cluster) (queue_length) > 100}, for: 1m}
 """
 
 
@@ -42,23 +44,36 @@ def test_the_earliest_upstream_is_named_first_and_another_clusters_not_at_all(tm
     fails_from_5m, fails_from_10m, never = "0x20 0+10x100", "0x40 0+10x80", "0x120"
     began = {("noise", "a"): fails_from_5m, ("vad", "a"): fails_from_10m, ("asr", "a"): fails_from_10m}
     began |= {("vad", "b"): never, ("noise", "b"): never, ("asr", "b"): fails_from_10m}
+    began |= {("vad", "c (new)"): never, ("noise", "c (new)"): fails_from_10m}
+    queues = [{"series": f'queue_length{{cluster="{cluster}"}}', "values": "200x120"} for cluster in ("b", "c (new)")]
 
-    def alert(cluster: str, upstream: str) -> dict[str, object]:
-        (asr,) = [each for each in made.alerts if each.mode.name == "asr-fails"]
-        said = {"upstream": upstream, "description": "Failures of asr: 66.67% over 5m, above 5%."}
-        labels = {"pipeline": "speech", "stage": "asr", "cluster": cluster}
-        return {"exp_labels": labels | asr.labels, "exp_annotations": asr.annotations | said}
+    def told(name: str, description: str, **upstream: str) -> dict[str, object]:
+        (one,) = [each for each in made.alerts if each.mode.name == name]
+        labels = {"pipeline": "speech", "stage": "asr"} | one.labels
+        alerts = []
+        for cluster, moved in upstream.items():
+            where = {} if cluster == "nowhere" else {"cluster": cluster.replace("c", "c (new)")}
+            said = one.annotations | {"description": description, "upstream": moved}
+            alerts.append({"exp_labels": labels | where, "exp_annotations": said})
+        return {"eval_time": "25m", "alertname": one.name, "exp_alerts": alerts}
 
+    nothing, first = "Nothing fires upstream.", "Fires upstream, the earliest first: "
     expected = [
-        alert("a", "Fires upstream, the earliest first: noise/noise-fails, vad/vad-fails."),
-        alert("b", "Nothing fires upstream."),
-    ]
+        told(
+            "asr-fails", "Failures of asr: 66.67% over 5m, above 5%.",
+            a=f"{first}noise/noise-fails, vad/vad-fails.", b=nothing,
+        ),
+        # An expression that has lost where it is is told of all places, each failure mode once.
+        told("queue-full", "The expression's value is 200.", nowhere=f"{first}noise/noise-fails, vad/vad-fails."),
+        told("queue-full-there", "The expression's value is 200.", b=nothing, c=f"{first}noise/noise-fails."),
+    ]  # fmt: skip
     test = {
         "interval": "15s",
         "input_series": [
-            each for (stage, cluster), began_at in began.items() for each in series(stage, cluster, began_at)
+            *(each for (stage, cluster), began_at in began.items() for each in series(stage, cluster, began_at)),
+            *queues,
         ],
-        "alert_rule_test": [{"eval_time": "25m", "alertname": "SpeechAsrFails", "exp_alerts": expected}],
+        "alert_rule_test": expected,
     }
     document = {"rule_files": ["rules.yml"], "evaluation_interval": "15s", "tests": [test]}
     (tmp_path / "tests.yml").write_text(yaml.safe_dump(document, sort_keys=False, width=1_000_000))
