@@ -183,6 +183,9 @@ def _running(made: Plan, url: str) -> bool:
 @click.option(
     "--receiver", default="http://127.0.0.1:9465/alerts", show_default=True, type=Url(), help="That of pipemon serve."
 )
+@click.option(
+    "--prometheus-url", default="http://localhost:9090", show_default=True, type=Url(), help="As Grafana reaches it."
+)
 @click.option("--grafana-url", type=Url(), help="Root of Grafana, for links in notifications.")
 @click.option(
     "--format",
@@ -207,6 +210,7 @@ def generate(
     targets: tuple[str, ...],
     alertmanager: str,
     receiver: str,
+    prometheus_url: str,
     grafana_url: str | None,
     formats: tuple[str, ...],
     namespace: str,
@@ -233,8 +237,9 @@ def generate(
         raise click.UsageError("--datasource-uid is of Grafana's own alerting; add --format grafana")
     source = datasource_uid or DATASOURCE_UID
     options = Options(
-        time_scale, receiver, alertmanager, targets, grafana_url or "", device, formats, namespace, for_import, source
-    )
+        time_scale, receiver, alertmanager, targets, grafana_url or "", device, formats, namespace, for_import,
+        prometheus_url, source,
+    )  # fmt: skip
     with _writing(out):
         made = make(specs, out, options)
     for one in made.plans:

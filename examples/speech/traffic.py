@@ -145,6 +145,7 @@ def main() -> None:
     """Play until told to stop."""
     parser = argparse.ArgumentParser(description="Play recordings through the cascade and expose its metrics.")
     parser.add_argument("--port", type=int, default=9464, help="where metrics are exposed; 0 takes a free one")
+    parser.add_argument("--address", default="127.0.0.1", help="on which address; 0.0.0.0 is all")
     parser.add_argument("--control", type=Path, help="the file that tells which fault to apply")
     parser.add_argument("--cache", type=Path, default=default_cache(), help="where fetched recordings are kept")
     parser.add_argument("--rate", type=float, default=2.8, help="calls a second, if the machine is fast enough")
@@ -160,13 +161,13 @@ def main() -> None:
         sys.exit(str(error))
     warm_up(every[0])
     try:
-        exposition = pipemon.expose(port=options.port, addr="127.0.0.1")
+        exposition = pipemon.expose(port=options.port, addr=options.address)
     except OSError as error:
         sys.exit(f"can't expose metrics on port {options.port}: {error.strerror or error}")
     nobody = {"vad": lambda: cascade.Speech((), 0.0)}
     pipemon.allow_drills(cascade.speech, token_env="PIPEMON_DRILL_TOKEN", null=nobody)
     print(
-        f"ready: {len(every)} recordings, {options.rate:g} calls a second, metrics at http://127.0.0.1:{exposition.port}/metrics",
+        f"ready: {len(every)} recordings, {options.rate:g} calls a second, metrics at http://{options.address}:{exposition.port}/metrics",
         flush=True,
     )
     try:

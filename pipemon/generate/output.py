@@ -52,7 +52,8 @@ class Options:
     there are several jobs; by default ports from 9464 on, here. `edge` makes it the set-up of an edge device.
     `formats` adds other forms: `grafana` (its own alerting), `kubernetes`, `mimir`, `thanos`, `victoria`. In
     Kubernetes all is of one `namespace`, unless the spec selects one. `for_import` adds the dashboards for
-    Grafana's import dialog. `datasource_uid` is that of the data source which Grafana's own alerts read.
+    Grafana's import dialog. `prometheus_url` is the root of Prometheus as Grafana reaches it; `datasource_uid` is that
+    of the data source which Grafana's own alerts read.
     """
 
     time_scale: float = 1.0
@@ -64,6 +65,7 @@ class Options:
     formats: tuple[str, ...] = ()
     namespace: str = ""
     for_import: bool = False
+    prometheus_url: str = "http://localhost:9090"
     datasource_uid: str = DATASOURCE_UID
 
 
@@ -94,7 +96,8 @@ def files(plans: Sequence[Plan], options: Options) -> dict[str, str]:
         found |= dashboard_files(spec)
         found[f"runbooks/{spec.pipeline}.md"] = runbook(one, url)
     found |= generic_dashboard_files(specs)
-    found |= grafana_provisioning(scrape_interval=min(spec.timing.scrape_interval for spec in specs))
+    interval = min(spec.timing.scrape_interval for spec in specs)
+    found |= grafana_provisioning(prometheus=options.prometheus_url, scrape_interval=interval)
     found["alertmanager/alertmanager.yml"] = alertmanager_file(plans, options.receiver_url)
     found[TEMPLATES] = templates_file()
     found["prometheus.yml"] = prometheus_file(specs, options.targets, options.alertmanager)
