@@ -21,11 +21,20 @@ from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 from pipemon.spec.signals import DRIFT, SIGNALS, TOGETHER
 from pipemon.units import duration
 
+SENTENCE_ENDS = (".", "!", "?", "\u2026", "\u3002", "\uff01", "\uff1f")
+"""What ends a sentence, also in Chinese and Japanese."""
+
 
 def plain(words: str) -> str:
     """Return a person's text so that the alert's template prints it as it is."""
     # A brace at the end would join one of the template behind it.
     return re.sub(r"\{{2,}|\{$", lambda braces: f'{{{{ "{braces[0]}" }}}}', words)
+
+
+def summary(what: str) -> str:
+    """Return what can go wrong, in a person's words, as a sentence: a capital first, a full stop last."""
+    text = what[:1].upper() + what[1:]
+    return plain(text if text.endswith(SENTENCE_ENDS) else f"{text}.")
 
 
 def as_read(template: str) -> str:
@@ -172,6 +181,11 @@ def description(spec: Spec, mode: FailureMode) -> str:
         only = mode.conditions[0]
         found = measure(spec, mode, only)
         return sentence(spec, mode, only, template("$value", unit(spec, mode, only)), _then(spec, mode, only, found))
+    if mode.signals == {"promql"}:
+        # The value of joined expressions is that of the first which holds.
+        every = mode.combine == "all"
+        holds = "All written expressions hold; the first one's" if every else "A written expression holds; its"
+        return f"{holds} value is {template('$value', '')}."
     lines = []
     for condition in mode.conditions:
         found = measure(spec, mode, condition)
@@ -325,7 +339,7 @@ def _any(names: Sequence[str]) -> str:
 
 def alert_annotations(spec: Spec, mode: FailureMode, dashboard_url: str) -> dict[str, str]:
     """Return an alert's annotations."""
-    found = {"summary": plain(mode.what), "description": description(spec, mode)}
+    found = {"summary": summary(mode.what), "description": description(spec, mode)}
     if moved := upstream(spec, mode):
         found["upstream"] = moved
     if first := origin(spec, mode):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
-from pipemon.generate.annotations import as_read, plain
+from pipemon.generate.annotations import as_read, plain, summary
 from pipemon.generate.baseline_bins import BaselineBins, baseline_bins
 from pipemon.generate.promql import Aggregate, Binary, Expr, Matcher, select
 from pipemon.generate.scenes import ANOTHER, NEIGHBOUR, kept_labels
@@ -90,7 +90,7 @@ def bounds_annotations(spec: Spec, dashboard_url: str) -> dict[str, str]:
     """Return the alert's annotations."""
     mode = bounds_mode(spec)
     found = {
-        "summary": mode.what,
+        "summary": summary(mode.what),
         "description": _described(spec, '{{ or $labels.stage "the pipeline" }}', "{{ $labels.version }}"),
         "do": mode.do,
     }

@@ -133,7 +133,7 @@ def _link_lost(place: Edge, interval: float) -> tuple[str, object]:
         "expr": f"time() - {LAST_HEARD} > {_LOST * interval:g}",
         "labels": {"failure_mode": "edge-link-lost", "kind": "software", "severity": SEVERITY_LABELS["notice"]},
         "annotations": {
-            "summary": "An edge device is not heard at the centre",
+            "summary": "An edge device is not heard at the centre.",
             "description": f"{_where(place)} was not heard for {{{{ $value | humanizeDuration }}}}; "
             "what it said last still holds here, and it goes on alerting on its own.",
             "do": "Look at its link, then at its Prometheus; after a longer cut, see what its WAL still bridges.",
@@ -141,7 +141,7 @@ def _link_lost(place: Edge, interval: float) -> tuple[str, object]:
     }
     if place.agent:
         entry["annotations"] = {
-            "summary": "An edge device is not heard at the centre",
+            "summary": "An edge device is not heard at the centre.",
             "description": f"{_where(place)} was not heard for {{{{ $value | humanizeDuration }}}}; nobody watches it.",
             "do": "Look at its link, then at its Prometheus.",
         }

@@ -8,6 +8,7 @@ from typing import Any
 
 import promql_parser
 
+from pipemon.generate.annotations import SENTENCE_ENDS
 from pipemon.generate.lint_series import called_by, never_nothing, series_findings, walk
 from pipemon.generate.targets import unknown
 from pipemon.spec.expression import parse
@@ -23,6 +24,7 @@ _RATES = {"rate", "increase", "irate", "delta", "idelta"}
 _FRAGILE = {"topk", "bottomk", "limitk", "limit_ratio", "irate", "idelta"}
 _READ_BY_ROUTES = ("failure_mode", "kind", "severity", "owner")
 _TEMPLATE = re.compile(r"\{\{[^}]*[$.]")
+_ABSENT = {"absent", "absent_over_time"}
 _URL = re.compile(r"https?://[^\s/]+\S*")
 
 
@@ -112,6 +114,10 @@ def _alert(rule: Mapping[str, Any], group: Group, severities: Sequence[str]) -> 
     for note in ("summary", "description"):
         if not notes.get(note):
             yield f"alert-{note}-missing-rule", f"it has no {note}"
+    if (summary := notes.get("summary")) and (summary[0].islower() or not summary.endswith(SENTENCE_ENDS)):
+        yield "alert-summary-style", "its summary is no sentence: a capital first, a full stop last"
+    if (words := notes.get("description")) and "{{" not in words and not _tells_absence(rule["expr"]):
+        yield "alert-description-templating", "its description is the same whatever the value"
     for note in ("runbook_url", "dashboard_url"):
         if note in notes and not _URL.fullmatch(notes[note]):
             yield "annotationIsValidURL", f"its {note} is no address of the web: {notes[note]!r}"
@@ -120,7 +126,12 @@ def _alert(rule: Mapping[str, Any], group: Group, severities: Sequence[str]) -> 
 def _is_condition(node: object) -> bool:
     if isinstance(node, promql_parser.BinaryExpr):
         return str(node.op) in {*_COMPARISONS, "unless"} and "bool" not in str(node.modifier)
-    return called_by(node) in ("absent", "absent_over_time")
+    return called_by(node) in _ABSENT
+
+
+def _tells_absence(expr: str) -> bool:
+    """Tell whether an alert is of what is not there, which has no value to tell."""
+    return any(called_by(node) in _ABSENT for node in walk(parse(expr)))
 
 
 def _series(expr: str) -> set[str]:

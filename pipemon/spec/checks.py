@@ -17,6 +17,8 @@ CHECKS = {
     "alert-description-missing-rule": "An alert without a description does not say how bad it is.",
     "annotationIsValidURL": "A link that does not open is worse than none.",
     "nonEmptyLabels": "Prometheus drops a label without a value.",
+    "alert-summary-style": "A summary is a sentence: a capital first, a full stop last.",
+    "alert-description-templating": "A description without the value does not say how bad it is.",
     "alert-summary-templating": "A summary is one sentence for all of an alert's notifications.",
     "rule/label": "What routes, inhibition and messages read is on every alert.",
     "group/interval": "Beyond the lookback of 5m, rules have gaps.",

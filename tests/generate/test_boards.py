@@ -1,7 +1,8 @@
 """The dashboards of any pipeline, and the rules that dashboard-linter and mixtool check, on all that are generated.
 
-A test is named after its rule. Rules that ask for a `job` variable do not hold on purpose: pipemon's series are
-told apart by pipeline and stage, whatever the site calls its jobs.
+A test is named after its rule. template-job-rule and target-job-rule do not hold on purpose: pipemon's series are
+told apart by pipeline and stage, whatever the site calls its jobs. target-instance-rule holds where an instance can be
+chosen; elsewhere a stage is all its replicas together, and what rules record has no instance.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pipemon.generate.dashboards.generic import generic
 from pipemon.generate.dashboards.pipeline import dashboard, panel_ids
 from pipemon.generate.dashboards.text import plain
 from pipemon.generate.inhibition import plan
+from pipemon.generate.lint_series import walk
 from pipemon.generate.output import Options, files
 from pipemon.spec.load import load
 
@@ -105,6 +107,27 @@ def test_template_instance_rule_but_for_its_all_value(name: str) -> None:
     for variable in BOARDS[name]["templating"]["list"]:
         if variable["name"] == "instance":
             assert (variable["multi"], variable["includeAll"], variable["allValue"]) == (True, True, ".*")
+
+
+@pytest.mark.parametrize("name", ["stage", "resources"])
+def test_target_instance_rule_where_an_instance_can_be_chosen(name: str) -> None:
+    assert "instance" in {variable["name"] for variable in BOARDS[name]["templating"]["list"]}
+    for panel in drawn(name):
+        for target in panel["targets"]:
+            for node in walk(promql.parse(filled(target["expr"]))):
+                # Alerts are of all replicas, and GPUs have their exporter's instance.
+                if isinstance(node, promql.VectorSelector) and not str(node).startswith(("ALERTS", "DCGM")):
+                    assert 'instance=~"x"' in str(node), panel["title"]
+
+
+@every_board
+def test_target_logql_rule_and_target_logql_auto_rule(name: str) -> None:
+    """Both hold where no query is LogQL: nothing asks a Loki, so that no range there could be other than `$__auto`."""
+    asked = [*drawn(name), *(target for panel in drawn(name) for target in panel["targets"])]
+    asked += BOARDS[name]["annotations"]["list"]
+    asked += (variable for variable in BOARDS[name]["templating"]["list"] if variable["type"] == "query")
+    assert {source["datasource"]["type"] for source in asked} == {"prometheus"}
+    assert "$__auto" not in json.dumps(BOARDS[name])
 
 
 @every_board

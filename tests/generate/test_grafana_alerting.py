@@ -166,7 +166,7 @@ failure_modes:
     costs, asks = found["ShopCosts"], found["ShopAsks"]
     assert filled_in(costs["labels"]) == costs["labels"] | {"owner": "us$HOME", "team": "a$b"}
     # Grafana leaves annotations and queries alone, but for variables in braces in later versions.
-    assert costs["annotations"]["summary"] == 'It costs $5 or {{ "$" }}{HOME}'
+    assert costs["annotations"]["summary"] == 'It costs $5 or {{ "$" }}{HOME}.'
     assert costs["annotations"]["do"] == "pay $$"
     assert '"$"' in asks["data"][0]["model"]["expr"]
     policies = filled_in(made(shop)["policies.yml"])

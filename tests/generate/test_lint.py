@@ -36,8 +36,15 @@ failure_modes:
   odd: {{what: Odd, signal: {{promql: 'mad_over_time(x[5m]) > 1'}}, fires_on: ['x 0+60x100'], quiet_on: ['x 0x100']}}
 """
 
+JOINED = """\
+pipeline: shop
+stages: {{pay: }}
+failure_modes:
+  odd: {{what: '{what}', signals: {{{combine}: [{{promql: 'x > 1'}}, {{promql: 'y > 1'}}]}}}}
+"""
 
 LABELS = {"failure_mode": "slow", "kind": "software", "severity": "critical", "owner": "team"}
+DESCRIPTION = "It takes {{ $value | humanizeDuration }}."
 
 
 def recorded(name: str = "stage:pipemon_x:rate5m", expr: str = "sum by (stage) (rate(x_total[5m]))") -> dict[str, Any]:
@@ -50,7 +57,7 @@ def alert(**changed: Any) -> dict[str, Any]:
         "expr": "stage:pipemon_x:rate5m > 1",
         "for": "1m",
         "labels": LABELS,
-        "annotations": {"summary": "Slow", "description": "Slow."},
+        "annotations": {"summary": "Slow.", "description": DESCRIPTION},
     } | changed
 
 
@@ -64,10 +71,10 @@ RULES = {
     "alerts/template": file(recorded(), alert(labels={**LABELS, "value": "{{ $value }}"})),
     "alert-name-camelcase": file(recorded(), alert(alert="speech slow")),
     "alert-severity-rule": file(recorded(), alert(labels={**LABELS, "severity": "loud"})),
-    "alert-summary-missing-rule": file(recorded(), alert(annotations={"description": "Slow."})),
-    "alert-description-missing-rule": file(recorded(), alert(annotations={"summary": "Slow"})),
+    "alert-summary-missing-rule": file(recorded(), alert(annotations={"description": DESCRIPTION})),
+    "alert-description-missing-rule": file(recorded(), alert(annotations={"summary": "Slow."})),
     "annotationIsValidURL": file(
-        recorded(), alert(annotations={"summary": "Slow", "description": "Slow.", "runbook_url": "wiki/speech"})
+        recorded(), alert(annotations={"summary": "Slow.", "description": DESCRIPTION, "runbook_url": "wiki/speech"})
     ),
     "nonEmptyLabels": file(recorded(), alert(labels={**LABELS, "team": ""})),
     "group/interval": file(recorded(), interval="10m"),
@@ -76,8 +83,10 @@ RULES = {
     "promql/functions": file(recorded(expr="mad_over_time(x[5m])")),
     "rateBeforeAggregation": file(recorded(expr="rate(sum by (stage) (x_total)[5m:15s])")),
     "alert-summary-templating": file(
-        recorded(), alert(annotations={"summary": "{{ $labels.stage }} is slow", "description": "Slow."})
+        recorded(), alert(annotations={"summary": "{{ $labels.stage }} is slow.", "description": DESCRIPTION})
     ),
+    "alert-summary-style": file(recorded(), alert(annotations={"summary": "Slow", "description": DESCRIPTION})),
+    "alert-description-templating": file(recorded(), alert(annotations={"summary": "Slow.", "description": "Slow."})),
     "rule/label": file(recorded(), alert(labels={label: LABELS[label] for label in LABELS if label != "owner"})),
     "expressionDoesNotUseRangeShorterThan": file(recorded(expr="avg_over_time(x[15s])")),
     "validFunctionsOnCounters": file(recorded(), alert(expr="errors_total > 0")),
@@ -95,6 +104,17 @@ RULES = {
 def test_a_check_of_rules_finds_what_it_is_for_and_nothing_else(check: str) -> None:
     found = [name for name, _, _ in rule_findings(RULES[check], SEVERITIES, 15.0, PROMETHEUS, ("stage",))]
     assert set(found) == {check}
+
+
+def test_a_summary_begins_with_a_capital_where_its_script_has_them() -> None:
+    for summary, expected in (("slow.", ["alert-summary-style"]), ("5xx answers!", []), ("\u9045\u3044\u3002", [])):
+        groups = file(recorded(), alert(annotations={"summary": summary, "description": DESCRIPTION}))
+        assert [name for name, _, _ in rule_findings(groups, SEVERITIES, 15.0, PROMETHEUS)] == expected
+
+
+def test_an_alert_of_what_is_not_there_has_no_value_to_tell() -> None:
+    gone = alert(expr="absent(x_total)", annotations={"summary": "Gone.", "description": "Its series are gone."})
+    assert list(rule_findings(file(gone), SEVERITIES, 15.0, PROMETHEUS)) == []
 
 
 @pytest.mark.parametrize(
@@ -190,12 +210,41 @@ def test_every_check_has_its_case() -> None:
     assert {*RULES, *ROUTES} == {*CHECKS}
 
 
+def test_every_check_is_documented() -> None:
+    text = (HERE.parents[1] / "docs" / "outputs.md").read_text()
+    assert [name for name in CHECKS if f"`{name}`" not in text] == []
+
+
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_what_pipemon_writes_has_no_finding(path: Path) -> None:
     made = plan(load(path))
     assert list(lint([made])) == []
     assert yaml.safe_load(rule_file(rules(made.spec)))["groups"]
     assert yaml.safe_load(alertmanager_file([made], ""))["route"]["routes"]
+
+
+@pytest.mark.parametrize(
+    ("what", "summary"),
+    [("it is odd", "It is odd."), ("Odd!", "Odd!"), ("It costs {{ x }}", 'It costs {{ "{{" }} x }}.')],
+)
+def test_a_persons_words_become_the_sentence_that_the_check_asks_for(tmp_path: Path, what: str, summary: str) -> None:
+    path = tmp_path / "shop.yaml"
+    path.write_text(JOINED.format(what=what, combine="all"))
+    spec = load(path)
+    assert list(lint([plan(spec)])) == []
+    assert rules(spec).alerts[0].annotations["summary"] == summary
+
+
+@pytest.mark.parametrize(
+    ("combine", "holds"),
+    [("all", "All written expressions hold; the first one's"), ("any", "A written expression holds; its")],
+)
+def test_joined_expressions_tell_the_value_of_one(tmp_path: Path, combine: str, holds: str) -> None:
+    path = tmp_path / "shop.yaml"
+    path.write_text(JOINED.format(what="Odd", combine=combine))
+    spec = load(path)
+    assert list(lint([plan(spec)])) == []
+    assert rules(spec).alerts[0].annotations["description"] == f'{holds} value is {{{{ $value | printf "%.4g" }}}}.'
 
 
 def written(folder: Path, checks: str = "") -> Path:
