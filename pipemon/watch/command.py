@@ -81,11 +81,12 @@ def _state(source: Source, specs: tuple[Spec, ...], only: str) -> State:
         if only not in names:
             raise UnavailableError(f"there is nothing of the pipeline {only} at {source.url}{nearest(only, names)}")
         names = (only,)
-    known = {spec.pipeline for spec in specs}
+    known = {spec.pipeline: spec.stages for spec in specs}
     judged = reading.alerts is not None or any(name in known for name in names)
     alerts = _alerts(reading, specs)
     pipelines = [
-        state(reading, name, alerts if reading.alerts is not None or name in known else None) for name in names
+        state(reading, name, alerts if reading.alerts is not None or name in known else None, known.get(name, ()))
+        for name in names
     ]
     return State(tuple(pipelines), reading.at, reading.seconds, source.url, _judged_by(reading, specs, judged))
 

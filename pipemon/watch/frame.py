@@ -102,7 +102,7 @@ def _cells(numbers: Numbers, seconds: float) -> tuple[Text, ...]:
         Text(_share(numbers.null_ratio), style=_BAD if numbers.nulls_bad else ""),
         Text(_time(numbers.p50)),
         Text(_p99(numbers), style=_BAD if numbers.slow else ""),
-        Text(f"{numbers.in_progress:.0f}"),
+        Text("-" if isnan(numbers.in_progress) else f"{numbers.in_progress:.0f}"),
     )
 
 

@@ -8,6 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from math import isnan, nan
 
 from pipemon import catalogue as c
+from pipemon.topology import StageShape
 from pipemon.watch.reading import (
     FEATURE_BUCKET,
     PIPELINE_BUCKET,
@@ -108,18 +109,31 @@ def pipelines_of(reading: Reading) -> tuple[str, ...]:
     return tuple(sorted({labels["pipeline"] for name in names for labels, _ in reading.series(name)}))
 
 
-def state(reading: Reading, name: str, alerts: Sequence[Alert] | None) -> PipelineState:
-    """Return a pipeline's state. Without `alerts`, what is far off by itself tells the broken stage."""
+def state(
+    reading: Reading, name: str, alerts: Sequence[Alert] | None, declared: Sequence[StageShape] = ()
+) -> PipelineState:
+    """Return a pipeline's state. Without `alerts`, what is far off by itself tells the broken stage.
+
+    `declared` are the stages of its failure modes' file: a stage that is not decorated exports neither what it comes
+    after nor its budget.
+    """
     stages = {labels["stage"] for labels, _ in reading.series(c.STAGE_CALLS.name, pipeline=name)}
     stages |= {labels["stage"] for labels, _ in reading.series(c.STAGE_IN_PROGRESS.name, pipeline=name)}
+    if reading.alerts is not None:
+        # A Prometheus has all of them; the page of one process need not.
+        stages |= {stage.name for stage in declared}
     after: dict[str, set[str]] = {stage: set() for stage in stages}
+    for shape in declared:
+        if shape.name in stages:
+            after[shape.name] |= stages.intersection(shape.after or ())
     for labels, _ in reading.series(c.STAGE_UPSTREAM.name, pipeline=name):
         if labels["stage"] in stages and labels["upstream"] in stages:
             after[labels["stage"]].add(labels["upstream"])
     depths = _depths(after)
     order = sorted(stages, key=lambda stage: (depths[stage], stage))
     own = [alert for alert in alerts or () if alert.pipeline == name]
-    numbers = {stage: _of_stage(reading, name, stage) for stage in order}
+    budgets = {stage.name: stage.budget for stage in declared}
+    numbers = {stage: _of_stage(reading, name, stage, budgets.get(stage)) for stage in order}
     broken = _broken(order, numbers, own, alerts is not None)
     place = {stage: i for i, stage in enumerate(order)}
     found = tuple(
@@ -160,24 +174,24 @@ def _depths(after: Mapping[str, set[str]]) -> dict[str, int]:
     return found
 
 
-def _of_stage(reading: Reading, pipeline: str, stage: str) -> Numbers:
+def _of_stage(reading: Reading, pipeline: str, stage: str, declared: float | None) -> Numbers:
     which = {"pipeline": pipeline, "stage": stage}
+    budget = _most(reading, c.STAGE_BUDGET.name, which)
     calls = reading.total(c.STAGE_CALLS.name, **which)
     ran = calls - reading.total(c.STAGE_SKIPPED.name, **which)
     return Numbers(
         per_second=_ratio(calls, reading.seconds),
-        error_ratio=_ratio(reading.total(c.STAGE_FAILURES.name, **which), ran),
-        null_ratio=_ratio(reading.total(c.STAGE_NULL_OUTPUTS.name, **which), ran),
+        error_ratio=_ratio(_known(reading, c.STAGE_FAILURES.name, which), ran),
+        null_ratio=_ratio(_known(reading, c.STAGE_NULL_OUTPUTS.name, which), ran),
         p50=reading.quantile(STAGE_BUCKET, 0.5, **which),
         p99=reading.quantile(STAGE_BUCKET, 0.99, **which),
-        budget=_most(reading, c.STAGE_BUDGET.name, which),
-        in_progress=reading.total(c.STAGE_IN_PROGRESS.name, **which),
+        budget=declared if budget is None else budget,
+        in_progress=_known(reading, c.STAGE_IN_PROGRESS.name, which),
     )
 
 
 def _of_runs(reading: Reading, pipeline: str) -> Numbers:
     runs = reading.total(c.PIPELINE_RUNS.name, pipeline=pipeline)
-    running = reading.series(c.PIPELINE_IN_PROGRESS.name, pipeline=pipeline)
     return Numbers(
         per_second=_ratio(runs, reading.seconds),
         error_ratio=_ratio(reading.total(c.PIPELINE_FAILURES.name, pipeline=pipeline), runs),
@@ -185,7 +199,7 @@ def _of_runs(reading: Reading, pipeline: str) -> Numbers:
         p50=reading.quantile(PIPELINE_BUCKET, 0.5, pipeline=pipeline),
         p99=reading.quantile(PIPELINE_BUCKET, 0.99, pipeline=pipeline),
         budget=_most(reading, c.PIPELINE_BUDGET.name, {"pipeline": pipeline}),
-        in_progress=sum(value for _, value in running) if running else nan,
+        in_progress=_known(reading, c.PIPELINE_IN_PROGRESS.name, {"pipeline": pipeline}),
     )
 
 
@@ -205,6 +219,12 @@ def mean_of(reading: Reading, **which: str) -> float:
     total = reading.total(c.FEATURE_SUM.name, sign="positive", **which)
     total -= reading.total(c.FEATURE_SUM.name, sign="negative", **which)
     return _ratio(total, reading.total(FEATURE_BUCKET, **which))
+
+
+def _known(reading: Reading, name: str, which: Mapping[str, str]) -> float:
+    """Return the sum of the series of a name, NaN where there are none: who exports none may have any."""
+    found = reading.series(name, **which)
+    return sum(value for _, value in found) if found else nan
 
 
 def _most(reading: Reading, name: str, which: Mapping[str, str]) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -16,9 +17,11 @@ from pathlib import Path
 import pytest
 import yaml
 from command_line import pipemon
+from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
 from real_servers import running_prometheus, until
 
 from pipemon.demo.processes import children, free_ports, start
+from pipemon.generate.output import Options, generate
 from pipemon.watch.sources import Server
 
 SERVICE = """\
@@ -50,6 +53,20 @@ owner: speech-team
 stages: {vad: {budget: 50ms}, asr: {after: vad}}
 failure_modes:
   vad-cuts: {what: The VAD returns nothing, stage: vad, signal: null_ratio, above: 5%, severity: page}
+"""
+NOT_DECORATED = """\
+pipeline: speech
+scrape_interval: 5s
+stages:
+  vad: {calls: hears_total}
+  asr:
+    after: vad
+    budget: 300ms
+    calls: requests_total
+    failures: errors_total
+    duration: {histogram: request_seconds, bounds: [100ms, 300ms, 1s]}
+failure_modes:
+  asr-fails: {what: The model server fails, stage: asr, signal: error_ratio}
 """
 
 
@@ -159,3 +176,38 @@ def test_a_prometheus_tells_all_replicas_and_what_fires(service: str, tmp_path: 
         (alert,) = source.read().alerts or ()
         assert alert.since is not None
         assert began - 30 < alert.since < time.time()
+
+
+@pytest.mark.integration
+def test_stages_that_are_not_decorated_are_watched_by_what_the_rules_record(tmp_path: Path) -> None:
+    registry = CollectorRegistry()
+    calls, failures = (Counter(name, "", registry=registry) for name in ("requests", "errors"))
+    hears = Counter("hears", "", registry=registry)
+    seconds = Histogram("request_seconds", "", buckets=(0.1, 0.3, 1.0), registry=registry)
+    server, thread = start_http_server(0, "127.0.0.1", registry)
+
+    def called() -> bool:
+        for counter in (hears, calls, calls, failures):
+            counter.inc()
+        seconds.observe(0.2)
+        return Server(prometheus.url, 5.0).read().total("pipemon_stage_failures_total", stage="asr") > 10
+
+    spec = tmp_path / "speech.yaml"
+    spec.write_text(NOT_DECORATED)
+    generate([spec], tmp_path, Options(time_scale=10, targets=(f"127.0.0.1:{server.server_port}",)))
+    try:
+        with running_prometheus((tmp_path / "prometheus.yml").read_text(), tmp_path) as prometheus:
+            until(called, "calls as the rules record them")
+            more = ((), ("--spec", str(spec)))
+            told = [pipemon("watch", prometheus.url, "--once", "--over", "5s", *each).out for each in more]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    # The columns behind the name: calls a second, errors, null outputs, p50, p99 of the budget, running.
+    alone, declared = (re.findall(r"^.*?(└─)?asr  +(.*)$", out, re.MULTILINE)[0] for out in told)
+    assert (alone[0], declared[0]) == ("", "└─")
+    # Half of the calls fail; null outputs and calls under way are what its service does not export.
+    assert alone[1].split()[1:3] == declared[1].split()[1:3] == ["50%", "-"]
+    assert re.search(r"\d ms  +-$", alone[1].rstrip())
+    assert re.search(r"\d ms of 300 ms  +-$", declared[1].rstrip())
