@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
 from pipemon.generate.promql import Aggregate, Binary, Call, Recorded, select
@@ -62,5 +64,5 @@ def age(scope: Scope, timestamp: Metric) -> Measure:
     lately = max(scope.window, spec.timing.long_window)
     called = Aggregate("sum", version, Call("increase", (select(c.STAGE_CALLS, live(spec), window=lately),)))
     old = Binary("and", Binary("-", Call("time", ()), trained), Binary(">", called, 0.0), on=version)
-    name = scope.name("pipemon_stage_model_age_seconds", "max_of_versions_called_increase")
+    name = replace(scope, window=lately).name("pipemon_stage_model_age_seconds", "max_of_versions_called_increase")
     return Measure(Recording(name, Aggregate("max", by, old), by), scope.place, None, ())

@@ -297,6 +297,9 @@ class Spec:
 
     def over(self, mode: FailureMode) -> str:
         """Return what a failure mode's values are of, in words: `over 5m`."""
+        if mode.signals == {"age"}:
+            # Of whatever window, it is that of this moment.
+            return "now"
         return "in the last run" if self.schedule is not None else f"over {duration(mode.window)}"
 
     def interval(self, mode: FailureMode) -> float:
