@@ -75,10 +75,10 @@ def threshold(report: Report, given: Mapping, at: Node, context: Context, where:
     match found[0]:
         case "above":
             high = _amount(report, node, context, f"{where}: above")
-            return None if high is None else Threshold(None, high, f"above {_words(node, high, context)}")
+            return None if high is None else Threshold(None, high, f"above {_limit(node, high, context)}")
         case "below":
             low = _amount(report, node, context, f"{where}: below")
-            return None if low is None else Threshold(low, None, f"below {_words(node, low, context)}")
+            return None if low is None else Threshold(low, None, f"below {_limit(node, low, context)}")
         case "outside":
             return _outside(report, node, context, f"{where}: outside")
         case _:
@@ -208,6 +208,11 @@ def _expected(context: Context) -> str:
     return f"a number{f' in {context.unit}' if context.unit else ''}"
 
 
+def _limit(node: Node, value: float, context: Context) -> str:
+    """Return a value in words, as alerts print those beside it: a ratio as a percentage, however it is written."""
+    return f"{value * 100:.6g}%" if context.unit == "ratio" else _words(node, value, context)
+
+
 def _words(node: Node, value: float, context: Context) -> str:
     written = node.text.strip() if isinstance(node, Scalar) else ""
     if written == "budget":
@@ -239,7 +244,7 @@ def _outside(report: Report, node: Node, context: Context, where: str) -> Thresh
     if low >= high:
         report.add(node, f"{where}: the lower end comes first; {low:g} is not below {high:g}", "range")
         return None
-    first, second = (_words(item, value, context) for item, value in zip(node.items, (low, high), strict=True))
+    first, second = (_limit(item, value, context) for item, value in zip(node.items, (low, high), strict=True))
     return Threshold(low, high, f"outside {first} to {second}")
 
 
