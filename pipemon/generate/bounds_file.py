@@ -76,7 +76,7 @@ def interpolated(spec: Spec) -> list[str]:
 
 
 def _conditions(spec: Spec, stage: str | None) -> list[Condition]:
-    return [condition for mode in spec.measurable if mode.stage == stage for condition in mode.conditions]
+    return [condition for mode in spec.measurable_at.get(stage, ()) for condition in mode.conditions]
 
 
 def _thresholds(conditions: Iterable[Condition]) -> list[float]:

@@ -31,15 +31,14 @@ def summary(made: Plan) -> Iterator[str]:
         yield f"  {refusal.source} does not hold back {refusal.target}: {refusal.reason}"
     for words in interpolated(spec):
         yield f"  {words}"
-    watched = {mode.stage for mode in spec.measurable}
     for stage in spec.stages:
-        if stage.name not in watched:
+        if stage.name not in spec.measurable_at:
             yield f"  no failure mode watches the stage {stage.name}"
 
 
 def coverage(spec: Spec) -> Iterator[str]:
     """Yield what is watched of each stage, of how many stages each class is, what is in burn-in, and the budgets."""
-    seen = {stage.name: {mode.kind for mode in spec.measurable if mode.stage == stage.name} for stage in spec.stages}
+    seen = {stage.name: {mode.kind for mode in spec.measurable_at.get(stage.name, ())} for stage in spec.stages}
     for name, kinds in seen.items():
         missing = [kind for kind in KINDS if kind not in kinds]
         if kinds and missing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import TopologicalSorter
@@ -77,13 +77,8 @@ def plan(spec: Spec) -> Plan:
     _add_by_topology(edges, spec, modes, stated)
     _break_cycles(edges, stated)
     fitted, waiting = _fit_for(modes, stated)
-    late = [
-        Refusal(source, target, reason)
-        for source, found in edges.items()
-        for target in found
-        if (reason := _too_late(fitted[source], fitted[target], (source, target) in stated))
-    ]
-    refused += sorted(late, key=lambda each: (each.source, each.target))
+    late = sorted(_too_late(edges, fitted, stated), key=lambda each: (each.source, each.target))
+    refused += late
     for each in late:
         edges[each.source].discard(each.target)
     place = {name: index for index, name in enumerate(modes)}
@@ -151,18 +146,21 @@ def _by_topology(source: FailureMode, target: FailureMode) -> bool:
 
 
 def _add_by_topology(edges: Edges, spec: Spec, modes: dict[str, FailureMode], stated: set[tuple[str, str]]) -> None:
-    # Those of a stage that are alike in all that is asked here are looked at together.
-    at: dict[str | None, dict[object, list[FailureMode]]] = {}
+    # Those that are alike in all that `_by_topology` asks are looked at together, by their stages.
+    targets: dict[object, tuple[FailureMode, dict[str | None, list[str]]]] = {}
     for mode in modes.values():
         if not _never_by_topology(mode):
-            alike = (mode.signals, mode.pace, mode.severity)
-            at.setdefault(mode.stage, {}).setdefault(alike, []).append(mode)
+            alike = (mode.signals, mode.pace, mode.severity, mode.stage is None)
+            _, names = targets.setdefault(alike, (mode, {}))
+            names.setdefault(mode.stage, []).append(mode.name)
+    causes = _grouped((effect, cause) for cause, effect in stated)
     for source in filter(_tells_a_broken_stage, modes.values()):
         found = edges.setdefault(source.name, set())
-        for stage in (None, *spec.downstream.get(source.stage or "", ())):
-            for targets in at.get(stage, {}).values():
-                if _by_topology(source, targets[0]):
-                    found.update(each.name for each in targets if (each.name, source.name) not in stated)
+        below = (None, *spec.downstream.get(source.stage or "", ()))
+        for one, names in targets.values():
+            if _by_topology(source, one):
+                found.update(*(names.get(stage, ()) for stage in below))
+        found -= causes.get(source.name, set())
 
 
 def _grouped(edges: Iterable[tuple[str, str]]) -> Edges:
@@ -202,13 +200,18 @@ def _fit_for(
     return fitted, waiting
 
 
-def _too_late(cause: FailureMode, effect: FailureMode, is_stated: bool) -> str:
-    """Return why a cause would notify after its effect, or ""."""
-    if cause.for_ > effect.for_:
-        return f"its `for` of {duration(cause.for_)} is longer than the effect's {duration(effect.for_)}"
-    if cause.window > effect.window and not is_stated:
-        return f"its window of {duration(cause.window)} is longer than the effect's {duration(effect.window)}"
-    return ""
+def _too_late(edges: Edges, modes: dict[str, FailureMode], stated: set[tuple[str, str]]) -> Iterator[Refusal]:
+    """Yield the causes that would notify after their effects, and why."""
+    for source, targets in edges.items():
+        cause = modes[source]
+        for target in targets:
+            effect = modes[target]
+            if cause.for_ > effect.for_:
+                longer = f"its `for` of {duration(cause.for_)} is longer than the effect's {duration(effect.for_)}"
+                yield Refusal(source, target, longer)
+            elif cause.window > effect.window and (source, target) not in stated:
+                windows = f"{duration(cause.window)} is longer than the effect's {duration(effect.window)}"
+                yield Refusal(source, target, f"its window of {windows}")
 
 
 def _causes_first(names: Iterable[str], edges: Edges) -> list[str]:
@@ -241,13 +244,10 @@ def _group_wait(spec: Spec, modes: dict[str, FailureMode], targets: dict[str, tu
 
     Those of one rule group have it together; those of the other may come an interval of their own later.
     """
-
-    def is_long(mode: FailureMode) -> bool:
-        return mode.window >= spec.timing.long_window
-
+    long = {name for name, mode in modes.items() if mode.window >= spec.timing.long_window}
     later = (
         spec.interval(modes[source])
         for source, found in targets.items()
-        if any(is_long(modes[source]) != is_long(modes[target]) for target in found)
+        if not (long.issuperset(found) if source in long else long.isdisjoint(found))
     )
     return max((spec.timing.group_wait, *later))

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from json.encoder import encode_basestring as quoted
 
+_WORDS = {True: "true", False: "false", None: "null"}
+
 
 def dump(value: object) -> str:
     """Return JSON of dicts with names as keys, lists and tuples, texts, numbers, truth values and None."""
@@ -22,8 +24,11 @@ def _write(value: object, pad: str, write: Callable[[str], None]) -> None:
     elif isinstance(value, dict) and value:
         inner, before = f"{pad}  ", "{"
         for key, each in value.items():
-            write(f"{before}{inner}{quoted(key)}: ")
-            _write(each, inner, write)
+            if isinstance(each, str):
+                write(f"{before}{inner}{quoted(key)}: {quoted(each)}")
+            else:
+                write(f"{before}{inner}{quoted(key)}: ")
+                _write(each, inner, write)
             before = ","
         write(f"{pad}}}")
     elif isinstance(value, list | tuple) and value:
@@ -33,5 +38,9 @@ def _write(value: object, pad: str, write: Callable[[str], None]) -> None:
             _write(each, inner, write)
             before = ","
         write(f"{pad}]")
+    elif isinstance(value, bool) or value is None:
+        write(_WORDS[value])
+    elif isinstance(value, int):
+        write(str(value))
     else:
         write(json.dumps(value))

@@ -13,13 +13,13 @@ from functools import lru_cache
 import yaml
 
 _STEP = "  "
-_BEYOND_ASCII = "\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010fffe"
-_SEEN = f"[!-~{_BEYOND_ASCII}]*"
+_UNSEEN = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff\U0010ffff"
+_SEEN = f"[^ {_UNSEEN}]*"
 """Characters that stand for themselves in any style; blanks and line breaks are looked at apart."""
-_INSIDE = f'[!"$-9;-~{_BEYOND_ASCII}]*'
+_INSIDE = f"[^ #:{_UNSEEN}]*"
 _PLAIN = re.compile(
     # No indicator at the beginning, no `: ` or ` #` inside, no blank at the end.
-    rf"(?!---|\.\.\.)(?:[$()+./0-9;<=A-Z\\^_a-z~{_BEYOND_ASCII}]|[-?:](?=[^ ]))"
+    rf"(?!---|\.\.\.)(?:[^ !\"#%&'*,\-:>?@\[\]`{{|}}{_UNSEEN}]|[-?:](?=[^ ]))"
     rf"{_INSIDE}(?:(?::(?=[^ ])|(?<! )#| (?=.)){_INSIDE})*"
 )
 _ONE_LINE = re.compile(f"{_SEEN}(?: {_SEEN})*")
@@ -41,21 +41,23 @@ def dump(value: object, depth: int = 0) -> str:
 
 def _write(value: object, lead: str, pad: str, write: Callable[[str], None]) -> None:
     """Write a value behind `lead`, and all of its lines but the first behind `pad`."""
-    inner = pad + _STEP
     if isinstance(value, dict) and value:
+        inner = pad + _STEP
         for key, each in value.items():
             if isinstance(each, str):
-                write(f"{lead}{_text(key, '')}: {_text(each, inner)}\n")
+                write(f"{lead}{_text(key)}: {_indented(_text(each), inner)}\n")
             elif each and isinstance(each, dict | list | tuple):
-                write(f"{lead}{_text(key, '')}:\n")
+                write(f"{lead}{_text(key)}:\n")
                 _write(each, inner, inner, write)
             else:
-                write(f"{lead}{_text(key, '')}: {_scalar(each, inner)}\n")
+                write(f"{lead}{_text(key)}: {_scalar(each, inner)}\n")
             lead = pad
     elif isinstance(value, list | tuple) and value:
+        inner, item = pad + _STEP, f"{pad}- "
+        lead += "- "
         for each in value:
-            _write(each, f"{lead}- ", inner, write)
-            lead = pad
+            _write(each, lead, inner, write)
+            lead = item
     else:
         write(f"{lead}{_scalar(value, pad or _STEP)}\n")
 
@@ -64,7 +66,7 @@ def _scalar(value: object, pad: str) -> str:
     """Return a value of one piece; `pad` is before further lines of a text."""
     match value:
         case str():
-            return _text(value, pad)
+            return _indented(_text(value), pad)
         case bool():
             return "true" if value else "false"
         case None:
@@ -83,14 +85,24 @@ def _scalar(value: object, pad: str) -> str:
 
 # The cases of a failure mode are made of the same texts.
 @lru_cache(maxsize=5000)
-def _text(text: str, pad: str) -> str:
-    if _PLAIN.fullmatch(text) and not any(other.match(text) for _, other in _OTHER_TYPES.get(text[0], ())):
+def _text(text: str) -> str:
+    if _PLAIN.fullmatch(text) and not _reads_as_other(text):
         return text
     if _ONE_LINE.fullmatch(text):
         return "'" + text.replace("'", "''") + "'"
     if _LINES.fullmatch(text):
-        return "|-" + re.sub(r"\n(?=[^\n])", f"\n{pad}", f"\n{text}")
+        return f"|-\n{text}"
     return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=sys.maxsize).rstrip("\n")
+
+
+def _reads_as_other(text: str) -> bool:
+    """Tell whether a plain text would be read as a number, a time, a truth value or nothing."""
+    return any(other.match(text) for _, other in _OTHER_TYPES.get(text[0], ()))
+
+
+def _indented(written: str, pad: str) -> str:
+    """Return a text with its lines but the first behind `pad`; empty ones stay so."""
+    return re.sub(r"\n(?=[^\n])", f"\n{pad}", written) if "\n" in written else written
 
 
 def comment(text: str) -> str:

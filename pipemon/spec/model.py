@@ -295,6 +295,14 @@ class Spec:
         """The failure modes that make a rule."""
         return tuple(mode for mode in self.failure_modes if mode.conditions)
 
+    @cached_property
+    def measurable_at(self) -> dict[str | None, tuple[FailureMode, ...]]:
+        """The failure modes that make a rule, of each stage that has some, and of the pipeline as a whole (None)."""
+        found: dict[str | None, list[FailureMode]] = {}
+        for mode in self.measurable:
+            found.setdefault(mode.stage, []).append(mode)
+        return {stage: tuple(modes) for stage, modes in found.items()}
+
     def over(self, mode: FailureMode) -> str:
         """Return what a failure mode's values are of, in words: `over 5m`."""
         if mode.signals == {"age"}:

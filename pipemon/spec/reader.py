@@ -15,7 +15,9 @@ from pipemon.spec.syntax import compose, lines_of, text_of
 _MOST_NODES = 50_000
 _MOST_SHOWN = 60
 _YAML = "tag:yaml.org,2002:"
-_PLAIN = ("str", "null", "bool", "int", "float", "timestamp", "map", "seq", "merge", "value")
+_PLAIN = frozenset(
+    f"{_YAML}{name}" for name in ("str", "null", "bool", "int", "float", "timestamp", "map", "seq", "merge", "value")
+)
 _SENTENCES = ("what", "do")
 _CUT = re.compile(r"\s*(#[\w-]+)")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -126,31 +128,29 @@ class _Reader:
 
     def convert(self, node: yaml.Node) -> Node:
         line, column = self.before + node.start_mark.line + 1, node.start_mark.column + 1
-        empty = Scalar(None, "", line, column)
         self.count += 1
         if self.count > _MOST_NODES:
             self.fail(node, f"more than {_MOST_NODES:,} values once aliases are followed", "not-yaml")
             raise SpecError(self.problems)
         if id(node) in self.open:
             self.fail(node, "an alias stands inside of what it stands for", "not-yaml")
-            return empty
-        if node.tag.removeprefix(_YAML) not in _PLAIN or not node.tag.startswith(_YAML):
+            return Scalar(None, "", line, column)
+        if node.tag not in _PLAIN:
             tag = node.tag.replace(_YAML, "!!", 1)
             self.fail(node, f"the tag {shown(tag)} is not allowed; write plain values", "tag")
-            return empty
+            return Scalar(None, "", line, column)
+        if isinstance(node, yaml.ScalarNode):
+            if half := _SURROGATE.search(node.value):
+                self.fail(node, f"{half[0]!r} is half a character and can't be written to a file", "not-yaml")
+                return Scalar(None, "", line, column)
+            return Scalar(_value(node), node.value, line, column)
         self.open.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode):
                 return Mapping(tuple(self.entries(node)), line, column)
-            if isinstance(node, yaml.SequenceNode):
-                return Items(tuple(self.convert(item) for item in node.value), line, column)
+            return Items(tuple(self.convert(item) for item in node.value), line, column)
         finally:
             self.open.discard(id(node))
-        assert isinstance(node, yaml.ScalarNode)
-        if half := _SURROGATE.search(node.value):
-            self.fail(node, f"{half[0]!r} is half a character and can't be written to a file", "not-yaml")
-            return empty
-        return Scalar(_value(node), node.value, line, column)
 
     def check_whole(self, node: yaml.Node) -> None:
         """Report a sentence that ends where a word begins with `#`: to YAML that is a comment."""
@@ -175,7 +175,8 @@ class _Reader:
                 continue
             if key.text in _SENTENCES:
                 self.check_whole(value_node)
-            key = Scalar(key.text, key.text, key.line, key.column)
+            if key.value != key.text:
+                key = Scalar(key.text, key.text, key.line, key.column)
             if key.text in seen:
                 first = seen[key.text]
                 self.fail(

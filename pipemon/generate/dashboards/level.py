@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from pipemon import catalogue as c
 from pipemon.generate import queries as q
@@ -62,9 +63,14 @@ class Level:
 
     def watching(self, signal: str, feature: FeatureShape | None = None) -> tuple[Watch, ...]:
         """The conditions on a signal, and on one feature where it has one."""
-        return tuple(
-            watch for watch in self.watches if watch.condition.signal == signal and watch.condition.feature == feature
-        )
+        return self._watching.get((signal, feature), ())
+
+    @cached_property
+    def _watching(self) -> dict[tuple[str, FeatureShape | None], tuple[Watch, ...]]:
+        found: dict[tuple[str, FeatureShape | None], list[Watch]] = {}
+        for watch in self.watches:
+            found.setdefault((watch.condition.signal, watch.condition.feature), []).append(watch)
+        return {which: tuple(watches) for which, watches in found.items()}
 
     def panel(
         self,
@@ -137,8 +143,7 @@ def level_of(spec: Spec, stage: str | None) -> Level:
     """Return a stage, or the pipeline where `stage` is None, with what watches it and can be drawn."""
     watches = tuple(
         Watch(mode, condition, found)
-        for mode in spec.measurable
-        if mode.stage == stage
+        for mode in spec.measurable_at.get(stage, ())
         for condition in mode.conditions
         if (found := measure(spec, mode, condition)) is not None
     )

@@ -48,9 +48,9 @@ def _software(level: Level) -> tuple[Panel, ...]:
 def _written(level: Level) -> tuple[Panel, ...]:
     """A panel for each expression that a person wrote: where it holds there is a line."""
     found = []
-    for mode in level.spec.measurable:
+    for mode in level.spec.measurable_at.get(level.stage, ()):
         written = [condition.argument for condition in mode.conditions if condition.signal == "promql"]
-        if mode.stage != level.stage or not written:
+        if not written:
             continue
         panel = level.panel(
             f"promql/{mode.name}",

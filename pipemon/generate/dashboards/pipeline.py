@@ -74,7 +74,7 @@ def _place(spec: Spec) -> Placed:
         level_row(spec, name, _title(spec, name, i, len(names)), collapsed=len(names) > OPEN_ROWS)
         for i, name in enumerate(names, 1)
     ]
-    if spec.budget is not None or any(mode.stage is None for mode in spec.measurable):
+    if spec.budget is not None or None in spec.measurable_at:
         rows.append(level_row(spec, None, "End to end"))
     rows.append(Row("row/playbook", "All failure modes", ((playbook(spec),),)))
     return place([of_last_run(row, spec) for row in rows] if spec.schedule is not None else rows)

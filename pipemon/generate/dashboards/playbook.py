@@ -69,16 +69,19 @@ def playbook(spec: Spec) -> Panel:
         if mode.leads_to:
             does.append(f"Leads to {markdown(', '.join(mode.leads_to))}.")
         measured = bool(mode.conditions)
+        words = says(spec, mode) if measured else mode.waiting
         cells = (
             f"**{link(markdown(mode.name), mode.runbook)}**",
             markdown(mode.stage or "-"),
             spec.severity_label(mode.severity) if measured else "-",
-            markdown(says(spec, mode)) if measured else f"*{markdown(mode.waiting or 'not yet measurable')}*",
+            markdown(words) if measured else f"*{markdown(words or 'not yet measurable')}*",
             markdown(mode.what) or "-",
             " ".join(does) or "-",
         )
         lines.append(f"| {' | '.join(cells)} |")
-        pixels += 14 + 21 * max(-(-len(text) // width) for text, width in _columns(spec, mode))
+        # The long texts of a line, and about how many letters of each stand side by side.
+        columns = ((mode.name, 14), (words, 44), (mode.what, 52), (mode.do, 64))
+        pixels += 14 + 21 * max(-(-len(text) // width) for text, width in columns)
     content = "\n".join(lines) if modes else "No failure mode is written down yet."
     return markdown_panel(
         "alerts/playbook",
@@ -87,11 +90,6 @@ def playbook(spec: Spec) -> Panel:
         content,
         height=min(16, max(4, -(-pixels // 38))),
     )
-
-
-def _columns(spec: Spec, mode: FailureMode) -> tuple[tuple[str, int], ...]:
-    """The long texts of a line, and about how many letters of each stand side by side."""
-    return (mode.name, 14), (says(spec, mode) or mode.waiting, 44), (mode.what, 52), (mode.do, 64)
 
 
 def firing_now(spec: Spec) -> Panel | None:

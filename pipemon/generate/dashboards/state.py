@@ -67,7 +67,7 @@ def topology_words(spec: Spec) -> str:
 def cascade_state(spec: Spec) -> Panel:
     """Return the state of each stage now, in the cascade's order, and then of the pipeline as a whole."""
     queries = [Query(_state(spec, name), plain(f"{i}. {name}"), instant=True) for i, name in enumerate(order(spec), 1)]
-    if any(mode.stage is None for mode in spec.measurable):
+    if None in spec.measurable_at:
         queries.append(Query(_state(spec, None), "end to end", instant=True))
     description = (
         f"{topology_words(spec)}. Look for the first stage that is not ok: what comes after it may only suffer from "
@@ -96,9 +96,9 @@ def _state(spec: Spec, stage: str | None) -> Expr:
         for severity in SEVERITIES
     ]
     first = _after_its_cause(spec, stage)
-    watched = any(mode.stage == stage for mode in spec.measurable)
+    best = QUIET if stage in spec.measurable_at else UNWATCHED
     alive = Binary("> bool", _traffic(spec, stage), 0.0)
-    calls = Binary("-", Binary("*", alive, float((QUIET if watched else UNWATCHED) - NO_CALLS)), 1.0)
+    calls = Binary("-", Binary("*", alive, float(best - NO_CALLS)), 1.0)
     suffers = [Binary("-", Binary("and", either(*firing), first, on=()), float(LESS_OF_AN_EFFECT))] if first else []
     return either(*suffers, *firing, calls, Call("vector", (float(NO_DATA),)))
 

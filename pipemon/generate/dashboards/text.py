@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from pipemon.generate.annotations import describe
 from pipemon.generate.promql import Expr
@@ -27,6 +28,8 @@ def plain(text: str) -> str:
     return re.sub(r"([\[{])(?=\1)", r"\1" + _WORD_JOINER, line)
 
 
+# What a failure mode says stands on several pages.
+@lru_cache(maxsize=10_000)
 def markdown(text: str) -> str:
     """Return text for Markdown, within a table cell too: its markup as character references, on one line."""
     return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", " ".join(text.split()))
