@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
@@ -35,21 +36,25 @@ def lint(plans: Sequence[Plan], versions: tuple[str, ...] = PROMETHEUS) -> Itera
     `versions` are those of Prometheus that the rules must work in.
     """
     off = [{name for name, _ in one.spec.checks_off} for one in plans]
-    for one, unwanted in zip(plans, off, strict=True):
+    made = [rules(one.spec) for one in plans]
+    for one, unwanted in zip(made, off, strict=True):
         spec = one.spec
-        groups = yaml.safe_load(rule_file(rules(spec)))["groups"]
+        groups = _read(rule_file(one))["groups"]
         words = tuple(word for _, word in spec.severity_words)
         kept = (*spec.keep, "pipeline")
         for found in rule_findings(groups, words, spec.timing.scrape_interval, versions, kept):
             if found[0] not in unwanted:
                 yield Finding(*found)
     alerts = [
-        {"alertname": alert.name, "pipeline": one.spec.pipeline, **alert.labels}
-        for one in plans
-        for alert in rules(one.spec).alerts
+        {"alertname": alert.name, "pipeline": one.spec.pipeline, **alert.labels} for one in made for alert in one.alerts
     ]
     # The routes are of all pipelines: one that all switch off is off.
     everywhere = set.intersection(*off) if off else set()
-    for found in route_findings(yaml.safe_load(alertmanager_file(plans, "http://127.0.0.1:9465/alerts")), alerts):
+    for found in route_findings(_read(alertmanager_file(plans, "http://127.0.0.1:9465/alerts")), alerts):
         if found[0] not in everywhere:
             yield Finding(*found)
+
+
+def _read(text: str) -> Any:
+    """Return what a generated file says: read by libyaml, which is ten times as fast, where PyYAML has it."""
+    return yaml.load(text, Loader=yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pipemon.generate.matchers import Alerts, Labels
 from pipemon.topology import find_cycle
 from pipemon.units import seconds
 
 Found = tuple[str, str, str]
-Labels = Mapping[str, str]
-_MATCHER = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)(=~|!~|!=|=)(".*")', re.DOTALL)
 
 
 def route_findings(document: Mapping[str, Any], alerts: Sequence[Labels]) -> Iterator[Found]:
@@ -35,20 +32,22 @@ def route_findings(document: Mapping[str, Any], alerts: Sequence[Labels]) -> Ite
         repeat = route.get("repeat_interval", root["repeat_interval"])
         if seconds(repeat) < seconds(root["group_interval"]):
             yield "repeat-before-group", route["receiver"], f"it repeats every {repeat}, under the group's interval"
-    for alert in alerts:
-        if not any(matches(route["matchers"], alert) for route in routes):
+    index = Alerts(alerts)
+    taken = set[int]().union(*(index.meeting(route["matchers"], surely=True) for route in routes))
+    for number, alert in enumerate(alerts):
+        if number not in taken:
             yield "alert-hits-default-receiver", alert["alertname"], "no route takes it"
     if seconds(root.get("group_wait", "30s")) > seconds(root["group_interval"]):
         yield "wait-exceeds-interval", root["receiver"], f"it waits {root['group_wait']}, over the group's interval"
-    yield from _inhibition(document["inhibit_rules"], alerts)
+    yield from _inhibition(document["inhibit_rules"], index)
 
 
-def _inhibition(rules: Sequence[Mapping[str, Any]], alerts: Sequence[Labels]) -> Iterator[Found]:
+def _inhibition(rules: Sequence[Mapping[str, Any]], index: Alerts) -> Iterator[Found]:
     holds: dict[str, set[str]] = {}
     for number, rule in enumerate(rules, 1):
         where = f"inhibit_rules[{number}]"
         sources, targets = (
-            {alert["alertname"] for alert in alerts if matches(_fixed(rule[f"{side}_matchers"], alert), alert)}
+            {index.alerts[each]["alertname"] for each in index.meeting(rule[f"{side}_matchers"], surely=False)}
             for side in ("source", "target")
         )
         if not rule.get("equal"):
@@ -59,23 +58,6 @@ def _inhibition(rules: Sequence[Mapping[str, Any]], alerts: Sequence[Labels]) ->
             yield "inhibit-same-match", where, "an alert is both its source and its target"
         for source in sources:
             holds.setdefault(source, set()).update(targets - sources)
-    if cycle := find_cycle({source: holds[source] for source in sorted(holds)}):
+    # Of what a source holds back, other sources alone can hold it back in turn.
+    if cycle := find_cycle({source: sorted(holds[source] & holds.keys()) for source in sorted(holds)}):
         yield "circular-inhibition", cycle[0], f"it holds itself back: {' to '.join(cycle)}"
-
-
-def _fixed(matchers: Sequence[str], alert: Labels) -> list[str]:
-    """The matchers of labels that the rule gives its alert; what its expression leaves can be anything."""
-    return [text for text in matchers if text.partition("=")[0].rstrip("!~") in alert]
-
-
-def matches(matchers: Sequence[str], labels: Labels) -> bool:
-    """Tell whether an alert's labels meet all matchers, as Alertmanager reads them."""
-    return all(_matches(text, labels) for text in matchers)
-
-
-def _matches(text: str, labels: Labels) -> bool:
-    found = _MATCHER.fullmatch(text)
-    assert found is not None, text
-    value, wanted = labels.get(found[1], ""), str(json.loads(found[3]))
-    met = value == wanted if found[2] in ("=", "!=") else re.fullmatch(wanted, value) is not None
-    return met != found[2].startswith("!")

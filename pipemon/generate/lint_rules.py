@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -43,10 +44,11 @@ def rule_findings(
     recorded = never_nothing(rule for group in groups for rule in group["rules"] if "record" in rule)
     named: set[tuple[object, ...]] = set()
     before: set[str] = set()
+    levels = tuple({f"{record.split(':')[0]}:pipemon_" for record in records})
     for group in groups:
         if seconds(group["interval"]) > _LOOKBACK:
             yield "group/interval", group["name"], f"it is evaluated every {group['interval']}, beyond 5m"
-        later = [rule["record"] for rule in group["rules"] if "record" in rule]
+        later = Counter(rule["record"] for rule in group["rules"] if "record" in rule)
         for rule in group["rules"]:
             name = str(rule.get("alert") or rule["record"])
             identity = (name, *sorted(rule.get("labels", {}).items()))
@@ -58,21 +60,17 @@ def rule_findings(
             yield from ((check, name, words) for check, words in reading)
             unread = _series(rule["expr"])
             for read in sorted(each for each in unread if ":" in each):
-                if read not in records and read.startswith(tuple(_levels(records))):
+                # What others record is not ours to know.
+                if read not in records and read.startswith(levels):
                     yield "rule/dependency", name, f"it reads {read}, which no rule records"
                 # One that reads its own past reads what was recorded before.
-                elif read in later and read not in before and read != name:
+                elif later[read] and read not in before and read != name:
                     yield "rule/dependency", name, f"it reads {read}, which is recorded only after it"
             if "record" in rule:
-                later.remove(rule["record"])
+                later[rule["record"]] -= 1
                 before.add(rule["record"])
             else:
                 yield from ((check, name, words) for check, words in _alert(rule, group, severities))
-
-
-def _levels(records: set[str]) -> set[str]:
-    """The beginnings of recorded names that are pipemon's: what others record is not ours to know."""
-    return {f"{record.split(':')[0]}:pipemon_" for record in records}
 
 
 def _expr(rule: Mapping[str, Any], scrape_interval: float, versions: tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -22,6 +22,7 @@ _TYPES = {
     for name in metric.series
 }
 
+_LABELS = {name: metric.labels for metric in METRICS.values() for name in metric.series}
 _OF_OTHERS = frozenset(
     name for metric in EXTERNAL.values() if "pipeline" not in metric.labels for name in metric.series
 )
@@ -87,17 +88,12 @@ def _selector(node: Any) -> Iterator[tuple[str, str]]:
     if not node.name and not any(each.name == "__name__" for each in matchers):
         yield "expressionWithNoMetricName", f"{node} names no metric"
     named = {each.name for each in matchers}
-    metric = _metric(node.name or "")
+    metric = _LABELS.get(node.name or "")
     if metric is not None and "pipeline" in metric and "pipeline" not in named:
         yield "promql/selector", f"{node.name} is read of every pipeline"
     for each in matchers:
         if each.op in (promql_parser.MatchOp.Re, promql_parser.MatchOp.NotRe) and not _PATTERN.search(each.value):
             yield "promql/regexp", f"{each.name} is matched by a pattern that is none: {each.value!r}"
-
-
-def _metric(name: str) -> tuple[str, ...] | None:
-    found = (metric.labels for metric in METRICS.values() if name in metric.series)
-    return next(found, None)
 
 
 def never_nothing(records: Iterable[Mapping[str, Any]]) -> Callable[[str], bool]:

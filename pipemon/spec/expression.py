@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import promql_parser
 
@@ -49,6 +50,8 @@ def fault(text: str) -> str:
     return ""
 
 
+# Each check of an expression asks for it.
+@lru_cache(maxsize=100)
 def parse(text: str) -> object:
     """Return the syntax tree of PromQL. Raises ValueError for what is not PromQL."""
 

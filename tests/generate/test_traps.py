@@ -26,8 +26,8 @@ from pipemon.catalogue import METRICS
 from pipemon.errors import SpecError
 from pipemon.generate.alertmanager import alertmanager_file
 from pipemon.generate.inhibition import Plan, plan
-from pipemon.generate.lint_routes import matches
 from pipemon.generate.lint_series import called_by, walk
+from pipemon.generate.matchers import matches
 from pipemon.generate.output import Options, files
 from pipemon.generate.promql import block
 from pipemon.generate.rules import rule_file, rules
