@@ -88,7 +88,7 @@ def _constants_beside(rules: Rules, mode: FailureMode) -> Iterator[str]:
             continue
         if {label: labels[label] for label in place} == place:
             seen.add(name)
-            yield from (series(name, {**labels, label: ANOTHER}) for label in PLACE)
+            yield from (series(name, {**labels, label: ANOTHER}) for label in (*PLACE, *dict(rules.spec.select)))
 
 
 def _cases(spec: Spec, alert: Alert, beside: Sequence[str]) -> Iterator[tuple[str, Test]]:

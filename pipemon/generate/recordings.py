@@ -38,6 +38,10 @@ def is_constant(recording: Recording) -> bool:
     return bool(recording.static) and isinstance(recording.expr, Call) and recording.expr.function == "vector"
 
 
+CONSTANT = "pipemon:"
+"""How the names of constants begin; those of what is counted begin with the labels that it keeps."""
+
+
 def in_order(recording: Recording) -> tuple[Recording, ...]:
     """Return the rules that a recording reads, directly or not, each behind those that it reads; then itself."""
     found: dict[tuple[str, tuple[tuple[str, str], ...]], Recording] = {}

@@ -73,9 +73,9 @@ def rules(spec: Spec, dashboard_url: str = "") -> Rules:
     for suffix in _GROUPS:
         modes = [mode for mode in spec.measurable if _suffix(spec, mode) == suffix]
         # What the group before records already is read from there.
-        new = (r for r in _recordings(spec, modes, readers) if (r.name, r.static) not in recorded)
+        new = tuple(r for r in _recordings(spec, modes, readers) if (r.name, r.static) not in recorded)
+        recorded |= {(recording.name, recording.static) for recording in new}
         recordings = tuple(of_own(spec, recording) for recording in new)
-        recorded |= {(recording.name, recording.static) for recording in recordings}
         alerts = tuple(_alert(spec, mode, _panel_url(spec, mode, dashboard_url)) for mode in modes)
         if alerts:
             interval = spec.interval(modes[0])

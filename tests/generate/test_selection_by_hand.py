@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import yaml
 from pipemon.generate.inhibition import plan
 from pipemon.generate.rules import rule_file, rules
 from pipemon.spec.load import load
+from pipemon.units import fingerprint
 
 HERE = Path(__file__).parent
 SPEC = """
@@ -157,6 +160,50 @@ def test_a_cluster_whose_targets_are_down_is_told_of_until_they_are_up_or_known_
     series = [{"series": each, "values": values} for each, values in inputs.items()]
     tests = [{"interval": "1m", "input_series": series, "promql_expr_test": exprs}]
     document = {"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": tests}
+    (tmp_path / "tests.yml").write_text(yaml.safe_dump(document, sort_keys=False))
+    done = subprocess.run(
+        ["promtool", "test", "rules", "tests.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+HEAT = """
+pipeline: kitchen
+baseline: heat.json
+select: {{env: {env}}}
+stages: {{taste: {{features: {{input.heat: celsius}}}}}}
+failure_modes:
+  hot: {{what: Dishes are hotter, stage: taste, signal: {{drift: psi of input.heat}}, for: 30m}}
+"""
+BOUNDS = {"prod": (40.0, 52.0, 57.0, 61.0, 65.0, 70.0, 85.0), "staging": (40.0, 52.0, 58.0, 61.0, 65.0, 70.0, 85.0)}
+SHARES = (0.004, 0.136, 0.18, 0.18, 0.18, 0.176, 0.14, 0.004)
+HOTTER = (0.004, 0.036, 0.08, 0.18, 0.18, 0.176, 0.24, 0.104)
+
+
+def heats(env: str, shares: tuple[float, ...]) -> dict[str, str]:
+    """The histogram of a place in which 1000 dishes come each half an hour, so many in each bin of its baseline."""
+    place = f'pipeline="kitchen",stage="taste",version="2",track="stable",direction="input",feature="heat",env="{env}"'
+    found = {f'pipemon_feature_info{{{place},bins="{fingerprint(BOUNDS[env])}"}}': "1x24"}
+    for bound, count in zip((*BOUNDS[env], "+Inf"), accumulate(shares), strict=True):
+        found[f'pipemon_feature_value_bucket{{{place},le="{bound}"}}'] = f"0+{1000 * count:.6g}x24"
+    return found
+
+
+@pytest.mark.integration
+def test_staging_and_production_drift_each_from_the_baseline_of_its_own(tmp_path: Path) -> None:
+    learned = json.loads((HERE / "drifting.baseline.json").read_text())
+    for env, bounds in BOUNDS.items():
+        learned["features"]["taste.input.heat"]["bounds"] = bounds
+        (tmp_path / "heat.json").write_text(json.dumps(learned))
+        (tmp_path / "heat.yaml").write_text(HEAT.format(env=env))
+        (tmp_path / f"{env}.rules.yml").write_text(rule_file(rules(plan(load(tmp_path / "heat.yaml")).spec)))
+    tests = []
+    for hot, calm in (("prod", "staging"), ("staging", "prod")):
+        series = [{"series": a, "values": b} for a, b in (heats(hot, HOTTER) | heats(calm, SHARES)).items()]
+        expr = "count by (env) (ALERTS{alertstate='firing'})"
+        fires = {"expr": expr, "eval_time": "10h", "exp_samples": [{"labels": f'{{env="{hot}"}}', "value": 1}]}
+        tests.append({"interval": "30m", "input_series": series, "promql_expr_test": [fires]})
+    document = {"rule_files": [f"{env}.rules.yml" for env in BOUNDS], "evaluation_interval": "30m", "tests": tests}
     (tmp_path / "tests.yml").write_text(yaml.safe_dump(document, sort_keys=False))
     done = subprocess.run(
         ["promtool", "test", "rules", "tests.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
