@@ -36,6 +36,13 @@ def firing_at(alert: Alert, at: str, expected: list[dict[str, str]]) -> dict[str
     return {"expr": series("ALERTS", asked), "eval_time": at, "exp_samples": samples}
 
 
+def fires_whatever_else(alert: Alert, at: str, expected: dict[str, str]) -> dict[str, object]:
+    """Return a test that an alert fires with these labels, whatever others a person's expression gives it."""
+    firing = series("ALERTS", {"alertname": alert.name, "alertstate": "firing"})
+    sample = {"labels": series("", expected), "value": 1}
+    return {"expr": f"max by ({', '.join(expected)}) ({firing})", "eval_time": at, "exp_samples": [sample]}
+
+
 def place_of(spec: Spec, mode: FailureMode) -> dict[str, str]:
     """Return the labels that say where an alert of the place that is judged is."""
     stage = {"stage": mode.stage} if mode.stage is not None else {}

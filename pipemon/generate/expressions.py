@@ -20,7 +20,7 @@ from pipemon.spec.model import Condition, FailureMode, Spec, Threshold
 def alert_expr(spec: Spec, mode: FailureMode) -> Expr:
     """Return the expression that holds while the failure mode does.
 
-    Its series have the labels of `key`, but for a lone `promql`, which keeps its own.
+    Its series have the labels of `key`, but where `keeps_own_labels`.
     """
     if len(mode.conditions) == 1 and mode.conditions[0].signal == "promql":
         return _alone(mode.conditions[0].argument)
@@ -30,7 +30,14 @@ def alert_expr(spec: Spec, mode: FailureMode) -> Expr:
         return reduce(lambda a, b: Binary("or", a, b), (_as_any(spec, mode, expr) for expr in exprs))
     # What a person wrote has labels of its own: it is joined by none.
     exprs.sort(key=lambda expr: isinstance(expr, Raw))
+    if isinstance(exprs[0], Raw):
+        exprs[0] = _alone(exprs[0].text)
     return reduce(lambda a, b: Binary("and", a, b, on=() if isinstance(b, Raw) else None), exprs)
+
+
+def keeps_own_labels(mode: FailureMode) -> bool:
+    """Tell whether an alert's series have the labels that a person's expression gives them, and no others."""
+    return mode.signals == {"promql"} and (len(mode.conditions) == 1 or mode.combine == "all")
 
 
 def _alone(written: str) -> Expr:

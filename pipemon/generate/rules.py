@@ -9,7 +9,7 @@ from pipemon.generate.annotations import alert_annotations, plain
 from pipemon.generate.bounds_alert import bounds_annotations, bounds_expr, bounds_mode
 from pipemon.generate.dashboards.pipeline import panel_ids
 from pipemon.generate.drift.onset import onset_of
-from pipemon.generate.expressions import alert_expr
+from pipemon.generate.expressions import alert_expr, keeps_own_labels
 from pipemon.generate.measures import measure
 from pipemon.generate.own_series import SERIES, series_rules
 from pipemon.generate.promql import Expr, block
@@ -152,8 +152,7 @@ def _recordings(spec: Spec, modes: list[FailureMode], readers: dict[str, dict[st
 
 def _alert(spec: Spec, mode: FailureMode, dashboard_url: str) -> Alert:
     labels = _labels(spec, mode)
-    if [condition.signal for condition in mode.conditions] == ["promql"]:
-        # Beside another condition it is told by the expression.
+    if keeps_own_labels(mode):
         place = {"pipeline": spec.pipeline} | ({"stage": mode.stage} if mode.stage else {})
         labels = place | labels
     return Alert(

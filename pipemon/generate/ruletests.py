@@ -11,7 +11,8 @@ from pipemon.generate.bounds_alert import bounds_cases
 from pipemon.generate.burntests import burn_cases, burning
 from pipemon.generate.cusumtests import by_sum, cusum_cases
 from pipemon.generate.drifttests import constants_cases, drift_cases, drifting
-from pipemon.generate.expectations import firing_at, place_if_any, place_of, waited
+from pipemon.generate.expectations import fires_whatever_else, firing_at, place_if_any, place_of, waited
+from pipemon.generate.expressions import keeps_own_labels
 from pipemon.generate.pasttests import past_cases, past_step
 from pipemon.generate.recorded_scenes import recorded_elsewhere
 from pipemon.generate.rulecases import (
@@ -95,7 +96,7 @@ def _written(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
     mode = alert.mode
     time = clock(spec, mode)
     place: dict[str, str] = {}
-    if len(mode.conditions) > 1:
+    if not keeps_own_labels(mode):
         place = place_if_any(spec, mode) if mode.combine == "any" else place_of(spec, mode)
     beside = _beside(spec, mode, time) + up(spec, time, down=False)
     for name, lines, labels in (
@@ -108,6 +109,8 @@ def _written(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
         inputs = [_split(line) for line in lines or ()] + beside
         test: Test = {"interval": duration(time.step), "input_series": inputs}
         exprs = [firing_at(alert, time.at(time.judged), labels)]
+        if labels and keeps_own_labels(mode):
+            exprs = [fires_whatever_else(alert, time.at(time.judged), labels[0])]
         yield name, {**test, "promql_expr_test": [*exprs, *([waited(alert, time)] if labels else [])]}
 
 

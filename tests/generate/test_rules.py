@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from promql_names import known_series, labels_of
-from rule_subsets import failing_modes
+from rule_subsets import documents, failing_modes
 
 from pipemon.catalogue import EXTERNAL, METRICS
 from pipemon.generate.inhibition import plan
@@ -203,3 +203,32 @@ def test_what_is_measured_is_not_scaled() -> None:
     (rule,) = [rule for rule in rules_of(scaled(plan(load(SPECS[0])).spec, 20)) if rule.get("alert") == "SpeechSlowAsr"]
     assert 'le="0.3"' in rule["expr"]
     assert "over 300ms" in rule["annotations"]["description"]
+
+
+WRITTEN = {
+    "alone": "signal: {promql: 'x > 1'}",
+    "all of them": "signals: {all: [{promql: 'x > 1'}, {promql: 'y > 1'}]}",
+    "one of them": "signals: {any: [{promql: 'x > 1'}, {promql: 'y > 1'}]}",
+}
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("case", WRITTEN)
+def test_written_expressions_are_told_as_of_their_pipeline_and_stage(case: str, tmp_path: Path) -> None:
+    """Whatever labels they keep: without those of their place no route would take the alert."""
+    (tmp_path / "shop.yaml").write_text(f"""\
+pipeline: shop
+keep: [cluster]
+stages: {{pay: }}
+failure_modes:
+  odd:
+    what: Odd
+    stage: pay
+    {WRITTEN[case]}
+    fires_on: ['x{{job="a",stage="b"}} 2x100', 'x{{job="a",stage="c"}} 2x100', 'y{{job="b"}} 3x100']
+""")
+    made = rules(load(tmp_path / "shop.yaml"))
+    assert failing_modes(made, tmp_path) == {}
+    (test,) = [each for file in documents(made)[1] for each in file["tests"] if each["name"].startswith("odd: fires")]
+    (labels,) = [sample["labels"] for sample in test["promql_expr_test"][0]["exp_samples"]]
+    assert {'pipeline="shop"', 'stage="pay"'} <= set(labels.strip("{}").removeprefix("ALERTS{").split(","))
