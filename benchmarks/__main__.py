@@ -14,7 +14,7 @@ from benchmarks.fetching import peers_folder
 from benchmarks.measure import FULL, QUICK
 from benchmarks.results import table
 
-PARTS = ("calls", "streams", "threads", "scrape", "imports", "memory", "thousand", "evaluation")
+PARTS = ("calls", "streams", "threads", "scrape", "imports", "memory", "thousand", "evaluation", "dashboards")
 RESULTS = Path(__file__).with_name("results.md")
 
 

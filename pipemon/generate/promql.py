@@ -39,7 +39,7 @@ def literal(name: str) -> str:
 class Selector:
     """Series of a catalogue metric. `suffix` is `_bucket`, `_count` or `_sum` for a histogram.
 
-    `offset` is how long ago, in seconds.
+    `offset` is how long ago, in seconds. With `at_end` it is looked at once for a whole graph, as of its end.
     """
 
     metric: Metric
@@ -47,6 +47,7 @@ class Selector:
     suffix: str = ""
     window: Window | None = None
     offset: float = 0.0
+    at_end: bool = False
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,8 @@ def text(expr: Expr | float | str) -> str:
         case str():
             return quote(expr)
         case Selector():
-            return expr.metric.name + expr.suffix + _braces(expr.matchers) + _range(expr.window) + _ago(expr.offset)
+            series = expr.metric.name + expr.suffix + _braces(expr.matchers)
+            return series + _range(expr.window) + (" @ end()" if expr.at_end else "") + _ago(expr.offset)
         case Recorded():
             return expr.name + _braces(expr.matchers) + _range(expr.window) + _ago(expr.offset)
         case Call():

@@ -40,6 +40,10 @@ ROWS = [
     "Peak of resident memory: 100 failure modes over 50 stages",
     "One evaluation of all rules of 100 failure modes over 50 stages, against the scrape interval",
     "Slowest evaluation of any of their groups, against its own interval: 100 failure modes over 50 stages",
+    *(
+        f"Opening the dashboard {name}: 2 stages with 2 features each and 2 h behind them"
+        for name in ("cascade", "drift", "feedback", "of one pipeline", "resources", "stage", "versions")
+    ),
 ]
 
 

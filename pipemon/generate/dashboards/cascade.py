@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pipemon import catalogue as c
 from pipemon.generate.dashboards.board import RECENT, any_uid, board, marks, to_stage, variables
-from pipemon.generate.dashboards.charts import SIGNAL_COLORS, Column, in_order, lines, table
+from pipemon.generate.dashboards.charts import SIGNAL_COLORS, Column, coarse, in_order, lines, table
 from pipemon.generate.dashboards.layout import Row, place
 from pipemon.generate.dashboards.panels import Json, Line, Panel, letter, stat, state_timeline
 from pipemon.generate.dashboards.position import PLACE, began, placed
@@ -35,8 +35,8 @@ def cascade(scrape_interval: float) -> Json:
             ),
         ),
         Row("row/stages", "Stages now", ((_stages(choice, step),),)),
-        Row("row/software", "Software", (_software(choice), waterfall(choice, "cascade/waterfall", step))),
-        Row("row/data", "What goes in and what comes out", (_data(choice),)),
+        Row("row/software", "Software", (coarse(_software(choice)), waterfall(choice, "cascade/waterfall", step))),
+        Row("row/data", "What goes in and what comes out", (coarse(_data(choice)),)),
     ]
     return board(
         any_uid("cascade"),

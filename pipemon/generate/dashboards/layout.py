@@ -112,6 +112,8 @@ def _panel(panel: Panel, id: int, at: Json) -> Json:
     }
     if panel.repeat:
         body |= {"repeat": panel.repeat, "repeatDirection": "h", "maxPerRow": 3}
+    if panel.points is not None:
+        body["maxDataPoints"] = panel.points
     if panel.kind != "text":
         body["datasource"] = DATASOURCE
         body["targets"] = [_target(query, letter(i), panel.min_step) for i, query in enumerate(panel.queries)]

@@ -56,7 +56,8 @@ class Panel:
 
     `min_step` is in seconds, None for the data source's scrape interval. `modes` are the failure modes that it
     shows. `share` is its part of a line's width, beside those of its neighbours. `repeat` is the variable
-    of whose values each has a panel of its own.
+    of whose values each has a panel of its own. `points` is how many there are at most along a line, None for
+    one a pixel.
     """
 
     key: str
@@ -74,6 +75,7 @@ class Panel:
     modes: tuple[str, ...] = ()
     share: int = 1
     repeat: str = ""
+    points: int | None = None
 
 
 def timeseries(

@@ -33,13 +33,13 @@ def placed(choice: Choice, expr: Expr) -> Expr:
 
 def _position(choice: Choice) -> Expr:
     """Return 1 for each stage with none before it, and one more than the furthest before it for the others."""
-    edges = Aggregate("max", _EDGE, choice.series(c.STAGE_UPSTREAM))
-    second = Aggregate("max", ("stage",), Binary("+", choice.series(c.STAGE_UPSTREAM), 1.0))
+    edges = Aggregate("max", _EDGE, choice.at_end(c.STAGE_UPSTREAM))
+    second = Aggregate("max", ("stage",), Binary("+", choice.at_end(c.STAGE_UPSTREAM), 1.0))
     found: Expr = second
     for _ in range(DEEPEST - 2):
         further = Binary("+", edges, _as_upstream("max", found), on=("upstream",), group_left=True)
         found = Binary("or", Aggregate("max", ("stage",), further), second)
-    first = Aggregate("max", ("stage",), Binary("+", Binary("*", choice.series(c.STAGE_CALLS), 0.0), 1.0))
+    first = Aggregate("max", ("stage",), Binary("+", Binary("*", choice.at_end(c.STAGE_CALLS), 0.0), 1.0))
     return Binary("or", found, first)
 
 

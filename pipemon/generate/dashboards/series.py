@@ -59,6 +59,10 @@ class Choice:
             metric, self.of(metric, *more), suffix=suffix, window=window, offset=offset, target_labels=self.targets
         )
 
+    def at_end(self, metric: Metric, *more: Matcher) -> Selector:
+        """Return the series of a metric as of the end of a graph: what does not change along it."""
+        return replace(self.series(metric, *more), at_end=True)
+
     def rate(
         self, metric: Metric, by: tuple[str, ...], *more: Matcher, suffix: str = "", function: str = "rate"
     ) -> Aggregate:
@@ -115,7 +119,7 @@ def missing(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
 
 def ever_missing(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
     """Return the same of the features that ever were missing: of hundreds of others there is nothing to see."""
-    ever = Aggregate("max", by, choice.series(c.FEATURE_MISSING, *more))
+    ever = Aggregate("max", by, choice.at_end(c.FEATURE_MISSING, *more))
     return Binary("and", missing(choice, by, *more), Binary(">", ever, 0.0))
 
 
@@ -135,5 +139,5 @@ def quantile(choice: Choice, metric: Metric, q: float, by: tuple[str, ...], *mor
 def feedback(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
     """Return feedback per call, by signal, of those that ever came; `by` are the labels of both."""
     signals = choice.rate(c.FEEDBACK, (*by, "signal"), OF_ALL_SLICES, *more)
-    ever = Aggregate("max", (*by, "signal"), choice.series(c.FEEDBACK, OF_ALL_SLICES, *more))
+    ever = Aggregate("max", (*by, "signal"), choice.at_end(c.FEEDBACK, OF_ALL_SLICES, *more))
     return per(Binary("and", signals, Binary(">", ever, 0.0)), ran(choice, by), on=by)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pipemon import catalogue as c
 from pipemon.generate.dashboards.board import RECENT, any_uid, board, marks, variables
-from pipemon.generate.dashboards.charts import Column, lines, table
+from pipemon.generate.dashboards.charts import Column, coarse, lines, table
 from pipemon.generate.dashboards.layout import Row, place
 from pipemon.generate.dashboards.panels import DATA_COLORS, Json, Panel, letter, override, state_timeline
 from pipemon.generate.dashboards.series import Choice, chosen, feedback, mean, missing, quantile, share
@@ -29,9 +29,9 @@ def versions(scrape_interval: float) -> Json:
     step = (RECENT - 1) * scrape_interval
     rows = [
         Row("row/now", "", (_verdict(chosen("stage")), (_compared(choice, step),))),
-        Row("row/beside", "Side by side", (_beside(choice),)),
-        Row("row/outputs", "Outputs side by side", ((_means(choice),),), collapsed=True),
-        Row("row/difference", "Canary less stable", (_differences(chosen("stage")),)),
+        Row("row/beside", "Side by side", (coarse(_beside(choice)),)),
+        Row("row/outputs", "Outputs side by side", (coarse((_means(choice),)),), collapsed=True),
+        Row("row/difference", "Canary less stable", (coarse(_differences(chosen("stage"))),)),
         Row("row/decisions", "Model and people", (_decisions(chosen("stage", "version")),)),
     ]
     return board(
