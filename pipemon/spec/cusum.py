@@ -38,7 +38,7 @@ def step_of(timing: Timing) -> float:
 
 def slack(tolerated: float) -> float:
     """Return what each event takes from the sum, the reference value: between the share and one of twice its odds."""
-    return round(log2(1 + tolerated), 12)
+    return float(f"{log2(1 + tolerated):.9g}")
 
 
 def summed(condition: Condition) -> Condition:

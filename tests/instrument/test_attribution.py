@@ -29,10 +29,8 @@ ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 class TwoVersions:
     """asr 1.4 and its canary 2.0, and a run that is served by one of them."""
 
-    def __init__(self, registry: CollectorRegistry, token_key: str | None = None) -> None:
-        self.speech = Pipeline(
-            "speech", version="1.4", registry=registry, slices={"age": ["young"]}, token_key=token_key
-        )
+    def __init__(self, registry: CollectorRegistry, token_key: str | None = None, name: str = "speech") -> None:
+        self.speech = Pipeline(name, version="1.4", registry=registry, slices={"age": ["young"]}, token_key=token_key)
         old = self.speech.stage("asr", scores=["wer"], labels=True)(repr)
         new = self.speech.stage("asr", version="2.0", track="canary")(repr)
         shadow = self.speech.stage("asr", version="3.0", track="shadow")(repr)
@@ -96,9 +94,11 @@ def test_a_version_beside_the_first_may_declare_scores_of_its_own(registry: Coll
 
 
 def test_a_run_itself_will_do_for_its_token_and_without_a_run_the_first_version_is_meant(
-    versions: TwoVersions, read: Read
+    registry: CollectorRegistry, read: Read
 ) -> None:
-    run = pipemon.Run("speech")
+    # No other test's pipeline has this name, and a run without calls is of the first that has.
+    versions = TwoVersions(registry, name="telephone")
+    run = pipemon.Run("telephone")
     with run:
         versions.speech.feedback("redo", stage="asr", run=pipemon.current_run())
     versions.speech.feedback("redo", stage="asr")

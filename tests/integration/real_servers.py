@@ -32,7 +32,7 @@ def program(*names: str) -> Path:
     return Path(found)
 
 
-def tool(*command: str, cwd: Path | None = None, patience: float = 60.0) -> str:
+def tool(*command: str, cwd: Path | None = None, patience: float = 240.0) -> str:
     """Run promtool or amtool and return what it prints; the test fails where it does."""
     arguments = [str(program(command[0])), *command[1:]]
     done = subprocess.run(arguments, cwd=cwd, capture_output=True, text=True, check=False, timeout=patience)
