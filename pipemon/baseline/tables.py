@@ -23,6 +23,8 @@ from pipemon.topology import FeatureShape, PipelineShape
 Table: TypeAlias = Any
 """Columns by their names: a mapping of arrays or lists, a data frame of pandas or polars, a structured array."""
 
+_NOTHING = frozenset({"", "-", "?", "n/a", "na", "nan", "<na>", "nat", "nil", "none", "null"})
+
 
 class Columns(NamedTuple):
     """Which column of a table is which feature, and the columns that are none."""
@@ -140,10 +142,18 @@ def _values(shape: FeatureShape, name: str, column: Any) -> Values:
     except (TypeError, ValueError):
         items = _items(column)
     found = np.array([_number(item) for item in items], dtype=np.float64)
-    words = [item for item, value in zip(items, found, strict=True) if isinstance(item, str) and math.isnan(value)]
+    pairs = zip(items, found, strict=True)
+    words = [item for item, value in pairs if isinstance(item, str) and math.isnan(value) and _says_something(item)]
     if words and np.isnan(found).all():
         raise OptionError(f"column {name!r} holds no numbers but texts such as {words[0]!r}; is it a category?")
+    if words:
+        raise OptionError(f"column {name!r} holds texts such as {words[0]!r} among numbers; leave missing ones empty")
     return found
+
+
+def _says_something(word: str) -> bool:
+    """Tell a text that stands for a value from one that says, in one way or another, that there is none."""
+    return word.strip().lower() not in _NOTHING
 
 
 def _number(item: Any) -> float:

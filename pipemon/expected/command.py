@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _DAY = 86400.0
 _LONGEST = 14 * _DAY
+_MOST_NAMED = 10
 """How long a change holds alerts where nobody says: long enough to learn anew, too short to be forgotten."""
 
 ENOUGH = 1000
@@ -81,7 +82,8 @@ def _only_file() -> Path:
         except SpecError:
             continue
     if len(found) != 1:
-        told = ", ".join(map(str, found)) if found else "none"
+        told = ", ".join(map(str, found[:_MOST_NAMED])) if found else "none"
+        told += f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
         raise click.UsageError(f"which failure-mode file? --spec FILE (here: {told})")
     return found[0]
 

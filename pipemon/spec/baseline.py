@@ -118,7 +118,7 @@ def load(path: Path) -> Baseline:
     text = path.read_text(encoding="utf-8", errors="replace")
 
     def fault(message: str, line: int = 1, column: int = 1) -> SpecError:
-        again = "; delete the file and learn it again with `pipemon baseline`"
+        again = "; where it was one, learn it again with `pipemon baseline` after removing it"
         return SpecError([Problem(str(path), line, column, f"{message}{again}", "baseline")])
 
     try:

@@ -98,6 +98,8 @@ def test_columns_with_other_names_are_told() -> None:
         ({"a": [1.0]}, {"a": "score.input.amuont"}, "did you mean 'score.input.amount'"),
         ({"a": [1.0]}, {"b": "score.input.amount"}, "there is no column 'b'"),
         ({"amount": ["low", "high"]}, {}, "holds no numbers but texts such as 'low'"),
+        ({"amount": ["1", "NA", "1,5"]}, {}, "holds texts such as '1,5' among numbers; leave missing ones empty"),
+        ({"amount": ["NA", "", None]}, {}, "no feature of fraud has a value in the data"),
         ({"amount": [None, None]}, {}, "no feature of fraud has a value in the data"),
         ([1.0, 2.0], {}, "expected columns by their names, or run="),
     ],

@@ -133,4 +133,8 @@ def _listen(addr: str, port: int, app: WSGIApp, certificate: Certificate | None)
             """Note a connection that broke: by default that is a traceback on standard error."""
             logger().debug("a connection to the metrics server broke", exc_info=True)
 
-    return make_server(str(sockaddr[0]), port, app, Server, _Silent)
+    try:
+        return make_server(str(sockaddr[0]), port, app, Server, _Silent)
+    except OSError as error:
+        where = f"the metrics can't be served at {sockaddr[0]}:{port}"
+        raise OSError(error.errno, f"{error.strerror or error}: {where}") from None

@@ -45,7 +45,10 @@ def write_textfile(path: str | os.PathLike[str], registry: CollectorRegistry | N
         return False
     try:
         write_to_textfile(name, _Pipelines(source(registry)), escaping=UNDERSCORES)
-    except Exception:  # noqa: BLE001  a full disk, or a collector of the user's
+    except OSError as error:
+        log_once(("textfile", name), "the metrics could not be written to %s: %s", name, error.strerror or error)
+        return False
+    except Exception:  # noqa: BLE001  a collector of the user's
         log_once(("textfile", name), "the metrics could not be written to %s", name, exc=True)
         return False
     return True
