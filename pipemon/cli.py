@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import sys
 from collections.abc import Iterator
@@ -42,6 +43,16 @@ _EXTRAS = {
 @click.version_option(__version__, prog_name="pipemon")
 def cli() -> None:
     """Multi-stage pipeline monitoring for Prometheus and Grafana."""
+
+
+@contextmanager
+def _at_one_go() -> Iterator[None]:
+    """Do without the search for values that hold each other: what a command makes here, it needs to its end."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @contextmanager
@@ -110,14 +121,16 @@ def check(specs: tuple[Path, ...], url: str | None, strict: bool, versions: tupl
     from pipemon.generate.inhibition import plan  # noqa: PLC0415
     from pipemon.spec.load import load_each  # noqa: PLC0415
 
-    found, problems = load_each(specs)
-    plans, wrong = [plan(spec) for spec in found], False
+    with _at_one_go():
+        found, problems = load_each(specs)
+        plans, wrong = [plan(spec) for spec in found], False
     for made in plans:
         for line in (*summary(made), *coverage(made.spec)):
             click.echo(line)
         wrong |= url is not None and _running(made, url)
     if plans and not problems:
-        wrong |= _linted(plans, versions)
+        with _at_one_go():
+            wrong |= _linted(plans, versions)
     if strict and plans and not problems:
         wrong |= _judged(plans)
     if problems:
@@ -240,7 +253,7 @@ def generate(
         time_scale, receiver, alertmanager, targets, grafana_url or "", device, formats, namespace, for_import,
         prometheus_url, source,
     )  # fmt: skip
-    with _writing(out):
+    with _writing(out), _at_one_go():
         made = make(specs, out, options)
     for one in made.plans:
         for line in summary(one):

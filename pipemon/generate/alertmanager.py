@@ -90,12 +90,12 @@ def _routes(specs: Sequence[Spec]) -> list[tuple[str, object]]:
             matchers = [_equal("pipeline", spec.pipeline), _equal("mode", "observe")]
             routes.append((", ".join(observed), {"matchers": matchers, "receiver": NOWHERE}))
         told = (*(mode for mode in spec.measurable if not mode.observe), bounds_mode(spec))
-        owners = dict.fromkeys(mode.owner for mode in told)
-        for owner in owners:
-            for severity in SEVERITIES:
-                modes = [mode for mode in told if (mode.owner, mode.severity) == (owner, severity)]
-                if modes:
-                    routes.append((", ".join(mode.name for mode in modes), _route(spec, owner, severity)))
+        names: dict[str, dict[Severity, list[str]]] = {}
+        for mode in told:
+            names.setdefault(mode.owner, {}).setdefault(mode.severity, []).append(mode.name)
+        for owner, of_owner in names.items():
+            for severity in filter(of_owner.get, SEVERITIES):
+                routes.append((", ".join(of_owner[severity]), _route(spec, owner, severity)))
     return routes
 
 

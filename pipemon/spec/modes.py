@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -82,7 +83,7 @@ def failure_modes(report: Report, root: Mapping, around: Surroundings) -> tuple[
         found = f", found {kind(node)}" if node is not None else ""
         report.add(at, f"failure_modes: expected at least one failure mode by its name{found}", "missing")
         return ()
-    names = [name for name, _, _ in node]
+    names = dict.fromkeys(name for name, _, _ in node)
     alerts = {alert_name(around.spec.pipeline, BOUNDS_DIFFER): BOUNDS_DIFFER}
     modes = []
     for name, key, body in node:
@@ -112,7 +113,9 @@ def failure_modes(report: Report, root: Mapping, around: Surroundings) -> tuple[
     return tuple(modes)
 
 
-def _mode(report: Report, name: str, key: Scalar, body: Mapping, names: list[str], around: Surroundings) -> FailureMode:
+def _mode(
+    report: Report, name: str, key: Scalar, body: Mapping, names: Collection[str], around: Surroundings
+) -> FailureMode:
     spec = around.spec
     fields.check_keys(report, body, KEYS, _PLANNED, name)
     what = fields.text(report, body.get("what"), f"{name}: what")
@@ -276,7 +279,7 @@ def _then(report: Report, name: str, node: Node | None, spec: Spec) -> Action | 
     return Action(action, stage.name) if stage else None
 
 
-def _leads_to(report: Report, name: str, node: Node | None, names: list[str]) -> tuple[str, ...]:
+def _leads_to(report: Report, name: str, node: Node | None, names: Collection[str]) -> tuple[str, ...]:
     found = []
     for target, at in fields.words(report, node, f"{name}: leads_to"):
         if target not in names:

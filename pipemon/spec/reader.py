@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import yaml
@@ -52,14 +53,16 @@ class Mapping:
 
     def get(self, name: str) -> Node | None:
         """Return the value of a key, or None."""
-        return next((value for key, value in self.entries if key.value == name), None)
+        found = self._by_name.get(name)
+        return found[1] if found else None
 
     def key(self, name: str) -> Scalar:
         """Return the key itself, for its position; raises KeyError."""
-        for key, _ in self.entries:
-            if key.value == name:
-                return key
-        raise KeyError(name)
+        return self._by_name[name][0]
+
+    @cached_property
+    def _by_name(self) -> dict[object, tuple[Scalar, Node]]:
+        return {entry[0].value: entry for entry in reversed(self.entries)}
 
     def __iter__(self) -> Iterator[tuple[str, Scalar, Node]]:
         for key, value in self.entries:
