@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipemon.generate.promql import Binary, Call, Expr, Matcher, Recorded
-from pipemon.generate.recordings import Recording
+from pipemon.generate.promql import Binary, Call, Expr, Recorded
+from pipemon.generate.recordings import Recording, here
 from pipemon.spec.model import FailureMode, Spec
 
 NAME = "pipemon:expected_change"
@@ -20,7 +20,7 @@ def recordings(spec: Spec) -> tuple[Recording, ...]:
             NAME,
             Binary("and", Call("vector", (1.0,)), Binary("<", Binary(">=", now, change.start), change.end)),
             (*_AT, "change"),
-            static=(("pipeline", spec.pipeline), ("stage", change.stage), ("change", change.what)),
+            static=(("pipeline", spec.pipeline), ("stage", change.stage), ("change", change.what), *spec.select),
         )
         for change in spec.expected
         if not change.accepted
@@ -45,5 +45,5 @@ def held(spec: Spec, mode: FailureMode, expr: Expr) -> Expr:
     """Return an alert's expression, which holds nowhere that a change was announced for, while it was."""
     if mode.stage is None or not is_held(spec, mode):
         return expr
-    which = (Matcher("pipeline", "=", spec.pipeline), Matcher("stage", "=", mode.stage))
+    which = here(spec, mode.stage)
     return Binary("unless", expr, Recorded(NAME, (*_AT, "change"), which), on=_AT)

@@ -545,6 +545,32 @@ def test_rules_record_nothing_that_another_pipelines_rules_do(path: Path) -> Non
             assert "pipeline" in labels or ":" not in (series.name or ""), recording.name
 
 
+PLATES = """\
+pipeline: plates
+select: {env: prod}
+baseline: plates.baseline.json
+stages: {crop: {features: {input.level: dB}}}
+failure_modes:
+  darker: {what: It is darker, stage: crop, signal: {mean: input.level}, changes_by: 3 sd}
+"""
+
+
+def test_a_change_that_staging_announces_holds_nothing_of_production(tmp_path: Path) -> None:
+    features = {"crop.input.level": {"mean": 20, "sd": 2, "count": 500}}
+    learned = {"pipeline": "plates", "from": 0, "to": 1, "features": features}
+    (tmp_path / "plates.baseline.json").write_text(json.dumps(learned))
+    change = {"what": "new screens", "stage": "crop", "from": "1970-01-01T00:10:00Z", "to": "1970-01-01T00:20:00Z"}
+    (tmp_path / "plates.expected.json").write_text(json.dumps({"changes": [change]}))
+    (tmp_path / "plates.yaml").write_text(PLATES)
+    made = rules(plan(load(tmp_path / "plates.yaml")).spec)
+    (announced,) = [each for each in made.recordings if each.name == "pipemon:expected_change"]
+    assert dict(announced.static)["env"] == "prod"
+    (darker,) = [alert for alert in made.alerts if alert.mode.name == "darker"]
+    (held_by,) = [node for node in walk(parse(block(darker.expr))) if getattr(node, "name", "") == announced.name]
+    assert isinstance(held_by, promql.VectorSelector)
+    assert 'env="prod"' in {f'{each.name}="{each.value}"' for each in held_by.matchers.matchers}
+
+
 def deciding(node: object) -> Iterator[promql.VectorSelector]:
     """The series that decide which ones an expression has: those of the left side, and of both of an `or`."""
     match node:
