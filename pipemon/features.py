@@ -5,6 +5,7 @@ from pipemon.instrument.extractors.audio import audio_seconds, level_dbfs
 from pipemon.instrument.extractors.categories import dtype, label, language, shape, top_class
 from pipemon.instrument.extractors.images import brightness, contrast, resolution, sharpness
 from pipemon.instrument.extractors.probabilities import confidence, entropy, margin
+from pipemon.instrument.extractors.slices import by
 from pipemon.instrument.extractors.text import (
     has_capitals,
     has_fillers,
@@ -21,6 +22,7 @@ __all__ = [
     "Feature",
     "audio_seconds",
     "brightness",
+    "by",
     "confidence",
     "contrast",
     "dtype",

@@ -114,8 +114,9 @@ class Category(Feature):
                 value = value.item()
             if value is None or value == "":
                 return math.nan
-            # Only a value that does not equal itself is NaN.
-            return math.nan if value != value else self._position(value)  # noqa: PLR0124
+            if value != value:  # noqa: PLR0124  only NaN does not equal itself; there is one for what is not looked at
+                return value if isinstance(value, float) else math.nan
+            return self._position(value)
         except TypeError:  # pandas.NA is neither true nor false
             return math.nan
         except Exception:  # noqa: BLE001  an array, or what can't be compared or printed
