@@ -10,6 +10,7 @@ from pipemon.generate.inhibition import Plan
 from pipemon.spec.budgets import budget_words
 from pipemon.spec.fields import listed
 from pipemon.spec.model import Kind, Spec
+from pipemon.units import duration
 
 KINDS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind not in ("rollout", "drift"))
 """The classes that every stage can fail in: a rollout is not always under way, and drift takes a baseline."""
@@ -18,6 +19,7 @@ KINDS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind not in (
 def summary(made: Plan) -> Iterator[str]:
     """Yield a line for the files, then one for each thing that a team should know of its alerts."""
     spec = made.spec
+    modes = {mode.name: mode for mode in spec.measurable}
     alerts = f"{len(spec.measurable)} with an alert"
     yield f"{', '.join(spec.files) or spec.source}: {len(spec.failure_modes)} failure modes, {alerts}"
     for mode in spec.failure_modes:
@@ -25,6 +27,10 @@ def summary(made: Plan) -> Iterator[str]:
             yield f"  {mode.name}: {mode.waiting}"
     for source, targets in made.targets.items():
         yield f"  {source} holds back {', '.join(targets)}"
+    for source, targets in made.targets.items():
+        window = modes[source].window
+        if sooner := [target for target in targets if modes[target].window < window]:
+            yield f"  {source} looks back {duration(window)}, so {listed(sooner, 'and')} may be told before it"
     for name, words in made.waiting.items():
         yield f"  {name} waits {words}"
     for refusal in made.refused:

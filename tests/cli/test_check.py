@@ -22,6 +22,22 @@ failure_modes:
 """
 
 
+SLOW = """\
+pipeline: shop
+stages: {look: {features: {output.boxes: count}}, sort: {after: look}}
+failure_modes:
+  few: {what: F, stage: look, signal: {mean: output.boxes}, below: 3, window: 6h, severity: page, leads_to: [bad, no]}
+  bad: {what: B, stage: sort, signal: error_ratio}
+  no: {what: E, stage: sort, signal: null_ratio, window: 1d}
+"""
+
+
+def test_a_cause_that_looks_back_further_than_its_effect_may_be_told_after_it(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(SLOW)
+    told = pipemon("check", "shop.yaml", cwd=tmp_path).out.splitlines()
+    assert "  few looks back 6h, so bad may be told before it" in told
+
+
 def test_what_nobody_thought_of_is_said_for_each_stage(tmp_path: Path) -> None:
     (tmp_path / "speech.yaml").write_text(SPEECH)
     told = pipemon("check", "speech.yaml", cwd=tmp_path)
