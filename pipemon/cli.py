@@ -42,7 +42,11 @@ _EXTRAS = {
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="pipemon")
 def cli() -> None:
-    """Multi-stage pipeline monitoring for Prometheus and Grafana."""
+    """Multi-stage pipeline monitoring for Prometheus and Grafana.
+
+    Begin with `pipemon init app.module:pipeline`, which writes a file of failure modes; then `check` and `generate`.
+    Commands end with 0, with 1 where they found something or could not reach it, and with 2 for wrong usage or files.
+    """
 
 
 @contextmanager
@@ -104,7 +108,7 @@ def schema(out: Path | None) -> None:
     click.echo(f"# yaml-language-server: $schema={out}")
 
 
-@cli.command()
+@cli.command(short_help="Say what failure-mode files cover, and check what runs.")
 @_SPECS
 @click.option("--url", help="Root URL of a Prometheus, or of a process's /metrics: check what runs, too.")
 @click.option("--strict", is_flag=True, help="Let promtool and amtool judge the generated files, if installed.")
@@ -179,7 +183,7 @@ def _running(made: Plan, url: str) -> bool:
     return bool(found) or any(line.fault for line in told)
 
 
-@cli.command()
+@cli.command(short_help="Write rules with tests, routes, dashboards and runbooks.")
 @_SPECS
 @click.option("--out", default="monitoring", show_default=True, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--time-scale", default=1.0, type=TimeScale(), help="Divide every duration.")
@@ -268,7 +272,7 @@ def generate(
         )
 
 
-@cli.command()
+@cli.command(short_help="Say what a change does to alerts, routes and panels.")
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
 def diff(old: Path, new: Path) -> None:
@@ -293,7 +297,7 @@ def diff(old: Path, new: Path) -> None:
     sys.exit(1 if found else 0)
 
 
-@cli.command()
+@cli.command(short_help="Print a line for each alert that Alertmanager sends.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=9465, show_default=True, type=click.IntRange(0, 65535))
 def serve(host: str, port: int) -> None:
@@ -303,7 +307,7 @@ def serve(host: str, port: int) -> None:
     listen(port, host)
 
 
-@cli.command()
+@cli.command(short_help="Play a speech cascade with faults, on real servers.")
 @click.option("--seed", default=0, show_default=True, help="Draws the order and the strength of the faults.")
 @click.option("--keep", is_flag=True, help="Leave all running at the end and print the URLs.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder for programs and recordings.")

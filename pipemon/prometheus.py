@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import ipaddress
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
 from pipemon.errors import UnavailableError
 from pipemon.units import seconds
+
+TOKEN = "PIPEMON_PROMETHEUS_TOKEN"
+"""The variable with the bearer token for Prometheus."""
 
 Parsed = TypeVar("Parsed")
 
@@ -88,7 +93,9 @@ class RoutedAlert:
 
 
 class Prometheus:
-    """Prometheus at `url`, path prefix included: `http://localhost:9090`.
+    """Prometheus at `url`, path prefix included: `http://localhost:9090`, `https://user:password@prometheus.example`.
+
+    A bearer token is taken from $PIPEMON_PROMETHEUS_TOKEN, and sent with no redirection.
 
     Every method raises UnavailableError, with one sentence, if no usable answer comes in `timeout` seconds.
     """
@@ -172,6 +179,10 @@ class Alertmanager:
         """Make it read its configuration again."""
         self._server.fetch("/-/reload", {})
 
+    def metrics(self) -> str:
+        """Return its own page of metrics."""
+        return self._server.fetch("/metrics").decode(errors="replace")
+
 
 def read_page(url: str, timeout: float = 10.0) -> str:
     """Return the text at `url`. Raises UnavailableError, with one sentence, if none comes in `timeout` seconds."""
@@ -186,12 +197,28 @@ def page_samples(url: str, timeout: float = 10.0) -> list[Sample]:
     try:
         families = list(text_string_to_metric_families(page))
     except (ValueError, KeyError, IndexError):
-        raise UnavailableError(f"{url} is no page of metrics; is it the right address?") from None
+        raise UnavailableError(f"{public(url)} is no page of metrics; is it the right address?") from None
     return [
         Sample({"__name__": sample.name, **sample.labels}, float(sample.value))
         for family in families
         for sample in family.samples
     ]
+
+
+def public(url: str) -> str:
+    """Return an address as it may be shown: without the user and the password in it."""
+    return re.sub(r"(?<=//)[^/?#]*@", "", url)
+
+
+def _credentials(name: str, parts: SplitResult) -> str:
+    """Return the header that says who asks, "" for nobody: by user and password, or by a token for Prometheus."""
+    if "@" in parts.netloc:
+        user = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+        return f"Basic {base64.b64encode(user.encode()).decode()}"
+    token = os.environ.get(TOKEN, "").strip() if name == "Prometheus" else ""
+    if not re.fullmatch("[!-~]*", token):
+        raise UnavailableError(f"the token in {TOKEN} has characters that no token has")
+    return f"Bearer {token}" if token else ""
 
 
 class _SameMethod(HTTPRedirectHandler):
@@ -209,8 +236,9 @@ class _Server:
         except ValueError:
             valid = False
         if not valid:
-            raise UnavailableError(f"{url!r} is not the address of {name}; write it as http://host:port")
-        self.name, self.url, self._timeout = name, url.rstrip("/"), timeout
+            raise UnavailableError(f"{public(url)!r} is not the address of {name}; write it as http://host:port")
+        self.name, self.url, self._timeout = name, public(url).rstrip("/"), timeout
+        self._credentials = _credentials(name, parts)
         self._opener = _opener(parts.hostname or "")
 
     def parsed(self, path: str, parse: Callable[[Any], Parsed], form: Mapping[str, str] | None = None) -> Parsed:
@@ -225,8 +253,12 @@ class _Server:
     def fetch(self, path: str, form: Mapping[str, str] | None = None) -> bytes:
         """Return the answer's body: of a GET, or, with a form, of a POST."""
         data = None if form is None else urlencode(form).encode()
+        request = Request(self.url + path, data=data)
+        if self._credentials:
+            # Where the server sends on to is told none.
+            request.add_unredirected_header("Authorization", self._credentials)
         try:
-            with self._opener.open(Request(self.url + path, data=data), timeout=self._timeout) as answer:
+            with self._opener.open(request, timeout=self._timeout) as answer:
                 body: bytes = answer.read()
                 return body
         except HTTPError as error:
@@ -235,6 +267,9 @@ class _Server:
                 # The page of a process answers every path, and with these.
                 if self.name == "Prometheus" and path.startswith("/api/") and error.code in (404, 405):
                     told += "; is it one? A process's page ends in /metrics"
+                if error.code == 401:
+                    told += "; write the address as https://user:password@host:port"
+                    told += f", or set {TOKEN}" if self.name == "Prometheus" else ""
                 raise UnavailableError(told) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             cause = error.reason if isinstance(error, URLError) else error

@@ -21,7 +21,7 @@ _DAY = 86400.0
 _PATIENCE = 130.0  # a little more than the two minutes that Prometheus gives a query
 
 
-@click.command()
+@click.command(short_help="Say when each failure mode would have fired.")
 @click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--url", required=True, help="Root URL of the Prometheus that has the history.")
 @click.option("--days", default=30.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Up to --to.")
@@ -80,7 +80,7 @@ def backtest(
             click.echo(line)
 
 
-@click.command()
+@click.command(short_help="Say which failure modes never fired, most, or together.")
 @click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--url", required=True, help="Root URL of the Prometheus that has the rules.")
 @click.option("--days", default=30.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Up to --to.")

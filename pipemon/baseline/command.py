@@ -30,7 +30,7 @@ class _LearnByDefault(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=_LearnByDefault)
+@click.group(cls=_LearnByDefault, short_help="Learn, show or compare the references of features.")
 def baseline() -> None:
     """Learn each feature's reference from data or a good period, show it, or compare two.
 

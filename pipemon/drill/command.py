@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _TOKEN = "PIPEMON_DRILL_TOKEN"
 
 
-@click.command()
+@click.command(short_help="Make a running service fail, and see the alert arrive.")
 @click.argument("spec")
 @click.option("--failure", help="The failure mode to bring about.")
 @click.option("--report", is_flag=True, help="Say which failure modes were drilled, and which never.")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipemon.errors import UnavailableError
-from pipemon.prometheus import ActiveAlert, Alertmanager, Prometheus, read_page
+from pipemon.prometheus import ActiveAlert, Alertmanager, Prometheus
 
 # Of requests, which are counted when they have ended: `alertmanager_notifications_total` counts attempts.
 _SENT = "alertmanager_notification_requests_total"
@@ -87,7 +87,7 @@ class Watch:
         if self.alertmanager is None:
             return None
         sums = {_SENT: 0.0, _FAILED: 0.0}
-        for line in read_page(f"{self.alertmanager.url}/metrics").splitlines():
+        for line in self.alertmanager.metrics().splitlines():
             name, _, rest = line.partition("{")
             if name in sums:
                 sums[name] += float(rest.rpartition(" ")[2])

@@ -24,7 +24,7 @@ ENOUGH = 1000
 """Observations of each feature of a stage that make a baseline: about a hundred in each of ten bins."""
 
 
-@click.command()
+@click.command(short_help="Announce a change that is meant to happen.")
 @click.argument("what", required=False)
 @click.option("--spec", "file", type=click.Path(path_type=Path), help="The failure-mode file; by default the one here.")
 @click.option("--stage", help="Whose input or output will change.")

@@ -24,7 +24,7 @@ _WHY = {"version-mismatch": ", somebody was faster", "name-exists": ", its title
 """What Grafana's words for a refusal mean."""
 
 
-@click.command()
+@click.command(short_help="Bring the dashboards into a Grafana.")
 @click.argument("specs", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--from", "made", type=click.Path(path_type=Path), help="What `pipemon generate` wrote, instead of SPECS."

@@ -20,7 +20,7 @@ _LOWER = ("wer", "cer", "ter", "error", "loss", "mae", "mse", "rmse", "mape", "d
 """Parts of the names of scores of which less is better, where nobody says."""
 
 
-@click.command()
+@click.command(short_help="Rank slices by where more data would help most.")
 @click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--url", required=True, help="Root URL of the Prometheus that has the scores and the feedback.")
 @click.option("--days", default=30.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Up to --to.")

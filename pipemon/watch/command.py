@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipemon.watch.state import State
 
 
-@click.command()
+@click.command(short_help="Draw the cascade in the terminal, live.")
 @click.argument("url", default="http://127.0.0.1:9464/metrics")
 @click.option(
     "--spec", "specs", multiple=True, type=click.Path(path_type=Path), help="Failure modes to judge by; repeatable."
@@ -73,13 +73,16 @@ def _specs(paths: tuple[Path, ...]) -> tuple[Spec, ...]:
 
 
 def _state(source: Source, specs: tuple[Spec, ...], only: str) -> State:
+    from pipemon.prometheus import public  # noqa: PLC0415
     from pipemon.watch.state import State, pipelines_of, state  # noqa: PLC0415
 
     reading = source.read()
     names = pipelines_of(reading)
     if only:
         if only not in names:
-            raise UnavailableError(f"there is nothing of the pipeline {only} at {source.url}{nearest(only, names)}")
+            raise UnavailableError(
+                f"there is nothing of the pipeline {only} at {public(source.url)}{nearest(only, names)}"
+            )
         names = (only,)
     known = {spec.pipeline: spec.stages for spec in specs}
     judged = reading.alerts is not None or any(name in known for name in names)
@@ -88,7 +91,7 @@ def _state(source: Source, specs: tuple[Spec, ...], only: str) -> State:
         state(reading, name, alerts if reading.alerts is not None or name in known else None, known.get(name, ()))
         for name in names
     ]
-    return State(tuple(pipelines), reading.at, reading.seconds, source.url, _judged_by(reading, specs, judged))
+    return State(tuple(pipelines), reading.at, reading.seconds, public(source.url), _judged_by(reading, specs, judged))
 
 
 def _alerts(reading: Reading, specs: tuple[Spec, ...]) -> tuple[Alert, ...]:

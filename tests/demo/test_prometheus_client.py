@@ -25,6 +25,7 @@ class Fake:
     body: bytes = b""
     location: str = ""
     asked: list[tuple[str, str, dict[str, list[str]]]] = field(default_factory=list)
+    who: list[str | None] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -35,6 +36,7 @@ def fake() -> Iterator[Fake]:
         def do_GET(self) -> None:
             form = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
             told.asked.append((self.command, self.path, parse_qs(form)))
+            told.who.append(self.headers.get("Authorization"))
             self.send_response(told.status)
             if told.location:
                 self.send_header("Location", told.location)
@@ -122,6 +124,44 @@ def test_a_process_that_is_taken_for_a_prometheus_is_told_to_have_a_page(fake: F
     fake.status = status
     with pytest.raises(UnavailableError, match=r"; is it one\? A process's page ends in /metrics$"):
         Prometheus(fake.url).query("up")
+
+
+def test_user_and_password_of_the_address_and_a_token_of_the_environment_say_who_asks(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPEMON_PROMETHEUS_TOKEN", "secret\n")
+    fake.body = answer("vector", [])
+    Prometheus(fake.url).query("up")
+    named = Prometheus(fake.url.replace("//", "//me:pass%40word@"))
+    named.query("up")
+    assert fake.who == ["Bearer secret", "Basic bWU6cGFzc0B3b3Jk"]
+    assert named.url == fake.url
+    assert not Alertmanager(fake.url).ready() or fake.who[-1] is None
+
+
+def test_no_message_has_a_password_or_a_token(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIPEMON_PROMETHEUS_TOKEN", "sec ret")
+    with pytest.raises(UnavailableError) as token:
+        Prometheus(fake.url)
+    fake.status = 401
+    with pytest.raises(UnavailableError) as refused:
+        Prometheus(fake.url.replace("//", "//me:secret@")).query("up")
+    with pytest.raises(UnavailableError) as invalid:
+        Prometheus("ftp://me:secret@host")
+    with pytest.raises(UnavailableError) as away:
+        Prometheus("http://me:secret@127.0.0.1:1").query("up")
+    for raised in (token, refused, invalid, away):
+        assert "secret" not in str(raised.value)
+        assert "sec ret" not in str(raised.value)
+    assert "or set PIPEMON_PROMETHEUS_TOKEN" in str(refused.value)
+
+
+def test_a_password_is_not_sent_on_where_the_server_sends_to(fake: Fake) -> None:
+    fake.status, fake.location = 302, f"{fake.url}/elsewhere"
+    with pytest.raises(UnavailableError):
+        Prometheus(fake.url.replace("//", "//me:secret@")).retention()
+    assert fake.who[0] is not None
+    assert set(fake.who[1:]) == {None}
 
 
 def test_a_redirected_question_is_not_turned_into_another(fake: Fake) -> None:

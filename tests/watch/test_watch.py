@@ -199,7 +199,8 @@ def test_stages_that_are_not_decorated_are_watched_by_what_the_rules_record(tmp_
         with running_prometheus((tmp_path / "prometheus.yml").read_text(), tmp_path) as prometheus:
             until(called, "calls as the rules record them")
             more = ((), ("--spec", str(spec)))
-            told = [pipemon("watch", prometheus.url, "--once", "--over", "5s", *each).out for each in more]
+            # Nobody calls meanwhile, and a machine may take its time to start a command.
+            told = [pipemon("watch", prometheus.url, "--once", "--over", "1m", *each).out for each in more]
     finally:
         server.shutdown()
         server.server_close()
@@ -208,6 +209,8 @@ def test_stages_that_are_not_decorated_are_watched_by_what_the_rules_record(tmp_
     alone, declared = (re.findall(r"^.*?(└─)?asr  +(.*)$", out, re.MULTILINE)[0] for out in told)
     assert (alone[0], declared[0]) == ("", "└─")
     # Half of the calls fail; null outputs and calls under way are what its service does not export.
-    assert alone[1].split()[1:3] == declared[1].split()[1:3] == ["50%", "-"]
+    for columns in (alone[1].split(), declared[1].split()):
+        assert 49 <= float(columns[1].rstrip("%")) <= 51
+        assert columns[2] == "-"
     assert re.search(r"\d ms  +-$", alone[1].rstrip())
     assert re.search(r"\d ms of 300 ms  +-$", declared[1].rstrip())
