@@ -42,5 +42,5 @@ def overrun_query(spec: Spec, found: Measure) -> str:
 
 
 def overrun_words(stage: str, times: str) -> str:
-    """Return what an alert says of a stage; `times` is how long its calls took over its budget."""
-    return f"{stage} overran most: {times} times its budget on average."
+    """Return what an alert says of a stage, whose calls took so many `times` its budget: it may be under 1."""
+    return f"{stage} took {times} times its budget on average, more than any other stage."

@@ -23,7 +23,7 @@ ANNOTATIONS = {
     "summary": "The recogniser is slow",
     "description": "Calls of asr over 300ms: 31% over 5m, above the 1% that p99 leaves.",
     "upstream": "Fires upstream, the earliest first: vad/vad-cuts-everything.",
-    "overran": "asr overran most: 1.4 times its budget on average.",
+    "overran": "asr took 1.4 times its budget on average, more than any other stage.",
     "holds_back": "answer-too-late",
     "do": "Add workers.",
     "dashboard_url": "https://grafana.example/d/speech",
@@ -71,7 +71,7 @@ def test_an_alert_tells_what_where_how_bad_since_when_who_moved_first_what_to_do
         "speech/asr slow (critical): The recogniser is slow\n"
         "Calls of asr over 300ms: 31% over 5m, above the 1% that p99 leaves.\n"
         "Since 2026-01-31 08:15 UTC. Fires upstream, the earliest first: vad/vad-cuts-everything. "
-        "asr overran most: 1.4 times its budget on average.\n"
+        "asr took 1.4 times its budget on average, more than any other stage.\n"
         "Held back while it lasts: answer-too-late.\n"
         "Do: Add workers.\n"
         "Dashboard: https://grafana.example/d/speech\n"
