@@ -41,7 +41,7 @@ ROWS = [
     "One evaluation of all rules of 100 failure modes over 50 stages, against the scrape interval",
     "Slowest evaluation of any of their groups, against its own interval: 100 failure modes over 50 stages",
     *(
-        f"Opening the dashboard {name}: 2 stages with 2 features each and 2 h behind them"
+        f"Processor time to open the dashboard {name}: 2 stages with 2 features each and 2 h behind them"
         for name in ("cascade", "drift", "feedback", "of one pipeline", "resources", "stage", "versions")
     ),
 ]
