@@ -8,8 +8,9 @@ from typing import get_args
 from pipemon.generate.bounds_file import interpolated
 from pipemon.generate.inhibition import Plan
 from pipemon.spec.budgets import budget_words
+from pipemon.spec.expression import may_keep
 from pipemon.spec.fields import listed
-from pipemon.spec.model import Kind, Spec
+from pipemon.spec.model import FailureMode, Kind, Spec
 from pipemon.units import duration
 
 KINDS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind not in ("rollout", "drift"))
@@ -35,11 +36,22 @@ def summary(made: Plan) -> Iterator[str]:
         yield f"  {name} waits {words}"
     for refusal in made.refused:
         yield f"  {refusal.source} does not hold back {refusal.target}: {refusal.reason}"
+    for mode in spec.measurable:
+        yield from _without_place(spec, mode)
     for words in interpolated(spec):
         yield f"  {words}"
     for stage in spec.stages:
         if stage.name not in spec.measurable_at:
             yield f"  no failure mode watches the stage {stage.name}"
+
+
+def _without_place(spec: Spec, mode: FailureMode) -> Iterator[str]:
+    """Yield what follows where an expression that a person wrote surely drops a label that tells alerts apart."""
+    if len(mode.conditions) != 1 or mode.conditions[0].signal != "promql":
+        return
+    lost = [label for label in spec.told_apart_by if not may_keep(mode.conditions[0].argument, (label,))]
+    if lost:
+        yield f"  {mode.name}: its expression drops {listed(lost, 'and')}, so it is one alert whatever they are"
 
 
 def coverage(spec: Spec) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pipemon.generate.measures import measure
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Raw, Recorded, Selector, select
 from pipemon.generate.queries import calls_total, key, matchers
 from pipemon.generate.recordings import Measure, Recording
-from pipemon.spec.expression import may_keep_place
+from pipemon.spec.expression import may_keep
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import Condition, FailureMode, Spec, Threshold
 
@@ -43,7 +43,9 @@ def keeps_own_labels(mode: FailureMode) -> bool:
 def _alone(written: str) -> Expr:
     """Return a person's expression, without labels that the alert's own would make alike."""
     raw = Raw(written)
-    return Aggregate("max", ("pipeline", "stage"), raw, without=True) if may_keep_place(written) else raw
+    return (
+        Aggregate("max", ("pipeline", "stage"), raw, without=True) if may_keep(written, ("pipeline", "stage")) else raw
+    )
 
 
 def _as_any(spec: Spec, mode: FailureMode, expr: Expr) -> Expr:

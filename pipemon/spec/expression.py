@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 import promql_parser
@@ -83,8 +84,9 @@ def series_fault(text: str) -> str:
     return ""
 
 
-def may_keep_place(text: str) -> bool:
-    """Tell whether what an expression returns may have a `pipeline` or `stage` label of its own."""
+def may_keep(text: str, labels: Iterable[str]) -> bool:
+    """Tell whether what an expression returns may have one of `labels`: its aggregations do not drop all of them."""
+    asked = set(labels)
     left = [parse(text)]
     while left:
         match expr := left.pop():
@@ -92,11 +94,11 @@ def may_keep_place(text: str) -> bool:
                 modifier = expr.modifier
                 if modifier is None:
                     continue
-                named = {"pipeline", "stage"} & set(modifier.labels)
+                named = asked & set(modifier.labels)
                 if modifier.type == promql_parser.AggModifierType.By:
                     if named:
                         return True
-                elif len(named) < 2:
+                elif named < asked:
                     return True
             case promql_parser.ParenExpr() | promql_parser.UnaryExpr():
                 left.append(expr.expr)

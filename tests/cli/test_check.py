@@ -26,9 +26,9 @@ SLOW = """\
 pipeline: shop
 stages: {look: {features: {output.boxes: count}}, sort: {after: look}}
 failure_modes:
-  few: {what: F, stage: look, signal: {mean: output.boxes}, below: 3, window: 6h, severity: page, leads_to: [bad, no]}
+  few: {what: F, stage: look, signal: {mean: output.boxes}, below: 3, window: 6h, severity: page, leads_to: [bad, nil]}
   bad: {what: B, stage: sort, signal: error_ratio}
-  no: {what: E, stage: sort, signal: null_ratio, window: 1d}
+  nil: {what: E, stage: sort, signal: null_ratio, window: 1d}
 """
 
 
@@ -36,6 +36,28 @@ def test_a_cause_that_looks_back_further_than_its_effect_may_be_told_after_it(tm
     (tmp_path / "shop.yaml").write_text(SLOW)
     told = pipemon("check", "shop.yaml", cwd=tmp_path).out.splitlines()
     assert "  few looks back 6h, so bad may be told before it" in told
+
+
+WRITTEN = """\
+pipeline: shop
+keep: [cluster, namespace]
+select: {namespace: prod}
+stages: {sort: {}}
+failure_modes:
+  queue: {what: Q, stage: sort, signal: {promql: max(queue_length) > 100}}
+  queue-there: {what: Q, stage: sort, signal: {promql: max by (cluster) (queue_length) > 100}}
+  queue-not-there: {what: Q, stage: sort, signal: {promql: 'max without (cluster, pod) (queue_length) > 100'}}
+  queue-of-any: {what: Q, stage: sort, signal: {promql: 'queue_length > 100'}}
+"""
+
+
+def test_an_expression_that_drops_where_it_is_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(WRITTEN)
+    told = [line for line in pipemon("check", "shop.yaml", cwd=tmp_path).out.splitlines() if "drops" in line]
+    assert told == [
+        "  queue: its expression drops cluster, so it is one alert whatever they are",
+        "  queue-not-there: its expression drops cluster, so it is one alert whatever they are",
+    ]
 
 
 def test_what_nobody_thought_of_is_said_for_each_stage(tmp_path: Path) -> None:
