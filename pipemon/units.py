@@ -97,6 +97,15 @@ def duration(value: float) -> str:
     return text
 
 
+def meant(text: str) -> str:
+    """Return "; did you mean '5m'?" for a duration in words such as `5 minutes` or `5min`, else ""."""
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([a-z]+)", text.strip().lower(), re.ASCII)
+    base, factor = _SCALED.get(found[2], ("", None)) if found else ("", None)
+    if found is None or base != "seconds" or not factor or not float(found[1]):
+        return ""
+    return f"; did you mean {duration(float(found[1]) * factor)!r}?"
+
+
 def le(bound: float) -> str:
     """Print a bucket bound as the exporter's `le` label has it: 0.3, 1.0, 1e+06."""
     # The client library's own printing is what ends up in the label.

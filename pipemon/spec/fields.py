@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from pipemon.errors import Problem, nearest
 from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
-from pipemon.units import duration, seconds
+from pipemon.units import duration, meant, seconds
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -151,7 +151,9 @@ def time(report: Report, node: Node | None, default: float, where: str) -> float
             report.add(node, f"{where}: expected more than nothing, found {shown(written)}", "range")
             return default
         found = shown(written) if written else kind(node)
-        message = f"{where}: expected a duration with its unit, such as 500ms, 30s or 10m, found {found}"
+        message = (
+            f"{where}: expected a duration with its unit, such as 500ms, 30s or 10m, found {found}{meant(written)}"
+        )
         report.add(node, message, "unit")
         return default
     if value > _LONGEST_TIME:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipemon.units import check_unit, duration, le, seconds
+from pipemon.units import check_unit, duration, le, meant, seconds
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,19 @@ def test_a_duration_is_a_number_with_its_unit(text: str, value: float) -> None:
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="duration"):
         seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("5 minutes", "5m"), ("5min", "5m"), ("1.5 hours", "1h30m"), ("300 msec", "300ms"), ("2 weeks", "14d")],
+)
+def test_a_duration_in_words_is_told_as_it_is_written(text: str, hint: str) -> None:
+    assert meant(text) == f"; did you mean '{hint}'?"
+
+
+@pytest.mark.parametrize("text", ["", "5", "5 bytes", "0 minutes", "five minutes", "9" * 30 + "min"])
+def test_what_is_no_duration_in_words_has_no_hint(text: str) -> None:
+    assert meant(text) == ""
 
 
 @pytest.mark.parametrize("value", [True, None, [5], float("inf"), float("nan"), 0, -1, "9" * 400 + "h"])
