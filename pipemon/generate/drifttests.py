@@ -13,6 +13,7 @@ from pipemon.generate.drift.measure import condition_references
 from pipemon.generate.drift.onset import onset_of
 from pipemon.generate.drift.recent import LEAST
 from pipemon.generate.drift.shapes import critical
+from pipemon.generate.drifttwins import another_version, other_bins, rare_parts, twins
 from pipemon.generate.expectations import expected_alert, nothing_of_others, recorded_value
 from pipemon.generate.measures import measure
 from pipemon.generate.rulecases import tested_values
@@ -104,7 +105,13 @@ def _cases(spec: Spec, alert: Alert, beside: Sequence[str]) -> Iterator[tuple[st
     beyond = max(values.beyond[0], chance * (1 + MARGIN))
     first = _case(spec, alert, beyond, _PLENTY * least, fires=True)
     time = _clock(spec, mode, condition, lasts=True)
-    first["input_series"] = [*cast(list[Test], first["input_series"]), *(constant(each, 1.0, time) for each in beside)]
+    more = [constant(each, 1.0, time) for each in beside]
+    if condition.against is None:
+        more += [constant(name, value, time) for name, value in twins(spec, mode, condition)]
+        more += other_bins(spec, mode, condition, time)
+        told = cast(list[Test], first["promql_expr_test"])
+        told += rare_parts(spec, mode, condition, time.at(time.judged))
+    first["input_series"] = [*cast(list[Test], first["input_series"]), *more]
     yield "fires just beyond the threshold", first
     if condition.against is None:
         chance = critical(reference, cast(Statistic, condition.argument), _ENOUGH * least)
@@ -114,7 +121,7 @@ def _cases(spec: Spec, alert: Alert, beside: Sequence[str]) -> Iterator[tuple[st
     yield "is quiet just before the threshold", _case(spec, alert, values.before[0], _PLENTY * least, fires=False)
     yield "is quiet on too few values", _case(spec, alert, beyond, _FEW * least, fires=False)
     other = _case(spec, alert, beyond, _PLENTY * least, fires=False, bins=True)
-    if not reference.has_categories:
+    if not reference.has_categories or condition.against is None:
         yield "is quiet on other bins than the baseline has", other
 
 
@@ -134,7 +141,10 @@ def _case(spec: Spec, alert: Alert, value: float, number: float, *, fires: bool,
         elsewhere = [{**labels, "stage": ANOTHER, label: ANOTHER} for label in ("pipeline", *spec.keep)]
         inputs += [constant(series(moved.origin.name, each), 1.0, time) for each in (labels, *elsewhere)]
     if bins:
-        inputs = [_with_other_bins(each) for each in inputs]
+        # Some replicas have others: what is counted by both is no distribution.
+        inputs += [_with_other_bins(each) for each in inputs if each["series"].startswith(c.FEATURE_INFO.name)]
+    elif not fires and condition.against is None:
+        inputs += another_version(spec, mode, condition, number, time)
     expected = [expected_alert(spec, alert, state, gone=False)] if fires else []
     checks = [(time.judged, expected), *([(time.resolved, [])] if fires else [])]
     if fires and time.after:
@@ -174,6 +184,4 @@ def _clock(spec: Spec, mode: FailureMode, condition: Condition, *, lasts: bool) 
 
 
 def _with_other_bins(line: dict[str, str]) -> dict[str, str]:
-    if not line["series"].startswith(c.FEATURE_INFO.name):
-        return line
     return {**line, "series": line["series"].replace('bins="', 'bins="other-')}

@@ -10,9 +10,11 @@ from typing import cast
 from pipemon.generate.bounds_alert import bounds_cases
 from pipemon.generate.burntests import burn_cases, burning
 from pipemon.generate.cusumtests import by_sum, cusum_cases
+from pipemon.generate.drift.onset import onset_of
 from pipemon.generate.drifttests import constants_cases, drift_cases, drifting
 from pipemon.generate.expectations import fires_whatever_else, firing_at, place_if_any, place_of, waited
 from pipemon.generate.expressions import keeps_own_labels
+from pipemon.generate.onsettests import onset_cases
 from pipemon.generate.pasttests import past_cases, past_step
 from pipemon.generate.recorded_scenes import recorded_elsewhere
 from pipemon.generate.rulecases import (
@@ -59,6 +61,8 @@ def test_files(rules: Rules) -> dict[str, str]:
             found[f"{spec.pipeline}{group.suffix}.together-{duration(step)}.tests.yml"] = _file(spec, step, several)
         for step, drifts in drift_cases(rules, group).items():
             found[f"{spec.pipeline}{group.suffix}.drift-{duration(step)}.tests.yml"] = _file(spec, step, drifts)
+    if (moved := onset_of(spec)) is not None:
+        found[f"{spec.pipeline}.onset.tests.yml"] = _file(spec, moved.step, onset_cases(rules))
     if constants := list(constants_cases(rules)):
         found[f"{spec.pipeline}.baseline.tests.yml"] = _file(spec, spec.timing.scrape_interval, constants)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from itertools import count
@@ -165,7 +165,7 @@ def kept_labels(spec: Spec) -> dict[str, str]:
 
 def judged(spec: Spec, mode: FailureMode, state: State) -> World:
     """Return the place that is judged."""
-    place = {"pipeline": spec.pipeline, "version": _version(spec, mode)}
+    place = {"pipeline": spec.pipeline, "version": version_of(spec, mode)}
     if mode.stage is not None:
         place |= {"stage": mode.stage, "track": "stable"}
     own = World(place, kept_labels(spec), _replicas(spec, mode), skipped=state.skipped, own=own_series(spec, mode))
@@ -232,7 +232,7 @@ def calls_compared_with(mode: FailureMode) -> float:
     return 1.5 * max(condition.min_count for condition in mode.conditions)
 
 
-def _version(spec: Spec, mode: FailureMode) -> str:
+def version_of(spec: Spec, mode: FailureMode) -> str:
     """Return the version that is called: of drift, the one whose baseline it is measured from."""
     only = mode.conditions[0]
     if only.signal != DRIFT or only.against is not None:
@@ -246,7 +246,7 @@ def _replicas(spec: Spec, mode: FailureMode) -> Replicas:
         return STABLE_ONES
     if mode.conditions[0].signal == DRIFT:
         # Each version has its own distribution, so two of them are two values.
-        labels = (("version", _version(spec, mode)), ("track", "stable"))
+        labels = (("version", version_of(spec, mode)), ("track", "stable"))
         return ((labels, "a", 0.5), (labels, "b", 0.3), (labels, "c", 0.2))
     references = [condition.reference for condition in mode.conditions]
     if references[0] == STABLE:
@@ -324,6 +324,15 @@ def _values(slopes: tuple[float | None, float | None, float | None], time: Clock
 def _plain(value: float) -> str:
     """Print a number without an exponent, which promtool's series notation does not take."""
     return format(value, ".12f").rstrip("0").rstrip(".")
+
+
+def rising(phases: Iterable[tuple[float, int]]) -> str:
+    """Return a counter's values: it rises by so much at each of so many steps, then by another, from nothing."""
+    level, parts = 0.0, ["0"]
+    for rise, steps in phases:
+        parts.append(f"{_plain(level + rise)}+{_plain(rise)}x{steps - 1}")
+        level += rise * steps
+    return " ".join(parts)
 
 
 def run_lines(worlds: list[World], calls: float, slow: int, steps: int) -> list[dict[str, str]]:

@@ -41,6 +41,8 @@ def mutants(document: dict[str, Any], selected: Collection[str] = ()) -> Iterato
       that an `on` does not name them is no fault.
     - A quantile of average buckets is that of their sum: the average is the sum over the number of the replicas, the
       same for each bucket, and a quantile depends on their ratios only.
+    - A label that a rule sets is no other than that of all its series where each of its selectors, or the one before
+      its first `unless`, picks that value and each of its aggregations keeps it: it tells rules of one name apart.
     - An increase is never below 0, so that a sum of some is above 0 where the largest of them is, or their average:
       where `and` only asks for that, all three are the same.
     """
@@ -62,8 +64,22 @@ def _changed(rule: dict[str, Any], fixed: Collection[str]) -> Iterator[tuple[str
             yield "duration", f"{key} halved", {**rule, key: duration(seconds(rule[key]) / 2)}
             yield "duration", f"{key} dropped", {name: value for name, value in rule.items() if name != key}
     for label in rule.get("labels", {}):
+        if "record" in rule and _is_kept(expr, label, rule["labels"][label], fixed):
+            continue
         labels = {name: value for name, value in rule["labels"].items() if name != label}
         yield "label", f"label {label} dropped", {**rule, "labels": labels}
+
+
+def _is_kept(expr: str, label: str, value: str, fixed: Collection[str]) -> bool:
+    """Tell whether the series of an expression have a label with that value by themselves."""
+    kept = re.split(r"\sunless\b", expr)[0]
+    groups = [match[2].split(", ") for match in _GROUPING.finditer(kept) if match[1] == "by"]
+    picked = re.findall(r"\{([^}]*)\}", kept)
+    return (
+        bool(groups and picked)
+        and all(label in group for group in groups)
+        and (label in fixed or all(f'{label}="{value}"' in matchers.split(",") for matchers in picked))
+    )
 
 
 def _expressions(expr: str, fixed: Collection[str]) -> Iterator[tuple[str, str, str]]:

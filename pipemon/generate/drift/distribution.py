@@ -151,7 +151,8 @@ def _number_bins(scope: Scope, cumulative: Recording, said: tuple[Recording, ...
     inside = Call("clamp_min", (Binary("-", up_to, below, on=(*whole, "below"), group_left=True), 0.0))
     labels = (*whole, "bin", "part")
     name = scope.name("pipemon_feature_value_bin", "increase", *_FEATURE, "bin", "part")
-    return Recording(name, Aggregate("sum", labels, inside), labels, (*said, cumulative))
+    # One series each, without its bounds.
+    return Recording(name, Aggregate("max", labels, inside), labels, (*said, cumulative))
 
 
 def _category_bins(
@@ -168,7 +169,7 @@ def _category_bins(
     unknown = Call("label_replace", (named, "part", "rare", "", ""))
     labels = (*whole, "bin", "part")
     name = scope.name("pipemon_feature_category_bin", "increase", *_FEATURE, "bin", "part")
-    expr = Aggregate("sum", labels, Binary("or", known, unknown, on=(*whole, "bin")))
+    expr = Aggregate("max", labels, Binary("or", known, unknown, on=(*whole, "bin")))
     zero = tuple(
         _unheard(scope, reference, name, counted, category, part)
         for reference in references

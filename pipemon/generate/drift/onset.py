@@ -71,8 +71,13 @@ def _onset_of(spec: Spec) -> Onset | None:
     if spec.schedule is not None:
         # One run is one step: nothing adds up between them.
         return None
-    found = _that_vary(watched_references(spec, watched(spec)))
+    found = moving(spec)
     return onset(spec, found) if len({(each.stage, each.direction) for each in found}) > 1 else None
+
+
+def moving(spec: Spec) -> tuple[Reference, ...]:
+    """Return the numbers that a pipeline's failure modes watch, which may move."""
+    return _that_vary(watched_references(spec, watched(spec)))
 
 
 def _that_vary(references: tuple[Reference, ...]) -> tuple[Reference, ...]:
