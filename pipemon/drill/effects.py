@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipemon.errors import OptionError
-from pipemon.spec.model import Condition, FailureMode, Spec
+from pipemon.spec.cusum import slack, summed
+from pipemon.spec.model import Condition, FailureMode, Spec, Threshold
 from pipemon.units import duration
 
 Mean = Callable[[FailureMode, Condition], float | None]
@@ -73,6 +74,9 @@ def _effect(mode: FailureMode, condition: Condition, share: float, now: Mean) ->
         case "feedback" if high is not None:
             _check(mode, share, high)
             return f"feedback={condition.argument}"
+        case "cusum":
+            enough = Threshold(None, slack(condition.tolerated), "")
+            return _effect(mode, replace(summed(condition), threshold=enough), share, now)
         case "mean" if condition.feature is not None:
             by = _shift(condition, share, now(mode, condition))
             return f"shift={condition.feature.direction}.{condition.feature.name}:{by:.6g}" if by else ""

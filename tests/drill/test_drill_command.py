@@ -89,6 +89,13 @@ class TestEffects:
     def test_each_signal_has_its_effect(self, spec: Spec, name: str, stage: str, effects: tuple[str, ...]) -> None:
         assert self.asked(spec, name) == Request(stage, "stable", effects)
 
+    def test_a_sum_has_the_effect_of_what_it_adds_up_in_more_calls_than_its_reference_value(self, file: Path) -> None:
+        summed = "  adds-up: {what: they add up, stage: second, signal: {cusum: feedback redo}, above: 5%}\n"
+        file.write_text(SPEC + summed)
+        assert self.asked(load(file), "adds-up", 0.1) == Request("second", "stable", ("feedback=redo",))
+        with pytest.raises(ByHandError, match="0704 of the calls"):
+            self.asked(load(file), "adds-up", 0.07)
+
     @pytest.mark.parametrize(
         ("name", "now", "beyond"),
         [
