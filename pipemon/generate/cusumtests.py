@@ -36,11 +36,18 @@ def by_sum(alert: Alert) -> bool:
     return any(condition.tolerated for condition in alert.mode.conditions)
 
 
-def cusum_cases(spec: Spec, group: Group) -> Iterator[tuple[str, str, Test]]:
-    """Yield the cases of a group's cumulative sums, with their failure modes' names."""
+def cusum_cases(spec: Spec, group: Group) -> dict[float, list[tuple[str, str, Test]]]:
+    """Return the cases of a group's cumulative sums, with their failure modes' names, by their step.
+
+    Of a stage that is not decorated it is a shorter one, since its series are recorded by rules, too: the sums of
+    steps that begin at other times are then others, and each is right.
+    """
+    found: dict[float, list[tuple[str, str, Test]]] = {}
     for alert in filter(by_sum, group.alerts):
-        for name, test in _cases(spec, alert):
-            yield alert.mode.name, name, test
+        mode = alert.mode
+        step = mode.window if own_series(spec, mode) is None else mode.window / _SCRAPES
+        found.setdefault(step, []).extend((mode.name, name, test) for name, test in _cases(spec, alert))
+    return found
 
 
 def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:

@@ -53,8 +53,8 @@ def test_files(rules: Rules) -> dict[str, str]:
             found[f"{spec.pipeline}{group.suffix}.past.tests.yml"] = _file(spec, past_step(spec), past)
         for step, burns in burn_cases(spec, group).items():
             found[f"{spec.pipeline}{group.suffix}.burn-{duration(step)}.tests.yml"] = _file(spec, step, burns)
-        if sums := list(cusum_cases(spec, group)):
-            found[f"{spec.pipeline}{group.suffix}.tests.yml"] = _file(spec, group.interval, sums)
+        for step, sums in cusum_cases(spec, group).items():
+            found[f"{spec.pipeline}{group.suffix}-{duration(step)}.tests.yml"] = _file(spec, step, sums)
         for step, runs in schedule_cases(spec, group).items():
             found[f"{spec.pipeline}{group.suffix}.schedule.tests.yml"] = _file(spec, step, runs)
         for step, several in together_cases(spec, group).items():
