@@ -116,8 +116,10 @@ def listed(entries: Iterable[tuple[str, object]], depth: int, head: str = "") ->
     pad = " " * depth
     written = [head]
     for note, value in entries:
-        written.append(_noted(note, pad))
-        _write([value], pad, pad, written.append)
+        # One text each, since memory has no room to spare for all of their lines.
+        lines = [_noted(note, pad)]
+        _write([value], pad, pad, lines.append)
+        written.append("".join(lines))
     return "".join(written)
 
 
