@@ -19,12 +19,17 @@ _PLAIN_REPORT = Path(__file__).resolve().with_name("plain_report.mjs")
 _ATTEMPTS = 4
 """On a busy machine the renderer may take its picture before the last answer."""
 _PICTURE = "await page.screenshot({ path: args.out"
+_WHOLE = (
+    "await page.setViewportSize({ width: Number(args.width), "
+    "height: await page.evaluate(() => document.documentElement.scrollHeight) }); "
+)
 _CHANGES = (
-    ("render.mjs", _PICTURE, f"await page.waitForTimeout(Number(process.env.SETTLE_MS ?? 0)); {_PICTURE}"),
+    ("render.mjs", _PICTURE, f"{_WHOLE}await page.waitForTimeout(Number(process.env.SETTLE_MS ?? 0)); {_PICTURE}"),
     ("render.mjs", "address().port}/`", "address().port}/#${process.env.THEME ?? 'dark'}`"),
     ("src/boot.ts", "mode: 'dark'", "mode: location.hash === '#light' ? 'light' : 'dark'"),
 )
-"""What is changed in the renderer's files: it waits until panels have settled, and knows the light theme too."""
+"""What is changed in the renderer's files: it has the whole page in view, on which panels are drawn only then, waits
+until they have settled, and knows the light theme too."""
 _KEPT = ("node_modules", "dist")
 
 
