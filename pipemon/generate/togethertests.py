@@ -79,7 +79,7 @@ def _case(spec: Spec, alert: Alert, number: int, *, fires: bool) -> Test:
             firing_at(alert, at, firing),
             *([firing_at(alert, time.at(resolved), [])] if fires else []),
             recorded_value(spec, found.value, found.matchers, float(number), at=at),
-            *nothing_of_others(spec, at),
+            nothing_of_others(spec, at),
         ],
     }
 
