@@ -1,7 +1,7 @@
 """Features to take from a stage's inputs and outputs: `from pipemon.features import words`."""
 
 from pipemon.instrument.extractors.arrays import embedding_norm, maximum, mean, minimum, share_missing, share_of, std
-from pipemon.instrument.extractors.audio import audio_seconds, level_dbfs
+from pipemon.instrument.extractors.audio import audio_seconds, level_dbfs, snr_db
 from pipemon.instrument.extractors.categories import dtype, label, language, shape, top_class
 from pipemon.instrument.extractors.images import brightness, contrast, resolution, sharpness
 from pipemon.instrument.extractors.probabilities import confidence, entropy, margin
@@ -45,6 +45,7 @@ __all__ = [
     "share_of",
     "share_out_of_vocabulary",
     "sharpness",
+    "snr_db",
     "std",
     "tokens",
     "top_class",

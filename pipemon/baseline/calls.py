@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 
 from pipemon.baseline.files import save
 from pipemon.baseline.seen import MOST, Watch
 from pipemon.baseline.summary import baseline_of
-from pipemon.errors import OptionError
+from pipemon.errors import OptionError, nearest
 from pipemon.instrument.pipeline import Pipeline
 from pipemon.instrument.recorder import Rows
 from pipemon.instrument.taking import looked_at
@@ -20,13 +20,22 @@ from pipemon.spec.baseline import Baseline, feature_key
 class Learning:
     """What the decorated stages of a pipeline saw while it was learned."""
 
-    def __init__(self, pipeline: Pipeline, source: str, most: int) -> None:
+    def __init__(self, pipeline: Pipeline, source: str, most: int, without: Collection[str] = ()) -> None:
         self._pipeline = pipeline
         self._source = source
-        self._watches = {
-            stage.name: {f"{feature.direction}.{feature.name}": Watch(most) for feature in stage.features}
-            for stage in pipeline.describe().stages
+        stages = pipeline.describe().stages
+        known = {
+            feature_key(s.name, f.direction, f.name): (s.name, f"{f.direction}.{f.name}")
+            for s in stages
+            for f in s.features
         }
+        for name in without:
+            if name not in known:
+                raise OptionError(f"{pipeline.name} has no feature {name!r} to leave out{nearest(name, known)}")
+        self._watches: dict[str, dict[str, Watch]] = {stage.name: {} for stage in stages}
+        for name, (stage, feature) in known.items():
+            if name not in without:
+                self._watches[stage][feature] = Watch(most)
 
     def begin(self) -> None:
         """Look at what is counted from now on. Raises OptionError where nothing would be."""
@@ -66,7 +75,13 @@ class Learning:
 
 
 @contextmanager
-def learning(pipeline: Pipeline, *, source: str = "decorated calls", max_values: int = MOST) -> Iterator[Learning]:
+def learning(
+    pipeline: Pipeline,
+    *,
+    source: str = "decorated calls",
+    max_values: int = MOST,
+    without: Collection[str] = (),
+) -> Iterator[Learning]:
     """Learn a baseline from the calls of decorated stages: training data goes through them, as live data does.
 
         with pipemon.learning(speech) as learned:
@@ -79,9 +94,11 @@ def learning(pipeline: Pipeline, *, source: str = "decorated calls", max_values:
     thread: how alike neighbours are decides how much fewer independent values they are worth. Stages that are
     decorated within are not seen; of a stage that runs in several versions, the one declared first is.
 
-    Raises OptionError while PIPEMON_DISABLED is set.
+    `without` names features to leave out, `<stage>.<direction>.<feature>`: such as are the machine's, as its speed is.
+
+    Raises OptionError while PIPEMON_DISABLED is set, and for a feature that there is not.
     """
-    learned = Learning(pipeline, source, max_values)
+    learned = Learning(pipeline, source, max_values, without)
     learned.begin()
     try:
         yield learned

@@ -157,6 +157,18 @@ def test_where_nothing_was_called_it_says_so() -> None:
         _ = learned.baseline
 
 
+def test_a_feature_that_is_the_machines_is_left_out_and_one_that_there_is_not_is_refused() -> None:
+    speech, find = cascade()
+    with pipemon.learning(speech, without=("vad.input.level",)) as learned:
+        find(-20.0)
+    assert set(learned.baseline.features) == {"vad.output.own", "vad.output.sign"}
+    with (
+        pytest.raises(OptionError, match=r"no feature 'vad.input.levle' .* did you mean 'vad.input.level'"),
+        pipemon.learning(speech, without=("vad.input.levle",)),
+    ):
+        pass
+
+
 def test_while_disabled_nothing_is_learned_and_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPEMON_DISABLED", "1")
     speech, _ = cascade()

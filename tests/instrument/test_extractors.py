@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from pipemon import DeclarationError, Feature
-from pipemon.features import audio_seconds, length, level_dbfs, value, words
+from pipemon.features import audio_seconds, length, level_dbfs, snr_db, value, words
 
-SINE = np.sin(np.linspace(0, 200 * math.pi, 16_000, endpoint=False))
+Samples = NDArray[np.floating[Any]]
+SINE: Samples = np.sin(np.linspace(0, 200 * math.pi, 16_000, endpoint=False))
 
 
 @pytest.mark.parametrize(
@@ -70,6 +73,37 @@ def test_halving_the_samples_lowers_the_level_by_six_decibels(samples: list[int]
     before, after = (level_dbfs().extractor(audio / 2**times) for times in (0, halvings))
     assert isinstance(before, float)
     assert after == pytest.approx(max(-96.0, before - 6.0206 * halvings) if before > -96 else -96.0, abs=0.01)
+
+
+def spoken(noise_dbfs: float, level: float = 0.1) -> Samples:
+    """A second of a tone, at -23 dBFS by default, and a second of a pause, both in white noise."""
+    pause_or_tone = np.concatenate([level * SINE, np.zeros(16_000)])
+    return pause_or_tone + np.random.default_rng(1).normal(scale=10 ** (noise_dbfs / 20), size=32_000)
+
+
+@pytest.mark.parametrize(("noise", "stands_out"), [(-63, 40), (-43, 20), (-33, 10.4)])
+def test_speech_stands_out_of_the_noise_by_the_ratio_of_both(noise: float, stands_out: float) -> None:
+    # The quietest frames of a noise are a little under its mean.
+    assert snr_db(16_000).extractor(spoken(noise)) == pytest.approx(stands_out, abs=1)
+
+
+def test_volume_and_digital_silence_tell_nothing_of_the_noise() -> None:
+    audio = spoken(-43)
+    expected = snr_db(16_000).extractor(audio)
+    assert snr_db(16_000).extractor(audio / 10) == pytest.approx(expected, abs=1e-4)
+    assert snr_db(16_000).extractor(np.concatenate([audio, np.zeros(64_000)])) == pytest.approx(expected, abs=1e-4)
+    in_16_bits = np.rint(audio * 32_767).astype("<i2")
+    assert snr_db(16_000).extractor(in_16_bits.tobytes()) == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize("audio", [[], b"", np.ones(319), np.zeros(16_000)])
+def test_less_than_a_frame_and_digital_silence_have_no_noise(audio: object) -> None:
+    assert math.isnan(snr_db(16_000).extractor(audio))  # type: ignore[arg-type]
+
+
+def test_a_frame_of_noise_has_a_sample_at_least() -> None:
+    with pytest.raises(DeclarationError, match=r"snr_db\(rate=40\): .*at least 50"):
+        snr_db(rate=40)
 
 
 @dataclass

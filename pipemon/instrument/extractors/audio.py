@@ -16,6 +16,8 @@ from pipemon.instrument.features import Feature
 
 FLOOR_DBFS = -96.0
 """The level of silence: about the quietest that 16 bits can tell."""
+_FRAME = 0.02
+"""Seconds of a frame: about a sound of speech."""
 
 
 def audio_seconds(rate: float, name: str | None = None) -> Feature:
@@ -61,16 +63,56 @@ def level_dbfs(name: str | None = None, sample: float = 1.0) -> Feature:
 
 
 def _level_dbfs(audio: Array) -> Array:
+    flat = _full_scale(audio)
+    power = np.array([np.dot(row, row) for row in flat], dtype=float) / flat.shape[1]
+    levels: Array = np.maximum(10 * np.log10(power), FLOOR_DBFS)
+    return levels
+
+
+def snr_db(rate: float, name: str | None = None, sample: float = 1.0) -> Feature:
+    """How far speech stands out of the noise, in decibels: an estimate that needs no clean reference.
+
+    The level of the loud frames, the 95th percentile of frames of 20 ms, over that of the quiet ones, the 5th. It does
+    not depend on the volume, falls where a room is noisy, and rises where a phone takes noise away. Frames of digital
+    silence are left out: no room is that quiet. It is of recordings with pauses; where somebody speaks without any, the
+    softest sounds stand for the noise. `rate` is in samples a second; several channels are taken as they lie. Less than
+    a frame, or digital silence alone: missing. Cost: one pass over the samples in single precision.
+
+    Raises DeclarationError unless the rate is at least 50.
+    """
+    if not rate >= 1 / _FRAME:
+        raise DeclarationError(f"snr_db(rate={rate!r}): a frame of 20 ms has no sample; the rate must be at least 50")
+    size = round(rate * _FRAME)
+
+    def rows(audio: Array) -> Array:
+        samples = _full_scale(audio)
+        whole = samples.shape[1] // size * size
+        frames = samples[:, :whole].reshape(len(samples), -1, size)
+        power = np.einsum("nfs,nfs->nf", frames, frames, dtype=float) / size
+        return np.array([_apart(row[row > 10 ** (FLOOR_DBFS / 10)]) for row in power])
+
+    return by_rows("snr_db", rows, name=name, unit="dB", sample=sample, read=_samples)
+
+
+def _apart(power: Array) -> float:
+    if not len(power):
+        return math.nan
+    # As np.quantile has them, whose first call takes 14 ms to load what it needs.
+    ranks = np.array((0.05, 0.95)) * (len(power) - 1)
+    quiet, loud = np.interp(ranks, np.arange(len(power)), np.sort(power))
+    return float(10 * np.log10(loud / quiet))
+
+
+def _full_scale(audio: Array) -> Array:
+    """Return samples in single precision, 1 at full scale, in a row an item."""
     full_scale, centre = 1.0, 0.0
     if audio.dtype.kind in "iu":
         full_scale = 2.0 ** (8 * audio.dtype.itemsize - 1)
         centre = full_scale if audio.dtype.kind == "u" else 0.0
-    flat = audio.reshape(len(audio), -1).astype(np.float32)
+    flat: Array = audio.reshape(len(audio), -1).astype(np.float32)
     flat -= np.float32(centre)
     flat /= np.float32(full_scale)
-    power = np.array([np.dot(row, row) for row in flat], dtype=float) / flat.shape[1]
-    levels: Array = np.maximum(10 * np.log10(power), FLOOR_DBFS)
-    return levels
+    return flat
 
 
 def _samples(audio: Any) -> Array:
