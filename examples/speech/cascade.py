@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import recogniser
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from recogniser import RATE
 
 import pipemon
-from pipemon.features import Feature, audio_seconds, length, level_dbfs, words
+from pipemon.features import Feature, audio_seconds, length, level_dbfs, snr_db, words
 
 Audio = NDArray[np.int16]
 """Mono samples at 16 kHz."""
@@ -105,7 +106,11 @@ def word_error_rate(reference: str, text: str) -> float:
     return row[-1] / len(said)
 
 
-# Bounds of the features' histograms, for real speech: fine where it lies, coarse around it.
+BASELINE = Path(__file__).with_name("speech.baseline.json")
+"""What good calls are like: `python traffic.py --learn 400` writes it. `pipemon demo` begins without one."""
+
+# Bounds of the features' histograms, for real speech: fine where it lies, coarse around it. Others have the baseline's.
+_LEVEL = (-90, -70, -60, -50, -40, -35, -32.5, -30, -27.5, -25, -22.5, -20, -17.5, -15, -12.5, -10, -7.5, -5, 0)
 _HIGH_BAND = (-90, -80, -70, -60, -50, -45, -40, -35, -30, -25, -22.5, -20, -17.5, -15, -12.5, -10, -7.5, -5, -2.5, 0)
 _RATES = (0, 0.5, 1, 1.5, 1.75, 2, 2.25, 2.5, 2.75, 3, 3.5, 4, 5, 6, 8, 10)
 _ACOUSTIC = (-12, -10, -8, -7, -6, -5.5, -5, -4.75, -4.5, -4.25, -4, -3.75, -3.5, -3.25, -3, -2.5, -2, -1, 0)
@@ -113,7 +118,13 @@ _LANGUAGE = (-100, -80, -70, -65, -60, -55, -50, -47.5, -45, -42.5, -40, -37.5, 
 _REAL_TIME = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 5, 10)
 _ERRORS = (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.25, 1.5, 2)
 
-speech = pipemon.Pipeline("speech", version="1.0.0", budget="1800ms", slices={"age": ["child", "adult"]})
+speech = pipemon.Pipeline(
+    "speech",
+    version="1.0.0",
+    budget="1800ms",
+    baseline=BASELINE if BASELINE.is_file() else None,
+    slices={"age": ["child", "adult"]},
+)
 
 
 @speech.stage(
@@ -121,7 +132,8 @@ speech = pipemon.Pipeline("speech", version="1.0.0", budget="1800ms", slices={"a
     inputs={
         "audio": [
             audio_seconds(rate=RATE),
-            level_dbfs(),
+            replace(level_dbfs(), bounds=_LEVEL),
+            snr_db(rate=RATE),
             Feature("high_band_db", high_band_db, unit="dB", bounds=_HIGH_BAND, prefix=True),
         ]
     },

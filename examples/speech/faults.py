@@ -61,6 +61,32 @@ def higher(audio: Audio, times: float) -> Audio:
     return np.pad(_int16(faster), (0, len(audio) - len(faster)))
 
 
+def new_words(audio: Audio, seconds: float) -> Audio:
+    """Put pieces of about `seconds` in reverse order, cut where it is quiet: the sounds of words that nobody knows.
+
+    What the microphone hears, the level, the noise, the voice, stays as it was.
+    """
+    step, wanted = RATE // 100, round(100 * seconds)
+    steps = len(audio) // step
+    loud = np.abs(audio[: steps * step].reshape(steps, step).astype(float)).mean(1)
+    loud = np.convolve(loud, np.ones(3), mode="same")
+    cuts = [0]
+    while (middle := cuts[-1] + wanted) < steps - wanted // 2:
+        near = middle - wanted // 2
+        cuts.append(near + int(np.argmin(loud[near : middle + wanted // 2])))
+    return np.concatenate(np.split(audio, [cut * step for cut in cuts[1:]])[::-1])
+
+
+def noise_taken_away(audio: Audio, db: float) -> Audio:
+    """Make what is over 25 dB softer than the voice softer still, by up to `db`: a phone that suppresses noise."""
+    frame = RATE // 50
+    power = (audio[: len(audio) // frame * frame].reshape(-1, frame).astype(float) ** 2).mean(1)
+    level = 10 * np.log10(np.maximum(power, 1e-2))
+    softer = db * np.clip((np.quantile(level, 0.9) - 25 - level) / 15, 0, 1)
+    middles = frame * (np.arange(len(level)) + 0.5)
+    return _int16(audio * 10 ** (-np.interp(np.arange(len(audio)), middles, softer) / 20))
+
+
 @dataclass(frozen=True)
 class Fault:
     """A fault that can be switched on while calls come in.
@@ -76,6 +102,7 @@ class Fault:
     unit: str
     change: Callable[[Audio, float], Audio] | None = None
     only: str = ""
+    unknown: bool = False
 
 
 FAULTS: dict[str, Fault] = {
@@ -87,6 +114,8 @@ FAULTS: dict[str, Fault] = {
     "open_microphone": Fault(
         "a microphone that stays open", "audio", 6.0, "seconds of hiss behind the words", left_open
     ),
+    "new_words": Fault("words that nobody has trained on", "audio", 0.4, "seconds a piece", new_words, unknown=True),
+    "better_phones": Fault("phones that take noise away", "audio", 15.0, "dB", noise_taken_away),
     "children": Fault("children, with voices as high", "audio", 1.25, "times as high", higher, only="child"),
     "aggressive_vad": Fault("a detector set to cut more", "vad_mode", 3.0, "mode, 0 to 3"),
     # The recogniser does its usual work; each call waits first, asleep, as in the queue of a busy server.

@@ -20,13 +20,13 @@ from recordings import Recording
 
 from pipemon.demo.programs import default_cache
 from pipemon.errors import UnavailableError
-from pipemon.features import level_dbfs
+from pipemon.features import level_dbfs, snr_db
 
 Call = dict[str, float | None]
 """A call's features by their exported names; `seconds` is the recogniser's time."""
 
 _MORE = (("telephone_band", 0.9), ("noise", 20.0))
-_level = level_dbfs().extractor
+_level, _snr = level_dbfs().extractor, snr_db(recordings.RATE).extractor
 
 
 def measure(recording: Recording, fault: str | None = None, strength: float | None = None) -> Call:
@@ -37,12 +37,13 @@ def measure(recording: Recording, fault: str | None = None, strength: float | No
         found = unwrap(cascade.find_speech)(audio)
         call: Call = {
             "audio_level_dbfs": float(_level(audio)),  # type: ignore[arg-type]
+            "audio_snr_db": float(_snr(audio)),  # type: ignore[arg-type]
             "audio_high_band_db": cascade.high_band_db(audio),
             "segments": len(found),
             "speech_share": found.share,
         }
         if found.segments:
-            said = unwrap(cascade.transcribe)(found, recording.transcript)
+            said = unwrap(cascade.transcribe)(found, traffic.spoken(recording, fault))
             call |= {
                 "words": len(said.text.split()),
                 "words_per_second": said.words_per_second,

@@ -1,6 +1,7 @@
 """Play real recordings through the cascade at a steady rate, break it on request, and expose its metrics.
 
     python traffic.py --port 9464 --control control.json
+    python traffic.py --learn 400                # writes speech.baseline.json anew
 
 The control file holds `{"fault": name or null, "strength": number}`, with the names of `faults.FAULTS`;
 it is read again whenever it changes, and no file means no fault.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import itertools
 import json
 import math
 import random
@@ -92,17 +94,38 @@ def shuffled(every: Sequence[Recording], draw: random.Random) -> Iterator[Record
         yield from draw.sample(every, len(every))
 
 
+def spoken(recording: Recording, fault: str | None) -> str | None:
+    """Return what is really said, if it is known: of words that the recogniser can't know, a "?" each."""
+    if recording.transcript and fault and faults.FAULTS[fault].unknown:
+        return " ".join("?" for _ in recording.transcript.split())
+    return recording.transcript
+
+
 def serve(recording: Recording, fault: str | None, strength: float | None, chance: float, age: str = "adult") -> None:
     """Answer one call, score it, and let its listener ask again. `chance` is a draw from 0 to 1."""
     if fault and faults.FAULTS[fault].only not in ("", age):
         fault = None
     audio = faults.applied(fault, strength, recording.samples)
-    said = cascade.answer(audio, recording.transcript)
+    said = cascade.answer(audio, spoken(recording, fault))
     error = said.word_error_rate if said else 1.0
     if error is not None:
         cascade.speech.score("wer", error, stage="asr", slice={"age": age})
     if chance < (ASK_AGAIN if error is not None and error > BAD else ASK_ANYWAY):
         cascade.speech.feedback("redo", stage="asr", slice={"age": age})
+
+
+def learn(every: Sequence[Recording], count: int) -> None:
+    """Write the baseline from good calls, in the order in which they come.
+
+    The recogniser's speed is the machine's: nobody else is to be compared with it.
+    """
+    calls = shuffled(every, random.Random(1))
+    source = f"{len(every)} recordings, in the order of traffic.py"
+    machines = ("asr.output.real_time_factor",)
+    with pipemon.learning(cascade.speech, source=source, without=machines) as learned:
+        for recording in itertools.islice(calls, count):
+            cascade.answer(recording.samples, recording.transcript)
+    learned.save(cascade.BASELINE)
 
 
 def warm_up(recording: Recording) -> None:
@@ -151,14 +174,18 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2.8, help="calls a second, if the machine is fast enough")
     parser.add_argument("--seed", type=int, default=0, help="of the order and of the listeners' patience")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="when to end; by default never")
+    parser.add_argument("--learn", type=int, metavar="CALLS", help="write the baseline from so many, and end")
     options = parser.parse_args()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     try:
         every = recordings.find(options.cache) or recordings.fetch(options.cache)
     except UnavailableError as error:
         sys.exit(str(error))
+    if options.learn:
+        learn(every, options.learn)
+        return
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     warm_up(every[0])
     try:
         exposition = pipemon.expose(port=options.port, addr=options.address)

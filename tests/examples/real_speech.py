@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
 
 import margins
 import numpy as np
@@ -34,19 +40,21 @@ def calls(fault: str | None = None, strength: float | None = None) -> dict[str, 
         return {recording.name: margins.measure(recording, fault, strength) for recording in every_recording()}
 
 
-_HEARD: dict[bytes, recogniser.Heard] = {}
-
-
 @contextmanager
 def heard_once() -> Iterator[None]:
-    """Decode each audio once in a process: the recogniser says the same of it every time."""
+    """Decode each audio once for all tests of all processes: the cache keeps what this recogniser heard."""
     decode = recogniser.decode
+    made_of = Path(recogniser.__file__).read_bytes() + version("pocketsphinx").encode()
+    folder = default_cache() / "heard"
+    folder.mkdir(parents=True, exist_ok=True)
 
     def once(audio: NDArray[np.int16]) -> recogniser.Heard:
-        key = audio.tobytes()
-        if key not in _HEARD:
-            _HEARD[key] = decode(audio)
-        return _HEARD[key]
+        path = folder / f"{sha256(made_of + audio.tobytes()).hexdigest()[:32]}.json"
+        if not path.exists():
+            draft = path.with_suffix(f".{os.getpid()}")
+            draft.write_text(json.dumps(asdict(decode(audio))))
+            draft.replace(path)
+        return recogniser.Heard(**json.loads(path.read_text()))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recogniser, "decode", once)

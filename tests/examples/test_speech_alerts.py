@@ -1,8 +1,9 @@
-"""Faults of the speech example through its real stages and its rules: the one alert that each sends."""
+"""Faults of the speech example through its real stages and its rules: the one alert that each sends, and its origin."""
 
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import cascade
 import pytest
 import traffic
 from phases import Phase, series
-from real_speech import every_recording, heard_once
-from rule_tests import check, fired
+from real_speech import calls, every_recording, heard_once
+from rule_tests import Expect, check, fired
 
+from pipemon.generate.drift.onset import onset_of
 from pipemon.generate.inhibition import plan
 from pipemon.generate.rules import rule_file, rules
 from pipemon.spec.load import load
@@ -22,38 +24,81 @@ pytestmark = pytest.mark.integration
 
 SPEC = Path(cascade.__file__).with_name("failure_modes.yaml")
 
-ONE_ALERT = {
-    "children": ("not-for-everyone", set()),
-    "open_microphone": ("microphones-left-open", {"vad-trims-words"}),
-    "clipping": ("overdriven-microphones", {"gibberish", "users-repeat-themselves", "new-handsets", "vad-trims-words"}),
-}
-"""For each fault the failure mode whose alert is sent, and its effects, which fire and are held back."""
+
+EVERYTHING_AFTER_LOUDNESS = {
+    "gibberish", "users-repeat-themselves", "new-handsets", "other-rooms", "vad-trims-words", "detector-wanders",
+    "new-words",
+}  # fmt: skip
 
 
-def caller(fault: str | None) -> Phase:
+@dataclass(frozen=True)
+class Scene:
+    """A fault, the alert that is sent, its effects, which fire and are held back, and what is said to move first."""
+
+    fault: str
+    alert: str
+    effects: set[str]
+    origin: str = "vad input"
+    strength: float | None = None
+
+
+SCENES = (
+    Scene("children", "not-for-everyone", set(), ""),
+    Scene(
+        "open_microphone", "microphones-left-open",
+        {"vad-trims-words", "new-handsets", "other-rooms", "detector-wanders"},
+    ),
+    Scene("clipping", "overdriven-microphones", EVERYTHING_AFTER_LOUDNESS),
+    # Its input stays, its output moves: it is the detector itself.
+    Scene("aggressive_vad", "vad-trims-words", {"detector-wanders"}, "vad output"),
+    Scene("noise", "other-rooms", {"vad-trims-words", "detector-wanders", "users-repeat-themselves"}, strength=20.0),
+    Scene(
+        "telephone_band", "telephone-microphones",
+        {"gibberish", "users-repeat-themselves", "new-handsets", "other-rooms", "new-words"}, strength=0.9,
+    ),
+    Scene("new_words", "new-words", {"users-repeat-themselves"}, "asr output"),
+    Scene("better_phones", "other-rooms", set()),
+    # The input moves and no output does: a notice.
+    Scene("gain", "new-handsets", set()),
+)  # fmt: skip
+
+
+def caller(fault: str | None, strength: float | None) -> Phase:
     """A hundred minutes of calls under a fault, one every second.
 
     In five rounds of the sixteen recordings every fifth call is a child's: each recording once.
     """
+    calls(fault, strength)  # what is heard for the first time takes its time
     draw = random.Random(1)
     playlist = traffic.shuffled(every_recording(), draw)
-
     numbers = count()
 
     def call() -> None:
+        cascade.setup = traffic.set_up(fault, strength)
         age = "adult" if next(numbers) % 5 else "child"
-        traffic.serve(next(playlist), fault, None, draw.random(), age)
+        traffic.serve(next(playlist), fault, strength, draw.random(), age)
 
     return Phase(call, 100, 60)
 
 
-@pytest.mark.parametrize("fault", ONE_ALERT)
-def test_each_fault_sends_one_alert_and_its_effects_are_held_back(fault: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.fault)
+def test_each_fault_sends_one_alert_that_names_what_moved_first_and_its_effects_are_held_back(
+    scene: Scene, tmp_path: Path
+) -> None:
     made = plan(load(SPEC))
-    cause, effects = ONE_ALERT[fault]
-    assert effects <= set(made.targets.get(cause, ()))
-    alerts = [alert_name("speech", name) for name in (cause, *effects)]
+    onset = onset_of(made.spec)
+    assert onset is not None
+    assert scene.effects <= set(made.targets.get(scene.alert, ()))
     with heard_once():
-        recorded = series("speech", [caller(None), caller(fault)], calls=5 * len(every_recording()))
+        phases = [caller(None, None), caller(scene.fault, scene.strength)]
+        recorded = series("speech", phases, calls=5 * len(every_recording()))
+    cascade.setup = cascade.Setup()
+    alerts = [alert_name("speech", name) for name in (scene.alert, *scene.effects)]
     expected = [fired("100m", "100m"), fired("200m", "100m", *alerts)]
-    check(rule_file(rules(made.spec)), recorded, expected, tmp_path, interval="1m")
+    if scene.origin:
+        stage, direction = scene.origin.split()
+        expr = f"sum by (stage, direction) ({onset.origin.name})"
+        named = {f'{{stage="{stage}", direction="{direction}"}}': 1.0}
+        expected += [Expect("100m", expr, {}), Expect("112m", expr, named), Expect("200m", expr, named)]
+    # As often as a step of the cumulative sums.
+    check(rule_file(rules(made.spec)), recorded, expected, tmp_path, interval="1m", evaluation="4m")

@@ -6,7 +6,7 @@ import itertools
 import random
 import shutil
 from pathlib import Path
-from statistics import fmean, pstdev
+from statistics import fmean
 
 import cascade
 import margins
@@ -15,8 +15,6 @@ import traffic
 from margins import Call
 from real_speech import calls, every_recording
 
-from pipemon.spec import baseline as baselines
-from pipemon.spec.baseline import Baseline, FeatureBaseline
 from pipemon.spec.load import load
 from pipemon.spec.model import Condition, FailureMode, Spec
 
@@ -26,19 +24,9 @@ CALLS = 38
 
 
 @pytest.fixture(scope="module")
-def spec(tmp_path_factory: pytest.TempPathFactory) -> Spec:
-    """The example's file, with a baseline of the good recordings."""
-    folder = tmp_path_factory.mktemp("speech")
-    for name in ("cascade.py", "recogniser.py", "failure_modes.yaml"):
-        shutil.copy(EXAMPLE / name, folder)
-    learned = {}
-    for stage in cascade.speech.describe().stages:
-        for feature in stage.features:
-            if values := margins.values(calls().values(), feature.name):
-                key = baselines.feature_key(stage.name, feature.direction, feature.name)
-                learned[key] = FeatureBaseline(fmean(values), pstdev(values), len(values), feature.unit, feature.bounds)
-    (folder / "speech.baseline.json").write_text(baselines.dump(Baseline("speech", 0.0, 30.0, learned)))
-    return load(folder / "failure_modes.yaml")
+def spec() -> Spec:
+    """The example's file, with its baseline."""
+    return load(EXAMPLE / "failure_modes.yaml")
 
 
 def windows(fault: str | None = None, strength: float | None = None) -> list[list[Call]]:
@@ -85,14 +73,17 @@ def firing(spec: Spec, fault: str | None = None, strength: float | None = None) 
     return set.intersection(*each), set.union(*each)
 
 
-def test_every_failure_mode_is_measurable_once_a_baseline_is_learned_but_an_idea(spec: Spec) -> None:
+def test_every_failure_mode_is_measurable_but_an_idea(spec: Spec) -> None:
     assert [mode.name for mode in spec.failure_modes if mode.waiting] == ["talks-over-the-user"]
 
 
-def test_without_a_baseline_only_what_compares_with_it_waits() -> None:
-    modes = {mode.name: mode for mode in load(EXAMPLE / "failure_modes.yaml").failure_modes}
+def test_without_a_baseline_as_the_demo_begins_only_what_compares_with_it_waits(tmp_path: Path) -> None:
+    for name in ("cascade.py", "recogniser.py", "failure_modes.yaml"):
+        shutil.copy(EXAMPLE / name, tmp_path)
+    modes = {mode.name: mode for mode in load(tmp_path / "failure_modes.yaml").failure_modes}
     waiting = {name for name, mode in modes.items() if "baseline" in mode.waiting}
-    assert waiting <= {"telephone-microphones", "vad-trims-words", "gibberish"}
+    drift = {"new-handsets", "other-rooms", "detector-wanders", "new-words"}
+    assert waiting == {"telephone-microphones", "vad-trims-words", "gibberish"} | drift
 
 
 def test_in_a_good_period_no_window_fires_anything(spec: Spec) -> None:
@@ -126,9 +117,8 @@ def test_an_aggressive_detector_fires_that_it_trims_words_and_nothing_else(spec:
     assert always == ever == {"vad-trims-words"}
 
 
-def test_a_softer_microphone_is_a_notice_only(spec: Spec) -> None:
-    _, ever = firing(spec, "gain")
-    assert {mode.severity for mode in spec.failure_modes if mode.name in ever} == {"notice"}
+def test_a_softer_microphone_breaks_nothing_in_minutes(spec: Spec) -> None:
+    assert firing(spec, "gain")[1] == set()
 
 
 def test_the_mildest_busy_recogniser_is_over_both_budgets(spec: Spec) -> None:

@@ -31,7 +31,7 @@ def moved(feature: str, fault: str, strength: float | None = None) -> float:
 
 
 def test_every_audio_fault_but_one_keeps_length_and_type_and_gives_the_same_every_time() -> None:
-    audio = tone(440)
+    audio = np.concatenate([tone(440), tone(440, 20), tone(660, 4000)])
     for name, fault in faults.FAULTS.items():
         changed = faults.applied(name, None, audio)
         assert changed.dtype == np.int16
@@ -70,8 +70,11 @@ def test_a_telephone_band_takes_the_high_band_and_the_words_but_not_the_speech()
     assert mean("word_error_rate") < 0.35
 
 
-def test_noise_moves_the_detector_and_the_recogniser_but_not_the_high_band() -> None:
+def test_noise_moves_the_detector_and_the_recogniser_and_of_the_input_what_stands_out_of_it() -> None:
     assert abs(moved("audio_high_band_db", "noise")) < 1.5
+    assert moved("audio_snr_db", "noise", 20.0) < -1
+    assert moved("audio_snr_db", "noise") < -2
+    assert abs(moved("audio_level_dbfs", "noise", 20.0)) < 0.1
     assert moved("acoustic_score", "noise") < -1.5
     assert mean("word_error_rate", "noise") > 2 * mean("word_error_rate")
     assert moved("speech_share", "noise", 20.0) < -0.5
@@ -79,13 +82,26 @@ def test_noise_moves_the_detector_and_the_recogniser_but_not_the_high_band() -> 
 
 def test_a_softer_microphone_moves_the_level_and_nothing_else() -> None:
     assert mean("audio_level_dbfs", "gain") == pytest.approx(mean("audio_level_dbfs") - 20, abs=0.1)
-    for feature in ("audio_high_band_db", "speech_share", "acoustic_score", "words"):
+    for feature in ("audio_snr_db", "audio_high_band_db", "speech_share", "acoustic_score", "words"):
         assert abs(moved(feature, "gain")) < 0.4, feature
 
 
 def test_an_overdriven_microphone_costs_words() -> None:
     assert moved("acoustic_score", "clipping") < -1.5
     assert mean("word_error_rate", "clipping") > 1.5 * mean("word_error_rate")
+
+
+def test_new_words_move_what_is_heard_and_nothing_of_the_input_or_the_detector() -> None:
+    assert moved("language_score", "new_words") < -1
+    for feature in ("audio_level_dbfs", "audio_snr_db", "audio_high_band_db", "speech_share"):
+        assert abs(moved(feature, "new_words")) < 0.1, feature
+    assert mean("word_error_rate", "new_words") >= 1
+
+
+def test_a_phone_that_takes_noise_away_moves_what_stands_out_of_it_and_nothing_else() -> None:
+    assert moved("audio_snr_db", "better_phones") > 0.5
+    for feature in ("audio_level_dbfs", "audio_high_band_db", "speech_share", "acoustic_score", "language_score"):
+        assert abs(moved(feature, "better_phones")) < 0.2, feature
 
 
 def test_higher_voices_cost_words_and_not_the_level() -> None:
@@ -104,7 +120,7 @@ def test_a_dead_line_has_no_segments() -> None:
 
 def test_an_aggressive_detector_moves_its_output_while_its_input_stays() -> None:
     assert mean("speech_share", "aggressive_vad") < mean("speech_share") - 0.07
-    for feature in ("audio_level_dbfs", "audio_high_band_db"):
+    for feature in ("audio_level_dbfs", "audio_snr_db", "audio_high_band_db"):
         assert mean(feature, "aggressive_vad") == mean(feature)
 
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import yaml
 
 from pipemon.generate.rules import Rules, rule_file
 from pipemon.generate.ruletests import test_files as rule_tests
+from pipemon.spec.model import Spec
 from pipemon.spec.modes import alert_name
+from pipemon.spec.signals import DRIFT
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -25,6 +28,11 @@ def documents(made: Rules) -> tuple[Document, list[Document]]:
     """The rule file and the files of its tests, as data."""
     tests = [yaml.load(text, LOADER) for text in rule_tests(made).values()]
     return yaml.load(rule_file(made), LOADER), tests
+
+
+def without_drift(spec: Spec) -> Spec:
+    """A spec without its failure modes of drift, whose many rules have tests of their own."""
+    return replace(spec, failure_modes=tuple(mode for mode in spec.failure_modes if DRIFT not in mode.signals))
 
 
 def only(made: Rules, document: Document, modes: set[str]) -> Document:

@@ -76,7 +76,7 @@ ILL = HEALTHY | {
 }
 
 EVERY_ALERT_ON_CALLS = (
-    "SpeechTelephoneMicrophones", "SpeechDeadAir", "SpeechNewHandsets", "SpeechVadCutsEverything",
+    "SpeechTelephoneMicrophones", "SpeechDeadAir", "SpeechVadCutsEverything",
     "SpeechVadTrimsWords", "SpeechGibberish", "SpeechRecogniserCrashes", "SpeechSlowAsr", "SpeechNobodyScoresUs",
     "SpeechUsersRepeatThemselves", "SpeechAnswerTooLate", "SpeechFlyingBlind",
 )  # fmt: skip

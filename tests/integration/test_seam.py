@@ -57,7 +57,7 @@ def prometheus(example: Example) -> Iterator[Prometheus]:
     (port,) = free_ports(1)
     options = Options(time_scale=20, targets=(f"127.0.0.1:{port}",))
     made = generate([example.spec], example.generated, options)
-    assert len(made.plans[0].spec.measurable) == 17
+    assert len(made.plans[0].spec.measurable) == 16
     folder = example.folder.parent / "prometheus"
     shutil.copytree(example.generated / "rules", folder / "rules")
     with children() as started:
