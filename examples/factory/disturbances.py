@@ -11,16 +11,23 @@ from inspection import Setup
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault, by what it does to the set-up; `strength` is the usual one, in `unit`."""
+    """A fault, by what it does to the set-up; `strength` is the usual one, in `unit`.
+
+    One that comes by and by `begins` at another strength, at which nothing is wrong; None for what comes at once.
+    """
 
     what: str
     strength: float
     unit: str
     change: Callable[[Setup, float], Setup]
+    begins: float | None = None
 
 
 FAULTS: dict[str, Fault] = {
-    "lamps_dimmed": Fault("old lamps", 0.4, "of the light", lambda setup, s: replace(setup, light=s)),
+    "lamps_dimmed": Fault("weak lamps", 0.4, "of the light", lambda setup, s: replace(setup, light=s)),
+    "lamps_aging": Fault(
+        "lamps that grow old", 0.9, "of the light in the end", lambda setup, s: replace(setup, light=s), begins=1.0
+    ),
     "lens_dirty": Fault("oil on the lens", 4, "times smeared", lambda setup, s: replace(setup, blur=round(s))),
     "camera_frozen": Fault("a camera that hangs", 1, "", lambda setup, s: replace(setup, frozen=bool(s))),
     "crop_shifted": Fault("somebody moved the camera", 10, "pixels", lambda setup, s: replace(setup, shift=round(s))),
@@ -33,9 +40,13 @@ FAULTS: dict[str, Fault] = {
 }  # fmt: skip
 
 
-def set_up(fault: str | None, strength: float | None = None) -> Setup:
-    """Return the station's set-up under a fault (a name of FAULTS, or None)."""
+def set_up(fault: str | None, strength: float | None = None, progress: float = 1.0) -> Setup:
+    """Return the station's set-up under a fault (a name of FAULTS, or None).
+
+    `progress` is how far one that comes by and by has come, 0 to 1.
+    """
     if fault is None:
         return Setup()
     chosen = FAULTS[fault]
-    return chosen.change(Setup(), chosen.strength if strength is None else strength)
+    end = chosen.strength if strength is None else strength
+    return chosen.change(Setup(), end if chosen.begins is None else chosen.begins + (end - chosen.begins) * progress)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import classifier
 import numpy as np
@@ -17,6 +18,7 @@ from plates import Image, Scene
 import pipemon
 from pipemon.features import Category, Feature, brightness, confidence, contrast, sharpness
 
+BASELINE = Path(__file__).with_name("factory.baseline.json")
 SURE = 0.75
 """Probability from which a verdict counts; the other plates go to a person."""
 
@@ -86,7 +88,9 @@ def is_unsure(probability: Probabilities) -> bool:
 
 camera = Camera()
 
-factory = pipemon.Pipeline("factory", version="1.0.0", budget="110ms", feedback=("missed", "false_alarm"))
+factory = pipemon.Pipeline(
+    "factory", version="1.0.0", budget="110ms", baseline=BASELINE, feedback=("missed", "false_alarm")
+)
 
 
 @factory.stage("camera", output=Feature("change", Change(), unit="levels"), budget="50ms")

@@ -1,6 +1,8 @@
 """Let plates pass under the camera at a steady rate, break the station on request, and expose its metrics.
 
     python production.py --port 9464 --fault lamps_dimmed --after 60
+    python production.py --port 9464 --fault lamps_aging --over 3600
+    python production.py --learn 1000            # writes factory.baseline.json anew
 
 A final check behind the station finds half of the scratched plates that it let through, and says so.
 """
@@ -50,6 +52,15 @@ class Line:
         return sum(scene.scratched), missed, rejected
 
 
+def learn(frames: int) -> None:
+    """Write the baseline from frames in good light."""
+    line = Line(seed=1)
+    with pipemon.learning(inspection.factory, source="drawn plates") as learned:
+        for _ in range(frames):
+            line.next_frame()
+    learned.save(inspection.BASELINE)
+
+
 def main() -> None:
     """Produce until told to stop."""
     parser = argparse.ArgumentParser(description="Inspect drawn plates and expose the metrics.")
@@ -58,7 +69,12 @@ def main() -> None:
     parser.add_argument("--fault", choices=FAULTS, help="what breaks")
     parser.add_argument("--strength", type=float, help="of the fault; by default the usual one")
     parser.add_argument("--after", type=float, default=0.0, help="seconds until it breaks")
+    parser.add_argument("--over", type=float, default=86400.0, help="seconds in which what comes by and by comes")
+    parser.add_argument("--learn", type=int, metavar="FRAMES", help="write the baseline from so many, and end")
     options = parser.parse_args()
+    if options.learn:
+        learn(options.learn)
+        return
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -73,8 +89,9 @@ def main() -> None:
     try:
         while not stop.wait(max(0.0, due - time.monotonic())):
             due = max(due + 1 / options.rate, time.monotonic())
-            broken = options.fault if time.monotonic() - began >= options.after else None
-            inspection.camera.setup = set_up(broken, options.strength)
+            since = time.monotonic() - began - options.after
+            broken = options.fault if since >= 0 else None
+            inspection.camera.setup = set_up(broken, options.strength, min(1.0, since / options.over))
             line.next_frame()
     finally:
         exposition.close()
