@@ -32,7 +32,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as cascade:
         time.sleep(GOOD_SECONDS)
         cascade.example.inject("telephone_band", 0.95)
-        until(lambda: cascade.firing("telephone-microphones"), "the alert fires", 90.0)
+        until(lambda: cascade.firing("telephone-microphones"), "the alert fires", 300.0)
         time.sleep(FAULT_SECONDS)
         for path in cascade.dashboards:
             drawn = Path(folder) / f"{path.stem}.png"

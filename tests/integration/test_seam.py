@@ -168,8 +168,8 @@ SILENT = {
     "versions": {"Verdict on the canary", "Agreement", "Decided by the model", "People and model agree",
                  "Wait for a person, p95", "Canary: failed calls", "Canary: null outputs", "Canary: duration, p95"},
     "feedback": {"Stated confidence less accuracy",
-                 "Labels that arrive, per one expected", "Delay of labels", "Raters who disagree",
-                 "Feedback that can't be told a version"},
+                 "Labels, per one expected", "Delay of labels", "Raters who disagree",
+                 "Feedback of no known version"},
     "resources": {"Load, by stage", "GPU in use", "GPU memory", "GPU temperature", "GPU power", "GPU clock",
                   "GPU errors"},
 }  # fmt: skip

@@ -194,7 +194,7 @@ def _streams(choice: Choice) -> tuple[Panel, ...]:
             "Items unaccounted for",
             "Items a second that came in and came out in no way. For a stage whose items are one to one it has to be "
             "nothing; others make more or fewer of them.",
-            [choice.query(Call("abs", (lost,)), "unaccounted for", color=DATA_COLORS[0])],
+            [choice.query(Call("round", (Call("abs", (lost,)), 1e-6)), "unaccounted for", color=DATA_COLORS[0])],
             unit="cps",
         ),
         lines(

@@ -10,7 +10,7 @@ from pipemon.generate.dashboards.charts import SIGNAL_COLORS, heatmap, lines
 from pipemon.generate.dashboards.layout import Row, place
 from pipemon.generate.dashboards.panels import Json, Panel
 from pipemon.generate.dashboards.series import Choice, chosen, feedback, ran
-from pipemon.generate.promql import Binary, Matcher
+from pipemon.generate.promql import Aggregate, Binary, Matcher
 from pipemon.generate.queries import ALL_VALUES, OF_ALL_SLICES, per
 
 _SLICED = Matcher("slice", "!=", "")
@@ -87,7 +87,7 @@ def _labels(choice: Choice) -> tuple[Panel, ...]:
     return (
         lines(
             "labels/arrived",
-            "Labels that arrive, per one expected",
+            "Labels, per one expected",
             "True values that are told, for each that is to be told. Well below 100% for longer than a label's delay: "
             "the labelling, or its way back, has stopped.",
             [choice.query(arrived, "{{stage}}")],
@@ -117,7 +117,7 @@ def _labels(choice: Choice) -> tuple[Panel, ...]:
         ),
         lines(
             "labels/unattributed",
-            "Feedback that can't be told a version",
+            "Feedback of no known version",
             "Feedback of runs that do not say which versions served them: it was put down to those in use now.",
             [choice.query(lost, "{{reason}}")],
             unit="cps",
@@ -129,7 +129,9 @@ def _labels(choice: Choice) -> tuple[Panel, ...]:
 def _feedback(choice: Choice) -> tuple[Panel, ...]:
     by = ("stage", "signal", "slice")
     sliced = choice.rate(c.FEEDBACK, by, _SLICED)
-    of_slice = per(sliced, choice.rate(c.FEEDBACK, ("stage", "slice"), _SLICED), ("stage", "slice"))
+    ever = Aggregate("max", by, choice.at_end(c.FEEDBACK, _SLICED))
+    sliced_ever = Binary("and", sliced, Binary(">", ever, 0.0))
+    of_slice = per(sliced_ever, choice.rate(c.FEEDBACK, ("stage", "slice"), _SLICED), ("stage", "slice"))
     return (
         lines(
             "feedback/all",
