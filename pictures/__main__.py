@@ -47,7 +47,7 @@ def main() -> None:
 
 def _save(picture: Image.Image, path: Path) -> None:
     """Write a picture in few colours, which screens of dashboards have."""
-    picture.convert("RGB").quantize(200, dither=Image.Dither.NONE).save(path, optimize=True)
+    picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path.relative_to(ROOT)}  {path.stat().st_size / 1000:.0f} kB")
 
 
