@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PIPEMON_CACHE ?= $(CURDIR)/.cache
+# The tests start hundreds of processes: none should compile pipemon anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test lint golden bench demo pictures
