@@ -88,7 +88,7 @@ def _case(spec: Spec, alert: Alert, burn: Burn, value: float, *, fires: bool, ev
     checks = [(time.judged, expected), *([(time.resolved, [])] if fires else [])]
     exprs = [nothing_of_others(spec, time.at(time.judged))]
     if fires:
-        exprs.append(waited(alert, time))
+        exprs += waited(alert, time)
     return {
         "interval": duration(step),
         "input_series": counters(before, during, time, gone=False, idle=True),

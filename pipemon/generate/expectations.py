@@ -156,13 +156,15 @@ def nothing_of_others(spec: Spec, at: str, name: str = "") -> dict[str, object]:
     return {"expr": f"count({' or '.join(others)})", "eval_time": at, "exp_samples": []}
 
 
-def waited(alert: Alert, time: Clock) -> dict[str, object]:
-    """Return a test that an alert had been pending for so long when it first fired."""
+def waited(alert: Alert, time: Clock) -> list[dict[str, object]]:
+    """Return a test that an alert had been pending for so long when it first fired, where that can be told."""
+    if time.step % 1:
+        return []  # Prometheus keeps since when in whole seconds
     firing = f'ALERTS{{alertname="{alert.name}",alertstate="firing"}}'
     age = f'time() - ALERTS_FOR_STATE{{alertname="{alert.name}"}} and ignoring (alertstate) {firing}'
     expr = f"min(min_over_time(({age})[{time.at(time.judged)}:{duration(time.step)}]))"
     waits = ceil(round(alert.mode.for_ / time.step, 6)) * time.step
-    return {"expr": expr, "eval_time": time.at(time.judged), "exp_samples": [{"labels": "{}", "value": waits}]}
+    return [{"expr": expr, "eval_time": time.at(time.judged), "exp_samples": [{"labels": "{}", "value": waits}]}]
 
 
 def _step(value: float) -> float:

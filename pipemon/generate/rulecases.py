@@ -265,7 +265,7 @@ def case(
     counted = not stopped and all(SIGNALS[condition.signal].by_calls for condition in mode.conditions)
     exprs = [] if few or gone or not (fires or counted) else recorded_values(spec, mode, state, time, parts=fires)
     if fires and not gone:
-        exprs.append(waited(alert, time))
+        exprs += waited(alert, time)
         # Unless the scene has what others' rules recorded of the past.
         if not any(condition.reference and condition.reference.offset for condition in mode.conditions):
             exprs.append(nothing_of_others(spec, time.at(time.judged)))

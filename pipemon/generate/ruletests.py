@@ -115,7 +115,7 @@ def _written(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
         exprs = [firing_at(alert, time.at(time.judged), labels)]
         if labels and keeps_own_labels(mode):
             exprs = [fires_whatever_else(alert, time.at(time.judged), labels[0])]
-        yield name, {**test, "promql_expr_test": [*exprs, *([waited(alert, time)] if labels else [])]}
+        yield name, {**test, "promql_expr_test": [*exprs, *(waited(alert, time) if labels else [])]}
 
 
 def _beside(spec: Spec, mode: FailureMode, time: Clock) -> list[dict[str, str]]:

@@ -41,7 +41,11 @@ def own_names(spec: Spec) -> dict[str, frozenset[str]]:
     """The series that stages which are not decorated export, with the labels that their file names."""
     return {
         series.replace(STANDS_FOR[each.key].name, each.name): frozenset(
-            {*(label for label, _, _ in each.matchers), *(("le",) if series.endswith("_bucket") else ())}
+            {
+                *(label for label, _, _ in (*each.matchers, *each.by_track)),
+                *((each.version,) if each.version else ()),
+                *(("le",) if series.endswith("_bucket") else ()),
+            }
         )
         for stage in spec.stages
         for each in stage.series

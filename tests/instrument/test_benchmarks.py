@@ -36,8 +36,10 @@ ROWS = [
     "Peak of resident memory during 500 calls that nobody scrapes",
     "Python objects left by 500 calls",
     "Arrays of 100 MB alive after their calls",
-    "generate, the whole command: 100 failure modes over 50 stages",
-    "Peak of resident memory: 100 failure modes over 50 stages",
+    "generate of 100 failure modes over 50 stages: the whole command",
+    "generate of 100 failure modes over 50 stages: peak of resident memory",
+    "check of 100 failure modes over 50 stages: the whole command",
+    "check of 100 failure modes over 50 stages: peak of resident memory",
     "One evaluation of all rules of 100 failure modes over 50 stages, against the scrape interval",
     "Slowest evaluation of any of their groups, against its own interval: 100 failure modes over 50 stages",
     *(

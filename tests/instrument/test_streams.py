@@ -67,13 +67,13 @@ def test_the_time_of_a_stream_is_its_own_and_not_its_consumers(speech: Pipeline,
             yield number
 
     for _ in slow():
-        sleep(0.05)
+        sleep(0.3)
     took = read("pipemon_stage_duration_seconds_sum", stage="vad")
     first = read("pipemon_stage_first_item_seconds_sum", stage="vad")
     assert took is not None
     assert first is not None
-    assert 0.06 <= took < 0.15
-    assert 0.02 <= first <= took / 2
+    assert 0.06 <= took < 0.9
+    assert 0.02 <= first <= took - 0.04
     assert read("pipemon_stage_first_item_seconds_count", stage="vad") == 1
 
 
