@@ -156,15 +156,16 @@ class Attribution:
     @property
     def in_use(self) -> dict[str, Served]:
         """The version and track of each stage, as it was declared first."""
-        return {stage: (key.version, key.track) for stage, (key, _) in self._first.items()}
+        return {stage: (key.version, key.track) for stage, (key, _) in list(self._first.items())}
 
     def unsaid(self, key: StageKey) -> bool:
         """Tell whether a run's token tells this version of a stage without the run's saying that it served.
 
         Of several pipelines of one name, as after a module was loaded again, the one made first gives the versions.
         """
-        said = (known.in_use.get(key.stage) for known in _of(self._pipeline))
-        return next(filter(None, said), None) == (key.version, key.track)
+        declared = filter(None, (known._first.get(key.stage) for known in _of(self._pipeline)))
+        first, _ = next(declared, (None, None))
+        return first is not None and (first.version, first.track) == (key.version, key.track)
 
 
 def _begin_anew() -> None:
@@ -180,7 +181,9 @@ _number = itertools.count()
 
 
 def _of(pipeline: str) -> list[Attribution]:
-    return [known for known in list(_pipelines.values()) if known._pipeline == pipeline]
+    # The references are copied at once: other threads may make pipelines meanwhile.
+    living = (reference() for reference in _pipelines.valuerefs())
+    return [known for known in living if known is not None and known._pipeline == pipeline]
 
 
 def token_of(run: Run) -> str:
