@@ -18,7 +18,7 @@ from pipemon.generate.promql import Expr, text
 from pipemon.generate.rules import Alert, Rules, rules
 from pipemon.prometheus import Prometheus
 from pipemon.spec.model import BOUNDS_DIFFER
-from pipemon.spec.signals import CUSUM, DRIFT, TOGETHER
+from pipemon.spec.signals import CUSUM, OF_DRIFT
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def evaluations(made: Rules, step: float | None = None) -> list[Evaluation]:
                 # Each step is added once, however seldom the others are evaluated.
                 found.append(Evaluation(alert, _added(made, alert), group.interval, adds_up=True))
             else:
-                rules_in = () if alert.mode.signals & {DRIFT, TOGETHER} else made.recordings
+                rules_in = () if alert.mode.signals & OF_DRIFT else made.recordings
                 expr = exported_series(made.spec, inlined(alert.expr, rules_in, group.interval))
                 found.append(Evaluation(alert, expr, every))
     return found

@@ -18,7 +18,7 @@ from pipemon.generate.recordings import Measure, here
 from pipemon.spec.cusum import summed
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
-from pipemon.spec.signals import DRIFT, SIGNALS, TOGETHER
+from pipemon.spec.signals import OF_DRIFT, SIGNALS, TOGETHER
 from pipemon.units import duration
 
 SENTENCE_ENDS = (".", "!", "?", "\u2026", "\u3002", "\uff01", "\uff1f")
@@ -277,7 +277,7 @@ NOTHING_MOVED = "No mean has moved: look at which values there are more or fewer
 def origin(spec: Spec, mode: FailureMode) -> str:
     """Return the template that tells where what drifts moved first, "" where only one place could have."""
     moved = onset_of(spec)
-    if moved is None or not mode.signals & {DRIFT, TOGETHER}:
+    if moved is None or not mode.signals & OF_DRIFT:
         return ""
     own = spec.told_apart_by
     place = (*here(spec, None), *(Matcher(label, "=", "%s") for label in own))
@@ -293,7 +293,7 @@ def origin(spec: Spec, mode: FailureMode) -> str:
 
 def together(spec: Spec, mode: FailureMode) -> str:
     """Return the template that tells which features of its stage have drifted with it, "" where only one is watched."""
-    found = measure(spec, mode, mode.conditions[0]) if mode.signals & {DRIFT, TOGETHER} else None
+    found = measure(spec, mode, mode.conditions[0]) if mode.signals & OF_DRIFT else None
     if found is not None and TOGETHER not in mode.signals:
         found = found.beside[-1] if found.beside else None
     if found is None:

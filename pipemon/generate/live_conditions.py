@@ -19,7 +19,7 @@ from pipemon.generate.recordings import Measure, Recording
 from pipemon.spec.expression import parse
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
-from pipemon.spec.signals import DRIFT, TOGETHER
+from pipemon.spec.signals import OF_DRIFT
 from pipemon.units import duration
 
 FIRING, FINE, UNKNOWN = "would be firing", "is fine", "unknown"
@@ -83,7 +83,7 @@ class Judge:
             return ""
         if found.value.name not in self.there.names():
             return f"nothing records {found.value.name} there; are the generated rules loaded?"
-        return "too few values, or other bins than it is compared with" if condition.signal in (DRIFT, TOGETHER) else ""
+        return "too few values, or other bins than it is compared with" if condition.signal in OF_DRIFT else ""
 
     def _never(self, mode: FailureMode, condition: Condition) -> str:
         """Return why a condition can never have a value, or ""."""

@@ -18,7 +18,7 @@ from pipemon.generate.restriction import of_own
 from pipemon.generate.yamltext import comment, listed
 from pipemon.spec.model import FailureMode, Spec
 from pipemon.spec.modes import alert_name
-from pipemon.spec.signals import CUSUM, DRIFT, TOGETHER
+from pipemon.spec.signals import CUSUM, OF_DRIFT
 from pipemon.units import duration
 
 _GROUPS = ("", ".long", f".{CUSUM}")
@@ -101,7 +101,7 @@ def _suffix(spec: Spec, mode: FailureMode) -> str:
 
 
 def _drifting(spec: Spec) -> list[str]:
-    return [mode.name for mode in spec.measurable if mode.signals & {DRIFT, TOGETHER}]
+    return [mode.name for mode in spec.measurable if mode.signals & OF_DRIFT]
 
 
 def _panel_url(spec: Spec, mode: FailureMode, dashboard_url: str) -> str:

@@ -29,6 +29,8 @@ Statistic = Literal["psi", "js", "hellinger", "chi2", "ks", "wasserstein"]
 DRIFT = "drift"
 CUSUM = "cusum"
 TOGETHER = "features_moved"
+OF_DRIFT = frozenset({DRIFT, TOGETHER})
+"""Signals that only what the rules of drift record can tell."""
 STATISTICS: Mapping[Statistic, float] = {
     "psi": 0.1,
     "js": 0.13,

@@ -10,7 +10,7 @@ from pipemon.generate.inlining import inlined
 from pipemon.generate.measures import measure
 from pipemon.generate.promql import Expr
 from pipemon.spec.model import FailureMode, Spec
-from pipemon.spec.signals import DRIFT, TOGETHER
+from pipemon.spec.signals import OF_DRIFT
 from pipemon.watch.reading import Alert, Reading
 
 
@@ -35,7 +35,7 @@ def untold(spec: Spec) -> tuple[str, ...]:
 
 
 def _holds(spec: Spec, mode: FailureMode, page: Page) -> bool | None:
-    if mode.signals & {DRIFT, TOGETHER}:
+    if mode.signals & OF_DRIFT:
         # It takes a window that is whole, and its rules.
         return None
     try:
