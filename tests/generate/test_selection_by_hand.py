@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
+from collections.abc import Mapping
 from itertools import accumulate
 from pathlib import Path
 
 import pytest
 import yaml
+from real_servers import tool
 
 from pipemon.generate.inhibition import plan
 from pipemon.generate.rules import rule_file, rules
@@ -36,6 +37,12 @@ def service(namespace: str, null: float, canary_null: float, minutes: int = 60) 
         found[f"pipemon_stage_calls_total{{{place}}}"] = f"0+100x{minutes} stale"
         found[f"pipemon_stage_null_outputs_total{{{place}}}"] = f"0+{rise:g}x{minutes} stale"
     return found
+
+
+def judge(folder: Path, document: Mapping[str, object]) -> None:
+    """Let promtool test the rule files in a folder."""
+    (folder / "tests.yml").write_text(yaml.safe_dump(document, sort_keys=False))
+    tool("promtool", "test", "rules", "tests.yml", cwd=folder)
 
 
 @pytest.mark.integration
@@ -73,11 +80,7 @@ def test_staging_beside_production_fires_for_itself_alone_and_hides_nothing(tmp_
         series = [{"series": each, "values": values} for each, values in inputs.items()]
         tests.append({"name": name, "interval": "1m", "input_series": series, "promql_expr_test": exprs})
     document = {"rule_files": ["prod.rules.yml", "staging.rules.yml"], "evaluation_interval": "1m", "tests": tests}
-    (tmp_path / "tests.yml").write_text(yaml.safe_dump(document, sort_keys=False))
-    done = subprocess.run(
-        ["promtool", "test", "rules", "tests.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    judge(tmp_path, document)
 
 
 MENU = """
@@ -115,11 +118,7 @@ def test_two_pipelines_of_alike_stages_and_features_drift_each_for_itself(tmp_pa
         test = {"interval": "30m", "input_series": series, "promql_expr_test": [fires]}
         files = [f"{first}.rules.yml", f"{second}.rules.yml"]
         document = {"rule_files": files, "evaluation_interval": "30m", "tests": [test]}
-        (tmp_path / "tests.yml").write_text(yaml.safe_dump(document, sort_keys=False))
-        done = subprocess.run(
-            ["promtool", "test", "rules", "tests.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        judge(tmp_path, document)
 
 
 KITCHENS = """
@@ -160,11 +159,7 @@ def test_a_cluster_whose_targets_are_down_is_told_of_until_they_are_up_or_known_
     series = [{"series": each, "values": values} for each, values in inputs.items()]
     tests = [{"interval": "1m", "input_series": series, "promql_expr_test": exprs}]
     document = {"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": tests}
-    (tmp_path / "tests.yml").write_text(yaml.safe_dump(document, sort_keys=False))
-    done = subprocess.run(
-        ["promtool", "test", "rules", "tests.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    judge(tmp_path, document)
 
 
 HEAT = """
@@ -204,8 +199,4 @@ def test_staging_and_production_drift_each_from_the_baseline_of_its_own(tmp_path
         fires = {"expr": expr, "eval_time": "10h", "exp_samples": [{"labels": f'{{env="{hot}"}}', "value": 1}]}
         tests.append({"interval": "30m", "input_series": series, "promql_expr_test": [fires]})
     document = {"rule_files": [f"{env}.rules.yml" for env in BOUNDS], "evaluation_interval": "30m", "tests": tests}
-    (tmp_path / "tests.yml").write_text(yaml.safe_dump(document, sort_keys=False))
-    done = subprocess.run(
-        ["promtool", "test", "rules", "tests.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    judge(tmp_path, document)
