@@ -262,6 +262,23 @@ DRILL_EFFECTS = Metric(
 DRILL_METRICS: dict[str, Metric] = {metric.name: metric for metric in (DRILL_ACTIVE, DRILL_EFFECTS)}
 """Exported by services that allow drills."""
 
+
+def _receiver(name: str, type: MetricType, help: str, *labels: str) -> Metric:
+    return Metric(f"pipemon_receiver_{name}", type, labels, help)
+
+
+RECEIVER_RECEIVED = _receiver("alerts_received_total", "counter", "Alerts of notifications that were taken.", "status")
+RECEIVER_COMMITTED = _receiver("alerts_committed_total", "counter", "Alerts that are safe on disk, repeats among them.")
+RECEIVER_REFUSED = _receiver("notifications_refused_total", "counter", "Notifications that were refused.", "reason")
+RECEIVER_ACTIONS = _receiver("actions_total", "counter", "Attempts at actions, by how they ended.", "action", "result")
+RECEIVER_QUEUE = _receiver("queue_length", "gauge", "Actions that have not ended.")
+
+RECEIVER_METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (RECEIVER_RECEIVED, RECEIVER_COMMITTED, RECEIVER_REFUSED, RECEIVER_ACTIONS, RECEIVER_QUEUE)
+}
+"""Exported by `pipemon serve`."""
+
 UP = Metric("up", "gauge", ("job", "instance"), "1 if Prometheus could scrape the target.")
 ALERTS = Metric(
     "ALERTS", "gauge",

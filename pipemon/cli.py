@@ -20,6 +20,7 @@ from pipemon.errors import PipemonError, SpecError, UnavailableError
 from pipemon.expected.command import expect
 from pipemon.grafana_push.command import push
 from pipemon.parameters import HostPort, TimeScale, Url
+from pipemon.receiver.command import serve
 from pipemon.slices.command import slices
 from pipemon.version import __version__
 from pipemon.watch.command import watch
@@ -201,6 +202,9 @@ def _running(made: Plan, url: str) -> bool:
     "--receiver", default="http://127.0.0.1:9465/alerts", show_default=True, type=Url(), help="That of pipemon serve."
 )
 @click.option(
+    "--receiver-token-file", default="", metavar="FILE", help="Where Alertmanager finds the token of pipemon serve."
+)
+@click.option(
     "--prometheus-url", default="http://localhost:9090", show_default=True, type=Url(), help="As Grafana reaches it."
 )
 @click.option("--grafana-url", type=Url(), help="Root of Grafana, for links in notifications.")
@@ -227,6 +231,7 @@ def generate(
     targets: tuple[str, ...],
     alertmanager: str,
     receiver: str,
+    receiver_token_file: str,
     prometheus_url: str,
     grafana_url: str | None,
     formats: tuple[str, ...],
@@ -250,12 +255,16 @@ def generate(
     device = edge_device(remote_write, external_label, agent, time_scale) if edge else None
     if namespace and "kubernetes" not in formats:
         raise click.UsageError("--namespace is of Kubernetes; add --format kubernetes")
+    if receiver_token_file and "grafana" in formats:
+        raise click.UsageError(
+            "Grafana's contact points take no token from a file: leave --receiver-token-file out, and add it in Grafana"
+        )
     if datasource_uid and "grafana" not in formats:
         raise click.UsageError("--datasource-uid is of Grafana's own alerting; add --format grafana")
     source = datasource_uid or DATASOURCE_UID
     options = Options(
         time_scale, receiver, alertmanager, targets, grafana_url or "", device, formats, namespace, for_import,
-        prometheus_url, source,
+        prometheus_url, source, receiver_token_file,
     )  # fmt: skip
     with _writing(out), _at_one_go():
         made = make(specs, out, options)
@@ -297,16 +306,6 @@ def diff(old: Path, new: Path) -> None:
     sys.exit(1 if found else 0)
 
 
-@cli.command(short_help="Print a line for each alert that Alertmanager sends.")
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=9465, show_default=True, type=click.IntRange(0, 65535))
-def serve(host: str, port: int) -> None:
-    """Receive Alertmanager's notifications and print a line for each alert."""
-    from pipemon.receiver.server import serve as listen  # noqa: PLC0415
-
-    listen(port, host)
-
-
 @cli.command(short_help="Play a speech cascade with faults, on real servers.")
 @click.option("--seed", default=0, show_default=True, help="Draws the order and the strength of the faults.")
 @click.option("--keep", is_flag=True, help="Leave all running at the end and print the URLs.")
@@ -329,6 +328,7 @@ cli.add_command(expect)
 cli.add_command(slices)
 cli.add_command(drill)
 cli.add_command(push)
+cli.add_command(serve)
 cli.add_command(watch)
 
 

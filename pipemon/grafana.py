@@ -133,6 +133,23 @@ class Grafana:
         """Delete a dashboard, whatever its version; one that is gone already is no error."""
         self._found("delete dashboards", "dashboards:delete", lambda: self._api.dashboard.delete_dashboard(_part(uid)))
 
+    def annotate(self, text: str, tags: list[str], start: float) -> int:
+        """Make an annotation that begins at a Unix time, for all dashboards that ask for one of its tags; its id."""
+        body = {"time": round(start * 1000), "tags": tags, "text": text}
+        answer = self._ask(
+            "make annotations", "annotations:create", lambda: self._api.client.POST("/annotations", json=body)
+        )
+        return self._parsed(lambda: int(answer["id"]))
+
+    def end_annotation(self, number: int, end: float) -> None:
+        """Let an annotation end at a Unix time; one that somebody has deleted is no error."""
+        body = {"timeEnd": round(end * 1000)}
+        self._found(
+            "change annotations",
+            "annotations:write",
+            lambda: self._api.client.PATCH(f"/annotations/{number}", json=body),
+        )
+
     def _found(self, action: str, permission: str, ask: Callable[[], Answer]) -> Answer | None:
         try:
             return self._ask(action, permission, ask)

@@ -31,12 +31,16 @@ def receiver_name(owner: str, severity: Severity) -> str:
 
 
 def alertmanager_file(
-    plans: Sequence[Plan], receiver_url: str, further_inhibition: Sequence[tuple[str, object]] = ()
+    plans: Sequence[Plan],
+    receiver_url: str,
+    further_inhibition: Sequence[tuple[str, object]] = (),
+    token_file: str = "",
 ) -> str:
     """Return the text of an Alertmanager configuration, valid from 0.25 on.
 
     Every receiver posts to `receiver_url`; a team adds its pager and chat beside it. `further_inhibition` has
-    rules beside those of the plans, each under its comment.
+    rules beside those of the plans, each under its comment. `token_file` is where Alertmanager finds the token that
+    pipemon's receiver wants, "" for none.
     """
     specs = [plan.spec for plan in plans]
     timing = max((spec.timing for spec in specs), key=lambda timing: timing.group_wait)
@@ -62,7 +66,9 @@ def alertmanager_file(
     refused = [f"{r.source} does not hold back {r.target}: {r.reason}." for plan in plans for r in plan.refused]
     text += comment("\n".join(refused)) if refused else ""
     text += "inhibit_rules:\n" + listed(rules, 2) if rules else "inhibit_rules: []\n"
-    webhook = [{"url": receiver_url, "send_resolved": True}]
+    webhook: list[dict[str, object]] = [{"url": receiver_url, "send_resolved": True}]
+    if token_file:
+        webhook[0]["http_config"] = {"authorization": {"credentials_file": token_file}}
     receivers = ["pipemon", *dict.fromkeys(_receiver(route) for _, route in routes)]
     told = ({"name": name} | ({"webhook_configs": webhook} if name != NOWHERE else {}) for name in receivers)
     return text + "receivers:\n" + listed((("", receiver) for receiver in told), 2)

@@ -29,8 +29,10 @@ _LONGEST_CURRENT = 240.0
 _FORGOTTEN = 7 * 24 * 3600.0
 
 
-def centre_files(place: Edge, plans: Sequence[Plan], alertmanager: str, receiver: str) -> dict[str, str]:
-    """Return the centre's files by their path."""
+def centre_files(
+    place: Edge, plans: Sequence[Plan], alertmanager: str, receiver: str, token_file: str = ""
+) -> dict[str, str]:
+    """Return the centre's files by their path. `token_file` has the token that the receiver wants, "" for none."""
     # At the centre a device's labels are on every series, and each device has causes and effects of its own.
     apart = [plan(replace(made.spec, keep=(*made.spec.keep, *place.names))) for made in plans]
     specs = [made.spec for made in apart]
@@ -47,7 +49,7 @@ def centre_files(place: Edge, plans: Sequence[Plan], alertmanager: str, receiver
             found[f"centre/rules/{spec.pipeline}.rules.yml"] = rule_file(made)
             found |= {f"centre/rules/tests/{name}": text for name, text in test_files(made).items()}
             silent += [_silence(place, spec, mode) for mode in spec.measurable if _is_silence(mode)]
-    found["centre/alertmanager/alertmanager.yml"] = alertmanager_file(apart, receiver, silent)
+    found["centre/alertmanager/alertmanager.yml"] = alertmanager_file(apart, receiver, silent, token_file)
     return found
 
 

@@ -46,7 +46,13 @@ def in_namespace(spec: Spec, namespace: str) -> Spec:
     return replace(spec, select=select, keep=keep, failure_modes=modes)
 
 
-def kubernetes_files(plans: Sequence[Plan], files: Mapping[str, str], receiver_url: str) -> dict[str, str]:
+_TOKEN = {"name": "pipemon-receiver", "key": "token"}
+"""The Secret with the token that the receiver wants: the operator reads no files of Alertmanager's."""
+
+
+def kubernetes_files(
+    plans: Sequence[Plan], files: Mapping[str, str], receiver_url: str, token_file: str = ""
+) -> dict[str, str]:
     """Return the manifests by their path: a pass over the finished `files` of specs that are in a namespace.
 
     Raises OptionError where two pipelines would have resources of one name, or one would be too large.
@@ -79,7 +85,7 @@ def kubernetes_files(plans: Sequence[Plan], files: Mapping[str, str], receiver_u
         name = f"any.{path.rpartition('/')[2].removesuffix('.json')}"
         add("dashboard", name, _config_map("any", first, name, files, path, {"grafana_dashboard": "1"}))
     for namespace, own in by_namespace.items():
-        add("alertmanagerconfig", _name(namespace), _alertmanager_config(namespace, own, receiver_url))
+        add("alertmanagerconfig", _name(namespace), _alertmanager_config(namespace, own, receiver_url, token_file))
     names = sorted(path.removeprefix(f"{FOLDER}/") for path in found)
     kustomization = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": names}
     return found | {f"{FOLDER}/kustomization.yaml": comment("kubectl apply -k <this folder>") + dump(kustomization)}
@@ -111,9 +117,9 @@ def _config_map(
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {path.rpartition("/")[2]: text}}
 
 
-def _alertmanager_config(namespace: str, plans: Sequence[Plan], receiver_url: str) -> dict[str, Any]:
+def _alertmanager_config(namespace: str, plans: Sequence[Plan], receiver_url: str, token_file: str) -> dict[str, Any]:
     """Return the routes and inhibition of a namespace; the operator adds its matcher to each of them."""
-    whole = yaml.safe_load(alertmanager_file(plans, receiver_url))
+    whole = yaml.safe_load(alertmanager_file(plans, receiver_url, token_file=token_file))
     return {
         "apiVersion": "monitoring.coreos.com/v1alpha1",
         "kind": "AlertmanagerConfig",
@@ -144,6 +150,9 @@ def _route(route: Mapping[str, Any]) -> dict[str, Any]:
 
 def _receiver(receiver: Mapping[str, Any]) -> dict[str, Any]:
     hooks = [{_camel(key): value for key, value in hook.items()} for hook in receiver.get("webhook_configs", ())]
+    for hook in hooks:
+        if "httpConfig" in hook:
+            hook["httpConfig"] = {"authorization": {"credentials": _TOKEN}}
     return {"name": receiver["name"]} | ({"webhookConfigs": hooks} if hooks else {})
 
 

@@ -53,7 +53,8 @@ class Options:
     `formats` adds other forms: `grafana` (its own alerting), `kubernetes`, `mimir`, `thanos`, `victoria`. In
     Kubernetes all is of one `namespace`, unless the spec selects one. `for_import` adds the dashboards for
     Grafana's import dialog. `prometheus_url` is the root of Prometheus as Grafana reaches it; `datasource_uid` is that
-    of the data source which Grafana's own alerts read.
+    of the data source which Grafana's own alerts read. `receiver_token_file` is where Alertmanager finds the token that
+    the receiver wants; in Kubernetes that is in the Secret pipemon-receiver, under the key token.
     """
 
     time_scale: float = 1.0
@@ -67,6 +68,7 @@ class Options:
     for_import: bool = False
     prometheus_url: str = "http://localhost:9090"
     datasource_uid: str = DATASOURCE_UID
+    receiver_token_file: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,9 @@ def files(plans: Sequence[Plan], options: Options) -> dict[str, str]:
     found |= generic_dashboard_files(specs)
     interval = min(spec.timing.scrape_interval for spec in specs)
     found |= grafana_provisioning(prometheus=options.prometheus_url, scrape_interval=interval)
-    found["alertmanager/alertmanager.yml"] = alertmanager_file(plans, options.receiver_url)
+    found["alertmanager/alertmanager.yml"] = alertmanager_file(
+        plans, options.receiver_url, token_file=options.receiver_token_file
+    )
     found[TEMPLATES] = templates_file()
     found["prometheus.yml"] = prometheus_file(specs, options.targets, options.alertmanager)
     for ruler in RULERS:
@@ -109,7 +113,7 @@ def files(plans: Sequence[Plan], options: Options) -> dict[str, str]:
     if options.for_import:
         found |= _import_files(found)
     if "kubernetes" in options.formats:
-        found |= kubernetes_files(plans, found, options.receiver_url)
+        found |= kubernetes_files(plans, found, options.receiver_url, options.receiver_token_file)
     return found | (_edge_files(options.edge, plans, options) if options.edge else {})
 
 
@@ -138,7 +142,7 @@ def _edge_files(edge: Edge, plans: Sequence[Plan], options: Options) -> dict[str
     if not edge.agent:
         found["rules/edge.rules.yml"] = device_rules(min(spec.timing.scrape_interval for spec in specs))
     found |= unit_files(edge, options.alertmanager, options.receiver_url)
-    return found | centre_files(edge, plans, options.alertmanager, options.receiver_url)
+    return found | centre_files(edge, plans, options.alertmanager, options.receiver_url, options.receiver_token_file)
 
 
 def generate(paths: Sequence[Path], out: Path, options: Options | None = None) -> Generated:

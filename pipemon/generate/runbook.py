@@ -57,7 +57,9 @@ def _section(plan: Plan, mode: FailureMode, expr: str) -> str:
         "How it shows": markdown(_shows(spec, mode)),
         "Told": markdown(told),
         "Do": markdown(mode.do) or "*Nobody has written down what to do.*",
-        "Then": f"{markdown(mode.then.words)}: told to the receiver, not done by itself" if mode.then else "",
+        "Then": f"{markdown(mode.then.words)}: by `pipemon serve`, where its file of actions says how"
+        if mode.then
+        else "",
         "Leads to": ", ".join(_linked(name) for name in mode.leads_to),
         "Holds back": ", ".join(map(_linked, plan.targets.get(mode.name, ()))),
         "Held back by": ", ".join(map(_linked, plan.sources.get(mode.name, ()))),

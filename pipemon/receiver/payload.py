@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ class Alert:
 
     `pipeline` and `failure_mode` are empty for alerts that pipemon's rules did not make, `stage` also for
     those of a whole pipeline. `starts_at` is when it fired, `ends_at` when it resolved; None where not told.
+    `fingerprint` is the same for all that is told of the same labels, which are `labels`, sorted.
     """
 
     status: Status
@@ -39,6 +41,7 @@ class Alert:
     fingerprint: str
     starts_at: datetime | None
     ends_at: datetime | None
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,10 +93,16 @@ def _alert(data: object, where: str) -> Alert:
         do=notes.get("do", ""),
         then=notes.get("then", ""),
         runbook_url=notes.get("runbook_url", ""),
-        fingerprint=_text(alert.get("fingerprint", ""), f"{where}.fingerprint"),
+        fingerprint=_text(alert.get("fingerprint", ""), f"{where}.fingerprint") or _fingerprint(labels),
         starts_at=_time(alert, "startsAt", where),
         ends_at=_time(alert, "endsAt", where) if status == "resolved" else None,
+        labels=tuple(sorted(labels.items())),
     )
+
+
+def _fingerprint(labels: Mapping[str, str]) -> str:
+    """Return one for a sender that tells none."""
+    return hashlib.sha256(json.dumps(sorted(labels.items())).encode()).hexdigest()[:16]
 
 
 def _mapping(value: object, where: str) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""The webhook server."""
+"""The webhook server: takes notifications, shows its own metrics and what was done."""
 
 from __future__ import annotations
 
@@ -7,48 +7,103 @@ import logging
 import os
 import signal
 import sys
+from base64 import b64decode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
+from hmac import compare_digest
+from http import HTTPStatus
+from pathlib import Path
 
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from pipemon.errors import UnavailableError
+from pipemon.receiver.actions import Actions
 from pipemon.receiver.lines import line
+from pipemon.receiver.measures import Measures
+from pipemon.receiver.page import page
 from pipemon.receiver.payload import Notification, PayloadError, parse
+from pipemon.receiver.queue import Queue
+from pipemon.receiver.worker import Annotations, Worker
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """About two thousand alerts in one notification."""
 
+_LONGEST_END = 20.0
+"""Seconds that an action which runs has when the receiver is told to stop."""
 _log = logging.getLogger("pipemon.receiver")
 
 
-def receiver_app(deliver: Callable[[Notification], None]) -> web.Application:
+def receiver_app(
+    deliver: Callable[[Notification], None],
+    measures: Measures | None = None,
+    page: Callable[[], str] | None = None,
+    token: str = "",
+) -> web.Application:
     """Return the app: POST /alerts gives each notification to `deliver`, GET /healthz says that it runs.
 
-    Answers 400 to what is not a notification and 413 to one that is too large, which Alertmanager does not
-    send again; and 503, which it does, where `deliver` raises OSError.
+    GET / is `page`, GET /metrics `measures`. With a `token`, alerts and the page want it as a bearer token or as the
+    password of any user. Answers 400 to what is not a notification and 413 to one that is too large, which
+    Alertmanager does not send again; and 503, which it does, where `deliver` raises OSError.
     """
+    measures = measures or Measures(lambda: 0)
 
     async def alerts(request: web.Request) -> web.Response:
+        if token and not _knows(request, token):
+            return refused(401, "unauthorized", "it wants a bearer token, or it as a password")
         try:
             notification = parse(await request.read())
         except PayloadError as error:
-            return _refused(400, f"this is not an Alertmanager notification: {error}")
+            return refused(400, "malformed", f"this is not an Alertmanager notification: {error}")
         except web.HTTPRequestEntityTooLarge:
-            return _refused(413, f"a notification may have {MAX_BODY_BYTES} bytes")
+            return refused(413, "too_large", f"a notification may have {MAX_BODY_BYTES} bytes")
+        measures.received(notification)
         try:
             deliver(notification)
         except OSError as error:
-            return _refused(503, f"the notification could not be delivered: {error.strerror or error}")
+            return refused(503, "unavailable", f"the notification could not be delivered: {error.strerror or error}")
         return web.Response(text="ok\n")
+
+    def refused(status: int, reason: str, sentence: str) -> web.Response:
+        measures.refused(reason)
+        _log.warning("Refused a notification: %s.", sentence)
+        headers = {"WWW-Authenticate": 'Basic realm="pipemon"'} if status == HTTPStatus.UNAUTHORIZED else {}
+        return web.Response(status=status, text=sentence + "\n", headers=headers)
 
     async def healthz(_request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(body=measures.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def shown(request: web.Request) -> web.Response:
+        if page is None:
+            raise web.HTTPNotFound
+        if token and not _knows(request, token):
+            return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="pipemon"'})
+        # Nothing on it runs, and nobody frames it.
+        headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
+        return web.Response(text=page(), content_type="text/html", headers=headers)
+
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     app.add_routes([web.post("/alerts", alerts), web.get("/healthz", healthz)])
+    app.add_routes([web.get("/metrics", metrics), web.get("/", shown)])
     return app
+
+
+def _knows(request: web.Request, token: str) -> bool:
+    """Tell whether a request has the token."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            given = b64decode(given, validate=True).decode().partition(":")[2]
+        except ValueError:
+            return False
+    elif scheme.lower() != "bearer":
+        return False
+    return compare_digest(given.strip().encode(), token.encode())
 
 
 @asynccontextmanager
@@ -71,17 +126,42 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
         await runner.cleanup()
 
 
-def serve(port: int, host: str = "127.0.0.1", write: Callable[[str], None] | None = None) -> None:
-    """Print one line for each alert of each notification until SIGINT or SIGTERM.
+@dataclass(frozen=True)
+class Settings:
+    """How the receiver does its work.
 
-    `write` takes the lines, by default standard output. Raises UnavailableError as `listening` does.
+    `queue` is its file, in memory for None. `actions` say how a stage is rolled back or retrained; `annotations` is
+    where alerts are marked. `token` is what senders must have, "" for nothing.
     """
-    asyncio.run(_serve(host, port, write or _to_stdout))
+
+    queue: Path | None = None
+    actions: Actions = field(default_factory=dict)
+    annotations: Annotations | None = None
+    token: str = ""
+    dry_run: bool = False
 
 
-async def _serve(host: str, port: int, write: Callable[[str], None]) -> None:
+def serve(
+    port: int, host: str = "127.0.0.1", write: Callable[[str], None] | None = None, settings: Settings | None = None
+) -> None:
+    """Print one line for each alert of each notification until SIGINT or SIGTERM, and do what `settings` say.
+
+    `write` takes the lines, by default standard output. Raises UnavailableError as `listening` does, and OptionError
+    for a queue that can't be used.
+    """
+    asyncio.run(_serve(host, port, write or _to_stdout, settings or Settings()))
+
+
+async def _serve(host: str, port: int, write: Callable[[str], None], settings: Settings) -> None:
+    queue = Queue(settings.queue)
+    measures = Measures(queue.length)
+    worker = Worker(queue, measures, write, settings.actions, settings.annotations, settings.dry_run)
+
     def deliver(notification: Notification) -> None:
         now = datetime.now().astimezone()
+        queue.take(notification, now.timestamp(), worker.wanted)
+        measures.committed(notification)
+        worker.wake()
         for alert in notification.alerts:
             write(line(alert, now))
         if notification.left_out:
@@ -90,9 +170,22 @@ async def _serve(host: str, port: int, write: Callable[[str], None]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with listening(receiver_app(deliver), host, port) as bound:
-        write(f"Listening for Alertmanager on http://{host}:{bound}/alerts")
-        await stop.wait()
+    app = receiver_app(deliver, measures, lambda: page(queue, datetime.now().astimezone()), settings.token)
+    try:
+        async with listening(app, host, port) as bound:
+            write(f"Listening for Alertmanager on http://{host}:{bound}/alerts")
+            working = asyncio.create_task(worker.work(stop))
+            told = asyncio.create_task(stop.wait())
+            await asyncio.wait([working, told], return_when=asyncio.FIRST_COMPLETED)
+            if not stop.is_set():
+                # It works until it is told to stop, so this is what went wrong.
+                await working
+            worker.wake()
+            await asyncio.wait([working], timeout=_LONGEST_END)
+            working.cancel()
+            await asyncio.wait([working])
+    finally:
+        queue.close()
 
 
 def _cause(error: OSError | OverflowError) -> str:
@@ -104,8 +197,3 @@ def _cause(error: OSError | OverflowError) -> str:
 def _to_stdout(text: str) -> None:
     encoding = sys.stdout.encoding or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
-
-
-def _refused(status: int, sentence: str) -> web.Response:
-    _log.warning("Refused a notification: %s.", sentence)
-    return web.Response(status=status, text=sentence + "\n")

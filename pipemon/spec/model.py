@@ -26,6 +26,9 @@ SEVERITIES: tuple[Severity, ...] = ("page", "ticket", "notice")
 ACTIONS = ("rollback", "retrain")
 """What may be done to a stage when an alert fires."""
 
+ACTION_TAG = "action"
+"""The tag of an annotation in Grafana which tells that one was done, beside `pipemon` and the pipeline's name."""
+
 BOUNDS_DIFFER = "bucket-bounds-differ"
 """The failure mode that every pipeline has by itself; no other may have its name."""
 

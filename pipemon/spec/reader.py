@@ -94,16 +94,19 @@ def kind(node: Node) -> str:
             return f"the text {shown(node.text)}"
 
 
-def read(path: Path) -> Mapping:
-    """Return the mapping that a YAML file holds.
+_ROOT = "a mapping that begins with `pipeline: <name>`"
+
+
+def read(path: Path, expected: str = _ROOT) -> Mapping:
+    """Return the mapping that a YAML file holds, which is `expected` in words.
 
     Raises SpecError, with the position, for what is not UTF-8 text, not YAML, not a mapping, has a key
     twice, or asks for objects.
     """
-    return parse(text_of(path), str(path))
+    return parse(text_of(path), str(path), expected=expected)
 
 
-def parse(text: str, file: str, before: int = 0) -> Mapping:
+def parse(text: str, file: str, before: int = 0, expected: str = _ROOT) -> Mapping:
     """As `read`, from text; `file` is the name in messages, and `before` is how many lines other files have."""
     root = compose(text, file)
     reader = _Reader(file, before, lines_of(text))
@@ -111,7 +114,7 @@ def parse(text: str, file: str, before: int = 0) -> Mapping:
     if reader.problems:
         raise SpecError(reader.problems)
     if not isinstance(node, Mapping):
-        message = f"expected a mapping that begins with `pipeline: <name>`, found {kind(node)}"
+        message = f"expected {expected}, found {kind(node)}"
         raise SpecError([Problem(file, node.line - before, node.column, message, "type")])
     return node
 

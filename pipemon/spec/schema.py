@@ -74,7 +74,7 @@ _WORDS = {
     "severity": "Whether it wakes somebody, waits for the day, or is only noted.",
     "labels": "Labels of the alert beyond pipemon's own, with fixed values.",
     "do": "What to do about it.",
-    "then": "What a receiver may do about it: {rollback: vad} or {retrain: vad}. Carried along, not yet done.",
+    "then": "What a receiver may do about it: {rollback: vad} or {retrain: vad}. `pipemon serve --actions` does it.",
     "mode": "`observe` is its burn-in: recorded, told to nobody.",
     "leads_to": "The failure modes that it causes: held back while it fires.",
     "fires_on": "Series on which a promql signal must fire, for its test.",

@@ -78,7 +78,9 @@ def test_each_rule_finds_what_breaks_it(bad: dict[str, Any], rule: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "metric", [*catalogue.METRICS.values(), *catalogue.GPU_METRICS.values()], ids=lambda metric: str(metric.name)
+    "metric",
+    [*catalogue.METRICS.values(), *catalogue.GPU_METRICS.values(), *catalogue.RECEIVER_METRICS.values()],
+    ids=lambda metric: str(metric.name),
 )
 def test_every_metric_of_the_catalogue_keeps_the_rules(metric: Metric) -> None:
     assert list(lint(metric)) == []

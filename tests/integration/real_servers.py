@@ -82,6 +82,7 @@ class Inbox:
     def __init__(self, client: Alertmanager) -> None:
         self._client = client
         self._posts = 0
+        self.url = client.url
 
     def held_back(self, firing: Mapping[str, Labels]) -> dict[str, str]:
         """Let alerts fire, each under a name; return the names of those held back, with what holds them back."""

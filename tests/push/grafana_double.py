@@ -1,6 +1,6 @@
 """A stand-in for Grafana's HTTP API, held to Grafana's own OpenAPI documents: each request and each answer.
 
-It stores folders, dashboards and their versions, knows tokens, and refuses what Grafana refuses.
+It stores folders, dashboards and their versions, annotations, knows tokens, and refuses what Grafana refuses.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ class GrafanaDouble:
     document: OpenAPI
     folders: dict[str, str] = field(default_factory=dict)
     dashboards: dict[str, list[Version]] = field(default_factory=dict)
+    annotations: list[dict[str, Any]] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     against: list[str] = field(default_factory=list)
@@ -117,6 +118,14 @@ class GrafanaDouble:
                 return self._delete(uid)
             case "POST", ["dashboards", "db"]:
                 return self._save(body)
+            case "POST", ["annotations"]:
+                self.annotations.append(body)
+                return {"id": len(self.annotations), "message": "Annotation added"}
+            case "PATCH", ["annotations", number]:
+                if not 0 < int(number) <= len(self.annotations):
+                    raise Refusal(404, "Could not find annotation to update")
+                self.annotations[int(number) - 1] |= body
+                return {"message": "Annotation patched"}
         raise Refusal(404, "Not found")
 
     def _folder(self, uid: str) -> dict[str, Any]:
@@ -188,6 +197,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self._respond(self.rfile.read(int(self.headers["Content-Length"])))
+
+    do_PATCH = do_POST
 
     def log_message(self, format: str, *args: object) -> None:
         pass

@@ -16,7 +16,9 @@ from command_line import pipemon
 from grafana_double import ANNA, EDITOR, VERSIONS, VIEWER, GrafanaDouble, Refusal, opened, serving
 
 from pipemon.cli import run
+from pipemon.errors import UnavailableError
 from pipemon.generate.output import generate
+from pipemon.grafana import Grafana
 from pipemon.grafana_push.dashboards import of_folder, of_specs
 
 SPEC = """\
@@ -445,6 +447,23 @@ def test_the_dashboards_of_any_pipeline_are_pushed_too(tmp_path: Path) -> None:
     uids = [board["uid"] for board in of_specs([spec])]
     assert sorted(uids) == sorted(board["uid"] for board in of_folder(written))
     assert {UID, "pipemon_cascade", "pipemon_stage"} < set(uids)
+
+
+def test_an_annotation_begins_ends_and_may_be_deleted_by_a_person(double: GrafanaDouble) -> None:
+    grafana = Grafana(double.url, EDITOR)
+    number = grafana.annotate("FIRING vad", ["pipemon", "speech"], 1_790_000_000.25)
+    grafana.end_annotation(number, 1_790_000_060.0)
+    assert double.annotations == [
+        {
+            "time": 1_790_000_000_250,
+            "tags": ["pipemon", "speech"],
+            "text": "FIRING vad",
+            "timeEnd": 1_790_000_060_000,
+        }
+    ]
+    grafana.end_annotation(number + 1, 1_790_000_060.0)
+    with pytest.raises(UnavailableError, match=r"the token may not make annotations .* or annotations:create \(403\)"):
+        Grafana(double.url, VIEWER).annotate("x", [], 1.0)
 
 
 @pytest.fixture

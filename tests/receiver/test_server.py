@@ -9,13 +9,17 @@ import json
 import os
 import signal
 import socket
+from base64 import b64encode
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from pipemon import catalogue
 from pipemon.errors import UnavailableError
 from pipemon.receiver import server
+from pipemon.receiver.measures import Measures
 from pipemon.receiver.payload import Notification
 from pipemon.receiver.server import MAX_BODY_BYTES, listening, receiver_app, serve
 
@@ -81,6 +85,51 @@ async def test_a_notification_that_could_not_be_delivered_is_asked_for_again() -
     async with running(OSError(28, "No space left on device")) as receiver:
         status, told = await receiver.post(BODY)
     assert (status, told) == (503, "the notification could not be delivered: No space left on device\n")
+
+
+TOKEN = "a-token-of-sixteen"
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        (f"Bearer {TOKEN}", 200),
+        (f"Basic {b64encode(f'alertmanager:{TOKEN}'.encode()).decode()}", 200),
+        ("", 401),
+        ("Bearer another", 401),
+        (f"Basic {TOKEN}", 401),
+        ("Basic ????", 401),
+        (f"Digest {TOKEN}", 401),
+    ],
+)
+async def test_with_a_token_only_those_who_have_it_are_heard_and_see_the_page(authorization: str, status: int) -> None:
+    got: list[Notification] = []
+    measures = Measures(lambda: 0)
+    app = receiver_app(got.append, measures, lambda: "the page", TOKEN)
+    headers = {"Authorization": authorization} if authorization else {}
+    async with listening(app, "127.0.0.1", 0) as port, aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        async with session.post("/alerts", data=BODY, headers=headers) as answer:
+            assert answer.status == status
+        async with session.get("/", headers=headers) as answer:
+            assert answer.status == status
+            assert (await answer.text() == "the page") == (status == 200)
+        async with session.get("/metrics") as answer:
+            text = await answer.text()
+    assert len(got) == (status == 200)
+    refused = 'pipemon_receiver_notifications_refused_total{reason="unauthorized"}'
+    assert f"{refused} {float(status == 401)}" in text
+    assert f'pipemon_receiver_alerts_received_total{{status="firing"}} {float(status == 200)}' in text
+
+
+async def test_metrics_are_those_of_the_catalogue() -> None:
+    async with running() as receiver, receiver.session.get(receiver.url + "/metrics") as answer:
+        families = list(text_string_to_metric_families(await answer.text()))
+    found = {family.name + "_total" * (family.type == "counter"): family for family in families}
+    assert found.keys() == catalogue.RECEIVER_METRICS.keys()
+    for name, family in found.items():
+        metric = catalogue.RECEIVER_METRICS[name]
+        assert (family.type, family.documentation) == (metric.type, metric.help)
+        assert all(set(sample.labels) == set(metric.labels) for sample in family.samples)
 
 
 async def test_healthz_answers_and_other_methods_are_not_allowed() -> None:

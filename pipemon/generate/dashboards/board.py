@@ -196,6 +196,19 @@ def mark(choice: Choice, name: str, color: str, expr: Expr) -> Json:
     }
 
 
+def kept_mark(name: str, color: str, tags: Sequence[str]) -> Json:
+    """Return one kind of marks: those that Grafana itself keeps with all of these tags."""
+    return {
+        "name": name,
+        "type": "dashboard",
+        "datasource": {"type": "grafana", "uid": "-- Grafana --"},
+        "enable": True,
+        "hide": False,
+        "iconColor": color,
+        "target": {"type": "tags", "tags": list(tags), "matchAny": False, "limit": 100},
+    }
+
+
 def link(title: str, url: str) -> Json:
     """Return a link of a dashboard or a panel to an address of the web."""
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipemon.generate.dashboards.board import RECENT, board, constant, mark, marks, pipeline_uid
+from pipemon.generate.dashboards.board import RECENT, board, constant, kept_mark, mark, marks, pipeline_uid
 from pipemon.generate.dashboards.last_run import of_last_run
 from pipemon.generate.dashboards.layout import Placed, Row, place
 from pipemon.generate.dashboards.level_row import level_row
@@ -14,7 +14,7 @@ from pipemon.generate.dashboards.text import plain
 from pipemon.generate.dashboards.topology import node_graph, waterfall
 from pipemon.generate.expected import NAME as EXPECTED
 from pipemon.generate.promql import Matcher, Recorded
-from pipemon.spec.model import Spec
+from pipemon.spec.model import ACTION_TAG, Spec
 
 OPEN_ROWS = 6
 """A longer cascade's rows are closed at first, and queried when somebody opens them."""
@@ -35,7 +35,7 @@ def dashboard(spec: Spec) -> Json:
         _placed(spec).panels,
         scrape_interval=spec.timing.scrape_interval,
         variables=[constant("pipeline", plain(spec.pipeline))],
-        annotations=[*marks(of_spec(spec), spec.timing.scrape_interval), *_announced(spec)],
+        annotations=[*marks(of_spec(spec), spec.timing.scrape_interval), *_announced(spec), *_acted(spec)],
         runbook=spec.runbook,
     )
 
@@ -48,6 +48,13 @@ def _announced(spec: Spec) -> list[Json]:
         series = Recorded(EXPECTED, (), tuple(Matcher(label, "=", value) for label, value in which))
         found.append(mark(of_spec(spec), plain(f"{change.stage}: {change.what}"), "blue", series))
     return found
+
+
+def _acted(spec: Spec) -> list[Json]:
+    """Return the marks of what `pipemon serve` has done, where it may be asked for anything."""
+    if not any(mode.then for mode in spec.measurable):
+        return []
+    return [kept_mark("Rollbacks and retraining", "purple", ("pipemon", spec.pipeline, ACTION_TAG))]
 
 
 def panel_ids(spec: Spec) -> dict[str, int]:

@@ -1,0 +1,202 @@
+"""Works the queue off: annotations in Grafana, and the actions that alerts ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Protocol
+
+from pipemon.errors import PipemonError
+from pipemon.receiver.actions import Action, Actions, asked_for, place
+from pipemon.receiver.attempts import Outcome, attempt
+from pipemon.receiver.lines import sentence
+from pipemon.receiver.measures import Measures
+from pipemon.receiver.payload import Alert
+from pipemon.receiver.queue import Queue, State, Task
+from pipemon.spec.model import ACTION_TAG, ACTIONS
+from pipemon.units import duration
+
+ANNOTATE, END_ANNOTATION, ANNOTATE_ACTION = "annotate", "end_annotation", "annotate_action"
+_ANNOTATIONS = (ANNOTATE, END_ANNOTATION, ANNOTATE_ACTION)
+_log = logging.getLogger("pipemon.receiver")
+_PAUSES = (10.0, 30.0, 60.0, 300.0)
+"""Seconds until the next attempt; the last stays."""
+_GIVEN_UP_AFTER = 86_400.0
+
+
+class Annotations(Protocol):
+    """Where annotations are kept: Grafana."""
+
+    def annotate(self, text: str, tags: list[str], start: float) -> int:
+        """Make one that begins at a Unix time, and return its number."""
+
+    def end_annotation(self, number: int, end: float) -> None:
+        """Let one end at a Unix time."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What is done about alerts. `say` prints a line; with `dry_run` no action is done, only said."""
+
+    queue: Queue
+    measures: Measures
+    say: Callable[[str], None]
+    actions: Actions = field(default_factory=dict)
+    annotations: Annotations | None = None
+    dry_run: bool = False
+    clock: Callable[[], float] = time.time
+    _woken: dict[str, asyncio.Event] = field(default_factory=dict)
+
+    def wanted(self, alert: Alert) -> Iterator[tuple[str, str]]:
+        """Yield the kind and the place of all that is to be done about a new alert."""
+        if self.annotations is not None:
+            yield ANNOTATE, ""
+        asked = asked_for(alert)
+        if asked and (action := self.actions.get(asked)):
+            yield asked.name, place(asked, action, alert)
+
+    def wake(self) -> None:
+        """Look at the queue now."""
+        for event in self._woken.values():
+            event.set()
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """Work until `stop`, and end what runs. Annotations do not wait for actions, nor actions for Grafana."""
+        for task in self.queue.broken_off():
+            self._after_a_break(task)
+        async with asyncio.TaskGroup() as lanes:
+            lanes.create_task(self._lane("annotations", _ANNOTATIONS, stop))
+            lanes.create_task(self._lane("actions", ACTIONS, stop))
+
+    async def _lane(self, name: str, kinds: tuple[str, ...], stop: asyncio.Event) -> None:
+        woken = self._woken[name] = asyncio.Event()
+        while not stop.is_set():
+            woken.clear()
+            try:
+                while not stop.is_set() and (task := self.queue.begin(kinds, self.clock())):
+                    await self._do(task)
+            except OSError as error:
+                self.say(f"{error}; tried again in {duration(_PAUSES[0])}")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PAUSES[0]):
+                    await woken.wait()
+
+    async def _do(self, task: Task) -> None:
+        try:
+            await (self._annotate(task) if task.kind in _ANNOTATIONS else self._act(task))
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            # What is wrong with one task keeps no other from being done.
+            _log.exception("A task could not be done.")
+            self._end(task, "failed", f"{type(error).__name__}: {error}")
+
+    async def _act(self, task: Task) -> None:
+        asked = asked_for(task.alert)
+        action = self.actions.get(asked) if asked else None
+        if reason := self._needless(task, action):
+            self._end(task, "skipped", reason)
+            return
+        assert action is not None
+        if self.dry_run:
+            self._end(task, "skipped", f"would do: {action.words}")
+            return
+        began = self.clock()
+        outcome = await attempt(action, task.alert, task.key)
+        took = duration(max(1, round(self.clock() - began)))
+        words = f"{outcome.words} " if outcome.words else ""
+        self._settle(task, replace(outcome, words=f"{words}(in {took})"), action.attempts)
+
+    def _needless(self, task: Task, action: Action | None) -> str:
+        """Return why an action is not done, or ""."""
+        if action is None:
+            return "the file of actions no longer says how"
+        if task.resolved:
+            return "the alert has resolved"
+        last = self.queue.last_begun(task)
+        if last is not None and last.began is not None and self.clock() - last.began < action.every:
+            ago = duration(max(1, round(self.clock() - last.began)))
+            return f"begun {ago} ago for {last.alert.failure_mode}, and at most once in {duration(action.every)}"
+        return ""
+
+    async def _annotate(self, task: Task) -> None:
+        if self.annotations is None:
+            self._end(task, "skipped", "no Grafana was given")
+            return
+        try:
+            if task.kind == ANNOTATE:
+                start = task.alert.starts_at.timestamp() if task.alert.starts_at else self.clock()
+                tags = [*_tags(task.alert), *filter(None, (task.alert.failure_mode, task.alert.severity))]
+                words = str(await asyncio.to_thread(self.annotations.annotate, sentence(task.alert), tags, start))
+            elif task.kind == ANNOTATE_ACTION:
+                asked = asked_for(task.alert)
+                acted = self.queue.of_alert(task, asked.name) if asked else None
+                if acted is None or acted.ended is None:
+                    self._end(task, "skipped", "there was no action")
+                    return
+                tags, text = [*_tags(task.alert), ACTION_TAG, acted.kind], self._told(acted, acted.state, acted.result)
+                words = str(await asyncio.to_thread(self.annotations.annotate, text, tags, acted.ended))
+            else:
+                begun = self.queue.of_alert(task, ANNOTATE)
+                if begun is None or begun.state in ("failed", "skipped"):
+                    self._end(task, "skipped", "it was never begun")
+                    return
+                if begun.state != "done":
+                    self.queue.end(task, "waiting", "", self.clock(), self.clock() + _PAUSES[0])
+                    return
+                words = ""
+                end = self.clock() if task.alert_ended is None else task.alert_ended
+                await asyncio.to_thread(self.annotations.end_annotation, int(begun.result), end)
+        except PipemonError as error:
+            old = self.clock() - (task.alert.starts_at.timestamp() if task.alert.starts_at else self.clock())
+            self._settle(task, Outcome(False, str(error), again=old < _GIVEN_UP_AFTER), attempts=10_000)
+        else:
+            self._end(task, "done", words)
+
+    def _settle(self, task: Task, outcome: Outcome, attempts: int) -> None:
+        if outcome.done:
+            self._end(task, "done", outcome.words)
+        elif outcome.again and task.attempts < attempts:
+            pause = _PAUSES[min(task.attempts, len(_PAUSES)) - 1]
+            self.measures.action(task.kind, "retried")
+            self.queue.end(task, "waiting", outcome.words, self.clock(), self.clock() + pause)
+            if task.kind in ACTIONS or task.attempts == 1:
+                self._tell(task, f"failed, tried again in {duration(pause)}", outcome.words)
+        else:
+            self._end(task, "failed", outcome.words)
+
+    def _end(self, task: Task, state: State, words: str) -> None:
+        annotated = self.annotations is not None and task.kind in ACTIONS and state in ("done", "failed")
+        self.queue.end(task, state, words, self.clock(), then=(ANNOTATE_ACTION,) if annotated else ())
+        self.wake()
+        self.measures.action(task.kind, state)
+        if task.kind in ACTIONS or state == "failed":
+            self._tell(task, state, words)
+
+    def _tell(self, task: Task, how: str, words: str) -> None:
+        at = datetime.fromtimestamp(self.clock()).astimezone()
+        self.say(f"{at:%Y-%m-%d %H:%M:%S} {self._told(task, how, words)}")
+
+    @staticmethod
+    def _told(task: Task, how: str, words: str) -> str:
+        where = task.place or "/".join(filter(None, (task.alert.pipeline, task.alert.stage)))
+        head = f"{task.kind.replace('_', ' ').upper()} {where} for {task.alert.failure_mode or task.alert.name}"
+        return f"{head}: {how}{words and f': {words}'}"
+
+    def _after_a_break(self, task: Task) -> None:
+        """Go on with what ran when the process before ended: whether a command was done, nobody knows."""
+        asked = asked_for(task.alert)
+        action = self.actions.get(asked) if asked else None
+        if task.kind in _ANNOTATIONS or (action is not None and action.url):
+            self.queue.end(task, "waiting", "", self.clock(), self.clock())
+        else:
+            self._end(task, "failed", "pipemon ended while it ran; look whether it was done")
+
+
+def _tags(alert: Alert) -> list[str]:
+    return ["pipemon", *filter(None, (alert.pipeline, alert.stage))]

@@ -1,0 +1,81 @@
+"""The file of actions: what it says, and what is told of a wrong one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from notifications import firing, told
+
+from pipemon.errors import SpecError
+from pipemon.receiver.actions import Action, Asked, asked_for, place, read_actions
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "actions.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_an_action_of_a_stage_is_a_command_or_a_url(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """\
+speech:
+  rollback:
+    vad: {command: [kubectl, rollout, undo, deployment/vad], timeout: 5m, every: 2h, by: cluster}
+  retrain:
+    asr: {url: "https://ci.example/retrain", token_file: /run/secrets/ci}
+""",
+    )
+    assert read_actions(path) == {
+        Asked("speech", "rollback", "vad"): Action(
+            ("kubectl", "rollout", "undo", "deployment/vad"), timeout=300.0, every=7200.0, by=("cluster",)
+        ),
+        Asked("speech", "retrain", "asr"): Action(
+            url="https://ci.example/retrain", token_file=Path("/run/secrets/ci"), attempts=3
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("speech: {rolback: {vad: {command: [x]}}}", 1, "no action 'rolback'; did you mean 'rollback'?"),
+        ("speech: {rollback: {vad: {command: kubectl}}}", 1, "a list of words, such as [kubectl, get]"),
+        ("speech: {rollback: {vad: {command: []}}}", 1, "found an empty list"),
+        ("speech: {rollback: {vad: {url: ci.example}}}", 1, "'ci.example' is no URL; write https://host/path"),
+        ("speech: {rollback: {vad: {command: [x], url: 'http://a'}}}", 1, "`command:` or `url:`, not both"),
+        ("speech: {rollback: {vad: {command: [x], token_file: t}}}", 1, "token_file is for a url"),
+        ("speech: {rollback: {vad: {command: [x], attempts: 0}}}", 1, "expected 1 to 20, found the number 0"),
+        ("speech: {rollback: {vad: {command: [x], timeout: 5}}}", 1, "expected a duration with its unit"),
+        ("speech: {rollback: {vad: {comand: [x]}}}", 1, "unknown key 'comand'; did you mean 'command'?"),
+        ("speech:\n  rollback:\n    vad: undo", 3, "expected `command:` or `url:`, found the text 'undo'"),
+        ("speech:\n  rollback: {}", 2, "expected a mapping, found an empty mapping"),
+        ("- speech", 1, "expected a mapping of pipelines to their actions, found a list"),
+    ],
+)
+def test_what_is_wrong_is_told_where_it_stands(tmp_path: Path, text: str, line: int, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        read_actions(written(tmp_path, text))
+    assert [problem.line for problem in caught.value.problems if message in problem.message] == [line]
+
+
+def test_only_what_a_rule_of_ours_asks_for_is_asked() -> None:
+    (ours, foreign, none, other) = told(
+        firing(),
+        {"status": "firing", "labels": {"pipeline": "speech"}, "annotations": {"then": "rollback vad"}},
+        firing(then=""),
+        firing(then="reboot vad"),
+    ).alerts
+    assert asked_for(ours) == Asked("speech", "rollback", "vad")
+    assert asked_for(foreign) is None
+    assert asked_for(none) is None
+    assert asked_for(other) is None
+
+
+def test_places_are_told_apart_by_the_labels_that_the_file_names() -> None:
+    alert = told(firing(cluster="eu", zone="a")).alerts[0]
+    asked = Asked("speech", "rollback", "vad")
+    assert place(asked, Action(), alert) == "speech/vad"
+    assert place(asked, Action(by=("cluster", "room")), alert) == "speech/vad/eu/"
