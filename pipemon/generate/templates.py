@@ -11,16 +11,24 @@ _TEXT = """\
        slack_configs: title '{{ template "pipemon.title" . }}', text '{{ template "pipemon.text" . }}'
        email_configs: headers.Subject '{{ template "pipemon.title" . }}', text '{{ template "pipemon.text" . }}' */}}
 
+{{/* Where, beyond the stage: the labels that the pipeline keeps, a canary's version. */}}
+{{ define "pipemon.where" -}}
+{{ range (.Remove (stringSlice "alertname" "pipeline" "stage" "failure_mode" "severity" "kind" "owner" \
+"alertgroup" "prometheus" "prometheus_replica")).SortedPairs }} {{ .Name }}={{ .Value }}{{ end -}}
+{{ end }}
+
 {{ define "pipemon.title" -}}
 [{{ .Status | toUpper }}{{ if eq .Status "firing" }}:{{ .Alerts.Firing | len }}{{ end }}] {{ .CommonLabels.pipeline -}}
 {{ if .CommonLabels.stage }}/{{ .CommonLabels.stage }}{{ end -}}
 {{ if .CommonLabels.failure_mode }} {{ .CommonLabels.failure_mode }}{{ end -}}
 {{ if .CommonLabels.severity }} ({{ .CommonLabels.severity }}){{ end -}}
-{{ end }}
+{{ template "pipemon.where" .CommonLabels }}
+{{- end }}
 
 {{ define "pipemon.alert" -}}
 {{ .Labels.pipeline }}{{ if .Labels.stage }}/{{ .Labels.stage }}{{ end }} \
-{{ or .Labels.failure_mode .Labels.alertname }} ({{ .Labels.severity }}): {{ .Annotations.summary }}
+{{ or .Labels.failure_mode .Labels.alertname }} ({{ .Labels.severity }})\
+{{ template "pipemon.where" .Labels }}: {{ .Annotations.summary }}
 {{ if eq .Status "firing" -}}
 {{ .Annotations.description }}
 Since {{ .StartsAt.UTC.Format "2006-01-02 15:04 UTC" }}.
@@ -36,7 +44,9 @@ Do: {{ .Annotations.do }}{{ end }}
 From {{ .StartsAt.UTC.Format "2006-01-02 15:04" }} to {{ .EndsAt.UTC.Format "2006-01-02 15:04 UTC" }}.
 {{- end }}
 {{- if .Annotations.dashboard_url }}
-Dashboard: {{ .Annotations.dashboard_url }}{{ end }}
+Dashboard: {{ .Annotations.dashboard_url }}{{ if match "[?]" .Annotations.dashboard_url }}&{{ else }}?{{ end }}\
+from={{ (.StartsAt.Add -3600000000000).UnixMilli }}&\
+to={{ if eq .Status "firing" }}now{{ else }}{{ (.EndsAt.Add 3600000000000).UnixMilli }}{{ end }}{{ end }}
 {{- if .Annotations.runbook_url }}
 Runbook: {{ .Annotations.runbook_url }}{{ end }}
 {{- end }}
@@ -58,7 +68,8 @@ Runbook: {{ .Annotations.runbook_url }}{{ end }}
 def templates_file() -> str:
     """Return the templates `pipemon.title`, one line, and `pipemon.text`, for Alertmanager 0.25 and later.
 
-    The text tells what fires first: failure mode and stage, value against threshold, since when, which stage
-    upstream moved, which effects are held back, what to do, and the links; then what has resolved.
+    The text tells what fires first: failure mode and stage, in which cluster or version, value against threshold,
+    since when, which stage upstream moved, which effects are held back, what to do, and the links, that of the
+    dashboard from an hour before; then what has resolved.
     """
     return _TEXT

@@ -10,6 +10,10 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 Status = Literal["firing", "resolved"]
+_TOLD = {"alertname", "pipeline", "stage", "failure_mode", "severity", "kind", "owner"} | {
+    "alertgroup", "prometheus", "prometheus_replica",
+}  # fmt: skip
+"""Labels that are told elsewhere, and those that vmalert and the Prometheus Operator add."""
 
 
 class PayloadError(ValueError):
@@ -42,6 +46,14 @@ class Alert:
     starts_at: datetime | None
     ends_at: datetime | None
     labels: tuple[tuple[str, str], ...] = ()
+    upstream: str = ""
+    origin: str = ""
+    dashboard_url: str = ""
+
+    @property
+    def where(self) -> str:
+        """What further labels say: `cluster=eu, version=1.2`."""
+        return ", ".join(f"{one_line(name)}={value}" for name, value in self.labels if value and name not in _TOLD)
 
 
 @dataclass(frozen=True)
@@ -97,6 +109,9 @@ def _alert(data: object, where: str) -> Alert:
         starts_at=_time(alert, "startsAt", where),
         ends_at=_time(alert, "endsAt", where) if status == "resolved" else None,
         labels=tuple(sorted(labels.items())),
+        upstream=notes.get("upstream", ""),
+        origin=notes.get("origin", ""),
+        dashboard_url=notes.get("dashboard_url", ""),
     )
 
 

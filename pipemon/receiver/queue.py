@@ -92,19 +92,22 @@ class Queue:
         """Close the file."""
         self._db.close()
 
-    def take(self, told: Notification, now: float, wanted: Callable[[Alert], Iterable[tuple[str, str]]]) -> None:
-        """Keep what a notification tells, with its tasks, or nothing of it.
+    def take(
+        self, told: Notification, now: float, wanted: Callable[[Alert], Iterable[tuple[str, str]]]
+    ) -> tuple[Alert, ...]:
+        """Keep what a notification tells, with its tasks, or nothing of it; return the alerts that began or ended.
 
         `wanted` gives the kind and place of each task of an alert that was not told before. An alert is the same
         while it has not resolved, and also where it is told again as firing since before that: from another
         Alertmanager, or after Prometheus was away.
         """
         with self._whole():
-            for alert in told.alerts:
-                self._take(alert, now, wanted)
+            news = tuple(alert for alert in told.alerts if self._take(alert, now, wanted))
             self._forget(now)
+        return news
 
-    def _take(self, alert: Alert, now: float, wanted: Callable[[Alert], Iterable[tuple[str, str]]]) -> None:
+    def _take(self, alert: Alert, now: float, wanted: Callable[[Alert], Iterable[tuple[str, str]]]) -> bool:
+        """Keep what is told of one alert; return whether it began or ended."""
         last = self._db.execute(
             "select id, ended from alerts where fingerprint = ? order by id desc limit 1", (alert.fingerprint,)
         ).fetchone()
@@ -119,10 +122,11 @@ class Queue:
                     " on conflict (alert, kind) do update set state = 'waiting', attempts = 0, due = excluded.due",
                     (now, last["id"]),
                 )
-            return
+            # What was held back while it fired is told as resolved too; it is no news.
+            return bool(last) and last["ended"] is None
         if last and (last["ended"] is None or started < last["ended"]):
             self._db.execute("update alerts set ended = null, body = ? where id = ?", (_dump(alert), last["id"]))
-            return
+            return last["ended"] is not None
         row = self._db.execute(
             "insert into alerts (fingerprint, started, body) values (?, ?, ?)",
             (alert.fingerprint, started, _dump(alert)),
@@ -132,6 +136,7 @@ class Queue:
                 "insert into tasks (alert, kind, place, state, due) values (?, ?, ?, 'waiting', ?)",
                 (row.lastrowid, kind, place, now),
             )
+        return True
 
     def begin(self, kinds: Iterable[str], now: float) -> Task | None:
         """Return the next task of these kinds that is due, as one that runs from now on; None if there is none."""

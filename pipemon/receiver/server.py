@@ -144,7 +144,7 @@ class Settings:
 def serve(
     port: int, host: str = "127.0.0.1", write: Callable[[str], None] | None = None, settings: Settings | None = None
 ) -> None:
-    """Print one line for each alert of each notification until SIGINT or SIGTERM, and do what `settings` say.
+    """Print a line for each alert that begins, ends or is repeated, until SIGINT or SIGTERM; do what `settings` say.
 
     `write` takes the lines, by default standard output. Raises UnavailableError as `listening` does, and OptionError
     for a queue that can't be used.
@@ -159,11 +159,13 @@ async def _serve(host: str, port: int, write: Callable[[str], None], settings: S
 
     def deliver(notification: Notification) -> None:
         now = datetime.now().astimezone()
-        queue.take(notification, now.timestamp(), worker.wanted)
+        news = queue.take(notification, now.timestamp(), worker.wanted)
         measures.committed(notification)
         worker.wake()
-        for alert in notification.alerts:
-            write(line(alert, now))
+        # A group is told whole when one of its alerts changes; where none did, Alertmanager repeats it on purpose.
+        repeated = () if news else (alert for alert in notification.alerts if alert.status == "firing")
+        for alert in news or repeated:
+            write(line(alert, now, again=not news))
         if notification.left_out:
             write(f"{now:%Y-%m-%d %H:%M:%S} and {notification.left_out} more that Alertmanager left out")
 

@@ -18,6 +18,10 @@ LABELS = {
     "stage": "asr",
     "failure_mode": "slow",
     "severity": "critical",
+    "kind": "software",
+    "owner": "speech-team",
+    "cluster": "eu",
+    "prometheus": "monitoring/k8s",
 }
 ANNOTATIONS = {
     "summary": "The recogniser is slow",
@@ -68,13 +72,13 @@ def test_an_alert_tells_what_where_how_bad_since_when_who_moved_first_what_to_do
     tmp_path: Path,
 ) -> None:
     assert rendered(tmp_path, "pipemon.text", alert()) == (
-        "speech/asr slow (critical): The recogniser is slow\n"
+        "speech/asr slow (critical) cluster=eu: The recogniser is slow\n"
         "Calls of asr over 300ms: 31% over 5m, above the 1% that p99 leaves.\n"
         "Since 2026-01-31 08:15 UTC. Fires upstream, the earliest first: vad/vad-cuts-everything. "
         "asr took 1.4 times its budget on average, more than any other stage.\n"
         "Held back while it lasts: answer-too-late.\n"
         "Do: Add workers.\n"
-        "Dashboard: https://grafana.example/d/speech\n"
+        "Dashboard: https://grafana.example/d/speech?from=1769843730000&to=now\n"
         "Runbook: https://wiki.example/speech#slow"
     )
 
@@ -82,19 +86,35 @@ def test_an_alert_tells_what_where_how_bad_since_when_who_moved_first_what_to_do
 def test_what_has_resolved_comes_last_without_its_old_value(tmp_path: Path) -> None:
     text = rendered(tmp_path, "pipemon.text", alert("resolved", failure_mode="dead-air"), alert())
     first, last = text.split("\n\nResolved:\n")
-    assert first.startswith("speech/asr slow (critical)")
+    assert first.startswith("speech/asr slow (critical) cluster=eu")
     assert last.startswith(
-        "speech/asr dead-air (critical): The recogniser is slow\nFrom 2026-01-31 08:15 to 2026-01-31 09:00 UTC."
+        "speech/asr dead-air (critical) cluster=eu: The recogniser is slow\n"
+        "From 2026-01-31 08:15 to 2026-01-31 09:00 UTC."
     )
     assert "31%" not in last
+
+
+def test_two_canaries_in_two_clusters_are_told_apart(tmp_path: Path) -> None:
+    text = rendered(tmp_path, "pipemon.text", alert(version="1.1"), alert(version="1.2", cluster="us"))
+    assert [line for line in text.splitlines() if line.startswith("speech/")] == [
+        "speech/asr slow (critical) cluster=eu version=1.1: The recogniser is slow",
+        "speech/asr slow (critical) cluster=us version=1.2: The recogniser is slow",
+    ]
+
+
+def test_the_dashboard_of_what_has_resolved_is_that_of_its_time(tmp_path: Path) -> None:
+    found = alert("resolved")
+    found["annotations"] = ANNOTATIONS | {"dashboard_url": "https://grafana.example/d/speech?viewPanel=7"}
+    told = rendered(tmp_path, "pipemon.text", found)
+    assert "Dashboard: https://grafana.example/d/speech?viewPanel=7&from=1769843730000&to=1769853600000" in told
 
 
 @pytest.mark.parametrize(
     ("alerts", "title"),
     [
-        ([alert()], "[FIRING:1] speech/asr slow (critical)"),
-        ([alert(), alert(failure_mode="wrong", stage="vad")], "[FIRING:2] speech (critical)"),
-        ([alert("resolved")], "[RESOLVED] speech/asr slow (critical)"),
+        ([alert()], "[FIRING:1] speech/asr slow (critical) cluster=eu"),
+        ([alert(), alert(failure_mode="wrong", stage="vad")], "[FIRING:2] speech (critical) cluster=eu"),
+        ([alert("resolved")], "[RESOLVED] speech/asr slow (critical) cluster=eu"),
     ],
 )
 def test_the_title_says_what_all_alerts_have_in_common(

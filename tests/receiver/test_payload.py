@@ -52,7 +52,36 @@ def test_a_firing_alert_is_one_line_with_stage_failure_mode_value_threshold_and_
     assert said() == (
         "2025-01-31 08:15:30 FIRING warning speech/vad noisy-microphones: "
         "mean audio_level_dbfs is -41.2 dBFS, outside -30 to -10 dBFS. "
-        "Do: Collect audio from the new phones, retrain."
+        "Do: Collect audio from the new phones, retrain. Look: https://wiki.example/speech"
+    )
+
+
+def test_a_line_tells_which_cluster_and_which_version_what_fires_upstream_and_where_to_look() -> None:
+    found = alert()
+    found["labels"] |= {"version": "1.2", "cluster": "eu", "prometheus": "monitoring/k8s"}
+    found["annotations"] |= {
+        "upstream": "Fires upstream, the earliest first: mic/gain.",
+        "origin": "Moved first: the input of vad.",
+        "do": "Which phones?",
+        "dashboard_url": "https://grafana.example/d/speech",
+    }
+    assert line(parse(body(found)).alerts[0], AT) == (
+        "2025-01-31 08:15:30 FIRING warning speech/vad noisy-microphones (cluster=eu, version=1.2): "
+        "mean audio_level_dbfs is -41.2 dBFS, outside -30 to -10 dBFS. Fires upstream, the earliest first: mic/gain. "
+        "Moved first: the input of vad. Do: Which phones? Look: https://grafana.example/d/speech"
+    )
+
+
+def test_that_nothing_fires_upstream_is_not_told() -> None:
+    notes = {"description": "It cuts", "upstream": "Nothing fires upstream."}
+    assert said(annotations=notes).endswith(": It cuts.")
+
+
+def test_what_is_told_again_says_for_how_long_it_fires() -> None:
+    found = parse(body(alert(annotations={"description": "It cuts"}))).alerts[0]
+    later = datetime(2025, 1, 31, 12, 15, 0, tzinfo=UTC)
+    assert line(found, later, again=True)[20:] == (
+        "STILL FIRING warning speech/vad noisy-microphones after 4h: It cuts."
     )
 
 
@@ -147,6 +176,6 @@ def test_any_json_gives_a_notification_or_a_refusal(data: Any) -> None:
 @given(st.text())
 def test_no_text_of_an_alert_breaks_the_line_or_commands_the_terminal(text: str) -> None:
     found = alert(annotations={"description": text, "do": text})
-    found["labels"] |= {"stage": text, "failure_mode": text}
+    found["labels"] |= {"stage": text, "failure_mode": text, "cluster": text, text: "x"}
     assert sentence(parse(body(found)).alerts[0]).isprintable()
     assert "\x1b" not in said(annotations={"do": "\x1b]0;owned\x07 \u202etxt"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -74,6 +75,28 @@ def test_what_resolved_and_was_never_told_brings_nothing() -> None:
     queue = Queue()
     queue.take(told(resolved()), NOW, wanted)
     assert queue.latest(10) == []
+
+
+def news(queue: Queue, *alerts: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(alert.failure_mode, alert.status) for alert in queue.take(told(*alerts), NOW, wanted)]
+
+
+def test_of_a_group_that_is_told_whole_each_time_only_what_began_or_ended_is_news() -> None:
+    queue = Queue()
+    assert news(queue, firing("a")) == [("a", "firing")]
+    assert news(queue, firing("a"), firing("b")) == [("b", "firing")]
+    assert news(queue, firing("a"), firing("b")) == []
+    assert news(queue, resolved("a"), firing("b")) == [("a", "resolved")]
+    # Alertmanager tells the end of one until all have ended, and that of one whose beginning it held back.
+    assert news(queue, resolved("a"), resolved("b"), resolved("held-back")) == [("b", "resolved")]
+    assert news(queue, firing("a", start=NOW + 90)) == [("a", "firing")]
+
+
+def test_what_was_told_before_a_restart_is_no_news_after_it(tmp_path: Path) -> None:
+    queue = Queue(tmp_path / "queue.sqlite")
+    assert news(queue, firing("a")) == [("a", "firing")]
+    queue.close()
+    assert news(Queue(tmp_path / "queue.sqlite"), firing("a"), firing("b")) == [("b", "firing")]
 
 
 def test_a_restart_keeps_all_and_tells_what_was_broken_off(tmp_path: Path) -> None:
