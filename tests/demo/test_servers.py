@@ -93,13 +93,13 @@ async def running(folder: Path, inhibition: bool) -> AsyncIterator[Running]:
     def deliver(notification: Notification) -> None:
         told.lines += [(alert.status, alert.failure_mode) for alert in notification.alerts]
 
-    app = receiver_app(deliver)
-    app.router.add_get("/metrics", metrics)
-    async with listening(app, "127.0.0.1", 0) as port:
+    pipeline = web.Application()
+    pipeline.router.add_get("/metrics", metrics)
+    async with listening(pipeline, "127.0.0.1", 0) as target, listening(receiver_app(deliver), "127.0.0.1", 0) as port:
         rules, prometheus, alertmanager = (folder / name for name in ("rules/a.yml", "p.yml", "a.yml"))
         rules.parent.mkdir()
         rules.write_text(yaml.safe_dump(RULES))
-        prometheus.write_text(prometheus_file([SPEC], [f"127.0.0.1:{port}"], f"127.0.0.1:{ports[1]}"))
+        prometheus.write_text(prometheus_file([SPEC], [f"127.0.0.1:{target}"], f"127.0.0.1:{ports[1]}"))
         routes = yaml.safe_dump(ROUTES).replace("RECEIVER", f"http://127.0.0.1:{port}/alerts")
         alertmanager.write_text(routes if inhibition else servers.without_inhibition(routes))
         commands: Sequence[list[str]] = (
