@@ -81,6 +81,7 @@ class Inbox:
 
     def __init__(self, client: Alertmanager) -> None:
         self._client = client
+        self.url = client.url
         self._posts = 0
         self.url = client.url
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
-from real_servers import tool
+import yaml
+from real_servers import running_alertmanager, tool, until
 
 from pipemon.generate.output import generate
 
@@ -83,3 +86,35 @@ def test_the_owner_of_several_pipelines_has_one_receiver_for_each_severity(
     generate(specs, tmp_path)
     told = tool("amtool", "check-config", str(tmp_path / "alertmanager" / "alertmanager.yml"))
     assert "5 receivers" in told
+
+
+def test_below_the_root_of_another_file_a_storm_is_still_one_notification_a_cluster(tmp_path: Path) -> None:
+    (tmp_path / "speech.yaml").write_text(f"keep: [cluster]\n{SPEECH}")
+    generate([tmp_path / "speech.yaml"], tmp_path)
+    ours = yaml.safe_load((tmp_path / "alertmanager" / "alertmanager.yml").read_text())
+    theirs = {
+        "route": {
+            "receiver": "theirs",
+            "group_by": ["alertname"],
+            "group_wait": "1h",
+            "routes": ours["route"]["routes"],
+        },
+        "inhibit_rules": ours["inhibit_rules"],
+        "receivers": [{"name": "theirs"}, *ours["receivers"]],
+    }
+    fired = [
+        {"alertname": f"Speech{number}", "pipeline": "speech", "owner": "speech-team", "severity": "critical"}
+        | {"failure_mode": f"mode-{number}", "cluster": cluster}
+        for number in range(20)
+        for cluster in ("eu", "us")
+    ]
+    with running_alertmanager(yaml.safe_dump(theirs), tmp_path / "theirs") as inbox:
+        sent = json.dumps([{"labels": labels} for labels in fired]).encode()
+        urlopen(Request(f"{inbox.url}/api/v2/alerts", sent, {"Content-Type": "application/json"}), timeout=10).close()
+
+        def groups() -> list[tuple[str, str, int]]:
+            found = json.load(urlopen(f"{inbox.url}/api/v2/alerts/groups", timeout=10))
+            return sorted((g["receiver"]["name"], g["labels"]["cluster"], len(g["alerts"])) for g in found)
+
+        told = [("speech-team-page", "eu", 20), ("speech-team-page", "us", 20)]
+        until(lambda: groups() == told, f"{told}")
