@@ -32,6 +32,7 @@ FORBIDDEN = {
     "drill": ("instrument", *commands("drill")),
     "grafana": ("instrument", "spec", "generate", "prometheus", *commands("grafana")),
     "grafana_push": ("instrument", "prometheus", *commands("grafana_push", "grafana")),
+    "receiver": ("instrument", "generate", "prometheus", *commands("receiver", "grafana")),
     "watch": ("instrument", *commands("watch")),
 }
 YAML_AND_SERVERS = {"yaml", "click", "pydantic", "aiohttp", "rich"}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipemon.errors import UnavailableError
+from pipemon.receiver.actions import Action, Actions, Asked
 
 _LEFT_OUT = ("__pycache__", "*.baseline.json")
 """What is not copied: the demo learns its baseline itself."""
@@ -43,6 +44,12 @@ class Example:
             sys.executable, str(self.folder / "traffic.py"), "--port", str(port),
             "--control", str(self.control), "--seed", str(seed),
         ]  # fmt: skip
+
+    @property
+    def actions(self) -> Actions:
+        """How its stages are rolled back: as in its actions.yaml, with its own paths."""
+        command = (sys.executable, str(self.folder / "rollback.py"), str(self.control))
+        return {Asked("speech", "rollback", stage): Action(command, timeout=30.0) for stage in ("vad", "asr")}
 
     def inject(self, fault: str | None, strength: float = 0.0) -> None:
         """Put `fault` into the traffic, or, with None, take any fault away."""

@@ -47,6 +47,7 @@ class Performance:
     traffic: Child | None = None
     began: float = field(default_factory=time.monotonic)
     notified: list[Notified] = field(default_factory=list)
+    rolled_back_at: float | None = None
     _active: dict[str, str] = field(default_factory=dict)
     _held_back: set[str] = field(default_factory=set)
     _numbers_at: float = 0.0
@@ -70,6 +71,13 @@ class Performance:
                 unknown = " (its beginning was held back)" if alert.status == "resolved" and name not in known else ""
                 self.notified.append(Notified(self.now(), alert.status, name))
                 self.screen.notification(alert.status, sentence(alert) + unknown)
+
+    def acted(self, text: str) -> None:
+        """Take what the receiver says of an action: `2026-01-31 08:15:33 ROLLBACK speech/asr for slow-asr: done`."""
+        _, _, told = text.split(" ", 2)
+        self.screen.say(told)
+        if told.startswith("ROLLBACK") and ": done" in told:
+            self.rolled_back_at = self.now()
 
     async def play(self, steps: Sequence[Step]) -> Observed:
         """Play the good period, then each fault with its recovery; the last one is left in place."""
@@ -112,6 +120,7 @@ class Performance:
         fault = step.fault
         self.screen.phase(f"Fault: {step.title}")
         self._held_back.clear()
+        self.rolled_back_at = None
         began = self.now()
         self._break(step)
 
@@ -126,15 +135,19 @@ class Performance:
         if self._held_back:
             self.screen.say(f"Held back by inhibition: {', '.join(sorted(self._held_back))}")
         ended = None
+        rolled_back = fault.rolled_back and await self._until(lambda: self.rolled_back_at is not None, cap=2)
         if not last:
             self.screen.phase("Recovery")
-            ended = self.now()
-            self.revive()
+            if rolled_back:
+                ended = self.rolled_back_at
+            else:
+                ended = self.now()
+                self.revive()
             injected = Injected(step, began, ended, frozenset())
             recovered = await self._until(lambda: self._recovered(injected), cap=6)
             if not recovered:
                 self.screen.say(f"It did not recover in time: {self._alerts() or 'a notification is missing'}")
-        return Injected(step, began, ended, frozenset(self._held_back))
+        return Injected(step, began, ended, frozenset(self._held_back), rolled_back)
 
     def _break(self, step: Step) -> None:
         if step.fault.control:

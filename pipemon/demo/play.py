@@ -9,7 +9,7 @@ import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,9 @@ from pipemon.demo.script import Step, script
 from pipemon.demo.verdict import failures, rows
 from pipemon.errors import DeclarationError, UnavailableError
 from pipemon.prometheus import Alertmanager, Prometheus
+from pipemon.receiver.payload import Notification
 from pipemon.receiver.server import listening, receiver_app
+from pipemon.receiver.worker import Settings, Worker, working
 
 SCRAPE_INTERVAL = 15.0
 """Seconds, before the time scale; the example's failure modes say the same."""
@@ -127,7 +129,8 @@ async def _stage(options: Options, screen: Screen, folder: Path, started: list[C
         example, options.time_scale, options.inhibition, screen,
         Prometheus(prometheus), Alertmanager(alertmanager), start_traffic, configure,
     )  # fmt: skip
-    async with listening(receiver_app(performance.deliver), servers.HOST, 0) as receiver:
+    settings = Settings(folder / "receiver.sqlite", example.actions)
+    async with working(settings, performance.acted) as worker, _listening(worker, performance) as receiver:
         screen.phase("Generating rules, routes and dashboards from the failure modes")
         await configure()
         screen.phase("Starting the pipeline, Alertmanager and Prometheus")
@@ -141,6 +144,14 @@ async def _stage(options: Options, screen: Screen, folder: Path, started: list[C
         await _until_ready(run("prometheus", command), performance.prometheus.ready)
         performance.servers = tuple(child for child in started if child is not performance.traffic)
         yield performance
+
+
+def _listening(worker: Worker, performance: Performance) -> AbstractAsyncContextManager[int]:
+    def deliver(told: Notification) -> None:
+        worker.take(told)
+        performance.deliver(told)
+
+    return listening(receiver_app(deliver), servers.HOST, 0)
 
 
 async def _until_ready(child: Child, ready: Callable[[], bool]) -> None:

@@ -100,6 +100,7 @@ class Screen:
 def cells(row: Row) -> tuple[str, str, str, str, str]:
     """Return a row's cells as they are shown."""
     resolved = f"after {row.resolved:.0f} s" if row.resolved is not None else "no" if row.ended else "left in place"
+    resolved += ", rolled back" if row.rolled_back else ""
     return (
         row.fault,
         row.alert or "none",

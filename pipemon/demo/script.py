@@ -19,7 +19,8 @@ class Fault:
     `control` is its name in the traffic's control file; None kills the traffic's process instead. The
     strength is drawn between `weakest` and `strongest`, in the control file's unit. `failure_mode` must
     be notified; of `effects`, the failure modes that follow from it, at least one must fire and be held
-    back where `needs_effects` is set, and none may be notified.
+    back where `needs_effects` is set, and none may be notified. Where `rolled_back` is set, the receiver must take the
+    fault away by the rollback that the alert asks for; others are taken away by hand.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Fault:
     failure_mode: str
     effects: tuple[str, ...] = ()
     needs_effects: bool = False
+    rolled_back: bool = False
 
 
 FAULTS = (
@@ -37,7 +39,9 @@ FAULTS = (
         "telephone", "telephone-band microphones", "telephone_band", 0.9, 1.0,
         "telephone-microphones", ("gibberish", "users-repeat-themselves"), needs_effects=True,
     ),
-    Fault("slow", "a recogniser that is too slow", "slow", 2.0, 3.0, "slow-asr", ("answer-too-late",)),
+    Fault(
+        "slow", "a recogniser that is too slow", "slow", 2.0, 3.0, "slow-asr", ("answer-too-late",), rolled_back=True
+    ),
     Fault("killed", "the pipeline's process killed", None, 0.0, 0.0, "nobody-calls"),
 )  # fmt: skip
 

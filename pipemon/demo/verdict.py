@@ -26,13 +26,14 @@ class Injected:
     """A fault that was played.
 
     `ended` is when it was taken away, None where it was left. `held_back` are the failure modes that
-    Alertmanager told to be inhibited meanwhile.
+    Alertmanager told to be inhibited meanwhile. `rolled_back` tells that the receiver took it away.
     """
 
     step: Step
     began: float
     ended: float | None
     held_back: frozenset[str]
+    rolled_back: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Row:
     held_back: tuple[str, ...]
     ended: bool
     resolved: float | None
+    rolled_back: bool = False
 
 
 def rows(observed: Observed) -> list[Row]:
@@ -74,6 +76,7 @@ def rows(observed: Observed) -> list[Row]:
                 held_back=tuple(sorted(injected.held_back)),
                 ended=injected.ended is not None,
                 resolved=resolved.at - injected.ended if resolved and injected.ended is not None else None,
+                rolled_back=injected.rolled_back,
             )
         )
     return table
@@ -122,6 +125,8 @@ def _fault(observed: Observed, injected: Injected, notified: list[Notified]) -> 
             told.append(f"No effect of {title} ({effects}) fired and was held back.")
         if not observed.inhibition and not _names(notified, "firing") & set(fault.effects):
             told.append(f"No effect of {title} ({effects}) was notified, though nothing held it back.")
+    if fault.rolled_back and not injected.rolled_back:
+        told.append(f"The receiver did not roll back after {title}.")
     if not observed.inhibition and injected.held_back:
         told.append(f"{', '.join(sorted(injected.held_back))} was held back without inhibition rules.")
     if injected.ended is not None:

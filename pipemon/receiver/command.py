@@ -48,8 +48,8 @@ def serve(
     says. What was told and is to be done outlives a restart. GET / shows it, GET /metrics counts it.
     """
     from pipemon.receiver.actions import read_actions  # noqa: PLC0415
-    from pipemon.receiver.server import Settings  # noqa: PLC0415
     from pipemon.receiver.server import serve as listen  # noqa: PLC0415
+    from pipemon.receiver.worker import Settings  # noqa: PLC0415
 
     token = _secret(token_file) if token_file else ""
     if token_file and len(token) < _SHORTEST_TOKEN:

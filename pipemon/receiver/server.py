@@ -10,29 +10,23 @@ import sys
 from base64 import b64decode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
 from hmac import compare_digest
 from http import HTTPStatus
-from pathlib import Path
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from pipemon.errors import UnavailableError
-from pipemon.receiver.actions import Actions
 from pipemon.receiver.lines import line
 from pipemon.receiver.measures import Measures
 from pipemon.receiver.page import page
 from pipemon.receiver.payload import Notification, PayloadError, parse
-from pipemon.receiver.queue import Queue
-from pipemon.receiver.worker import Annotations, Worker
+from pipemon.receiver.worker import Settings, working
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """About two thousand alerts in one notification."""
 
-_LONGEST_END = 20.0
-"""Seconds that an action which runs has when the receiver is told to stop."""
 _log = logging.getLogger("pipemon.receiver")
 
 
@@ -126,21 +120,6 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
         await runner.cleanup()
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How the receiver does its work.
-
-    `queue` is its file, in memory for None. `actions` say how a stage is rolled back or retrained; `annotations` is
-    where alerts are marked. `token` is what senders must have, "" for nothing.
-    """
-
-    queue: Path | None = None
-    actions: Actions = field(default_factory=dict)
-    annotations: Annotations | None = None
-    token: str = ""
-    dry_run: bool = False
-
-
 def serve(
     port: int, host: str = "127.0.0.1", write: Callable[[str], None] | None = None, settings: Settings | None = None
 ) -> None:
@@ -153,41 +132,27 @@ def serve(
 
 
 async def _serve(host: str, port: int, write: Callable[[str], None], settings: Settings) -> None:
-    queue = Queue(settings.queue)
-    measures = Measures(queue.length)
-    worker = Worker(queue, measures, write, settings.actions, settings.annotations, settings.dry_run)
-
-    def deliver(notification: Notification) -> None:
-        now = datetime.now().astimezone()
-        news = queue.take(notification, now.timestamp(), worker.wanted)
-        measures.committed(notification)
-        worker.wake()
-        # A group is told whole when one of its alerts changes; where none did, Alertmanager repeats it on purpose.
-        repeated = () if news else (alert for alert in notification.alerts if alert.status == "firing")
-        for alert in news or repeated:
-            write(line(alert, now, again=not news))
-        if notification.left_out:
-            write(f"{now:%Y-%m-%d %H:%M:%S} and {notification.left_out} more that Alertmanager left out")
-
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    app = receiver_app(deliver, measures, lambda: page(queue, datetime.now().astimezone()), settings.token)
-    try:
-        async with listening(app, host, port) as bound:
+    async with working(settings, write) as worker:
+
+        def deliver(notification: Notification) -> None:
+            now = datetime.now().astimezone()
+            news = worker.take(notification)
+            # A group is told whole when one of its alerts changes; where none did, Alertmanager repeats it on purpose.
+            repeated = () if news else (alert for alert in notification.alerts if alert.status == "firing")
+            for alert in news or repeated:
+                write(line(alert, now, again=not news))
+            if notification.left_out:
+                write(f"{now:%Y-%m-%d %H:%M:%S} and {notification.left_out} more that Alertmanager left out")
+
+        def shown() -> str:
+            return page(worker.queue, datetime.now().astimezone())
+
+        async with listening(receiver_app(deliver, worker.measures, shown, settings.token), host, port) as bound:
             write(f"Listening for Alertmanager on http://{host}:{bound}/alerts")
-            working = asyncio.create_task(worker.work(stop))
-            told = asyncio.create_task(stop.wait())
-            await asyncio.wait([working, told], return_when=asyncio.FIRST_COMPLETED)
-            if not stop.is_set():
-                # It works until it is told to stop, so this is what went wrong.
-                await working
-            worker.wake()
-            await asyncio.wait([working], timeout=_LONGEST_END)
-            working.cancel()
-            await asyncio.wait([working])
-    finally:
-        queue.close()
+            await stop.wait()
 
 
 def _cause(error: OSError | OverflowError) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from pipemon.errors import PipemonError
@@ -16,13 +17,15 @@ from pipemon.receiver.actions import Action, Actions, asked_for, place
 from pipemon.receiver.attempts import Outcome, attempt
 from pipemon.receiver.lines import sentence
 from pipemon.receiver.measures import Measures
-from pipemon.receiver.payload import Alert
+from pipemon.receiver.payload import Alert, Notification
 from pipemon.receiver.queue import Queue, State, Task
 from pipemon.spec.model import ACTION_TAG, ACTIONS
 from pipemon.units import duration
 
 ANNOTATE, END_ANNOTATION, ANNOTATE_ACTION = "annotate", "end_annotation", "annotate_action"
 _ANNOTATIONS = (ANNOTATE, END_ANNOTATION, ANNOTATE_ACTION)
+_LONGEST_END = 20.0
+"""Seconds that an action which runs has when the receiver is told to stop."""
 _log = logging.getLogger("pipemon.receiver")
 _PAUSES = (10.0, 30.0, 60.0, 300.0)
 """Seconds until the next attempt; the last stays."""
@@ -37,6 +40,21 @@ class Annotations(Protocol):
 
     def end_annotation(self, number: int, end: float) -> None:
         """Let one end at a Unix time."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the receiver does its work.
+
+    `queue` is its file, in memory for None. `actions` say how a stage is rolled back or retrained; `annotations` is
+    where alerts are marked. `token` is what senders must have, "" for nothing.
+    """
+
+    queue: Path | None = None
+    actions: Actions = field(default_factory=dict)
+    annotations: Annotations | None = None
+    token: str = ""
+    dry_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,6 +78,16 @@ class Worker:
         if asked and (action := self.actions.get(asked)):
             yield asked.name, place(asked, action, alert)
 
+    def take(self, told: Notification) -> tuple[Alert, ...]:
+        """Keep what a notification tells, begin to do what it asks for, and return the alerts that began or ended.
+
+        Raises OSError where it can't be kept.
+        """
+        news = self.queue.take(told, self.clock(), self.wanted)
+        self.measures.committed(told)
+        self.wake()
+        return news
+
     def wake(self) -> None:
         """Look at the queue now."""
         for event in self._woken.values():
@@ -67,8 +95,11 @@ class Worker:
 
     async def work(self, stop: asyncio.Event) -> None:
         """Work until `stop`, and end what runs. Annotations do not wait for actions, nor actions for Grafana."""
-        for task in self.queue.broken_off():
-            self._after_a_break(task)
+        try:
+            for task in self.queue.broken_off():
+                self._after_a_break(task)
+        except OSError as error:
+            self.say(str(error))
         async with asyncio.TaskGroup() as lanes:
             lanes.create_task(self._lane("annotations", _ANNOTATIONS, stop))
             lanes.create_task(self._lane("actions", ACTIONS, stop))
@@ -196,6 +227,27 @@ class Worker:
             self.queue.end(task, "waiting", "", self.clock(), self.clock())
         else:
             self._end(task, "failed", "pipemon ended while it ran; look whether it was done")
+
+
+@asynccontextmanager
+async def working(settings: Settings, say: Callable[[str], None]) -> AsyncIterator[Worker]:
+    """Give a worker that works while the block runs; what runs at its end has twenty seconds.
+
+    `say` prints a line. Raises OptionError for a queue that can't be used.
+    """
+    queue = Queue(settings.queue)
+    worker = Worker(queue, Measures(queue.length), say, settings.actions, settings.annotations, settings.dry_run)
+    stop = asyncio.Event()
+    work = asyncio.create_task(worker.work(stop))
+    try:
+        yield worker
+    finally:
+        stop.set()
+        worker.wake()
+        await asyncio.wait([work], timeout=_LONGEST_END)
+        work.cancel()
+        await asyncio.wait([work])
+        queue.close()
 
 
 def _tags(alert: Alert) -> list[str]:

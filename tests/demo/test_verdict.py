@@ -18,7 +18,7 @@ RIGHT = Observed(
     good_ended=55.0,
     injected=(
         Injected(TELEPHONE, 60.0, 90.0, HELD),
-        Injected(SLOW, 130.0, 150.0, frozenset({"answer-too-late"})),
+        Injected(SLOW, 130.0, 150.0, frozenset({"answer-too-late"}), rolled_back=True),
         Injected(KILLED, 200.0, None, frozenset()),
     ),
     notified=(
@@ -52,9 +52,15 @@ def test_the_script_as_it_should_go_has_no_failures() -> None:
 def test_the_table_tells_each_fault_its_alert_the_times_and_what_was_held_back() -> None:
     assert [cells(row) for row in rows(RIGHT)] == [
         (TELEPHONE.title, "telephone-microphones", "15.5 s", "gibberish, users-repeat-themselves", "after 30 s"),
-        (SLOW.title, "slow-asr", "15.0 s", "answer-too-late", "after 30 s"),
+        (SLOW.title, "slow-asr", "15.0 s", "answer-too-late", "after 30 s, rolled back"),
         (KILLED.title, "nobody-calls", "25.0 s", "none", "left in place"),
     ]
+
+
+def test_a_rollback_that_did_not_come_is_a_failure() -> None:
+    by_hand = replace(RIGHT.injected[1], rolled_back=False)
+    observed = replace(RIGHT, injected=(RIGHT.injected[0], by_hand, RIGHT.injected[2]))
+    assert failures(observed) == [f"The receiver did not roll back after {SLOW.fault.title}."]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from notifications import firing, told
 
 from pipemon.errors import SpecError
 from pipemon.receiver.actions import Action, Asked, asked_for, place, read_actions
+from pipemon.spec.load import load
 
 
 def written(folder: Path, text: str) -> Path:
@@ -79,3 +83,16 @@ def test_places_are_told_apart_by_the_labels_that_the_file_names() -> None:
     asked = Asked("speech", "rollback", "vad")
     assert place(asked, Action(), alert) == "speech/vad"
     assert place(asked, Action(by=("cluster", "room")), alert) == "speech/vad/eu/"
+
+
+def test_the_example_s_file_rolls_its_stages_back(tmp_path: Path) -> None:
+    example = Path(__file__).resolve().parents[2] / "examples" / "speech"
+    actions = read_actions(example / "actions.yaml")
+    modes = load(example / "failure_modes.yaml").measurable
+    asked = {Asked("speech", mode.then.name, mode.then.stage) for mode in modes if mode.then}
+    assert {each for each in asked if each.name == "rollback"} == set(actions)
+    for action in actions.values():
+        (tmp_path / "control.json").write_text('{"fault": "slow", "strength": 2.0}')
+        command = [sys.executable, str(example / action.command[1]), *action.command[2:]]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+        assert json.loads((tmp_path / "control.json").read_text())["fault"] is None

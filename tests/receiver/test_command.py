@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from pipemon.receiver import server
 from pipemon.receiver.actions import Asked
 from pipemon.receiver.command import serve
-from pipemon.receiver.server import Settings
+from pipemon.receiver.worker import Settings
 
 ACTIONS = "speech: {rollback: {vad: {command: [undo]}}}"
 
