@@ -141,6 +141,16 @@ class Grafana:
         )
         return self._parsed(lambda: int(answer["id"]))
 
+    def annotation(self, text: str, tags: list[str], start: float) -> int | None:
+        """Return the id of an annotation that is there already, or None."""
+        at = round(start * 1000)
+        asked = {"tags": tags, "from": at - 1, "to": at + 1, "limit": 100, "type": "annotation"}
+        found = self._ask(
+            "read annotations", "annotations:read", lambda: self._api.client.GET("/annotations", params=asked)
+        )
+        same = (each["id"] for each in found if each["text"] == text and each["time"] == at)
+        return self._parsed(lambda: next((int(number) for number in same), None))
+
     def end_annotation(self, number: int, end: float) -> None:
         """Let an annotation end at a Unix time; one that somebody has deleted is no error."""
         body = {"timeEnd": round(end * 1000)}

@@ -38,6 +38,9 @@ class Annotations(Protocol):
     def annotate(self, text: str, tags: list[str], start: float) -> int:
         """Make one that begins at a Unix time, and return its number."""
 
+    def annotation(self, text: str, tags: list[str], start: float) -> int | None:
+        """Return the number of one that is there already, or None."""
+
     def end_annotation(self, number: int, end: float) -> None:
         """Let one end at a Unix time."""
 
@@ -163,7 +166,7 @@ class Worker:
             if task.kind == ANNOTATE:
                 start = task.alert.starts_at.timestamp() if task.alert.starts_at else self.clock()
                 tags = [*_tags(task.alert), *filter(None, (task.alert.failure_mode, task.alert.severity))]
-                words = str(await asyncio.to_thread(self.annotations.annotate, sentence(task.alert), tags, start))
+                words = str(await self._mark(task, sentence(task.alert), tags, start))
             elif task.kind == ANNOTATE_ACTION:
                 asked = asked_for(task.alert)
                 acted = self.queue.of_alert(task, asked.name) if asked else None
@@ -171,7 +174,7 @@ class Worker:
                     self._end(task, "skipped", "there was no action")
                     return
                 tags, text = [*_tags(task.alert), ACTION_TAG, acted.kind], self._told(acted, acted.state, acted.result)
-                words = str(await asyncio.to_thread(self.annotations.annotate, text, tags, acted.ended))
+                words = str(await self._mark(task, text, tags, acted.ended))
             else:
                 begun = self.queue.of_alert(task, ANNOTATE)
                 if begun is None or begun.state in ("failed", "skipped"):
@@ -188,6 +191,15 @@ class Worker:
             self._settle(task, Outcome(False, str(error), again=old < _GIVEN_UP_AFTER), attempts=10_000)
         else:
             self._end(task, "done", words)
+
+    async def _mark(self, task: Task, text: str, tags: list[str], start: float) -> int:
+        assert self.annotations is not None
+        if task.attempts > 1:
+            # The attempt before may have reached Grafana, and its answer not us.
+            there = await asyncio.to_thread(self.annotations.annotation, text, tags, start)
+            if there is not None:
+                return there
+        return await asyncio.to_thread(self.annotations.annotate, text, tags, start)
 
     def _settle(self, task: Task, outcome: Outcome, attempts: int) -> None:
         if outcome.done:

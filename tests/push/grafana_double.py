@@ -121,6 +121,9 @@ class GrafanaDouble:
             case "POST", ["annotations"]:
                 self.annotations.append(body)
                 return {"id": len(self.annotations), "message": "Annotation added"}
+            case "GET", ["annotations"]:
+                found = ({"id": n, **each} for n, each in enumerate(self.annotations, 1))
+                return [each for each in found if int(query["from"]) <= each["time"] <= int(query["to"])]
             case "PATCH", ["annotations", number]:
                 if not 0 < int(number) <= len(self.annotations):
                     raise Refusal(404, "Could not find annotation to update")

@@ -461,6 +461,9 @@ def test_an_annotation_begins_ends_and_may_be_deleted_by_a_person(double: Grafan
             "timeEnd": 1_790_000_060_000,
         }
     ]
+    assert grafana.annotation("FIRING vad", ["pipemon", "speech"], 1_790_000_000.25) == number
+    assert grafana.annotation("FIRING asr", ["pipemon", "speech"], 1_790_000_000.25) is None
+    assert grafana.annotation("FIRING vad", ["pipemon", "speech"], 1_790_000_001.25) is None
     grafana.end_annotation(number + 1, 1_790_000_060.0)
     with pytest.raises(UnavailableError, match=r"the token may not make annotations .* or annotations:create \(403\)"):
         Grafana(double.url, VIEWER).annotate("x", [], 1.0)

@@ -17,6 +17,7 @@ from notifications import NOW, firing, resolved, stamp, told
 
 from pipemon.errors import UnavailableError
 from pipemon.receiver.actions import Action, Asked
+from pipemon.receiver.lines import sentence
 from pipemon.receiver.measures import Measures
 from pipemon.receiver.queue import Queue
 from pipemon.receiver.server import listening
@@ -257,6 +258,10 @@ class Marks:
         self.kept.append((text, tags, start, None))
         return len(self.kept) - 1
 
+    def annotation(self, text: str, tags: list[str], start: float) -> int | None:
+        self._answer()
+        return next((n for n, kept in enumerate(self.kept) if kept[:3] == (text, tags, start)), None)
+
     def end_annotation(self, number: int, end: float) -> None:
         self._answer()
         self.kept[number] = (*self.kept[number][:3], end)
@@ -288,6 +293,21 @@ async def test_alerts_and_actions_are_marked_and_an_end_waits_for_its_begin() ->
     assert action[0] == "ROLLBACK speech/vad for vad-cuts: done: undone (in 1s)"
     assert action[1] == ["pipemon", "speech", "vad", "action", "rollback"]
     assert desk.queue.length() == 0
+
+
+async def test_a_mark_whose_answer_was_lost_is_not_made_twice(tmp_path: Path) -> None:
+    marks = Marks()
+    queue = Queue(tmp_path / "queue")
+    desk = Desk(queue=queue, annotations=marks)
+    desk.tell(firing())
+    task = queue.begin(("annotate",), NOW)
+    assert task is not None
+    marks.annotate(sentence(task.alert), ["pipemon", "speech", "vad", "vad-cuts", "critical"], NOW)
+    queue.close()
+    again = Desk(queue=Queue(tmp_path / "queue"), annotations=marks)
+    await again.work()
+    assert len(marks.kept) == 1
+    assert again.queue.length() == 0
 
 
 async def test_one_task_that_cannot_be_done_keeps_no_other_from_it(caplog: pytest.LogCaptureFixture) -> None:
