@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipemon.baseline.bins import cut
-from pipemon.baseline.design_effect import of_values
+from pipemon.baseline.design_effect import of_cumulative, of_values
 from pipemon.generate.drift.constants import LEAST, Reference
 from pipemon.generate.drift.onset import SLACK
 from pipemon.generate.drift.quantiles import bridge_area, chi_squared, kolmogorov, normal
@@ -20,13 +21,17 @@ SUMS = ("psi", "js", "hellinger", "chi2")
 
 
 def learned(values: Array, bins: int, *, effect: bool = False) -> FeatureBaseline:
-    """Return the baseline of values, shape (n,), as `pipemon baseline` cuts it, with its design effect if asked."""
+    """Return the baseline of values, shape (n,), as `pipemon baseline` cuts it, with its design effects if asked."""
     bounds = np.asarray(cut(values, bins))
-    many = of_values(np.searchsorted(bounds, values), len(bounds) + 1) if effect else 1.0
-    return of_bounds(values, bounds, many)
+    base, which = of_bounds(values, bounds), np.searchsorted(bounds, values)
+    if not effect:
+        return base
+    size = len(bounds) + 1
+    effects = of_values(which, size), of_values(which, size, of_cumulative)
+    return replace(base, design_effect=effects[0], cumulative_design_effect=effects[1])
 
 
-def of_bounds(values: Array, bounds: Array, effect: float = 1.0) -> FeatureBaseline:
+def of_bounds(values: Array, bounds: Array) -> FeatureBaseline:
     """Return the baseline of values, shape (n,), in given bins."""
     return FeatureBaseline(
         float(values.mean()),
@@ -34,7 +39,6 @@ def of_bounds(values: Array, bounds: Array, effect: float = 1.0) -> FeatureBasel
         float(len(values)),
         bounds=tuple(bounds.tolist()),
         shares=tuple((counts(values[None, :], bounds)[0] / len(values)).tolist()),
-        design_effect=effect,
     )
 
 
@@ -60,24 +64,24 @@ def values_of(reference: Reference, live: Array, statistic: str) -> Array:
 def evidence(reference: Reference, live: Array, statistic: str) -> Array:
     """Return, for each row of counts, what is above 1 where chance does not explain it."""
     base = reference.baseline
-    chance = (1 / live.sum(1) + 1 / base.count) * base.design_effect
+    chance = 1 / live.sum(1) + 1 / base.count
     if statistic not in SUMS:
         if statistic == "ks":
             quantile = kolmogorov(reference.alpha)
         else:
             quantile = bridge_area(reference.alpha, np.cumsum(base.shares)[:-1].tolist(), widths(base))
-        return np.asarray(values_of(reference, live, statistic) / np.sqrt(chance) / quantile)
+        return np.asarray(values_of(reference, live, statistic) / np.sqrt(chance * base.effect_on_sums) / quantile)
     parts = np.array(reference.parts)
     core = parts == "core"
     q, p = _smoothed(reference, live)
-    inside = np.asarray(base.shares)[core].sum() > 0.95
-    critical = chance * chi_squared(reference.allowed("core"), int(core.sum()) - bool(inside))
+    inside = np.asarray(reference.shares)[core].sum() > 0.95
+    critical = chance * base.design_effect * chi_squared(reference.allowed("core"), int(core.sum()) - bool(inside))
     times = {"psi": 1.0, "chi2": 1.0, "js": 8 * log(2), "hellinger": 8.0}[statistic]
     found = [_terms(statistic, q, p)[:, core].sum(1) * times / critical]
     for part in reference.guards:
         if part != "core":
             k = live[:, parts == part].sum(1) / base.design_effect
-            a = np.asarray(base.shares)[parts == part].sum() * base.count / base.design_effect + 1
+            a = np.asarray(reference.shares)[parts == part].sum() * base.count / base.design_effect + 1
             found.append(rare(k, a, live.sum(1) / base.count) / normal(reference.allowed(part)))
     return np.asarray(np.max(found, axis=0))
 

@@ -135,7 +135,7 @@ def _named(
 def _scores(watch: Reference, values: Array) -> Array:
     """Return the standard score of each step, shape (steps,), from its values, shape (steps, calls)."""
     base, known = watch.baseline, (~np.isnan(values)).sum(1)
-    error = np.maximum(TRIFLE, np.sqrt(base.design_effect * (1 / np.maximum(known, 1) + 1 / base.count)))
+    error = np.maximum(TRIFLE, np.sqrt(base.effect_on_sums * (1 / np.maximum(known, 1) + 1 / base.count)))
     scores = (np.nansum(values, 1) / np.maximum(known, 1) - base.mean) / base.sd / error
     return np.where(known >= ENOUGH, scores, 0.0)
 

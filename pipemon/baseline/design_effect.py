@@ -6,12 +6,15 @@ with k degrees of freedom for independent values then follows a weighted sum of 
 weights are the eigenvalues of the blocks' covariance over that of independent values (Rao and Scott 1981, JASA 76:
 221-230). That is close to a scaled chi-squared with fewer degrees of freedom (Satterthwaite 1946, Biometrics
 Bulletin 2: 110-114), which is what is compared here, at the 99% quantile.
+
+What adds up over neighbouring bins, as means and cumulative shares do, is moved further by the slow swings of a stream
+than single shares are: it has an effect of its own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -31,19 +34,19 @@ _Z = 2.3263478740408408
 """The normal distribution's 99% quantile."""
 
 
-def of_values(bins: NDArray[np.intp], size: int) -> float:
+def of_values(bins: NDArray[np.intp], size: int, of: Callable[[Counts], float] | None = None) -> float:
     """Return the design effect of a stream's bins, shape (n,), numbered from 0 to size - 1, in their order.
 
-    It is the greatest over blocks of several lengths, from about the root of n on (Flegal and Jones 2010, Annals of
-    Statistics 38: 1034-1070), so that a dependence over long stretches is seen too. 1.0 where there are too few
-    values to tell: under 240.
+    `of` is `of_counts`, unless it is given. It is the greatest over blocks of several lengths, from about the root of
+    n on (Flegal and Jones 2010, Annals of Statistics 38: 1034-1070), so that a dependence over long stretches is seen
+    too. 1.0 where there are too few values to tell: under 240.
     """
     found = 1.0
     for length in _lengths(len(bins)):
         blocks = len(bins) // length
         block = np.repeat(np.arange(blocks), length)
         counts = np.bincount(block * size + bins[: blocks * length], minlength=blocks * size)
-        found = max(found, of_counts(counts.reshape(blocks, size).astype(np.float64)))
+        found = max(found, (of or of_counts)(counts.reshape(blocks, size).astype(np.float64)))
     return found
 
 
@@ -62,17 +65,43 @@ def of_counts(counts: Counts) -> float:
         return 1.0
     sizes, shares = counts.sum(axis=1), counts.sum(axis=0) / counts.sum()
     far = np.sqrt(sizes)[:, None] * (counts / sizes[:, None] - shares) / np.sqrt(shares)
+    return _beyond(far, float(bins - 1), float(bins - 1))
+
+
+def of_cumulative(counts: Counts) -> float:
+    """Return the same for the shares up to each bound, and so for `ks`, `wasserstein` and the mean.
+
+    The sum of the squares of cumulative deviations (Cramer and von Mises) is compared with that of independent values,
+    whose covariance is the Brownian bridge's.
+    """
+    counts = _merged(counts[counts.sum(axis=1) > 0])
+    blocks, bins = int(counts.shape[0]), int(counts.shape[1])
+    if blocks < _BLOCKS or bins < 2:
+        return 1.0
+    sizes, below = counts.sum(axis=1), np.cumsum(counts.sum(axis=0) / counts.sum())[:-1]
+    far = np.sqrt(sizes)[:, None] * (np.cumsum(counts, axis=1)[:, :-1] / sizes[:, None] - below)
+    bridge = np.minimum.outer(below, below) - np.outer(below, below)
+    mean = float(np.trace(bridge))
+    return _beyond(far, mean, mean**2 / float(np.sum(bridge**2)))
+
+
+def _beyond(far: Counts, usual: float, freedom: float) -> float:
+    """Return how far beyond that of independent values the 99% quantile is of a sum of squares.
+
+    `far` are the deviations in each block, shape (blocks, k). Of independent values the sum's mean is `usual`, and it
+    has so many degrees of `freedom`.
+    """
+    blocks = len(far)
     covariance = far.T @ far / (blocks - 1)
-    mean = float(np.trace(covariance)) / (bins - 1)
+    mean = float(np.trace(covariance))
     if mean <= 0:
         return 1.0
     # Unbiased for normal variables: the blocks' chance alone makes some weights greater than others.
-    squares = float(np.sum(covariance**2)) - (mean * (bins - 1)) ** 2 / (blocks - 1)
+    squares = float(np.sum(covariance**2)) - mean**2 / (blocks - 1)
     squares *= (blocks - 1) ** 2 / ((blocks - 2) * (blocks + 1))
-    spread = max(1.0, squares / (bins - 1) / mean**2)
-    freedom = (bins - 1) / spread
-    quantile = freedom * _f_quantile(freedom, (blocks - 1) * freedom)
-    return max(1.0, mean * spread * quantile / chi_squared_quantile(bins - 1))
+    own = min(freedom, mean**2 / squares) if squares > 0 else freedom
+    independent = usual * chi_squared_quantile(freedom) / freedom
+    return max(1.0, mean * _f_quantile(own, (blocks - 1) * own) / independent)
 
 
 def _lengths(values: int) -> Iterator[int]:

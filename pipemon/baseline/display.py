@@ -75,7 +75,8 @@ def _feature(name: str, feature: FeatureBaseline) -> Iterator[str]:
     if feature.missing:
         numbers.append(f"{feature.missing:.2%} missing")
     if feature.design_effect > 1:
-        numbers.append(f"design effect {feature.design_effect:.3g}")
+        sums = f", of sums {feature.effect_on_sums:.3g}" if feature.effect_on_sums > feature.design_effect else ""
+        numbers.append(f"design effect {feature.design_effect:.3g}{sums}")
     yield f"{name}{unit}: {', '.join(numbers)}"
     if feature.categories:
         width = max(map(len, feature.categories))

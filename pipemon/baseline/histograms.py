@@ -15,11 +15,17 @@ Cumulative = Sequence[tuple[float, float]]
 
 
 def feature_baseline(
-    cumulative: Cumulative, total: float, *, unit: str = "", missing: float = 0.0, effect: float = 1.0
+    cumulative: Cumulative,
+    total: float,
+    *,
+    unit: str = "",
+    missing: float = 0.0,
+    effects: tuple[float, float] = (1.0, 1.0),
 ) -> FeatureBaseline:
     """Return the baseline of a feature with at least one value, whose sum is `total`.
 
-    The mean and the shares are exact, the standard deviation and the quantiles interpolated.
+    `effects` are the design effects of shares, and of cumulative ones. The mean and the shares are exact, the standard
+    deviation and the quantiles interpolated.
     """
     bounds = tuple(bound for bound, _ in cumulative if math.isfinite(bound))
     counts = np.array([value for _, value in cumulative])
@@ -34,8 +40,9 @@ def feature_baseline(
         bounds,
         rounded_shares(np.diff(below, prepend=0.0).tolist()),
         missing,
-        effect,
+        effects[0],
         dict(zip(QUANTILES, map(rounded, quantiles), strict=False)),
+        cumulative_design_effect=effects[1],
     )
 
 

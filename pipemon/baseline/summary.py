@@ -70,7 +70,9 @@ def feature_baseline(shape: FeatureShape, seen: Seen) -> FeatureBaseline:
             categories=dict(zip(names, rounded_shares(counts / len(places)), strict=True)),
         )
     bounds = shape.bounds if shape.own_bounds else bins.cut(seen.values)
-    effect = design_effect.of_values(np.searchsorted(np.asarray(bounds), seen.first), len(bounds) + 1)
+    places, size = np.searchsorted(np.asarray(bounds), seen.first), len(bounds) + 1
+    effect = design_effect.of_values(places, size)
+    of_sums = design_effect.of_values(places, size, design_effect.of_cumulative)
     quantiles = np.quantile(seen.values, list(QUANTILES.values()))
     return FeatureBaseline(
         rounded(float(seen.values.mean())),
@@ -82,6 +84,7 @@ def feature_baseline(shape: FeatureShape, seen: Seen) -> FeatureBaseline:
         missing,
         round(effect, 3),
         dict(zip(QUANTILES, map(rounded, quantiles.tolist()), strict=True)),
+        cumulative_design_effect=round(of_sums, 3),
     )
 
 

@@ -121,8 +121,8 @@ class _Feature:
         self.side = {"stage": reference.stage, "direction": reference.direction}
         self.names = {**self.side, "feature": reference.feature}
         independent = _MANY * ENOUGH / (1 - spec.timing.scrape_interval / step)
-        self.number = independent * base.design_effect
-        chance = 1 / (_MANY * ENOUGH) + base.design_effect / base.count
+        self.number = independent * base.effect_on_sums
+        chance = 1 / (_MANY * ENOUGH) + base.effect_on_sums / base.count
         self.error = max(sqrt(chance), TRIFLE) * base.sd
         # What lies upstream moves up, the other one down.
         self.sign = 1.0 if reference.direction == "input" else -1.0
@@ -186,7 +186,7 @@ def _two(spec: Spec, moved: Onset) -> tuple[Reference, Reference]:
 def _beside(rules: Rules, moved: Onset, feature: _Feature) -> Iterator[str]:
     """Yield what stands beside what is joined, unlike it in one label: a match that does not name it finds two."""
     counted, total = moved.score.parts
-    of_baseline = {f"{BASELINE}{name}" for name in ("mean", "sd", "observations", "design_effect")}
+    of_baseline = {f"{BASELINE}{name}" for name in ("mean", "sd", "observations", "cumulative_design_effect")}
     known = {**feature.labels("stable"), _BY_HAND: "yes"}
     for each in in_order(moved.score):
         labels = dict(each.static)

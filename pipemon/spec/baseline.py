@@ -28,6 +28,7 @@ class FeatureBaseline:
     (len(bounds) + 1,), the last above the last bound, summing to 1, or () where nobody knows. `missing` is the
     share of looks that found no value. `design_effect`, at least 1, is by how much shares of this stream vary
     more than those of independent values would: n values tell as much as n / design_effect independent ones.
+    `cumulative_design_effect` is the same of shares up to a bound, 1 where a file says none.
     `quantiles` are values by their names, such as `p50`. A category has `categories` instead, the share of each,
     `other` among them; then mean, sd and bounds say nothing.
     """
@@ -42,6 +43,12 @@ class FeatureBaseline:
     design_effect: float = 1.0
     quantiles: Mapping[str, float] = field(default_factory=dict)
     categories: Mapping[str, float] = field(default_factory=dict)
+    cumulative_design_effect: float = 1.0
+
+    @property
+    def effect_on_sums(self) -> float:
+        """The design effect of what adds up over bins: of cumulative shares, and so of the mean."""
+        return max(self.design_effect, self.cumulative_design_effect)
 
     @property
     def bins(self) -> str:
@@ -167,12 +174,14 @@ def _feature(entry: dict[str, Any]) -> FeatureBaseline:
         float(entry.get("design_effect", 1.0)),
         _numbers(entry.get("quantiles", {})),
         categories,
+        float(entry.get("cumulative_design_effect", 1.0)),
     )
 
 
 def _wrong(feature: FeatureBaseline) -> str:
     """Return what is wrong with a feature's numbers, or nothing."""
-    numbers = (feature.mean, feature.sd, feature.count, *feature.bounds, feature.design_effect)
+    effects = (feature.design_effect, feature.cumulative_design_effect)
+    numbers = (feature.mean, feature.sd, feature.count, *feature.bounds, *effects)
     if not all(map(isfinite, (*numbers, *feature.quantiles.values()))) or feature.sd < 0 or feature.count < 0:
         return "numbers must be finite, and sd and count not negative"
     if any(low >= high for low, high in pairwise(feature.bounds)):
@@ -185,8 +194,8 @@ def _wrong(feature: FeatureBaseline) -> str:
             return "shares must not be negative, and add up to 1"
     if feature.categories and feature.bounds:
         return "a feature has bounds or categories, not both"
-    if not 0 <= feature.missing <= 1 or feature.design_effect < 1:
-        return "missing is a share from 0 to 1, and design_effect at least 1"
+    if not 0 <= feature.missing <= 1 or min(effects) < 1:
+        return "missing is a share from 0 to 1, and each design_effect at least 1"
     return ""
 
 

@@ -55,10 +55,29 @@ def test_an_autocorrelated_stream_alarms_falsely_as_seldom_as_a_steady_one() -> 
     assert false_alarms(0.9, calibrated=True) <= 0.02
 
 
+def test_means_of_windows_spread_as_the_effect_on_sums_says_and_further_than_that_on_shares() -> None:
+    draw, n, m = np.random.default_rng(3), 1000, 10_000
+    spread: dict[str, list[float]] = {"shares": [], "sums": []}
+    for _ in range(10):
+        reference = autoregressive(draw, 0.9, (1, m))[0]
+        bounds = cut(reference)
+        bins, size = placed(reference, bounds), len(bounds) + 1
+        off = autoregressive(draw, 0.9, (50, n)).mean(axis=1) - reference.mean()
+        for name, effect in (
+            ("shares", design_effect.of_values(bins, size)),
+            ("sums", design_effect.of_values(bins, size, design_effect.of_cumulative)),
+        ):
+            spread[name].append(float(np.mean(off**2) / (effect * reference.var() * (1 / n + 1 / m))))
+    assert 0.6 < np.mean(spread["sums"]) < 1.3
+    assert np.mean(spread["shares"]) > 2
+
+
 def test_independent_values_keep_their_number() -> None:
     draw = np.random.default_rng(2)
     effects = [design_effect.of_values(draw.integers(0, 12, 5000), 12) for _ in range(20)]
     assert 1 <= np.mean(effects) < 1.12
+    sums = [design_effect.of_values(draw.integers(0, 12, 5000), 12, design_effect.of_cumulative) for _ in range(20)]
+    assert 1 <= np.mean(sums) < 1.3
 
 
 def test_values_that_come_in_runs_of_five_are_worth_a_fifth() -> None:

@@ -31,12 +31,22 @@ Test = dict[str, object]
 Counts = NDArray[np.float64]
 
 
-def baseline(bounds: ArrayLike, counts: ArrayLike, *, sd: float = 1.0, design_effect: float = 1.0) -> FeatureBaseline:
-    """Return a baseline of so many values in each bin, the last above the last bound."""
+def baseline(
+    bounds: ArrayLike, counts: ArrayLike, *, sd: float = 1.0, design_effect: float = 1.0, of_sums: float = 1.0
+) -> FeatureBaseline:
+    """Return a baseline of so many values in each bin, the last above the last bound, with its design effects."""
     bins = np.asarray(counts, float)
     shares = tuple(map(float, bins / bins.sum()))
     upper = tuple(map(float, np.asarray(bounds, float)))
-    return FeatureBaseline(0.0, sd, float(bins.sum()), bounds=upper, shares=shares, design_effect=design_effect)
+    return FeatureBaseline(
+        0.0,
+        sd,
+        float(bins.sum()),
+        bounds=upper,
+        shares=shares,
+        design_effect=design_effect,
+        cumulative_design_effect=of_sums,
+    )
 
 
 def of_categories(counts: Mapping[str, float]) -> FeatureBaseline:

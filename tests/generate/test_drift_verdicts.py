@@ -45,7 +45,8 @@ def test_the_verdict_is_that_of_the_emulation_that_the_benchmarks_run(tmp_path: 
     random = np.random.default_rng(3)
     references, scrapes, rows = [], Scrapes(), {}
     for index in range(30):
-        base = baseline(BOUNDS, random.multinomial(5000, np.array(EVEN) / sum(EVEN)), design_effect=1 + index % 3)
+        counts = random.multinomial(5000, np.array(EVEN) / sum(EVEN))
+        base = baseline(BOUNDS, counts, design_effect=1 + index % 3, of_sums=1 + index % 5 / 2)
         each = reference(f"f{index}", base)
         share = random.dirichlet(200 * np.array(base.shares) + 0.01)
         rows[each.feature] = (each, random.multinomial(1500, share).astype(float)[None, :])

@@ -181,10 +181,16 @@ def quantile_of_bounds(reference: Reference, statistic: Statistic) -> float:
 
 
 def whole(spec: Spec, reference: Reference) -> Iterator[Recording]:
-    """Yield the quantiles of statistics of the whole cumulative distribution."""
+    """Yield the quantiles of statistics of the whole cumulative distribution, and its design effect."""
     place = reference.place(spec)
+    yield effect_on_sums(spec, reference)
     yield constant("quantile", quantile_of_bounds(reference, "ks"), place, of="kolmogorov")
     yield constant("quantile", quantile_of_bounds(reference, "wasserstein"), place, of="bridge_area")
+
+
+def effect_on_sums(spec: Spec, reference: Reference) -> Recording:
+    """Return the design effect of cumulative shares, and of the mean."""
+    return constant("cumulative_design_effect", reference.baseline.effect_on_sums, reference.place(spec))
 
 
 def read(name: str, *more: str, **which: str) -> Recorded:

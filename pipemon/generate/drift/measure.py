@@ -8,7 +8,7 @@ from typing import cast
 from pipemon.generate.drift.constants import Reference
 from pipemon.generate.drift.distribution import distribution
 from pipemon.generate.drift.statistics import Drift, drift
-from pipemon.generate.drift.watched import design_effect, references
+from pipemon.generate.drift.watched import design_effects, references
 from pipemon.generate.promql import Aggregate, Matcher
 from pipemon.generate.queries import key
 from pipemon.generate.recordings import Measure, Recording, here
@@ -32,14 +32,21 @@ def condition_references(spec: Spec, mode: FailureMode, condition: Condition) ->
 
 def usual(spec: Spec, stage: str, feature: FeatureShape) -> Reference:
     """Return what tests have a feature be like in the past: all of its bins are as full as the others."""
-    bins, effect = bins_of(spec, stage, feature), design_effect(spec, stage, feature)
+    bins, (effect, of_sums) = bins_of(spec, stage, feature), design_effects(spec, stage, feature)
     if feature.categories:
         even = dict.fromkeys(feature.categories, 1 / len(feature.categories))
         base = FeatureBaseline(0.0, 0.0, 1.0, unit=feature.unit, categories=even, design_effect=effect)
     else:
         shares = (1 / (len(bins.bounds) + 1),) * (len(bins.bounds) + 1)
         base = FeatureBaseline(
-            0.0, 1.0, 1.0, unit=feature.unit, bounds=bins.bounds, shares=shares, design_effect=effect
+            0.0,
+            1.0,
+            1.0,
+            unit=feature.unit,
+            bounds=bins.bounds,
+            shares=shares,
+            design_effect=effect,
+            cumulative_design_effect=of_sums,
         )
     return Reference(stage, feature.direction, feature.name, base)
 

@@ -112,7 +112,8 @@ def _score(scope: Scope, references: tuple[Reference, ...]) -> Recording:
         constant
         for each in references
         for constant in (
-            *(r for r in constants.guards(spec, each) if r.name.endswith(("observations", "design_effect"))),
+            *(r for r in constants.guards(spec, each) if r.name == f"{constants.BASELINE}observations"),
+            constants.effect_on_sums(spec, each),
             constants.constant("mean", each.baseline.mean, each.place(spec)),
             constants.constant("sd", each.baseline.sd, each.place(spec)),
         )
@@ -137,7 +138,7 @@ def _score(scope: Scope, references: tuple[Reference, ...]) -> Recording:
     total = Recording(scope.name("pipemon_feature_sum", "increase", *_FEATURE), Binary("-", positive, negative), on)
     # Between the scrapes of two steps lies a piece that neither sees: the count is extrapolated over it.
     seen = Binary("*", counted.series(), 1 - spec.timing.scrape_interval / scope.window)
-    independent = Binary(">=", beside("/", seen, constants.read("design_effect")), float(ENOUGH))
+    independent = Binary(">=", beside("/", seen, constants.read("cumulative_design_effect")), float(ENOUGH))
     chance = beside("+", Binary("/", 1.0, independent), _of_baseline())
     error = Call("clamp_min", (Call("sqrt", (chance,)), TRIFLE))
     # The count has the label that tells the baseline, so the mean begins with it.
@@ -150,7 +151,7 @@ def _score(scope: Scope, references: tuple[Reference, ...]) -> Recording:
 
 
 def _of_baseline() -> Expr:
-    return Binary("/", constants.read("design_effect"), constants.read("observations"))
+    return Binary("/", constants.read("cumulative_design_effect"), constants.read("observations"))
 
 
 def _sum(scope: Scope, score: Recording, side: Side, limit: float) -> Recording:

@@ -24,7 +24,7 @@ from pipemon.generate.drift.constants import ALPHA, CORES, PLACE
 from pipemon.generate.drift.quantiles import kolmogorov, normal
 from pipemon.generate.drift.rare import more_than_chance
 from pipemon.generate.drift.statistics import SUMS
-from pipemon.generate.drift.watched import design_effect, watched
+from pipemon.generate.drift.watched import design_effects, watched
 from pipemon.generate.held import fired_then, kept
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Recorded, select, span
 from pipemon.generate.queries import key, matchers, targets
@@ -53,7 +53,7 @@ class Recent:
         self.static = (("baseline", against.words), ("failure_mode", mode.name))
         self.series = (*self.by, *_FEATURE, "baseline", "failure_mode")
         self.mine = Matcher("failure_mode", "=", mode.name)
-        self.effect = design_effect(spec, mode.stage or "", feature)
+        self.effect, self.effect_on_sums = design_effects(spec, mode.stage or "", feature)
         self.bins: Bins = bins_of(spec, mode.stage or "", feature)
         self.cell = "category" if feature.categories else "le"
         self.alpha = ALPHA / max(1, sum(1 for stage, _, _ in watched(spec) if stage == mode.stage))
@@ -290,5 +290,5 @@ def _bounds(
     )
     value = made.rule("ks", made.total("max", Call("abs", (apart,))), parts=(now, then, n, before))
     chance = Binary("+", Binary("/", 1.0, made.read(n)), Binary("/", 1.0, made.read(before)))
-    most = Binary("*", Call("sqrt", (Binary("*", chance, made.effect),)), kolmogorov(made.alpha))
+    most = Binary("*", Call("sqrt", (Binary("*", chance, made.effect_on_sums),)), kolmogorov(made.alpha))
     return value, made.rule("ks_evidence", Binary("/", made.read(value), most), parts=(value, n, before))

@@ -25,11 +25,11 @@ def distance(reference: Reference, statistic: Statistic, shares: Shares, count: 
 def critical(reference: Reference, statistic: Statistic, count: float) -> float:
     """Return what a statistic of `count` values must exceed for the rules to call it more than chance."""
     base = reference.baseline
-    chance = (1 / count + 1 / base.count) * base.design_effect
+    chance = 1 / count + 1 / base.count
     if statistic in SUMS:
-        value = chance * (quantile_of_core(reference) or 0.0) / SUMS[statistic].times
+        value = chance * base.design_effect * (quantile_of_core(reference) or 0.0) / SUMS[statistic].times
         return sqrt(value) if SUMS[statistic].root else value
-    return sqrt(chance) * quantile_of_bounds(reference, statistic)
+    return sqrt(chance * base.effect_on_sums) * quantile_of_bounds(reference, statistic)
 
 
 def moved(reference: Reference, statistic: Statistic, value: float, count: float) -> Shares:

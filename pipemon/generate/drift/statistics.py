@@ -103,10 +103,10 @@ def drift(live: Distribution, references: tuple[Reference, ...], statistic: Stat
     return Drift(live, value, critical, evidence, Recording(name, expr, live.key, parts))
 
 
-def _chance(live: Distribution) -> Expr:
-    """Return (1/n + 1/N) x the design effect."""
+def _chance(live: Distribution, effect: str = "design_effect") -> Expr:
+    """Return (1/n + 1/N) x a design effect."""
     both = beside("+", Binary("/", 1.0, live.usable.series()), Binary("/", 1.0, constants.read("observations")))
-    return beside("*", both, constants.read("design_effect"))
+    return beside("*", both, constants.read(effect))
 
 
 def _sum(live: Distribution, statistic: str, how: Sum) -> tuple[Recording, Recording, Recording]:
@@ -146,7 +146,7 @@ def _of_bounds(
         wide = beside("*", apart, constants.read("width", "le"), "le")
         total, of = Aggregate("sum", live.key, wide), "bridge_area"
     value = Recording(live.name(statistic), total, live.key, (*said, live.cumulative, live.usable))
-    limit = beside("*", Call("sqrt", (_chance(live),)), constants.read("quantile", of=of))
+    limit = beside("*", Call("sqrt", (_chance(live, "cumulative_design_effect"),)), constants.read("quantile", of=of))
     critical = Recording(live.name(f"{statistic}_critical"), limit, live.key, (*said, live.usable))
     evidence = Binary("/", value.series(), critical.series())
     return value, critical, Recording(live.name(f"{statistic}_evidence"), evidence, live.key, (value, critical))

@@ -28,10 +28,15 @@ def usable(entry: FeatureBaseline | None) -> bool:
     return entry is not None and entry.has_distribution
 
 
-def design_effect(spec: Spec, stage: str, feature: FeatureShape) -> float:
-    """Return by how much more than independent values those of a feature vary, 1 where nobody has measured it."""
+def design_effects(spec: Spec, stage: str, feature: FeatureShape) -> tuple[float, float]:
+    """Return by how much more than of independent values a feature's shares vary, and its cumulative ones.
+
+    1 where nobody has measured it.
+    """
     name = feature_key(stage, feature.direction, feature.name)
-    return max((b.features[name].design_effect for b in spec.baselines if name in b.features), default=1.0)
+    known = [each.features[name] for each in spec.baselines if name in each.features]
+    single = max((each.design_effect for each in known), default=1.0)
+    return single, max((each.effect_on_sums for each in known), default=1.0)
 
 
 def references(spec: Spec, features: tuple[Watched, ...]) -> tuple[Reference, ...]:
