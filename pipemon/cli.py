@@ -27,6 +27,7 @@ from pipemon.watch.command import watch
 
 if TYPE_CHECKING:
     from pipemon.generate.inhibition import Plan
+    from pipemon.spec.model import Spec
 
 _SPECS = click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path))
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -120,7 +121,12 @@ def schema(out: Path | None) -> None:
     type=click.Choice(["2.42", "2.53", "3.5"]),
     help="A version that the rules must work in; repeatable, by default all.",
 )
-def check(specs: tuple[Path, ...], url: str | None, strict: bool, versions: tuple[str, ...]) -> None:
+@click.option(
+    "--actions", type=click.Path(path_type=Path), help="The file of `pipemon serve`: compare it with `then:`."
+)
+def check(
+    specs: tuple[Path, ...], url: str | None, strict: bool, versions: tuple[str, ...], actions: Path | None
+) -> None:
     """Check failure-mode files and say what they cover, and what nobody thought of."""
     from pipemon.generate.coverage import coverage, summary  # noqa: PLC0415
     from pipemon.generate.inhibition import plan  # noqa: PLC0415
@@ -136,12 +142,23 @@ def check(specs: tuple[Path, ...], url: str | None, strict: bool, versions: tupl
     if plans and not problems:
         with _at_one_go():
             wrong |= _linted(plans, versions)
+    wrong |= actions is not None and not problems and _unmatched([made.spec for made in plans], actions)
     if strict and plans and not problems:
         wrong |= _judged(plans)
     if problems:
         raise SpecError(problems)
     if wrong:
         sys.exit(1)
+
+
+def _unmatched(specs: list[Spec], file: Path) -> bool:
+    """Print which actions are asked for and not said how to do, and the other way round; tell whether there are any."""
+    from pipemon.receiver.actions import unmatched  # noqa: PLC0415
+
+    found = list(unmatched(specs, file))
+    for line in found:
+        click.echo(f"  {line}")
+    return bool(found)
 
 
 def _linted(plans: list[Plan], versions: tuple[str, ...]) -> bool:

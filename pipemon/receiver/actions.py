@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pipemon.errors import SpecError
 from pipemon.receiver.payload import Alert
 from pipemon.spec import fields
-from pipemon.spec.model import ACTIONS
+from pipemon.spec.model import ACTIONS, Spec
 from pipemon.spec.reader import Items, Node, Scalar, kind, read, shown
 from pipemon.spec.reader import Mapping as Entries
 
@@ -92,6 +92,26 @@ def read_actions(path: Path) -> Actions:
     if report.problems:
         raise SpecError(report.problems)
     return found
+
+
+def unmatched(specs: Iterable[Spec], file: Path) -> Iterator[str]:
+    """Yield a line for each action that failure modes ask for and the file does not know, and the other way round.
+
+    Raises SpecError as `read_actions` does.
+    """
+    known = read_actions(file)
+    asked = {
+        Asked(spec.pipeline, mode.then.name, mode.then.stage): mode.name
+        for spec in specs
+        for mode in reversed(spec.measurable)
+        if mode.then
+    }
+    for each, mode in asked.items():
+        if each not in known:
+            yield f"{mode}: asks to {each.name} {each.stage}, and {file} does not say how that is done"
+    for each in known:
+        if each.pipeline in {spec.pipeline for spec in specs} and each not in asked:
+            yield f"{file}: no failure mode of {each.pipeline} asks to {each.name} {each.stage}"
 
 
 def _entries(report: fields.Report, node: Node, where: str) -> Iterable[tuple[str, Scalar, Node]]:

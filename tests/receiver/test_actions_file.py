@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from notifications import firing, told
 
+from pipemon.cli import cli
 from pipemon.errors import SpecError
 from pipemon.receiver.actions import Action, Asked, asked_for, place, read_actions
 from pipemon.spec.load import load
@@ -96,3 +98,25 @@ def test_the_example_s_file_rolls_its_stages_back(tmp_path: Path) -> None:
         command = [sys.executable, str(example / action.command[1]), *action.command[2:]]
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
         assert json.loads((tmp_path / "control.json").read_text())["fault"] is None
+
+
+def test_what_is_asked_for_and_what_the_file_knows_are_compared(tmp_path: Path) -> None:
+    spec = tmp_path / "speech.yaml"
+    spec.write_text(
+        """\
+pipeline: speech
+stages: {vad: {}, asr: {after: vad}}
+failure_modes:
+  cuts: {what: It cuts, stage: vad, signal: null_ratio, then: {rollback: vad}}
+  drifts: {what: It drifts, stage: asr, signal: null_ratio, then: {retrain: asr}}
+"""
+    )
+    how = "{command: [x]}"
+    known = f"speech: {{rollback: {{vad: {how}, asr: {how}}}}}\nother: {{retrain: {{a: {how}}}}}"
+    path = written(tmp_path, known)
+    ended = CliRunner().invoke(cli, ["check", str(spec), "--actions", str(path)])
+    assert ended.exit_code == 1
+    assert [line.strip() for line in ended.output.splitlines() if "actions.yaml" in line] == [
+        f"drifts: asks to retrain asr, and {path} does not say how that is done",
+        f"{path}: no failure mode of speech asks to rollback asr",
+    ]
