@@ -75,11 +75,19 @@ class Line:
         return self.printed.partition("{")[0]
 
     def at(self, times: Sequence[int], end: int, noise: random.Random) -> Iterator[str]:
-        """Yield its samples. A gauge varies by a thousandth, or all of its samples would be stored as one."""
+        """Yield its samples. A gauge varies by a thousandth, or all of its samples would be stored as one.
+
+        What says that something is so is 1, and since when an alert holds does not change.
+        """
+        fixed = self.name.endswith("_info") or self.name.startswith("ALERTS")
         for when in times:
             if when > end - self.hours * 3600:
-                value = self.value * (when % 1_000_000) if self.rises else self.value * (1 + noise.random() / 1000)
-                yield f"{self.printed} {value:.6g} {when}\n"
+                value = (
+                    self.value * (when % 1_000_000)
+                    if self.rises
+                    else self.value * (1 if fixed else 1 + noise.random() / 1000)
+                )
+                yield f"{self.printed} {value:{'.12g' if fixed else '.6g'}} {when}\n"
 
 
 @dataclass(frozen=True)
@@ -111,7 +119,7 @@ def past(folder: Path, size: Size) -> Iterator[Past]:
         made.write_text(json.dumps(_made(folder, size)))
     known = json.loads(made.read_text())
     boards = {path.stem: json.loads(path.read_text()) for path in sorted((folder / "boards").glob("*.json"))}
-    with _running(folder) as (client, process):
+    with running_on(folder) as (client, process):
         yield Past(client.url, process, known["end"], boards, known["series"], known["samples"])
 
 
@@ -133,7 +141,7 @@ def _made(folder: Path, size: Size) -> dict[str, int]:
     series = len(lines)
     # What a rule records another may read: evaluated until there is nothing new.
     while True:
-        with _running(folder) as (client, _):
+        with running_on(folder) as (client, _):
             answers = {rule: client.query(rule[1], end) for rule in sorted(left)}
         found = [Line(_printed(s, rule[0], dict(rule[2])), s.value) for rule, got in answers.items() for s in got]
         if not found:
@@ -232,7 +240,8 @@ def _write(folder: Path, lines: Iterable[Line], end: int, size: Size) -> int:
 
 
 @contextmanager
-def _running(folder: Path) -> Iterator[tuple[Prometheus, int]]:
+def running_on(folder: Path) -> Iterator[tuple[Prometheus, int]]:
+    """Run a Prometheus on the blocks in `folder/data`, and yield its client and process; nothing is scraped."""
     (folder / "prometheus.yml").write_text("{}")
     (port,) = free_ports(1)
     client = Prometheus(f"http://127.0.0.1:{port}", timeout=60)

@@ -1,4 +1,4 @@
-"""`make pictures`: the dashboards of README and docs, drawn while calls arrive over telephone lines."""
+"""`make pictures`: the dashboards of README and docs, while calls arrive over telephone lines; drift, after hours."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from PIL import Image
 
 from pictures.cascade import SCRAPE_INTERVAL, running, until
+from pictures.history import Part, history
 from pictures.renderer import renderer
 from pipemon.errors import UnavailableError
 
@@ -21,6 +23,9 @@ NAMES = {"speech": "pipeline"}
 GOOD_SECONDS = 90.0
 FAULT_SECONDS = 25.0
 WIDTH = 1280
+PAST = (Part(210), Part(90, "noise", 20.0))
+"""What is behind the picture of drift: good calls, then noise 20 dB under the speech."""
+SHOWN_HOURS = 3
 TOP = 1000
 """Pixels of the README's picture: what is seen without scrolling."""
 
@@ -35,14 +40,27 @@ def main() -> None:
         until(lambda: cascade.firing("telephone-microphones"), "the alert fires", 300.0)
         time.sleep(FAULT_SECONDS)
         for path in cascade.dashboards:
+            if path.stem == "drift":
+                continue
             drawn = Path(folder) / f"{path.stem}.png"
-            chosen = ["--var", "stage=vad"] if path.stem in ("stage", "drift") else []
+            chosen = ["--var", "stage=vad"] if path.stem == "stage" else []
             options = ("--scrape-interval", SCRAPE_INTERVAL, "--from", "2m", "--width", str(WIDTH), *chosen)
             drawing.draw(path, cascade.prometheus.url, drawn, *options)
             picture = Image.open(drawn)
             _save(picture, FOLDER / f"{NAMES.get(path.stem, path.stem)}.png")
             if path.stem in NAMES:
                 _save(picture.crop((0, 0, picture.width, min(TOP, picture.height))), ROOT / "examples" / "fault.png")
+    with tempfile.TemporaryDirectory() as folder, history(Path(folder), PAST) as past:
+        (path,) = (path for path in past.dashboards if path.stem == "drift")
+        drawn, since = Path(folder) / "drift.png", past.end - SHOWN_HOURS * 3600
+        span = ("--from", _date(since), "--to", _date(past.end))
+        chosen = ["--scrape-interval", "1m", "--width", str(WIDTH), "--var", "stage=vad"]
+        drawing.draw(path, past.url, drawn, *span, *chosen)
+        _save(Image.open(drawn), FOLDER / "drift.png")
+
+
+def _date(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def _save(picture: Image.Image, path: Path) -> None:

@@ -272,6 +272,29 @@ def test_the_same_scrape_interval_gives_the_same_bytes_and_another_other_steps()
     assert (slow["refresh"], slow["time"]["from"]) == ("5m", "now-12h")
 
 
+def test_lone_values_are_of_the_last_twenty_scrapes() -> None:
+    slow: dict[str, Any] = generic(300.0)["cascade"]
+    texts = [target["expr"] for panel in panels(slow) for target in panel.get("targets", ()) if target["instant"]]
+    assert {window for text in texts for window in re.findall(r"\[([^\]]*)\]", text)} == {"1h40m"}
+
+
+@every_board
+def test_no_title_is_cut_where_four_panels_share_a_line_of_a_small_screen(name: str) -> None:
+    assert all(len(panel["title"]) <= 32 for panel in drawn(name) if panel["gridPos"]["w"] <= 6)
+
+
+@every_board
+def test_dim_colours_are_so_faint_that_grafana_writes_on_them_in_its_themes_own_colour(name: str) -> None:
+    faint = re.findall(r"rgba\(\d+, \d+, \d+, ([\d.]+)\)", json.dumps(BOARDS[name]))
+    assert all(float(alpha) < 0.3 for alpha in faint)
+
+
+def test_many_failure_modes_are_one_question_and_only_those_that_moved_have_a_line() -> None:
+    (panel,) = [panel for panel in drawn("speech") if panel["title"] == "Failure modes: which came first"]
+    assert len(panel["targets"]) == 1
+    assert "vector(" not in panel["targets"][0]["expr"]
+
+
 def test_every_failure_mode_has_a_panel_that_its_alert_leads_to_and_that_leads_to_its_runbook() -> None:
     made = files([plan(SPEC)], Options(grafana_url="https://grafana.example/"))
     rules = made["rules/speech.rules.yml"]

@@ -46,15 +46,15 @@ def kitchen() -> dict[str, str]:
     return calls | edges
 
 
-def fires(stage: str, since: float) -> dict[str, str]:
+def fires(stage: str, since: float, more: str = "") -> dict[str, str]:
     """A critical alert of a stage that fires, and since which second."""
-    labels = f'pipeline="p",stage="{stage}",alertname="{stage}",severity="critical"'
+    labels = f'pipeline="p",stage="{stage}",alertname="{stage}",severity="critical"{more}'
     return {f'ALERTS{{{labels},alertstate="firing"}}': "1x40", f"ALERTS_FOR_STATE{{{labels}}}": f"{since}x40"}
 
 
 def tiles() -> str:
     """The query of the stages' states on the dashboard of any pipeline."""
-    (panel, *_) = titled(generic()["cascade"], "Stages")
+    (panel, *_) = titled(generic()["cascade"], "Health of the stages")
     text: str = panel["targets"][0]["expr"]
     return re.sub(r"\$(pipeline)", "p", text)
 
@@ -108,3 +108,30 @@ def test_alerts_of_no_stage_and_of_what_is_not_scraped_stand_at_the_end(tmp_path
         '{at="end",stage="end to end",severity="critical"}': 50_000.0,
     }
     promtool(re.sub(r"\$pipeline", "p", panel["targets"][0]["expr"]), series, expected, tmp_path)
+
+
+def test_a_stages_own_dashboard_lists_what_fires_and_neither_what_waits_nor_what_is_in_its_burn_in(
+    tmp_path: Path,
+) -> None:
+    (panel,) = titled(generic()["stage"], "Firing now")
+    waits = fires("cook", 90, ',failure_mode="waits"')
+    waits = {name.replace('alertstate="firing"', 'alertstate="pending"'): values for name, values in waits.items()}
+    tried = fires("cook", 80, ',failure_mode="tried",mode="observe"')
+    series = waits | tried | fires("cook", 100, ',failure_mode="burns"') | fires("wash", 70)
+    expected = {'{alertname="cook",failure_mode="burns",severity="critical"}': 100_000.0}
+    expr = panel["targets"][0]["expr"].replace("$pipeline", "p").replace("$stage", "cook")
+    promtool(expr, series, expected, tmp_path)
+
+
+def test_a_stage_whose_job_pushed_is_well_until_an_alert_fires(tmp_path: Path) -> None:
+    """What a job pushed has no rate, and a service of which nothing is called has no last success."""
+    pushed = {name: "30x40" for name in kitchen() if "calls_total" in name}
+    promtool(f"max({tiles()})", pushed, {"{}": -1.0}, tmp_path)
+    pushed['pipemon_batch_last_success_timestamp_seconds{pipeline="p"}'] = "0x40"
+    promtool(f"min({tiles()})", pushed, {"{}": 0.0}, tmp_path)
+    promtool(f"max({tiles()})", pushed | fires("cook", 100), {"{}": CAUSE}, tmp_path)
+    (counted,) = titled(generic()["cascade"], "What the last run counted")
+    calls, failed = (target["expr"].replace("$pipeline", "p") for target in counted["targets"][:2])
+    pushed |= {name.replace("calls_total", "failures_total"): "3x40" for name in pushed if "calls_total" in name}
+    promtool(f"max({calls})", pushed, {"{}": 30.0}, tmp_path)
+    promtool(f"max({failed})", pushed, {"{}": 0.1}, tmp_path)

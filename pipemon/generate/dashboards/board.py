@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from pipemon import catalogue as c
+from pipemon.generate.dashboards.layout import RECENT
 from pipemon.generate.dashboards.panels import DATASOURCE, NEUTRAL, Json
 from pipemon.generate.dashboards.series import Choice
 from pipemon.generate.dashboards.text import plain, query, web
@@ -17,8 +18,6 @@ SCHEMA_VERSION = 39
 """Of Grafana 10.4: later ones migrate it when they load it."""
 
 TAG = "pipemon"
-RECENT = 20
-"""How many scrapes "now" means: five minutes by default."""
 
 _RANGES = tuple(minutes * 60.0 for minutes in (5, 15, 30, 60, 180, 360, 720))
 _REFRESHES = (5.0, 10.0, 30.0, 60.0, 300.0)

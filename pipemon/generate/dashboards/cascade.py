@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipemon import catalogue as c
-from pipemon.generate.dashboards.board import RECENT, any_uid, board, marks, to_stage, variables
+from pipemon.generate.dashboards.board import any_uid, board, marks, to_stage, variables
 from pipemon.generate.dashboards.charts import SIGNAL_COLORS, Column, coarse, in_order, lines, table
-from pipemon.generate.dashboards.layout import Row, place
+from pipemon.generate.dashboards.layout import RECENT, Row, place
 from pipemon.generate.dashboards.panels import Json, Line, Panel, letter, stat, state_timeline
 from pipemon.generate.dashboards.position import PLACE, began, placed
 from pipemon.generate.dashboards.series import Choice, chosen, ever_missing, feedback, missing, quantile, share
 from pipemon.generate.dashboards.states import MODE_STATES, SEVERITY_STATES, STAGE_STATES
 from pipemon.generate.dashboards.topology import by_severity, health, node_graph, waterfall
-from pipemon.generate.promql import Aggregate, Binary, Expr, Matcher
+from pipemon.generate.last_run import of_last_run
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.generate.queries import per
 
 NO_RUNS = "no runs, or no function is declared as the run"
@@ -34,6 +35,7 @@ def cascade(scrape_interval: float) -> Json:
                 (_fired(everything),),
             ),
         ),
+        Row("row/batch", "Of a batch job: its last run", (_last_run(chosen()),), collapsed=True),
         Row("row/stages", "Stages now", ((_stages(choice, step),),)),
         Row("row/software", "Software", (coarse(_software(choice)), waterfall(choice, "cascade/waterfall", step))),
         Row("row/data", "What goes in and what comes out", (coarse(_data(choice)),)),
@@ -42,7 +44,7 @@ def cascade(scrape_interval: float) -> Json:
         any_uid("cascade"),
         "Cascade",
         "All stages of a pipeline: which is not well, since when, and where to look next.",
-        place(rows).panels,
+        place(rows, scrape_interval).panels,
         scrape_interval=scrape_interval,
         variables=variables("version"),
         annotations=marks(everything, scrape_interval),
@@ -52,27 +54,29 @@ def cascade(scrape_interval: float) -> Json:
 def _state(choice: Choice, step: float) -> Panel:
     made = stat(
         "cascade/state",
-        "Stages",
+        "Health of the stages",
         "The state of each stage, in the order of the cascade: its most severe firing alert, or **ok** where calls "
-        "arrive and nothing fires. **downstream**, and dim: a stage before it fires for as long, so it may only suffer "
-        "from that. **no calls**: it is scraped, and nobody calls it. Empty: Prometheus has nothing of this pipeline.",
+        "arrive, or a batch job's last run is there, and nothing fires. **downstream**, and dim: a stage before it "
+        "fires for as long, so it may only suffer from that. **no calls**: it is scraped, and nobody calls it. Empty: "
+        "Prometheus has nothing of this pipeline.",
         [choice.rows(placed(choice, health(choice, step)))],
         unit="none",
         min_step=step,
         empty="nothing of this pipeline",
         mappings=STAGE_STATES,
+        height=5,
     )
     return in_order(made, PLACE)
 
 
 def _firing(choice: Choice, step: float) -> Panel:
     columns = (
-        Column(PLACE, "#", width=50),
-        Column("severity", "Severity", states=SEVERITY_STATES, width=100),
-        Column("stage", "Stage", link=to_stage("${__value.text}"), width=150),
+        Column(PLACE, "#", width=50, whole=True),
+        Column("severity", "Severity", states=SEVERITY_STATES, width=80),
+        Column("stage", "Stage", link=to_stage("${__value.text}"), width=110),
         Column("failure_mode", "Failure mode"),
         Column("alertname", "Alert"),
-        Column("Value", "Since", unit="dateTimeFromNow", width=160),
+        Column("Value", "Since", unit="dateTimeFromNow", width=110),
     )
     by = ("severity", "stage", "failure_mode", "alertname")
     since = placed(choice, Binary("*", began(choice, by), 1000.0))
@@ -136,6 +140,51 @@ def _vital_signs(choice: Choice, step: float) -> tuple[Panel, ...]:
     )
 
 
+def _last_run(choice: Choice) -> tuple[Panel, ...]:
+    """What a job pushed stays as it is until its next run, so that it has no rates."""
+    by, empty = ("stage",), "no batch job of this pipeline has ended well, or it is a service"
+    ended = choice.series(c.BATCH_LAST_SUCCESS)
+    ago = Binary("-", Call("time", ()), Aggregate("max", (), ended))
+
+    def pushed(expr: Expr) -> Expr:
+        return Binary("and", of_last_run(expr), ended, on=())
+
+    found: tuple[tuple[Column, Expr], ...] = (
+        (Column("", "Calls", "short"), placed(choice, pushed(choice.rate(c.STAGE_CALLS, by)))),
+        (Column("", "Failed", "percentunit"), pushed(share(choice, c.STAGE_FAILURES, by))),
+        (Column("", "Null outputs", "percentunit"), pushed(share(choice, c.STAGE_NULL_OUTPUTS, by))),
+        (Column("", "Missing inputs", "percentunit"), pushed(missing(choice, by, Matcher("direction", "=", "input")))),
+        (Column("", "p95", "s"), pushed(quantile(choice, c.STAGE_DURATION, 0.95, by))),
+    )
+    columns = [Column(PLACE, "#", width=50, whole=True), Column("stage", "Stage", link=to_stage("${__value.text}"))]
+    columns += [replace(column, field=f"Value #{letter(i)}") for i, (column, _) in enumerate(found)]
+    since = stat(
+        "cascade/batch/since",
+        "Since the last success",
+        "How long ago a batch job of this pipeline last ended well. Longer than its period: look at whether it was "
+        f"started, then at its log. Empty: {empty}.",
+        [choice.query(ago, "since a success", instant=True)],
+        unit="s",
+        empty=empty,
+        height=6,
+    )
+    counted = table(
+        "cascade/batch/counted",
+        "What the last run counted",
+        "What the job pushed at its end, by stage: counts and shares of that run. Panels of rates, below and on the "
+        "other dashboards of any pipeline, show nothing of a job; the pipeline's own has its thresholds.",
+        [choice.rows(expr) for _, expr in found],
+        columns,
+        empty=empty,
+        join="stage",
+        sort="#",
+        descending=False,
+        height=6,
+        share=3,
+    )
+    return since, counted
+
+
 def _stages(choice: Choice, step: float) -> Panel:
     by = ("stage",)
     budget = Aggregate("max", by, choice.series(c.STAGE_BUDGET))
@@ -151,7 +200,7 @@ def _stages(choice: Choice, step: float) -> Panel:
         (Column("", "Of budget", "percentunit", limit=Line(1.0, "red")), per(p95, budget)),
         (Column("", "In progress", "short"), Aggregate("sum", by, choice.series(c.STAGE_IN_PROGRESS))),
     )
-    columns = [Column(PLACE, "#", width=50), Column("stage", "Stage", link=to_stage("${__value.text}"))]
+    columns = [Column(PLACE, "#", width=50, whole=True), Column("stage", "Stage", link=to_stage("${__value.text}"))]
     columns += [replace(column, field=f"Value #{letter(i)}") for i, (column, _) in enumerate(found)]
     made = table(
         "cascade/stages",

@@ -41,7 +41,10 @@ SIGNAL_COLORS = {
 def heatmap(
     key: str, title: str, description: str, buckets: Query, *, unit: str, empty: str, repeat: str = "", height: int = 8
 ) -> Panel:
-    """Return a histogram over time, from a query of its cumulative buckets: darker is more."""
+    """Return a histogram over time, from a query of its cumulative buckets: the stronger the colour, the more.
+
+    Grafana itself turns the scheme round in its dark theme, so that what is little is near the background in both.
+    """
     options: Json = {
         "calculate": False,
         "calculation": {},
@@ -141,7 +144,7 @@ def lines(
         lines=at,
         stacked=stacked,
         from_zero=from_zero,
-        at_least=0.05 if unit == "percentunit" and from_zero else None,
+        at_least={"percentunit": 0.05, "cps": 0.1}.get(unit) if from_zero else None,
         height=height,
     )
     given = [("byRegexp", pattern, color) for pattern, color in (colors or {}).items()]
@@ -171,8 +174,8 @@ def in_order(made: Panel, label: str) -> Panel:
 class Column:
     """A column of a table: the field it shows, `Value #A` for a query's value; its title and how it is shown.
 
-    `states` is a mapping of values to words and colours, `words` one without; `link` is an address with
-    `${__value.raw}` and the like; `limit` colours what is above it.
+    `whole` numbers have no decimals. `states` is a mapping of values to words and colours, `words` one without; `link`
+    is an address with `${__value.raw}` and the like; `limit` colours what is above it.
     """
 
     field: str
@@ -184,6 +187,7 @@ class Column:
     link: str = ""
     link_title: str = ""
     width: int | None = None
+    whole: bool = False
 
 
 def table(
@@ -213,7 +217,7 @@ def table(
         "sortBy": [{"displayName": by, "desc": down} for by, down in ((sort, descending), (then, False)) if by],
     }
     defaults: Json = {
-        "noValue": "-" if len(queries) > 1 else empty,
+        "noValue": empty,
         "unit": "none",
         "color": {"mode": "thresholds"},
         "thresholds": steps("text"),
@@ -231,7 +235,9 @@ def table(
             "renameByName": names,
         },
     }
-    over = [each for column in columns for each in _column(column)]
+    # Of several queries one may know nothing of a row that another has.
+    gap = "-" if len(queries) > 1 else ""
+    over = [each for column in columns for each in _column(column, gap)]
     return Panel(
         key,
         title,
@@ -247,17 +253,24 @@ def table(
     )
 
 
-def _column(column: Column) -> list[Json]:
-    properties: list[tuple[str, object]] = []
+def _column(column: Column, gap: str) -> list[Json]:
+    properties: list[tuple[str, object]] = [("noValue", gap)] if gap else []
     if column.unit:
         properties.append(("unit", column.unit))
+    if column.whole:
+        properties.append(("decimals", 0))
     if column.states is not None:
         properties += [
             ("mappings", [column.states]),
             ("custom.cellOptions", {"type": "color-background", "mode": "basic"}),
         ]
     if column.words is not None:
-        properties += [("mappings", [column.words]), ("custom.cellOptions", {"type": "auto", "wrapText": True})]
+        properties += [
+            ("mappings", [column.words]),
+            ("custom.cellOptions", {"type": "auto", "wrapText": True}),
+            # Where Grafana 12.2 and later look for it.
+            ("custom.wrapText", True),
+        ]
     if column.limit is not None:
         properties += [
             ("thresholds", steps("text", (column.limit.value, column.limit.color))),

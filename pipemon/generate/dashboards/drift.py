@@ -20,6 +20,7 @@ from pipemon.generate.dashboards.panels import (
     steps,
     value_mapping,
 )
+from pipemon.generate.dashboards.position import placed
 from pipemon.generate.dashboards.series import Choice, chosen, ever_missing
 from pipemon.generate.promql import Binary, Call, Expr, Matcher, Raw
 from pipemon.generate.queries import per
@@ -28,6 +29,7 @@ _FEATURE = Matcher("feature", "=", "$feature")
 _UNWATCHED = "no failure mode watches this for drift, or too little is known yet"
 _UNSUMMED = "no failure modes watch two numbers for drift, or nothing was scraped"
 _STATISTICS = ("psi", "js", "hellinger", "chi2", "ks", "wasserstein")
+_STEADY_COLOR = "rgba(142, 142, 142, 0.12)"
 _SMALL = 0.02
 """Shares of a bin that differ by less are drawn in grey."""
 _NO_VALUES = "no values in this time, or no features with numbers"
@@ -44,6 +46,16 @@ def drift(scrape_interval: float) -> Json:
         hidden=True,
         description="A panel for each feature of the stage.",
     )
+    names = "|".join(_STATISTICS)
+    watched = variable(
+        "watched",
+        "Watched",
+        "",
+        f'__name__=~".+:pipemon_feature_(value|category)_({names}):increase.+",pipeline="$pipeline",stage=~"$stage"',
+        of="feature",
+        hidden=True,
+        description="A panel for each feature that a failure mode watches for drift.",
+    )
     rows = [
         Row("row/moved", "Which moved first", ((_moved(),), _shares(choice))),
         Row("row/statistics", "Drift, and what chance makes", ((_statistics(),),)),
@@ -57,9 +69,9 @@ def drift(scrape_interval: float) -> Json:
         "Drift",
         "What changed in the data: which stage moved first, each feature's drift and distribution over time, its "
         "categories and what is missing.",
-        place(rows).panels,
+        place(rows, scrape_interval).panels,
         scrape_interval=scrape_interval,
-        variables=[*variables("stage", "version", one_stage=True), feature],
+        variables=[*variables("stage", "version", one_stage=True), feature, watched],
         annotations=marks(chosen("stage"), scrape_interval),
     )
 
@@ -76,21 +88,24 @@ def _moved() -> Panel:
     return state_timeline(
         "drift/moved",
         "Which moved first",
-        "Moved: the mean of a feature is no longer the baseline's, by cumulative sums. First: the stage's input or "
+        "Steady: the baseline's mean. Moved: the mean of a feature is no longer the baseline's, by cumulative sums. "
+        "First: the stage's input or "
         "output that moved before all others; what moved after it is likely its effect. Of what moved together it is "
         f"the furthest upstream. Empty: {_UNSUMMED}.",
         [
             Query(origin, "{{stage}} {{direction}}: moved first", fills=True),
-            Query(Binary("or", onset, sums), "{{stage}} {{direction}} {{feature}}", fills=True),
+            Query(placed(chosen(), Binary("or", onset, sums)), "{{stage}} {{direction}} {{feature}}", fills=True),
         ],
-        mappings=value_mapping(((0, " ", "transparent"), (1, "moved", DATA_COLORS[4]), (2, "first", DATA_COLORS[1]))),
+        mappings=value_mapping(
+            ((0, "steady", _STEADY_COLOR), (1, "moved", DATA_COLORS[4]), (2, "first", DATA_COLORS[1]))
+        ),
         empty=_UNSUMMED,
         height=8,
     )
 
 
 def _statistics() -> Panel:
-    where = ('stage=~"$stage"', 'version=~"$version"', 'feature="$feature"')
+    where = ('stage=~"$stage"', 'version=~"$version"', 'feature="$watched"')
     by = ("stage", "direction", "version", "statistic", "window")
     names = "|".join(_STATISTICS)
 
@@ -104,7 +119,7 @@ def _statistics() -> Panel:
     legend = "{{version}} {{direction}} {{statistic}} over {{window}}"
     made = lines(
         "drift/statistics",
-        "$feature: drift",
+        "$watched: drift",
         "How far the values of a window are from the baseline's, and, dashed, what chance alone exceeds as rarely as "
         "is allowed. Only what is above both this and the failure mode's threshold, which the pipeline's own dashboard "
         "draws, alerts.",
@@ -117,18 +132,18 @@ def _statistics() -> Panel:
         colors={f"/ {name} over/": color for name, color in zip(_STATISTICS, DATA_COLORS, strict=True)},
     )
     dashed = override("byFrameRefID", letter(1), "custom.lineStyle", {"fill": "dash", "dash": [6, 4]})
-    return replace(made, repeat="feature", overrides=(*made.overrides, dashed))
+    return replace(made, repeat="watched", overrides=(*made.overrides, dashed))
 
 
 def _bins() -> Panel:
     place, of_bin = "stage, direction", "stage, direction, bin"
-    where = ('stage=~"$stage"', 'feature="$feature"')
+    where = ('stage=~"$stage"', 'feature="$watched"')
     live = _recorded("pipemon_feature_value_bin:increase.+", *where, 'version=~"$version"')
     baseline = "pipemon:baseline:ratio{" + ",".join(('pipeline="$pipeline"', *where, 'le!=""')) + "}"
     share = f"sum by ({of_bin}) ({live}) / on ({place}) group_left () sum by ({place}) ({live})"
     made = lines(
         "drift/bins",
-        "$feature: bins, less the baseline",
+        "$watched: bins, less the baseline",
         "The share of values in each bin of the baseline, less the share that it had there. A bin is called by its "
         "upper bound. Where all lie at zero the values are distributed as in the baseline. Purple is what is more "
         "frequent than it was, teal what is rarer.",
@@ -147,7 +162,7 @@ def _bins() -> Panel:
         "color": {"mode": "thresholds", "seriesBy": "last"},
         "thresholds": steps(DATA_COLORS[0], (-_SMALL, NEUTRAL), (_SMALL, DATA_COLORS[1])),
     }
-    return replace(made, repeat="feature", defaults=judged, overrides=())
+    return replace(made, repeat="watched", defaults=judged, overrides=())
 
 
 def _shares(choice: Choice) -> tuple[Panel, ...]:

@@ -14,6 +14,10 @@ from pipemon.units import duration
 
 COLUMNS = 24
 MOST_IN_A_LINE = 4
+LONG_TITLE = 32
+"""Letters that a title has room for where four panels share a line, on a screen of 1280 pixels."""
+RECENT = 20
+"""How many scrapes "now" means: five minutes by default."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,13 @@ class Placed:
     of_modes: dict[str, int]
 
 
-def place(rows: Sequence[Row]) -> Placed:
+def place(rows: Sequence[Row], scrape_interval: float = 15.0) -> Placed:
     """Return the panels with their places on the 24 columns and their ids, rows from top to bottom.
 
-    A row without a title has no heading.
+    A row without a title has no heading. Lone values look back over RECENT scrapes, `scrape_interval` apart in seconds:
+    Grafana's rate interval is made for points along a line.
     """
+    now = duration(RECENT * scrape_interval)
     placed: list[Json] = []
     ids: set[int] = set()
     of_modes: dict[str, int] = {}
@@ -58,7 +64,7 @@ def place(rows: Sequence[Row]) -> Placed:
                 ends = [0, *accumulate(panel.share for panel in line)]
                 for panel, (start, end) in zip(line, pairwise(COLUMNS * end // ends[-1] for end in ends), strict=True):
                     id = _id(panel.key, ids)
-                    panels.append(_panel(panel, id, {"x": start, "y": y, "w": end - start, "h": height}))
+                    panels.append(_panel(panel, id, {"x": start, "y": y, "w": end - start, "h": height}, now))
                     for mode in panel.modes:
                         of_modes.setdefault(mode, id)
                 y += height
@@ -81,8 +87,9 @@ def place(rows: Sequence[Row]) -> Placed:
 
 
 def _lines(section: tuple[Panel, ...]) -> list[tuple[Panel, ...]]:
-    """Lines of at most four panels, as even as can be."""
-    lines = -(-len(section) // MOST_IN_A_LINE)
+    """Lines of at most four panels, as even as can be; of fewer where a title would be cut."""
+    most = MOST_IN_A_LINE - any(len(panel.title) > LONG_TITLE for panel in section)
+    lines = -(-len(section) // most)
     bounds = [round(i * len(section) / lines) for i in range(lines + 1)] if lines else []
     return [section[start:end] for start, end in pairwise(bounds)]
 
@@ -97,7 +104,7 @@ def _id(key: str, taken: set[int]) -> int:
     raise AssertionError
 
 
-def _panel(panel: Panel, id: int, at: Json) -> Json:
+def _panel(panel: Panel, id: int, at: Json, now: str) -> Json:
     body: Json = {
         "id": id,
         "type": panel.kind,
@@ -116,25 +123,17 @@ def _panel(panel: Panel, id: int, at: Json) -> Json:
         body["maxDataPoints"] = panel.points
     if panel.kind != "text":
         body["datasource"] = DATASOURCE
-        body["targets"] = [_target(query, letter(i), panel.min_step) for i, query in enumerate(panel.queries)]
+        body["targets"] = [_target(query, letter(i), panel.min_step, now) for i, query in enumerate(panel.queries)]
     return body
 
 
-_LATELY = 300.0
-"""How far back a lone value looks, in seconds: Grafana's rate interval is made for points along a line."""
-
-
-def _at_once(expr: str) -> str:
-    return expr.replace(RATE_INTERVAL, duration(_LATELY))
-
-
-def _target(one: Query, letter: str, min_step: float | None) -> Json:
+def _target(one: Query, letter: str, min_step: float | None, now: str) -> Json:
     expr = query(one.expr, fills=one.fills)
     found: Json = {
         "refId": letter,
         "datasource": DATASOURCE,
         "editorMode": "code",
-        "expr": _at_once(expr) if one.instant else expr,
+        "expr": expr.replace(RATE_INTERVAL, now) if one.instant else expr,
         "legendFormat": one.legend,
         "instant": one.instant,
         "range": not one.instant,

@@ -8,7 +8,7 @@ from pipemon.generate.dashboards.level import Level, Watch, threshold_lines
 from pipemon.generate.dashboards.panels import Panel, Query
 from pipemon.generate.dashboards.text import RATE_INTERVAL, markdown, plain
 from pipemon.generate.promql import Expr, Matcher
-from pipemon.spec.signals import SIGNALS, Drawn, Signal
+from pipemon.spec.signals import OF_DRIFT, SIGNALS, Drawn, Signal
 from pipemon.topology import FeatureShape
 
 _UNITS = {
@@ -69,7 +69,7 @@ def _watched(level: Level, signal: Signal, feature: FeatureShape, drawn: Drawn, 
         watches,
         unit="percentunit" if ratio else _UNITS.get(feature.unit, "short") if signal.unit == "feature" else "short",
         lines=threshold_lines(watches),
-        empty="no values",
+        empty="too few values yet" if signal.name in OF_DRIFT else "no values",
         from_zero=ratio,
     )
 

@@ -173,7 +173,7 @@ def stat(
         "graphMode": "none",
         "justifyMode": "center",
         "textMode": "value_and_name" if mappings or named else "auto",
-        "orientation": "vertical" if mappings else "auto",
+        "orientation": "auto",
         "wideLayout": False,
         "showPercentChange": False,
         "percentChangeColorMode": "standard",

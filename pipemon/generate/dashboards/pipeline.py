@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipemon.generate.dashboards.board import RECENT, board, constant, kept_mark, mark, marks, pipeline_uid
+from pipemon.generate.dashboards.board import board, constant, kept_mark, mark, marks, pipeline_uid
 from pipemon.generate.dashboards.last_run import of_last_run
-from pipemon.generate.dashboards.layout import Placed, Row, place
+from pipemon.generate.dashboards.layout import RECENT, Placed, Row, place
 from pipemon.generate.dashboards.level_row import level_row
 from pipemon.generate.dashboards.panels import Json, Line, Panel
 from pipemon.generate.dashboards.playbook import fired, firing_now, playbook
@@ -84,7 +84,8 @@ def _place(spec: Spec) -> Placed:
     if spec.budget is not None or None in spec.measurable_at:
         rows.append(level_row(spec, None, "End to end"))
     rows.append(Row("row/playbook", "All failure modes", ((playbook(spec),),)))
-    return place([of_last_run(row, spec) for row in rows] if spec.schedule is not None else rows)
+    rows = [of_last_run(row, spec) for row in rows] if spec.schedule is not None else rows
+    return place(rows, spec.timing.scrape_interval)
 
 
 def _shape(spec: Spec, names: tuple[str, ...]) -> tuple[Panel, ...]:

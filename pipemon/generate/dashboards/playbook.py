@@ -6,12 +6,13 @@ from dataclasses import replace
 
 from pipemon.generate.dashboards.charts import Column, table
 from pipemon.generate.dashboards.panels import Panel, Query, markdown_panel, state_timeline, text_mapping
-from pipemon.generate.dashboards.position import AT_THE_END, PLACE, began
-from pipemon.generate.dashboards.series import of_spec
-from pipemon.generate.dashboards.state import either, order
-from pipemon.generate.dashboards.states import END_TO_END, FIRING, MODE_STATES, QUIET, SEVERITY_COLORS, alerts
+from pipemon.generate.dashboards.position import PLACE, began
+from pipemon.generate.dashboards.series import either, of_spec
+from pipemon.generate.dashboards.state import along, order
+from pipemon.generate.dashboards.states import MODE_STATES, OBSERVED, SEVERITY_COLORS, alerts
 from pipemon.generate.dashboards.text import link, markdown, plain, says
-from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, literal
+from pipemon.generate.dashboards.topology import by_severity
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.spec.model import SEVERITIES, FailureMode, Spec
 
 
@@ -29,34 +30,31 @@ def ranked(spec: Spec, modes: tuple[FailureMode, ...]) -> list[FailureMode]:
 
 def fired(spec: Spec) -> Panel | None:
     """Return the failure modes over time, or None if none can be measured."""
-    modes = ranked(spec, spec.measurable)
-    if not modes:
+    if not spec.measurable:
         return None
+    choice, by = of_spec(spec), ("stage", "failure_mode")
+
+    def most(*which: Matcher) -> Expr:
+        return Aggregate("max", by, alerts(spec, *which))
+
+    states = [by_severity(choice, by)]
+    if any(mode.observe for mode in spec.measurable):
+        observed = most(Matcher("alertstate", "=", "firing"), Matcher("mode", "=", "observe"))
+        states.append(Binary("*", observed, float(OBSERVED)))
+    states.append(most(Matcher("alertstate", "=", "pending")))
     return state_timeline(
         "alerts/timeline",
         "Failure modes: which came first",
-        "One line for each failure mode that is measured, in the order of the cascade. Yellow: its "
+        "A line for each failure mode that was pending or fired, along the cascade. Yellow: its "
         "condition holds, but not yet for long enough. Then its severity's colour while the alert fires, in any "
-        "replica or place. What moved first, and furthest up, is the likely cause. Empty: nothing fired in "
-        "this time; but where the cascade above says no data, nothing was looked at either.",
-        [Query(_mode_state(spec, mode), plain(_whose(mode))) for mode in modes],
+        "replica or place; grey in its burn-in. What moved first, and furthest up, is the likely cause. Empty: nothing "
+        "was pending in this time; but where the cascade above says no data, nothing was looked at either.",
+        [Query(along(spec, either(*states)), "{{stage}} · {{failure_mode}}")],
         mappings=MODE_STATES,
         min_step=spec.timing.scrape_interval,
+        empty="nothing was pending in this time",
+        height=7,
     )
-
-
-def _whose(mode: FailureMode) -> str:
-    return f"{mode.stage or END_TO_END} · {mode.name}"
-
-
-def _mode_state(spec: Spec, mode: FailureMode) -> Expr:
-    def most(state: str) -> Expr:
-        matchers = (Matcher("failure_mode", "=", mode.name), Matcher("alertstate", "=", state))
-        return Aggregate("max", (), alerts(spec, *matchers))
-
-    firing = Binary("*", most("firing"), float(FIRING[mode.severity]))
-    # Always some state: a series that only exists while it fires would be drawn on to the next point.
-    return either(firing, most("pending"), Call("vector", (float(QUIET),)))
 
 
 def playbook(spec: Spec) -> Panel:
@@ -98,17 +96,14 @@ def firing_now(spec: Spec) -> Panel | None:
     if not modes:
         return None
     by = ("failure_mode", "severity", "stage", *spec.told_apart_by)
-    now: Expr = Binary("*", began(of_spec(spec), by), 1000.0)
-    for i, name in enumerate(order(spec), 1):
-        now = Call("label_replace", (now, PLACE, f"{i:02}", "stage", literal(name)))
-    now = Call("label_replace", (now, PLACE, AT_THE_END, "stage", ""))
+    now = along(spec, Binary("*", began(of_spec(spec), by), 1000.0))
     for label in ("what", "do"):
         # The words are not in the series: the column has the failure mode's name, and a mapping shows its words.
         now = Call("label_replace", (now, label, "$1", "failure_mode", "(.*)"))
     labels = [(spec.severity_label(severity), SEVERITY_COLORS[severity]) for severity in SEVERITIES]
     severities = text_mapping([(words, words, color) for words, color in labels])
     columns = (
-        Column(PLACE, "#", width=50),
+        Column(PLACE, "#", width=50, whole=True),
         Column(
             "severity",
             "Severity",

@@ -8,7 +8,7 @@ from pipemon.generate.dashboards.board import any_uid, board, marks, variables
 from pipemon.generate.dashboards.charts import Column, lines, table
 from pipemon.generate.dashboards.layout import Row, place
 from pipemon.generate.dashboards.panels import CORES, Json, Panel
-from pipemon.generate.dashboards.series import Choice, chosen
+from pipemon.generate.dashboards.series import Choice, chosen, ever
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, select
 from pipemon.generate.queries import per
 
@@ -33,7 +33,7 @@ def resources(scrape_interval: float) -> Json:
         any_uid("resources"),
         "Resources",
         "Processors, memory, load and GPUs of a pipeline, and what pipemon itself costs and loses.",
-        place(rows).panels,
+        place(rows, scrape_interval).panels,
         scrape_interval=scrape_interval,
         variables=variables("stage", "instance"),
         annotations=marks(chosen(), scrape_interval),
@@ -162,17 +162,17 @@ def _own(choice: Choice) -> tuple[Panel, ...]:
             "own/dropped",
             "Calls that went uncounted",
             "Calls a second that could not be counted: a buffer was full. All other numbers are too low by these.",
-            [choice.query(choice.rate(c.OBSERVATIONS_DROPPED, by), "{{stage}}")],
+            [choice.query(ever(choice, c.OBSERVATIONS_DROPPED, by), "{{stage}}")],
             unit="cps",
-            empty="nothing of this pipeline",
+            empty="no call went uncounted since the start",
         ),
         lines(
             "own/errors",
             "Features that could not be taken",
             "Errors of extractors a second. Alerts on these features sleep; the service's log has the traceback.",
-            [choice.query(choice.rate(c.EXTRACTOR_ERRORS, by), "{{stage}}")],
+            [choice.query(ever(choice, c.EXTRACTOR_ERRORS, by), "{{stage}}")],
             unit="cps",
-            empty="nothing of this pipeline",
+            empty="every feature was taken since the start",
         ),
         table(
             "own/builds",

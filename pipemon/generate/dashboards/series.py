@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import reduce
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
@@ -59,9 +60,9 @@ class Choice:
             metric, self.of(metric, *more), suffix=suffix, window=window, offset=offset, target_labels=self.targets
         )
 
-    def at_end(self, metric: Metric, *more: Matcher) -> Selector:
+    def at_end(self, metric: Metric, *more: Matcher, suffix: str = "") -> Selector:
         """Return the series of a metric as of the end of a graph: what does not change along it."""
-        return replace(self.series(metric, *more), at_end=True)
+        return replace(self.series(metric, *more, suffix=suffix), at_end=True)
 
     def rate(
         self, metric: Metric, by: tuple[str, ...], *more: Matcher, suffix: str = "", function: str = "rate"
@@ -101,6 +102,11 @@ def of_spec(spec: Spec) -> Choice:
     return Choice(own(spec), targets, fills=False, severities=(page, ticket, notice))
 
 
+def either(*choices: Expr) -> Expr:
+    """Return the first of some expressions that has a series."""
+    return reduce(lambda left, right: Binary("or", left, right), choices)
+
+
 def ran(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
     """Return calls a second without those that were declined: what shares are of."""
     calls = choice.rate(c.STAGE_CALLS, by, *more)
@@ -117,10 +123,16 @@ def missing(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
     return per(choice.rate(c.FEATURE_MISSING, by, *more), choice.rate(c.FEATURE_OBSERVED, by, *more))
 
 
+def ever(choice: Choice, metric: Metric, by: tuple[str, ...], *more: Matcher) -> Expr:
+    """Return a rate where the counter ever rose: of what never happened there is nothing to see."""
+    rose = Aggregate("max", by, choice.at_end(metric, *more))
+    return Binary("and", choice.rate(metric, by, *more), Binary(">", rose, 0.0))
+
+
 def ever_missing(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
     """Return the same of the features that ever were missing: of hundreds of others there is nothing to see."""
-    ever = Aggregate("max", by, choice.at_end(c.FEATURE_MISSING, *more))
-    return Binary("and", missing(choice, by, *more), Binary(">", ever, 0.0))
+    rose = Aggregate("max", by, choice.at_end(c.FEATURE_MISSING, *more))
+    return Binary("and", missing(choice, by, *more), Binary(">", rose, 0.0))
 
 
 def mean(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
@@ -138,6 +150,4 @@ def quantile(choice: Choice, metric: Metric, q: float, by: tuple[str, ...], *mor
 
 def feedback(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
     """Return feedback per call, by signal, of those that ever came; `by` are the labels of both."""
-    signals = choice.rate(c.FEEDBACK, (*by, "signal"), OF_ALL_SLICES, *more)
-    ever = Aggregate("max", (*by, "signal"), choice.at_end(c.FEEDBACK, OF_ALL_SLICES, *more))
-    return per(Binary("and", signals, Binary(">", ever, 0.0)), ran(choice, by), on=by)
+    return per(ever(choice, c.FEEDBACK, (*by, "signal"), OF_ALL_SLICES, *more), ran(choice, by), on=by)

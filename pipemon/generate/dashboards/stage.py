@@ -9,10 +9,10 @@ from pipemon.generate.dashboards.board import any_uid, board, marks, variable, v
 from pipemon.generate.dashboards.charts import Column, heatmap, lines, table
 from pipemon.generate.dashboards.layout import Row, place
 from pipemon.generate.dashboards.panels import CORES, DATA_COLORS, NEUTRAL, NULL_COLOR, Json, Panel
-from pipemon.generate.dashboards.series import Choice, chosen, quantile, share
-from pipemon.generate.dashboards.stage_data import buckets, distribution, features, output
+from pipemon.generate.dashboards.position import began
+from pipemon.generate.dashboards.series import Choice, chosen, ever, quantile, share
+from pipemon.generate.dashboards.stage_data import buckets, distribution, features, means, output
 from pipemon.generate.dashboards.states import SEVERITY_STATES
-from pipemon.generate.dashboards.topology import firing
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr
 
 
@@ -35,8 +35,17 @@ def stage(scrape_interval: float) -> Json:
     rows = [
         Row("row/firing", "", ((_firing(chosen("stage")),),)),
         Row("row/software", "Software", (_software(choice),)),
-        Row("row/input", "Input", (distribution(choice, "input"), features(choice, "input"))),
-        Row("row/output", "Output", (distribution(choice, "output"), features(choice, "output"), output(choice))),
+        # Panels that repeat have a row of their own: Grafana lays out the repeats beside what else is in it.
+        Row("row/input", "Input", (distribution(choice, "input"),)),
+        Row("row/input/means", "Input, means", (means(choice, "input"),)),
+        Row("row/input/shares", "Input, missing values and categories", (features(choice, "input"),)),
+        Row("row/output", "Output", (distribution(choice, "output"),)),
+        Row("row/output/means", "Output, means", (means(choice, "output"),)),
+        Row(
+            "row/output/shares",
+            "Output, missing values, categories and feedback",
+            ((*features(choice, "output"), *output(choice)),),
+        ),
         Row("row/streams", "Streams and batches", (_streams(choice),)),
         Row("row/model", "Model", (_model(choice),)),
     ]
@@ -44,7 +53,7 @@ def stage(scrape_interval: float) -> Json:
         any_uid("stage"),
         "Stage",
         "Everything on one stage of a pipeline: its software, what goes in and what comes out.",
-        place(rows).panels,
+        place(rows, scrape_interval).panels,
         scrape_interval=scrape_interval,
         variables=[*variables("stage", "version", "instance", one_stage=True), *names],
         annotations=marks(chosen("stage"), scrape_interval),
@@ -53,8 +62,6 @@ def stage(scrape_interval: float) -> Json:
 
 def _firing(choice: Choice) -> Panel:
     by = ("severity", "failure_mode", "alertname")
-    now = Aggregate("max", by, firing(choice))
-    since = Aggregate("min", by, choice.series(c.ALERTS_FOR_STATE))
     columns = (
         Column("severity", "Severity", states=SEVERITY_STATES, width=100),
         Column("failure_mode", "Failure mode"),
@@ -66,7 +73,7 @@ def _firing(choice: Choice) -> Panel:
         "Firing now",
         "Alerts of this stage that fire, and since when. What to do is on the pipeline's own dashboard and in "
         "the runbook.",
-        [choice.rows(Binary("*", Binary("and", since, now), 1000.0))],
+        [choice.rows(Binary("*", began(choice, by), 1000.0))],
         columns,
         empty="nothing fires at this stage",
         sort="Since",
@@ -124,9 +131,8 @@ def _software(choice: Choice) -> tuple[Panel, ...]:
         heatmap(
             "stage/durations",
             "Durations",
-            "How many calls took how long: darker is more calls. Two bands are two kinds of calls, which no "
-            "mean shows. "
-            "Empty: no calls.",
+            "How many calls took how long: the stronger the colour, the more. Two bands are two kinds of calls, which "
+            "no mean shows. Empty: no calls.",
             replace(buckets(choice, c.STAGE_DURATION), exemplars=True),
             unit="s",
             empty="no calls",
@@ -247,9 +253,9 @@ def _model(choice: Choice) -> tuple[Panel, ...]:
             "Features that could not be taken",
             "Errors of extractors a second: the pipeline was not disturbed, but these values are missing here. The "
             "service's log has the traceback.",
-            [choice.query(choice.rate(c.EXTRACTOR_ERRORS, ("direction", "feature")), "{{direction}} {{feature}}")],
+            [choice.query(ever(choice, c.EXTRACTOR_ERRORS, ("direction", "feature")), "{{direction}} {{feature}}")],
             unit="cps",
-            empty="nothing of this stage",
+            empty="every feature was taken since the start",
             height=7,
         ),
     )

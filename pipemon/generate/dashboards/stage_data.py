@@ -7,7 +7,7 @@ from dataclasses import replace
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
 from pipemon.generate.dashboards.charts import SIGNAL_COLORS, heatmap, lines
-from pipemon.generate.dashboards.panels import NULL_COLOR, Panel, Query
+from pipemon.generate.dashboards.panels import DATA_COLORS, NULL_COLOR, Panel, Query
 from pipemon.generate.dashboards.series import Choice, feedback, mean, missing, share
 from pipemon.generate.promql import Matcher
 from pipemon.generate.queries import per
@@ -26,8 +26,9 @@ def distribution(choice: Choice, side: str) -> tuple[Panel, ...]:
         heatmap(
             f"stage/{side}/distribution",
             f"{side.capitalize()}: ${side}",
-            f"How often this feature of the {side} had which value: darker is more often. A band that moves, widens or "
-            "splits is a change that a mean may hide. Empty: no values in this time, or the stage has no such feature.",
+            f"How often this feature of the {side} had which value: the stronger the colour, the more often. A "
+            "band that moves, widens or splits is a change that a mean may hide. Empty: no values in this time, or the "
+            "stage has no such feature.",
             buckets(choice, c.FEATURE_VALUE, *which),
             unit="short",
             empty="no values, or no such feature",
@@ -36,23 +37,30 @@ def distribution(choice: Choice, side: str) -> tuple[Panel, ...]:
     )
 
 
+def means(choice: Choice, side: str) -> tuple[Panel, ...]:
+    """Return each feature's mean, in its own panel: on one axis the largest unit would flatten the others."""
+    which = (Matcher("direction", "=", side), Matcher("feature", "=", f"${side}"))
+    made = lines(
+        f"stage/{side}/mean",
+        f"{side.capitalize()}: ${side}, mean",
+        f"Mean of this feature of the {side}, in its own unit, over calls in which there was a value.",
+        [choice.query(mean(choice, (), *which), "mean", color=DATA_COLORS[0])],
+        unit="short",
+        empty="no values, or no such feature",
+        from_zero=False,
+        height=6,
+    )
+    return (replace(made, repeat=side),)
+
+
 def features(choice: Choice, side: str) -> tuple[Panel, ...]:
-    """Return the means, missing shares and categories of a side's features."""
+    """Return the missing shares and categories of a side's features."""
     which = Matcher("direction", "=", side)
     both = ("feature", "category")
     ratio = per(
         choice.rate(c.FEATURE_CATEGORY, both, which), choice.rate(c.FEATURE_CATEGORY, ("feature",), which), ("feature",)
     )
     return (
-        lines(
-            f"stage/{side}/mean",
-            f"{side.capitalize()}: means",
-            f"Mean of each feature of the {side}, each in its own unit, over calls in which there was a value.",
-            [choice.query(mean(choice, ("feature",), which), "{{feature}}")],
-            unit="short",
-            empty="no values, or no such features",
-            from_zero=False,
-        ),
         lines(
             f"stage/{side}/missing",
             f"{side.capitalize()}: missing values",

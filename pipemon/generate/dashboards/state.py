@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import reduce
-
 from pipemon import catalogue as c
 from pipemon.generate import queries as q
 from pipemon.generate import recordings as m
 from pipemon.generate.dashboards.panels import Line, Panel, Query, stat
-from pipemon.generate.dashboards.position import began
-from pipemon.generate.dashboards.series import of_spec
+from pipemon.generate.dashboards.position import AT_THE_END, PLACE, began
+from pipemon.generate.dashboards.series import either, of_spec
 from pipemon.generate.dashboards.states import (
+    END_TO_END,
     FIRING,
     LESS_OF_AN_EFFECT,
     NO_CALLS,
@@ -23,14 +22,12 @@ from pipemon.generate.dashboards.states import (
 )
 from pipemon.generate.dashboards.text import markdown, plain, short
 from pipemon.generate.measures import measure as measured
-from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, one_of
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, literal, one_of
 from pipemon.spec.model import SEVERITIES, Severity, Spec
 from pipemon.units import duration
 
-
-def either(*choices: Expr) -> Expr:
-    """Return the first of some expressions that has a series."""
-    return reduce(lambda left, right: Binary("or", left, right), choices)
+IN_A_LINE = 16
+"""Stages whose names can be read in one line of tiles."""
 
 
 def recent(spec: Spec) -> float:
@@ -49,6 +46,14 @@ def order(spec: Spec) -> tuple[str, ...]:
         done.append(name)
         del left[name]
     return tuple(done)
+
+
+def along(spec: Spec, expr: Expr) -> Expr:
+    """Return series with the label `at`, by which they are sorted along the cascade; `end` is what is of no stage."""
+    for i, name in enumerate(order(spec), 1):
+        expr = Call("label_replace", (expr, PLACE, f"{i:02}", "stage", literal(name)))
+    at_the_end = Call("label_replace", (expr, PLACE, AT_THE_END, "stage", ""))
+    return Call("label_replace", (at_the_end, "stage", END_TO_END, "stage", ""))
 
 
 def topology_words(spec: Spec) -> str:
@@ -86,6 +91,8 @@ def cascade_state(spec: Spec) -> Panel:
         min_step=spec.timing.scrape_interval,
         empty="no stages",
         mappings=STAGE_STATES,
+        # Two lines of tiles have no room for names.
+        height=4 if len(queries) <= IN_A_LINE else 7,
     )
 
 

@@ -17,7 +17,7 @@ from pipemon.generate.dashboards.panels import (
     letter,
 )
 from pipemon.generate.dashboards.position import PLACE, after_its_cause, began, placed
-from pipemon.generate.dashboards.series import Choice, quantile
+from pipemon.generate.dashboards.series import Choice, either, quantile
 from pipemon.generate.dashboards.states import END_TO_END, FIRING, LESS_OF_AN_EFFECT, NO_CALLS, QUIET, STAGE_WORDS
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.generate.queries import per
@@ -46,14 +46,17 @@ def by_severity(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
 def health(choice: Choice, patience: float) -> Expr:
     """Return a number for each stage: its most severe firing alert, 0 where calls arrive and nothing fires, else -1.
 
-    The number is lower where a stage further up fires for as long, give or take `patience` seconds.
+    A stage of a batch job is called as long as what it pushed is there: whether a run is overdue its alert tells. The
+    number is lower where a stage further up fires for as long, give or take `patience` seconds.
     """
     calls = choice.rate(c.STAGE_CALLS, ("stage",))
     alive = Binary("-", Binary("> bool", calls, 0.0), float(QUIET - NO_CALLS))
+    pushed = Aggregate("max", ("stage",), choice.series(c.STAGE_CALLS))
+    of_job = Binary("*", Binary("and", pushed, choice.series(c.BATCH_LAST_SUCCESS), on=()), float(QUIET))
     fires = by_severity(choice, ("stage",), _STAGES)
     effects = after_its_cause(choice, began(choice, ("stage",), _STAGES), patience)
     suffers = Binary("-", Binary("and", fires, effects, on=("stage",)), float(LESS_OF_AN_EFFECT))
-    return Binary("or", Binary("or", suffers, fires), alive)
+    return either(suffers, fires, of_job, alive)
 
 
 def node_graph(choice: Choice, key: str, min_step: float, height: int = 7, share: int = 1) -> Panel:
@@ -87,7 +90,7 @@ def node_graph(choice: Choice, key: str, min_step: float, height: int = 7, share
     options = {"nodes": {"mainStatUnit": "cps", "secondaryStatUnit": "s", "arcs": []}, "edges": {}}
     return Panel(
         key,
-        "Stages",
+        "The cascade",
         "Each circle is a stage, and arrows are the way of a call. The ring's colour and the word below tell its "
         "health: **critical**, **warning** or **info** is its most severe firing alert, **downstream** and dim where a "
         "stage before it fires for as long; **ok**: calls arrive and "

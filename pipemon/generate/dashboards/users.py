@@ -9,7 +9,7 @@ from pipemon.generate.dashboards.board import any_uid, board, marks, variables
 from pipemon.generate.dashboards.charts import SIGNAL_COLORS, heatmap, lines
 from pipemon.generate.dashboards.layout import Row, place
 from pipemon.generate.dashboards.panels import Json, Panel
-from pipemon.generate.dashboards.series import Choice, chosen, feedback, ran
+from pipemon.generate.dashboards.series import Choice, chosen, ever, feedback, ran
 from pipemon.generate.promql import Aggregate, Binary, Matcher
 from pipemon.generate.queries import ALL_VALUES, OF_ALL_SLICES, per
 
@@ -28,7 +28,7 @@ def users(scrape_interval: float) -> Json:
         any_uid("feedback"),
         "Feedback and quality",
         "What users did with the outputs, by slice, and how good the outputs were once somebody knew.",
-        place(rows).panels,
+        place(rows, scrape_interval).panels,
         scrape_interval=scrape_interval,
         variables=variables("stage", "version"),
         annotations=marks(chosen("stage"), scrape_interval),
@@ -41,7 +41,9 @@ def _quality(choice: Choice) -> tuple[Panel, ...]:
         choice.rate(c.QUALITY_SUM, by, Matcher("sign", "=", sign)) for sign in ("positive", "negative")
     )
     mean = per(Binary("-", positive, negative), choice.rate(c.QUALITY_SCORE, by, ALL_VALUES, suffix="_bucket"))
-    scored = choice.rate(c.QUALITY_SCORE, by, ALL_VALUES, suffix="_bucket", function="increase")
+    counted = choice.rate(c.QUALITY_SCORE, by, ALL_VALUES, suffix="_bucket", function="increase")
+    any_scored = Aggregate("max", by, choice.at_end(c.QUALITY_SCORE, ALL_VALUES, suffix="_bucket"))
+    scored = Binary("and", counted, Binary(">", any_scored, 0.0))
     bins = ("stage", "confidence_bin")
     right = choice.rate(c.CALIBRATION, bins, Matcher("correct", "=", "yes"))
     all_of_bin = choice.rate(c.CALIBRATION, bins)
@@ -83,7 +85,7 @@ def _labels(choice: Choice) -> tuple[Panel, ...]:
     by = ("stage",)
     arrived = per(choice.rate(c.LABELS_ARRIVED, by), choice.rate(c.LABELS_EXPECTED, by))
     apart = per(choice.rate(c.LABEL_DISAGREEMENTS, by, OF_ALL_SLICES), choice.rate(c.LABELS_RATED, by, OF_ALL_SLICES))
-    lost = choice.rate(c.FEEDBACK_UNATTRIBUTED, ("reason",))
+    lost = ever(choice, c.FEEDBACK_UNATTRIBUTED, ("reason",))
     return (
         lines(
             "labels/arrived",
@@ -128,10 +130,12 @@ def _labels(choice: Choice) -> tuple[Panel, ...]:
 
 def _feedback(choice: Choice) -> tuple[Panel, ...]:
     by = ("stage", "signal", "slice")
-    sliced = choice.rate(c.FEEDBACK, by, _SLICED)
-    ever = Aggregate("max", by, choice.at_end(c.FEEDBACK, _SLICED))
-    sliced_ever = Binary("and", sliced, Binary(">", ever, 0.0))
-    of_slice = per(sliced_ever, choice.rate(c.FEEDBACK, ("stage", "slice"), _SLICED), ("stage", "slice"))
+    place = ("stage", "slice")
+    came = Binary(">", Aggregate("max", by, choice.at_end(c.FEEDBACK, _SLICED)), 0.0)
+    # The share of the only signal that anybody tells is all.
+    several = Binary(">", Aggregate("count", place, came), 1.0)
+    of_slice = per(ever(choice, c.FEEDBACK, by, _SLICED), choice.rate(c.FEEDBACK, place, _SLICED), place)
+    of_slice = Binary("and", of_slice, several, on=place)
     return (
         lines(
             "feedback/all",
@@ -148,7 +152,7 @@ def _feedback(choice: Choice) -> tuple[Panel, ...]:
             "Of the feedback of each slice, the share of each signal: a slice whose redo stands out is served worse.",
             [choice.query(of_slice, "{{stage}} {{signal}} {{slice}}")],
             unit="percentunit",
-            empty="no feedback of a slice; the code declares slices",
+            empty="no feedback of a slice, or one signal alone, whose share would be all",
         ),
         lines(
             "feedback/calls",

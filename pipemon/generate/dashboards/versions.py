@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pipemon import catalogue as c
-from pipemon.generate.dashboards.board import RECENT, any_uid, board, marks, variables
+from pipemon.generate.dashboards.board import any_uid, board, marks, variable, variables
 from pipemon.generate.dashboards.charts import Column, coarse, lines, table
-from pipemon.generate.dashboards.layout import Row, place
+from pipemon.generate.dashboards.layout import RECENT, Row, place
 from pipemon.generate.dashboards.panels import DATA_COLORS, Json, Panel, letter, override, state_timeline
 from pipemon.generate.dashboards.series import Choice, chosen, feedback, mean, missing, quantile, share
 from pipemon.generate.dashboards.states import MODE_STATES
@@ -27,6 +27,14 @@ def versions(scrape_interval: float) -> Json:
     """Return the dashboard that compares versions of chosen stages."""
     choice = chosen("stage", "version").all_tracks()
     step = (RECENT - 1) * scrape_interval
+    feature = variable(
+        "feature",
+        "Feature",
+        f"{c.FEATURE_VALUE.name}_bucket",
+        'pipeline="$pipeline",stage=~"$stage",direction="output"',
+        hidden=True,
+        description="A panel for each feature of the output.",
+    )
     rows = [
         Row("row/now", "", (_verdict(chosen("stage")), (_compared(choice, step),))),
         Row("row/beside", "Side by side", (coarse(_beside(choice)),)),
@@ -38,9 +46,9 @@ def versions(scrape_interval: float) -> Json:
         any_uid("versions"),
         "Versions",
         "Versions side by side: stable, canary and shadow, what differs, and who gets the traffic.",
-        place(rows).panels,
+        place(rows, scrape_interval).panels,
         scrape_interval=scrape_interval,
-        variables=variables("stage", "version"),
+        variables=[*variables("stage", "version"), feature],
         annotations=marks(chosen("stage"), scrape_interval),
     )
 
@@ -138,19 +146,18 @@ def _beside(choice: Choice) -> tuple[Panel, ...]:
 
 def _means(choice: Choice) -> Panel:
     """Hundreds of lines where there are many stages: they are asked for when somebody opens the row."""
-    means = mean(choice, (*_BY, "feature"), Matcher("direction", "=", "output"))
-    return lines(
+    means = mean(choice, _BY, Matcher("direction", "=", "output"), Matcher("feature", "=", "$feature"))
+    made = lines(
         "versions/means",
-        "Outputs, means",
-        "Mean of each feature of the output, each in its own unit, by version. Versions that answer the same "
-        "inputs should lie together.",
-        [choice.query(means, "{{stage}} {{feature}} {{version}} {{track}}")],
+        "$feature, mean",
+        "Mean of this feature of the output, by version. Versions that answer the same inputs should lie together.",
+        [choice.query(means, "{{stage}} {{version}} {{track}}")],
         unit="short",
         from_zero=False,
-        empty="no output features",
+        empty="no values, or no output features",
         colors=_TRACKS,
-        height=9,
     )
+    return replace(made, repeat="feature")
 
 
 def _differences(choice: Choice) -> tuple[Panel, ...]:
