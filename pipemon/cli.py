@@ -179,7 +179,12 @@ def _judged(plans: list[Plan]) -> bool:
     """Print what the tools say of the generated files, and tell whether any is against them."""
     from pipemon.generate.strict import strict  # noqa: PLC0415
 
-    said = list(strict(plans))
+    if sys.stderr.isatty():
+        count = sum(len(made.spec.measurable) for made in plans)
+        with click.progressbar(length=count, label="promtool test rules", file=sys.stderr) as bar:
+            said = list(strict(plans, bar.update))
+    else:
+        said = list(strict(plans))
     for _, words in said:
         click.echo(words)
     return not all(content for content, _ in said)

@@ -2,33 +2,69 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipemon.generate.inhibition import Plan
+from pipemon.generate.modetests import mode_tests
 from pipemon.generate.output import Options, files, write
+from pipemon.generate.rules import rules
 
 _LONGEST = 600.0
+_AT_ONCE = 20
+"""Failure modes whose tests one promtool runs, before it is told how far they are."""
 
 
-def strict(plans: Sequence[Plan]) -> Iterator[tuple[bool, str]]:
+def strict(plans: Sequence[Plan], told: Callable[[int], None] = lambda _: None) -> Iterator[tuple[bool, str]]:
     """Yield whether each tool is content, and what to tell: a line, or all that a tool says against the files.
 
     promtool checks the rules and runs their tests, amtool checks the configuration. One that is not on PATH is told
-    as content: what it would say is not known.
+    as content: what it would say is not known. `told` hears of how many more failure modes the tests have run: those
+    of each are given the rules that they need, and as many are run at once as there are processors.
     """
     with TemporaryDirectory(prefix="pipemon-") as name:
         folder = Path(name)
-        made = files(plans, Options())
+        made = {path: text for path, text in files(plans, Options()).items() if not path.startswith("rules/tests/")}
         write(folder, made)
-        rules = sorted(path for path in made if path.startswith("rules/") and "/tests/" not in path)
-        tests = sorted(path for path in made if path.startswith("rules/tests/"))
-        yield _run(folder, "promtool", "check", "rules", *rules)
-        yield _run(folder, "promtool", "test", "rules", *tests)
+        yield _run(folder, "promtool", "check", "rules", *sorted(path for path in made if path.startswith("rules/")))
+        yield _tested(folder / "tests", plans, told)
         yield _run(folder, "amtool", "check-config", "alertmanager/alertmanager.yml")
+
+
+def _tested(folder: Path, plans: Sequence[Plan], told: Callable[[int], None]) -> tuple[bool, str]:
+    """Return what promtool says of all rule tests: once where it is content with all, or of those that fail."""
+    if shutil.which("promtool") is None:
+        return _run(folder, "promtool", "test", "rules")
+    with ThreadPoolExecutor(_processors()) as pool:
+        waiting = [pool.submit(_run, here, "promtool", "test", "rules", *tests) for here, tests in _lots(folder, plans)]
+        said = []
+        for run in waiting:
+            said.append(run.result())
+            told(_AT_ONCE)
+    against = list(dict.fromkeys(words for content, words in said if not content))
+    return (False, "\n".join(against)) if against else said[0]
+
+
+def _lots(folder: Path, plans: Sequence[Plan]) -> Iterator[tuple[Path, list[str]]]:
+    """Write the tests of failure modes, with the rules of each, and yield those to run together: where, and which."""
+    for number, plan in enumerate(plans):
+        here, modes = folder / str(number), mode_tests(rules(plan.spec))
+        while lot := list(islice(modes, _AT_ONCE)):
+            write(here, {name: text for _, texts in lot for name, text in texts.items()})
+            yield here, [f"./{name}" for _, texts in lot for name in texts if name.endswith(".tests.yml")]
+
+
+def _processors() -> int:
+    with suppress(AttributeError):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _run(folder: Path, *command: str) -> tuple[bool, str]:
