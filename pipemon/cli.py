@@ -6,7 +6,7 @@ import errno
 import gc
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pipemon.spec.model import Spec
 
 _SPECS = click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path))
+_ALERTMANAGER = "127.0.0.1:9093"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _EXTRAS = {
     "aiohttp": "serve",
@@ -218,7 +219,21 @@ def _running(made: Plan, url: str) -> bool:
     help="That of metrics, or job=host:port; repeatable.",
 )
 @click.option(
-    "--alertmanager", default="127.0.0.1:9093", show_default=True, type=HostPort(), help="That of Alertmanager."
+    "--alertmanager",
+    default=_ALERTMANAGER,
+    show_default=True,
+    type=HostPort(instead=("0.25", "0.28", "0.33")),
+    help="That of Alertmanager; or its version, all of which read the files.",
+)
+@click.option(
+    "--prometheus",
+    "versions",
+    multiple=True,
+    type=click.Choice(["2.42", "2.53", "3.5"]),
+    help="A version that the rules must work in: tell what of them it lacks; repeatable.",
+)
+@click.option(
+    "--grafana", type=click.Choice(["10", "11", "12", "13"]), help="The version, all of which read the dashboards."
 )
 @click.option(
     "--receiver", default="http://127.0.0.1:9465/alerts", show_default=True, type=Url(), help="That of pipemon serve."
@@ -252,6 +267,8 @@ def generate(
     time_scale: float,
     targets: tuple[str, ...],
     alertmanager: str,
+    versions: tuple[str, ...],
+    grafana: str | None,
     receiver: str,
     receiver_token_file: str,
     prometheus_url: str,
@@ -274,6 +291,8 @@ def generate(
 
     if not edge and (remote_write or external_label or agent):
         raise click.UsageError("--remote-write, --external-label and --agent are of an edge device; add --edge")
+    del grafana  # the files are those of all versions
+    alertmanager = alertmanager if ":" in alertmanager else _ALERTMANAGER
     device = edge_device(remote_write, external_label, agent, time_scale) if edge else None
     if namespace and "kubernetes" not in formats:
         raise click.UsageError("--namespace is of Kubernetes; add --format kubernetes")
@@ -301,6 +320,17 @@ def generate(
             "else generate all files of this folder in one run",
             err=True,
         )
+    if versions:
+        _lacking(made.plans, versions)
+
+
+def _lacking(plans: Sequence[Plan], versions: tuple[str, ...]) -> None:
+    """Print what the rules ask for that a version of Prometheus has not."""
+    from pipemon.generate.lint import lint  # noqa: PLC0415
+
+    for finding in lint(plans, versions):
+        if finding.check == "promql/functions":
+            click.echo(f"pipemon: {finding}", err=True)
 
 
 @cli.command(short_help="Say what a change does to alerts, routes and panels.")

@@ -74,15 +74,18 @@ class Url(click.ParamType[str]):
 
 
 class HostPort(click.ParamType[str]):
-    """A host and its port, as Prometheus' targets are; with `named`, also behind `job=`."""
+    """A host and its port, as Prometheus' targets are; with `named`, also behind `job=`; or a word of `instead`."""
 
     name = "host:port"
 
-    def __init__(self, *, named: bool = False) -> None:
+    def __init__(self, *, named: bool = False, instead: tuple[str, ...] = ()) -> None:
         self.named = named
+        self.instead = instead
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return it as it is, or end with a usage error."""
+        if value in self.instead:
+            return str(value)
         address = str(value).rpartition("=")[2] if self.named else str(value)
         try:
             parts = urlsplit(f"//{address}")

@@ -104,3 +104,17 @@ def test_a_file_that_cannot_be_written_is_told_in_one_sentence(here: Path, comma
     assert told.err.startswith("pipemon: cannot write occupied")
     assert told.err.endswith(": not a directory\n")
     assert len(told.err.splitlines()) == 1
+
+
+def test_the_versions_that_are_named_change_nothing_and_what_one_lacks_is_told(here: Path) -> None:
+    odd = "  odd: {what: Odd, signal: {promql: 'histogram_avg(x) > 1'}, fires_on: ['x 0+1x9'], quiet_on: ['x 0x9']}\n"
+    (here / "speech.yaml").write_text(SPEC + odd)
+    pipemon("generate", "speech.yaml", cwd=here)
+    before = snapshot(here / "monitoring")
+    named = ("--alertmanager", "0.25", "--grafana", "10")
+    old = pipemon("generate", "speech.yaml", "--prometheus", "2.42", *named, cwd=here)
+    assert (old.code, snapshot(here / "monitoring")) == (0, before)
+    assert old.err == "pipemon: SpeechOdd: histogram_avg is not in Prometheus 2.42 [promql/functions]\n"
+    new = pipemon("generate", "speech.yaml", "--prometheus", "3.5", cwd=here)
+    assert (new.code, new.err) == (0, "")
+    assert pipemon("generate", "speech.yaml", "--alertmanager", "0.24", cwd=here).code == 2
