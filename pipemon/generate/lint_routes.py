@@ -30,15 +30,16 @@ def route_findings(document: Mapping[str, Any], alerts: Sequence[Labels]) -> Ite
             yield "shadowed-route", route["receiver"], "a route before it takes all that it would"
         seen.append(matchers)
         repeat = route.get("repeat_interval", root["repeat_interval"])
-        if seconds(repeat) < seconds(root["group_interval"]):
+        if seconds(repeat) < seconds(route.get("group_interval", root["group_interval"])):
             yield "repeat-before-group", route["receiver"], f"it repeats every {repeat}, under the group's interval"
     index = Alerts(alerts)
     taken = set[int]().union(*(index.meeting(route["matchers"], surely=True) for route in routes))
     for number, alert in enumerate(alerts):
         if number not in taken:
             yield "alert-hits-default-receiver", alert["alertname"], "no route takes it"
-    if seconds(root.get("group_wait", "30s")) > seconds(root["group_interval"]):
-        yield "wait-exceeds-interval", root["receiver"], f"it waits {root['group_wait']}, over the group's interval"
+    for route in (root, *({**root, **route} for route in routes)):
+        if seconds(wait := route.get("group_wait", "30s")) > seconds(route["group_interval"]):
+            yield "wait-exceeds-interval", route["receiver"], f"it waits {wait}, over the group's interval"
     yield from _inhibition(document["inhibit_rules"], index)
 
 

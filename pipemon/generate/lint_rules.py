@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 
 import promql_parser
 
+from pipemon.catalogue import METRICS
 from pipemon.generate.annotations import SENTENCE_ENDS
 from pipemon.generate.lint_series import called_by, never_nothing, series_findings, walk
 from pipemon.generate.targets import unknown
@@ -19,6 +21,7 @@ from pipemon.units import duration, seconds
 Found = tuple[str, str, str]
 Group = Mapping[str, Any]
 
+_EXPORTED = frozenset(name for metric in METRICS.values() for name in metric.series)
 _LOOKBACK = 300.0
 _COMPARISONS = {"==", "!=", ">", "<", ">=", "<="}
 _RATES = {"rate", "increase", "irate", "delta", "idelta"}
@@ -26,6 +29,8 @@ _FRAGILE = {"topk", "bottomk", "limitk", "limit_ratio", "irate", "idelta"}
 _READ_BY_ROUTES = ("failure_mode", "kind", "severity", "owner")
 _TEMPLATE = re.compile(r"\{\{[^}]*[$.]")
 _ABSENT = {"absent", "absent_over_time"}
+_LEVEL_METRIC_OPERATIONS = re.compile(r"[a-z_]\w*(?::[a-zA-Z_]\w*){2}")
+_ASKED = re.compile(r"(?<!\| )(?:query|printf) (`[^`]*`|\"(?:\\.|[^\"\\])*\")")
 _URL = re.compile(r"https?://[^\s/]+\S*")
 
 
@@ -67,6 +72,9 @@ def rule_findings(
                 elif later[read] and read not in before and read != name:
                     yield "rule/dependency", name, f"it reads {read}, which is recorded only after it"
             if "record" in rule:
+                # What is named as the exporter names it stands for what a stage exports of its own.
+                if name not in _EXPORTED and not _LEVEL_METRIC_OPERATIONS.fullmatch(name):
+                    yield "rule/name", name, "it is not named as a level, a metric and operations: stage:calls:rate5m"
                 later[rule["record"]] -= 1
                 before.add(rule["record"])
             else:
@@ -116,9 +124,22 @@ def _alert(rule: Mapping[str, Any], group: Group, severities: Sequence[str]) -> 
         yield "alert-summary-style", "its summary is no sentence: a capital first, a full stop last"
     if (words := notes.get("description")) and "{{" not in words and not _tells_absence(rule["expr"]):
         yield "alert-description-templating", "its description is the same whatever the value"
+    for note, text in notes.items():
+        if any(not _is_query(asked) for asked in _ASKED.findall(text)):
+            yield "annotationIsValidPromQL", f"what its {note} asks Prometheus is not PromQL"
     for note in ("runbook_url", "dashboard_url"):
         if note in notes and not _URL.fullmatch(notes[note]):
             yield "annotationIsValidURL", f"its {note} is no address of the web: {notes[note]!r}"
+
+
+def _is_query(string: str) -> bool:
+    """Tell whether a string of Go's templates is PromQL, once a label's value is put in for each %q."""
+    text = string[1:-1] if string.startswith("`") else json.loads(string)
+    try:
+        parse(text.replace("%q", '"x"').replace("%%", "%"))
+    except ValueError:
+        return False
+    return True
 
 
 def _is_condition(node: object) -> bool:

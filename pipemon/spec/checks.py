@@ -33,6 +33,8 @@ CHECKS = {
     "promql/fragile": "topk and irate make alerts flap.",
     "promql/functions": "A function that a supported Prometheus has not fails there.",
     "rateBeforeAggregation": "A rate of a sum takes a restart for a fall.",
+    "rule/name": "A recorded name says its level, its metric and what was done with it.",
+    "annotationIsValidPromQL": "What a message asks Prometheus for it gets, or says nothing.",
     "rule/duplicate": "Two rules of one name and labels fight each other.",
     "rule/dependency": "A rule reads what is recorded before it, and nothing that no rule records.",
     "alert-hits-default-receiver": "What no route takes reaches nobody in particular.",

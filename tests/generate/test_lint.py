@@ -95,6 +95,11 @@ RULES = {
     "promql/regexp": file(recorded(expr='x{stage=~"asr"}')),
     "expressionWithNoMetricName": file(recorded(expr='{stage="asr"}')),
     "promql/aggregate": file(recorded(expr="sum by (pipeline) (rate(x_total[5m]))")),
+    "rule/name": file(recorded("pipemon_x_rate5m")),
+    "annotationIsValidPromQL": file(
+        recorded(),
+        alert(annotations={"summary": "Slow.", "description": "{{ with query `sum(x` }}{{ $value }}{{ end }}"}),
+    ),
     "rule/duplicate": file(recorded(), recorded()),
     "rule/dependency": file(alert(), recorded()),
 }
@@ -186,7 +191,7 @@ ROUTES: dict[str, Callable[[dict[str, Any]], object]] = {
         matchers=['severity="critical"', 'failure_mode=~"b|c"']
     ),
     "inhibit-no-equal": lambda found: found["inhibit_rules"][0].pop("equal"),
-    "wait-exceeds-interval": lambda found: found["route"].update(group_wait="10m"),
+    "wait-exceeds-interval": lambda found: found["route"]["routes"][0].update(group_wait="10m"),
     "inhibit-unknown-alertname": lambda found: found["inhibit_rules"][0].update(target_matchers=['failure_mode="z"']),
     "inhibit-same-match": lambda found: found["inhibit_rules"][0].update(target_matchers=['failure_mode="a"']),
     "circular-inhibition": lambda found: found["inhibit_rules"].append(
