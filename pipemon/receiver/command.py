@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ _SHORTEST_TOKEN = 16
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=9465, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--token-file", type=_FILE, help="File with the token that Alertmanager must send.")
+@click.option("--cert-file", type=_FILE, help="Certificate, with its chain: speak HTTPS.")
+@click.option("--key-file", type=_FILE, help="The certificate's key, if it is not in the same file.")
 @click.option("--actions", type=_FILE, help="YAML file that says how stages are rolled back and retrained.")
 @click.option("--dry-run", is_flag=True, help="Only say which actions would be done.")
 @click.option("--grafana-url", type=Url(), help=f"Root URL of a Grafana to mark alerts in; wants ${_GRAFANA_TOKEN}.")
@@ -35,6 +38,8 @@ def serve(
     host: str,
     port: int,
     token_file: Path | None,
+    cert_file: Path | None,
+    key_file: Path | None,
     actions: Path | None,
     dry_run: bool,
     grafana_url: str | None,
@@ -61,7 +66,21 @@ def serve(
     known = read_actions(actions) if actions else {}
     annotations = _grafana(grafana_url, grafana_token_file, grafana_ca_file)
     path = queue or (_QUEUE if known or annotations else None)
-    listen(port, host, settings=Settings(path, known, annotations, token, dry_run))
+    tls = _tls(cert_file, key_file)
+    listen(port, host, settings=Settings(path, known, annotations, token, dry_run), tls=tls)
+
+
+def _tls(cert_file: Path | None, key_file: Path | None) -> ssl.SSLContext | None:
+    if cert_file is None:
+        if key_file:
+            raise click.UsageError("--key-file is of a certificate: give --cert-file, too")
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(cert_file, key_file)
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"the certificate can't be used: {error}") from None
+    return context
 
 
 def _grafana(url: str | None, token_file: Path | None, ca_file: Path | None) -> Annotations | None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import ssl
 import sys
 from base64 import b64decode
 from collections.abc import AsyncIterator, Callable
@@ -101,8 +102,10 @@ def _knows(request: web.Request, token: str) -> bool:
 
 
 @asynccontextmanager
-async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
-    """Serve `app` while the block runs; gives the port, a free one where `port` is 0.
+async def listening(
+    app: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
+    """Serve `app` while the block runs, with `tls` by HTTPS; gives the port, a free one where `port` is 0.
 
     Raises UnavailableError where the address can't be had.
     """
@@ -110,7 +113,7 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
     runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
+        site = web.TCPSite(runner, host, port, ssl_context=tls)
         try:
             await site.start()
         except (OSError, OverflowError) as error:
@@ -121,17 +124,23 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
 
 
 def serve(
-    port: int, host: str = "127.0.0.1", write: Callable[[str], None] | None = None, settings: Settings | None = None
+    port: int,
+    host: str = "127.0.0.1",
+    write: Callable[[str], None] | None = None,
+    settings: Settings | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> None:
     """Print a line for each alert that begins, ends or is repeated, until SIGINT or SIGTERM; do what `settings` say.
 
-    `write` takes the lines, by default standard output. Raises UnavailableError as `listening` does, and OptionError
-    for a queue that can't be used.
+    `write` takes the lines, by default standard output; with `tls` it speaks HTTPS. Raises UnavailableError as
+    `listening` does, and OptionError for a queue that can't be used.
     """
-    asyncio.run(_serve(host, port, write or _to_stdout, settings or Settings()))
+    asyncio.run(_serve(host, port, write or _to_stdout, settings or Settings(), tls))
 
 
-async def _serve(host: str, port: int, write: Callable[[str], None], settings: Settings) -> None:
+async def _serve(
+    host: str, port: int, write: Callable[[str], None], settings: Settings, tls: ssl.SSLContext | None
+) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -150,8 +159,9 @@ async def _serve(host: str, port: int, write: Callable[[str], None], settings: S
         def shown() -> str:
             return page(worker.queue, datetime.now().astimezone())
 
-        async with listening(receiver_app(deliver, worker.measures, shown, settings.token), host, port) as bound:
-            write(f"Listening for Alertmanager on http://{host}:{bound}/alerts")
+        app = receiver_app(deliver, worker.measures, shown, settings.token)
+        async with listening(app, host, port, tls) as bound:
+            write(f"Listening for Alertmanager on http{'s' * (tls is not None)}://{host}:{bound}/alerts")
             await stop.wait()
 
 

@@ -34,6 +34,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("--token-file short", "the token in short has fewer than 16 characters"),
         ("--token-file gone", "the token can't be read: [Errno 2] No such file or directory: 'gone'"),
         ("--grafana-url http://g:3000", "Grafana wants a service account's token: set GRAFANA_TOKEN, or give"),
+        ("--key-file token", "--key-file is of a certificate: give --cert-file, too"),
+        ("--cert-file token", "the certificate can't be used: "),
         ("--grafana-token-file token", "say where Grafana is: --grafana-url"),
     ],
 )

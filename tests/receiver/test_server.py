@@ -9,11 +9,13 @@ import json
 import os
 import signal
 import socket
+import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+import trustme
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipemon import catalogue
@@ -119,6 +121,21 @@ async def test_with_a_token_only_those_who_have_it_are_heard_and_see_the_page(au
     refused = 'pipemon_receiver_notifications_refused_total{reason="unauthorized"}'
     assert f"{refused} {float(status == 401)}" in text
     assert f'pipemon_receiver_alerts_received_total{{status="firing"}} {float(status == 200)}' in text
+
+
+async def test_with_a_certificate_it_speaks_https() -> None:
+    authority = trustme.CA()
+    tls, trusting = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    authority.configure_trust(trusting)
+    got: list[Notification] = []
+    async with (
+        listening(receiver_app(got.append), "127.0.0.1", 0, tls) as port,
+        aiohttp.ClientSession() as session,
+        session.post(f"https://127.0.0.1:{port}/alerts", data=BODY, ssl=trusting) as answer,
+    ):
+        assert answer.status == 200
+    assert len(got) == 1
 
 
 async def test_metrics_are_those_of_the_catalogue() -> None:
