@@ -27,10 +27,12 @@ _CHANGES = (
     ("render.mjs", _PICTURE, f"{_WHOLE}await page.waitForTimeout(Number(process.env.SETTLE_MS ?? 0)); {_PICTURE}"),
     ("render.mjs", "address().port}/`", "address().port}/#${process.env.THEME ?? 'dark'}`"),
     ("src/boot.ts", "mode: 'dark'", "mode: location.hash === '#light' ? 'light' : 'dark'"),
+    ("src/panels/core.tsx", "wrapHeaderText: false,", "wrapHeaderText: false, wrapText: false,"),
     ("src/panels/plots.tsx", "const flip = ", "const flip = theme.isDark && "),
 )
 """What is changed in the renderer's files: it has the whole page in view, on which panels are drawn only then, waits
-until they have settled, and knows the light theme too, in which Grafana does not turn the colours of heatmaps round."""
+until they have settled, and knows cells that wrap and the light theme, in which Grafana does not turn the colours of
+heatmaps round."""
 _KEPT = ("node_modules", "dist")
 
 

@@ -20,7 +20,7 @@ from test_dashboard import as_of, grafanas_schema, panels
 
 from pipemon.generate.dashboards.generic import generic
 from pipemon.generate.dashboards.pipeline import dashboard, panel_ids
-from pipemon.generate.dashboards.text import plain
+from pipemon.generate.dashboards.playbook import in_a_cell
 from pipemon.generate.inhibition import plan
 from pipemon.generate.lint_series import walk
 from pipemon.generate.output import Options, files
@@ -316,5 +316,7 @@ def test_what_to_do_stands_beside_what_fires() -> None:
         if property["id"] == "mappings"
     }
     for mode in SPEC.measurable:
-        assert shown["What to do"][mode.name]["text"] == (plain(mode.do) or "-")
-        assert shown["What it means"][mode.name]["text"] == plain(mode.what)
+        assert shown["What to do"][mode.name]["text"] == in_a_cell(mode.do)
+        assert shown["What it means"][mode.name]["text"] == in_a_cell(mode.what)
+    assert in_a_cell("") == "-"
+    assert in_a_cell("word " * 40).endswith("word …")

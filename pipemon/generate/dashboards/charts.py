@@ -212,7 +212,8 @@ def table(
     """
     options: Json = {
         "showHeader": True,
-        "cellHeight": "sm",
+        # Grafana makes no room for words that a mapping gives: there is some for two lines.
+        "cellHeight": "lg" if any(column.words for column in columns) else "sm",
         "frameIndex": 0,
         "sortBy": [{"displayName": by, "desc": down} for by, down in ((sort, descending), (then, False)) if by],
     }

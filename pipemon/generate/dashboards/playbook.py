@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from textwrap import shorten
 
 from pipemon.generate.dashboards.charts import Column, table
 from pipemon.generate.dashboards.panels import Panel, Query, markdown_panel, state_timeline, text_mapping
@@ -14,6 +15,9 @@ from pipemon.generate.dashboards.text import link, markdown, plain, says
 from pipemon.generate.dashboards.topology import by_severity
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.spec.model import SEVERITIES, FailureMode, Spec
+
+ROOM = 96
+"""Letters."""
 
 
 def ranked(spec: Spec, modes: tuple[FailureMode, ...]) -> list[FailureMode]:
@@ -90,6 +94,11 @@ def playbook(spec: Spec) -> Panel:
     )
 
 
+def in_a_cell(text: str) -> str:
+    """Return what of a text two lines of a cell have room for on a screen of 1280 pixels, `-` for nothing."""
+    return plain(shorten(text, ROOM, placeholder=" …")) or "-"
+
+
 def firing_now(spec: Spec) -> Panel | None:
     """Return a table of what fires now, with what to do, or None if no failure mode can be measured."""
     modes = spec.measurable
@@ -104,30 +113,27 @@ def firing_now(spec: Spec) -> Panel | None:
     severities = text_mapping([(words, words, color) for words, color in labels])
     columns = (
         Column(PLACE, "#", width=50, whole=True),
-        Column(
-            "severity",
-            "Severity",
-            states=severities,
-            width=90,
-        ),
-        Column("stage", "Stage", width=100),
+        Column("severity", "Severity", states=severities, width=80),
+        Column("stage", "Stage", width=90),
         *(Column(label, label) for label in spec.told_apart_by),
-        Column("Value", "Since", unit="dateTimeFromNow", width=160),
-        Column("failure_mode", "Failure mode", width=190),
-        Column("what", "What it means", words=text_mapping([(mode.name, plain(mode.what), "text") for mode in modes])),
-        Column("do", "What to do", words=text_mapping([(mode.name, plain(mode.do) or "-", "text") for mode in modes])),
+        Column("Value", "Since", unit="dateTimeFromNow", width=110),
+        Column("failure_mode", "Failure mode", width=180),
+        Column(
+            "what", "What it means", words=text_mapping([(mode.name, in_a_cell(mode.what), "text") for mode in modes])
+        ),
+        Column("do", "What to do", words=text_mapping([(mode.name, in_a_cell(mode.do), "text") for mode in modes])),
     )
     made = table(
         "alerts/now",
         "Firing now: what to do",
         "The alerts that fire, along the cascade, with what each means and what the team does about it. Begin at the "
-        "top.",
+        "top. What ends in … is whole in the list at the end of this page.",
         [Query(now, "", instant=True, form="table")],
         columns,
         empty="nothing fires",
         sort="#",
         descending=False,
         then="Since",
-        height=7,
+        height=9,
     )
     return replace(made, min_step=spec.timing.scrape_interval)
