@@ -248,7 +248,7 @@ def upstream(spec: Spec, mode: FailureMode) -> str:
     """
     if any(condition.signal == "no_calls" for condition in mode.conditions):
         return ""
-    stages, silent = spec.derived("upstream", _all_upstream).get(mode.stage, ((), ()))
+    stages, silent, several = spec.derived("upstream", _all_upstream).get(mode.stage, ((), (), False))
     if not stages:
         return ""
     own = spec.told_apart_by
@@ -258,7 +258,8 @@ def upstream(spec: Spec, mode: FailureMode) -> str:
     which = f"pipeline={quote(spec.pipeline)},stage=~{_any(stages)},failure_mode!~{_any([mode.name, *silent])}"
     which = which.replace("%", "%%") if own else which
     query = f'ALERTS_FOR_STATE{{{which}{place}}} and ignoring (alertstate) ALERTS{{alertstate="firing"}}'
-    query = f"sort(min by (stage, failure_mode) ({query}))" if anywhere else f"sort({query})"
+    # One that fires in two places, or for two canaries, is told once.
+    query = f"sort(min by (stage, failure_mode) ({query}))" if anywhere or several else f"sort({query})"
     asked = f"query {go_string(query)}"
     if own:
         values = (_OR_ANYWHERE.format(label) if anywhere else f"$labels.{label}" for label in own)
@@ -314,18 +315,24 @@ def holds_back(mode: FailureMode) -> str:
     return ", ".join(named) + (f" and {more} more" if more > 0 else "")
 
 
-def _all_upstream(spec: Spec) -> dict[str | None, tuple[tuple[str, ...], tuple[str, ...]]]:
+def _all_upstream(spec: Spec) -> dict[str | None, tuple[tuple[str, ...], tuple[str, ...], bool]]:
     """Return, for each stage and for the whole pipeline, the stages upstream and the failure modes there to leave out.
 
-    A stage that is silent sends nothing on: its silence explains no value further down, and it lasts.
+    A stage that is silent sends nothing on: its silence explains no value further down, and it lasts. Last, whether
+    a failure mode there may fire several times in one place: for each canary, or as its written expression says.
     """
+    many = {
+        mode.stage
+        for mode in spec.measurable
+        if "promql" in mode.signals or any(each.reference == STABLE for each in mode.conditions)
+    }
     silent = [mode for mode in spec.measurable if _may_be_absence(mode)]
     found = {}
     for place in (None, *(stage.name for stage in spec.stages)):
         above = tuple(
             stage.name for stage in spec.stages if place is None or place in spec.downstream.get(stage.name, ())
         )
-        found[place] = above, tuple(mode.name for mode in silent if mode.stage in above)
+        found[place] = above, tuple(mode.name for mode in silent if mode.stage in above), not many.isdisjoint(above)
     return found
 
 

@@ -25,6 +25,14 @@ failure_modes:
   queue-full-there: {what: Q, stage: asr, signal: {promql: max by (cluster) (queue_length) > 100}, for: 1m}
 """
 
+CANARIES = """\
+pipeline: speech
+stages: {vad: , asr: {after: vad}}
+failure_modes:
+  canary-fails: {what: C, stage: vad, signal: {compare: error_ratio}, above: 1.5x stable, for: 1m}
+  asr-fails: {what: A, stage: asr, signal: error_ratio, above: 5%, for: 1m}
+"""
+
 
 def series(stage: str, cluster: str, failures: str) -> list[dict[str, str]]:
     labels = f'pipeline="speech",stage="{stage}",cluster="{cluster}",version="1",track="stable"'
@@ -75,6 +83,44 @@ def test_the_earliest_upstream_is_named_first_and_another_clusters_not_at_all(tm
         ],
         "alert_rule_test": expected,
     }
+    document = {"rule_files": ["rules.yml"], "evaluation_interval": "15s", "tests": [test]}
+    (tmp_path / "tests.yml").write_text(yaml.safe_dump(document, sort_keys=False, width=1_000_000))
+    command = ["promtool", "test", "rules", "tests.yml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_failure_mode_that_fires_for_two_canaries_is_named_once(tmp_path: Path) -> None:
+    if shutil.which("promtool") is None:
+        pytest.skip("needs promtool on the PATH")
+    (tmp_path / "speech.yaml").write_text(CANARIES)
+    made = rules(plan(load(tmp_path / "speech.yaml")).spec)
+    (tmp_path / "rules.yml").write_text(rule_file(made))
+    (fails,) = [each for each in made.alerts if each.mode.name == "asr-fails"]
+
+    def counted(stage: str, version: str, track: str, failures: str) -> list[dict[str, str]]:
+        labels = f'pipeline="speech",stage="{stage}",version="{version}",track="{track}"'
+        return [
+            {"series": f"pipemon_stage_{what}_total{{{labels}}}", "values": values}
+            for what, values in (("calls", "0+15x120"), ("skipped", "0x120"), ("failures", failures))
+        ]
+
+    canaries = [each for version in ("2", "3") for each in counted("vad", version, "canary", "0+10x120")]
+    said = fails.annotations | {
+        "description": "Failures of asr: 66.67% over 5m, above 5%.",
+        "upstream": "Fires upstream, the earliest first: vad/canary-fails.",
+    }
+    fired = {"exp_labels": {"pipeline": "speech", "stage": "asr", **fails.labels}, "exp_annotations": said}
+    two = [{"labels": f'{{version="{version}"}}', "value": 1} for version in ("2", "3")]
+    firing = 'max by (version) (ALERTS{failure_mode="canary-fails",alertstate="firing"})'
+    test = {
+        "interval": "15s",
+        "input_series": [
+            *canaries, *counted("vad", "1", "stable", "0x120"), *counted("asr", "1", "stable", "0+10x120"),
+        ],
+        "alert_rule_test": [{"eval_time": "25m", "alertname": fails.name, "exp_alerts": [fired]}],
+        "promql_expr_test": [{"expr": firing, "eval_time": "25m", "exp_samples": two}],
+    }  # fmt: skip
     document = {"rule_files": ["rules.yml"], "evaluation_interval": "15s", "tests": [test]}
     (tmp_path / "tests.yml").write_text(yaml.safe_dump(document, sort_keys=False, width=1_000_000))
     command = ["promtool", "test", "rules", "tests.yml"]
