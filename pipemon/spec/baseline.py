@@ -13,8 +13,8 @@ from typing import Any
 from pipemon.errors import Problem, SpecError
 from pipemon.units import fingerprint
 
-_ROUNDING = 1e-3
-"""How far shares may add up beside 1: they are written with few digits."""
+_EXACT, _ROUNDING = 1e-9, 1e-3
+"""How far shares may add up beside 1 as numbers, and as they are written, with few digits."""
 _HEAD = {"version": "", "source": "", "rows": 0, "data_hash": "", "stage_versions": {}}
 
 
@@ -169,13 +169,19 @@ def _feature(entry: dict[str, Any]) -> FeatureBaseline:
         float(entry["count"]),
         str(entry.get("unit", "")),
         tuple(map(float, entry.get("bounds", ()))),
-        tuple(map(float, entry.get("shares", ()))),
+        _whole(tuple(map(float, entry.get("shares", ())))),
         float(entry.get("missing", 0.0)),
         float(entry.get("design_effect", 1.0)),
         _numbers(entry.get("quantiles", {})),
-        categories,
+        dict(zip(categories, _whole(tuple(categories.values())), strict=True)),
         float(entry.get("cumulative_design_effect", 1.0)),
     )
+
+
+def _whole(shares: tuple[float, ...]) -> tuple[float, ...]:
+    """Return shares that add up to 1, as those of few digits nearly do; others as they are, which `_wrong` tells."""
+    total = sum(shares)
+    return tuple(share / total for share in shares) if _EXACT < abs(total - 1) <= _ROUNDING else shares
 
 
 def _wrong(feature: FeatureBaseline) -> str:

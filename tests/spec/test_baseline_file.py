@@ -171,3 +171,14 @@ def test_numbers_that_mean_nothing_are_refused(entry: dict[str, object], told: s
     path.write_text(json.dumps({"pipeline": "speech", "from": 1, "to": 2, "features": features}))
     with pytest.raises(SpecError, match=told):
         load(path)
+
+
+def test_shares_of_few_digits_are_read_as_whole(tmp_path: Path) -> None:
+    path = tmp_path / "thirds.json"
+    third, seventh = 0.333333, 0.142857
+    feature = FeatureBaseline(1.0, 1.0, 21.0, bounds=(1.0, 2.0), shares=(third,) * 3)
+    chosen = FeatureBaseline(0.0, 0.0, 21.0, categories=dict.fromkeys("abcdefg", seventh))
+    path.write_text(dump(Baseline("shop", 0.0, 1.0, {"hear.input.level": feature, "hear.input.word": chosen})))
+    read = load(path).features
+    assert read["hear.input.level"].shares == pytest.approx((1 / 3,) * 3, abs=1e-15)
+    assert sum(read["hear.input.word"].categories.values()) == pytest.approx(1, abs=1e-15)
