@@ -53,7 +53,8 @@ class Place:
     """Where a condition stands: in which spec, at which stage (None: the whole pipeline), and its name.
 
     `no_baseline` says why there is no baseline. `closed` tells that the code names every feature there is, and
-    `sudden` that the team calls it a sudden change.
+    `sudden` that the team calls it a sudden change. `member` is whom of a `group` it is of, "" for all: its features
+    are those that are kept apart for it.
     """
 
     spec: Spec
@@ -63,6 +64,8 @@ class Place:
     no_baseline: str = ""
     closed: bool = False
     sudden: bool = False
+    group: str = ""
+    member: str = ""
 
     @property
     def complete(self) -> bool:
@@ -270,6 +273,7 @@ def _feature(
     report: Report, node: Scalar, text: str, place: Place, where: str, *, categories: bool | None
 ) -> FeatureShape | None:
     """Find a feature by its name, and refuse numbers where `categories` are asked for, or the other way round."""
+    text = f"{text}_{place.member}" if place.member else text
     feature = _named(report, node, text, place, where)
     if feature is None or categories is None:
         return feature

@@ -9,7 +9,7 @@ from typing import cast
 
 from pipemon.errors import nearest
 from pipemon.spec import cusum, drift, fields, thresholds
-from pipemon.spec.arguments import Place, argument_of, compared
+from pipemon.spec.arguments import Argument, Place, argument_of, compared
 from pipemon.spec.baseline import FeatureBaseline, feature_key
 from pipemon.spec.context import Context, WaitsForBaselineError
 from pipemon.spec.fields import Report
@@ -180,7 +180,7 @@ def _of_signal(
     if argument_found is None:
         return None
     text, feature = argument_found.text, argument_found.feature
-    slice, labels = _sliced(report, signal, beside.get("slice"), argument_found.labels, place)
+    slice, labels = _sliced(report, signal, beside.get("slice"), at, argument_found, place)
     if slice is None:
         return None
     budget = place.spec.budget if place.stage is None else place.stage.budget
@@ -298,15 +298,15 @@ def _believed(condition: Condition, signal: Signal, given: int | None, beside: M
 
 
 def _sliced(
-    report: Report, signal: Signal, node: Node | None, labels: tuple[tuple[str, str], ...], place: Place
+    report: Report, signal: Signal, node: Node | None, at: Node, argument: Argument, place: Place
 ) -> tuple[str | None, tuple[tuple[str, str], ...]]:
     """Return the slice, "" where none is written and None where it is wrong, and the labels that pick its series."""
-    own = dict(labels) | ({"slice": ""} if _has_slices(signal.reads) else {})
-    if node is None:
+    own = dict(argument.labels) | ({"slice": ""} if _has_slices(signal.reads) else {})
+    if node is None and (not place.member or argument.feature is not None):
         return "", tuple(own.items())
-    where = f"{place.name}: slice"
-    text = fields.text(report, node, where)
-    known = place.spec.slices
+    where = f"{place.name}: {'by' if node is None else 'slice'}"
+    text = f"{place.group}={place.member}" if node is None else fields.text(report, node, where)
+    node, known = node or at, place.spec.slices
     if not text:
         return None, ()
     if signal.in_slice is None:

@@ -16,6 +16,7 @@ from pipemon.spec.cusum import step_of, summed
 from pipemon.spec.defaults import Defaults, over, values
 from pipemon.spec.expression import series_fault
 from pipemon.spec.fields import Report
+from pipemon.spec.groups import Written, each_of, led_to, of_member, written_once
 from pipemon.spec.model import (
     ACTIONS,
     BOUNDS_DIFFER,
@@ -39,8 +40,8 @@ from pipemon.units import duration
 
 _THRESHOLD = ("above", "below", "outside", "changes_by", "from")
 KEYS = (
-    "what", "stage", "signal", "signals", *_THRESHOLD, "min_calls", "slice", "against", "hold", "pace", "window", "for",
-    "keep_firing_for", "severity", "owner", "labels", "do", "then", "runbook", "mode", "leads_to", "fires_on",
+    "what", "stage", "signal", "signals", *_THRESHOLD, "min_calls", "slice", "by", "against", "hold", "pace", "window",
+    "for", "keep_firing_for", "severity", "owner", "labels", "do", "then", "runbook", "mode", "leads_to", "fires_on",
     "quiet_on",
 )  # fmt: skip
 _PLANNED = ("because", "ignore")
@@ -83,10 +84,14 @@ def failure_modes(report: Report, root: Mapping, around: Surroundings) -> tuple[
         found = f", found {kind(node)}" if node is not None else ""
         report.add(at, f"failure_modes: expected at least one failure mode by its name{found}", "missing")
         return ()
-    names = dict.fromkeys(name for name, _, _ in node)
+    every = each_of(report, node, around.spec.slices)
+    names = dict.fromkeys(name for each in every for name in (each.key.text, each.name))
     alerts = {alert_name(around.spec.pipeline, BOUNDS_DIFFER): BOUNDS_DIFFER}
-    modes = []
-    for name, key, body in node:
+    written: dict[str, Written] = {}
+    faulty: Scalar | None = None
+    modes: list[FailureMode] = []
+    for each in every:
+        name, key, body = each[:3]
         if not MODE_NAME.fullmatch(name):
             message = f"failure_modes: {shown(name)} is not a name; use letters, digits, '-' and '_', a letter first"
             report.add(key, message, "name")
@@ -102,28 +107,39 @@ def failure_modes(report: Report, root: Mapping, around: Surroundings) -> tuple[
             message = f"{name}: expected at least `what:`, found {kind(body)}"
             report.add(body, message, "type")
             continue
-        modes.append(_mode(report, name, key, body, names, around))
-    modes = [counted(report, mode, node.key(mode.name), cast(Mapping, node.get(mode.name)), modes) for mode in modes]
+        before = len(report.problems)
+        mode = _mode(report, each, body, names, around)
+        if len(report.problems) > before and faulty is each.key:
+            # What is wrong with one member is with all.
+            del report.problems[before:]
+        faulty = each.key if len(report.problems) > before else faulty
+        written[name] = each
+        if written_once(report, mode, each):
+            modes.append(replace(of_member(mode, each), leads_to=tuple(led_to(mode.leads_to, each, every))))
+    modes = [counted(report, mode, written[mode.name].key, _body(written[mode.name]), modes) for mode in modes]
     cycle = find_cycle({mode.name: mode.leads_to for mode in modes})
     if cycle:
-        body = cast(Mapping, node.get(cycle[0]))
-        targets = dict(fields.words(Report(""), body.get("leads_to"), ""))
+        targets = dict(fields.words(Report(""), _body(written[cycle[0]]).get("leads_to"), ""))
         message = f"leads_to goes in a circle: {' to '.join(cycle)}; each would silence the next"
-        report.add(targets[cycle[1]], message, "cycle")
+        at = targets.get(cycle[1]) or targets[written[cycle[1]].key.text]
+        report.add(at, message, "cycle")
     return tuple(modes)
 
 
-def _mode(
-    report: Report, name: str, key: Scalar, body: Mapping, names: Collection[str], around: Surroundings
-) -> FailureMode:
-    spec = around.spec
+def _body(written: Written) -> Mapping:
+    return cast(Mapping, written.body)
+
+
+def _mode(report: Report, written: Written, body: Mapping, names: Collection[str], around: Surroundings) -> FailureMode:
+    name, key, spec = written.name, written.key, around.spec
     fields.check_keys(report, body, KEYS, _PLANNED, name)
     what = fields.text(report, body.get("what"), f"{name}: what")
     if body.get("what") is None:
         report.add(key, f"{name}: say in the team's words what goes wrong: `what: ...`", "missing")
     stage = _stage(report, name, body.get("stage"), spec)
-    sudden = isinstance(written := body.get("pace"), Scalar) and written.text.strip() == "sudden"
-    place = Place(spec, stage, around.baseline, name, around.no_baseline, around.closed, sudden)
+    sudden = isinstance(said_pace := body.get("pace"), Scalar) and said_pace.text.strip() == "sudden"
+    whose = (written.group, written.member)
+    place = Place(spec, stage, around.baseline, name, around.no_baseline, around.closed, sudden, *whose)
     found, combine, waiting = conditions(report, body, key, place)
     pace, usual_window = _pace(report, name, body.get("pace"), stage, found)
     first = found[0] if found else None
@@ -178,7 +194,7 @@ def _mode(
         owner=said.owner or spec.owner,
         do=fields.text(report, body.get("do"), f"{name}: do"),
         runbook=said.runbook or (f"{spec.runbook}#{name}" if spec.runbook else ""),
-        leads_to=_leads_to(report, name, body.get("leads_to"), names),
+        leads_to=_leads_to(report, written, body.get("leads_to"), names),
         waiting=waiting,
         fires_on=_series(report, name, body, "fires_on", found),
         quiet_on=_series(report, name, body, "quiet_on", found),
@@ -279,13 +295,13 @@ def _then(report: Report, name: str, node: Node | None, spec: Spec) -> Action | 
     return Action(action, stage.name) if stage else None
 
 
-def _leads_to(report: Report, name: str, node: Node | None, names: Collection[str]) -> tuple[str, ...]:
-    found = []
+def _leads_to(report: Report, written: Written, node: Node | None, names: Collection[str]) -> tuple[str, ...]:
+    name, found = written.name, []
     for target, at in fields.words(report, node, f"{name}: leads_to"):
         if target not in names:
             hint = nearest(target, names)
             report.add(at, f"{name}: leads_to: there is no failure mode {shown(target)}{hint}", "unknown-mode")
-        elif target == name:
+        elif target in (name, written.key.text):
             report.add(at, f"{name}: leads_to: a failure mode can't lead to itself", "cycle")
         else:
             found.append(target)

@@ -143,3 +143,23 @@ def test_without_its_code_a_file_is_not_blamed_for_names_that_cannot_be_known(tm
 def test_the_code_tells_the_slices_that_feedback_is_kept_apart_by() -> None:
     speech = Pipeline("speech", registry=CollectorRegistry(), slices={"age": ["young", "old"], "device": ["phone"]})
     assert speech.describe().slices == ("age=young", "age=old", "device=phone")
+
+
+def test_a_failure_mode_by_a_group_finds_the_features_that_the_code_keeps_apart(tmp_path: Path) -> None:
+    (tmp_path / "code_by_group.py").write_text(
+        "import pipemon\nfrom pipemon.features import by, level_dbfs\nfrom prometheus_client import CollectorRegistry\n"
+        "own = {'registry': CollectorRegistry(), 'slices': {'device': ['phone', 'desk']}}\n"
+        "speech = pipemon.Pipeline('speech', **own)\n"
+        "levels = by(level_dbfs(), ['phone', 'desk'], lambda audio: 'phone')\n"
+        "find_speech = speech.stage('vad', inputs={'audio': levels})(lambda audio: audio)\n"
+    )
+    path = tmp_path / "speech.yaml"
+    path.write_text(
+        "pipeline: speech\ncode: code_by_group:speech\nfailure_modes:\n"
+        "  loud: {what: x, stage: vad, signal: {mean: input.audio_level_dbfs}, above: -3, by: device}\n"
+    )
+    modes = load(path).failure_modes
+    assert [(mode.name, mode.labels) for mode in modes] == [
+        ("loud-phone", (("slice", "device=phone"),)),
+        ("loud-desk", (("slice", "device=desk"),)),
+    ]
