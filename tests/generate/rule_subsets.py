@@ -62,8 +62,13 @@ def failing(folder: Path, document: Document, tests: Document, promtool: str | P
     return "" if done.returncode == 0 else done.stdout + done.stderr or "failed"
 
 
-def failing_modes(made: Rules, folder: Path, promtool: str | Path = "promtool", every: int = 1) -> dict[str, str]:
-    """What promtool says of each failure mode whose tests fail; of each file's tests it gets every so-many-th."""
+def failing_modes(
+    made: Rules, folder: Path, promtool: str | Path = "promtool", every: int = 1, signal: str = ""
+) -> dict[str, str]:
+    """What promtool says of each failure mode whose tests fail; of each file's tests it gets every so-many-th.
+
+    With `signal` only of failure modes that have it.
+    """
     document, files = documents(made)
     files = [{**file, "tests": file["tests"][::every]} for file in files]
 
@@ -74,6 +79,6 @@ def failing_modes(made: Rules, folder: Path, promtool: str | Path = "promtool", 
             for number, tests in enumerate(cases_of(files, mode))
         )
 
-    modes = [alert.mode.name for alert in made.alerts]
+    modes = [alert.mode.name for alert in made.alerts if not signal or signal in alert.mode.signals]
     with ThreadPoolExecutor(2) as pool:
         return {mode: text for mode, text in zip(modes, pool.map(said, modes), strict=True) if text}
