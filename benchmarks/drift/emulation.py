@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from pipemon.baseline.bins import cut
 from pipemon.baseline.design_effect import of_cumulative, of_values
-from pipemon.generate.drift.constants import LEAST, Reference
+from pipemon.generate.drift.constants import CORES, LEAST, Reference
 from pipemon.generate.drift.onset import SLACK
 from pipemon.generate.drift.quantiles import bridge_area, chi_squared, kolmogorov, normal
+from pipemon.generate.drift.recent import EXPECTED
 from pipemon.spec.baseline import FeatureBaseline
 from pipemon.spec.distribution import widths
 
@@ -86,12 +87,31 @@ def evidence(reference: Reference, live: Array, statistic: str) -> Array:
     return np.asarray(np.max(found, axis=0))
 
 
-def rare(k: Array, a: float, scale: Array) -> Array:
+def rare(k: Array, a: float | Array, scale: Array) -> Array:
     """Return how many standard deviations counts are above what is expected."""
     e, some = a * scale, np.maximum(k, 1e-300)
     z = 3 * (np.cbrt(some) * (1 - 1 / (9 * some)) - np.cbrt(e) * (1 - 1 / (9 * a)))
     z /= np.sqrt(1 / np.cbrt(some) + np.cbrt(e) ** 2 / a)
     return np.where(k > 0, z, -np.inf)
+
+
+def recent(now: Array, then: Array, alpha: float) -> tuple[Array, Array]:
+    """Return psi of independent values from the recent past, and what is above 1 where chance does not explain it.
+
+    The counts of each bin have the shape (..., bins); all but the last are kept.
+    """
+    n, before = now.sum(-1, keepdims=True), then.sum(-1, keepdims=True)
+    q, p = ((each + 0.5) / (each.sum(-1, keepdims=True) + 0.5 * each.shape[-1]) for each in (now, then))
+    both = now + then
+    core = both * n / (n + before) >= EXPECTED
+    x, y = np.where(core, now, 0.0), np.where(core, then, 0.0)
+    k = y.sum(-1, keepdims=True) / x.sum(-1, keepdims=True)
+    squares = ((k * x - y) ** 2 / (k * np.where(core, both, 1.0))).sum(-1)
+    ninth = 2 / 9 / np.maximum(core.sum(-1) - 1, 1)
+    quantile = 2 / 9 / ninth * (1 - ninth + normal(alpha * CORES) * np.sqrt(ninth)) ** 3
+    others = np.where(core, 0.0, then).sum(-1) + 1
+    of_rest = rare(np.where(core, 0.0, now).sum(-1), others, (n / before)[..., 0]) / normal(alpha * (1 - CORES))
+    return np.asarray(_terms("psi", q, p).sum(-1)), np.asarray(np.maximum(squares / quantile, of_rest))
 
 
 def enough(reference: Reference, live: Array) -> bool:

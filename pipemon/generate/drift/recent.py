@@ -7,11 +7,15 @@ asked of the counts of both sides:
 - Bins in which EXPECTED values or more are expected now (m n / (n + N), m = x + y) are the core: Pearson's chi-squared
   of two samples, sum of (k x - y)^2 / (k m) with k the ratio of the core's sums, has one degree of freedom less than
   there are such bins (Cramer 1946, 30.6). Which bins those are depends on the sums m alone, which the test is
-  conditional on. Its quantile is Wilson and Hilferty's (1931): d (1 - 2 / (9 d) + z sqrt(2 / (9 d)))^3, within 1%.
+  conditional on. Its quantile is Wilson and Hilferty's (1931): d (1 - 2 / (9 d) + z sqrt(2 / (9 d)))^3, at one in
+  ten thousand within 2% from five degrees on, and up to 7% too high of fewer.
 - All others are one count, and more of them now is judged by the exact test of two Poisson counts, as in `rare`.
 - `ks` is judged by itself: sqrt(1/n + 1/N) x Kolmogorov's quantile (Smirnov 1948).
 
 Counts are divided by the design effect of the baseline, where there is one: else values are taken to be independent.
+
+Of short windows there are many: what a window of LOOK hours may take for drift by chance, all the shorter ones in it
+share. So chance fires as seldom in a week, whatever the window.
 """
 
 from __future__ import annotations
@@ -37,6 +41,8 @@ LEAST = 100
 """Independent values on either side, fewer are unknown."""
 EXPECTED = 5.0
 """Independent values that must be expected in a bin now for chi-squared to hold of it (Cochran 1954)."""
+LOOK = 6
+"""Hours in which a stage without drift may show some as often as ALPHA: as long as the window of what is gradual."""
 _FEATURE = ("direction", "feature")
 
 
@@ -56,7 +62,9 @@ class Recent:
         self.effect, self.effect_on_sums = design_effects(spec, mode.stage or "", feature)
         self.bins: Bins = bins_of(spec, mode.stage or "", feature)
         self.cell = "category" if feature.categories else "le"
-        self.alpha = ALPHA / max(1, sum(1 for stage, _, _ in watched(spec) if stage == mode.stage))
+        features = sum(1 for stage, _, _ in watched(spec) if stage == mode.stage)
+        looks = max(1.0, LOOK * spec.timing.long_window / mode.window)
+        self.alpha = ALPHA / max(1, features) / looks
         self.stem = "pipemon_feature_category" if feature.categories else "pipemon_feature_value"
 
     @property
