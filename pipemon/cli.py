@@ -246,6 +246,12 @@ def _running(made: Plan, url: str) -> bool:
 )
 @click.option("--grafana-url", type=Url(), help="Root of Grafana, for links in notifications.")
 @click.option(
+    "--traces",
+    default="",
+    metavar="URL",
+    help="Where exemplars lead: an address with {trace_id}, or the uid of Grafana's data source of traces.",
+)
+@click.option(
     "--format",
     "formats",
     multiple=True,
@@ -273,6 +279,7 @@ def generate(
     receiver_token_file: str,
     prometheus_url: str,
     grafana_url: str | None,
+    traces: str,
     formats: tuple[str, ...],
     namespace: str,
     datasource_uid: str,
@@ -305,7 +312,7 @@ def generate(
     source = datasource_uid or DATASOURCE_UID
     options = Options(
         time_scale, receiver, alertmanager, targets, grafana_url or "", device, formats, namespace, for_import,
-        prometheus_url, source, receiver_token_file,
+        prometheus_url, source, receiver_token_file, traces,
     )  # fmt: skip
     with _writing(out), _at_one_go():
         made = make(specs, out, options)

@@ -54,7 +54,8 @@ class Options:
     Kubernetes all is of one `namespace`, unless the spec selects one. `for_import` adds the dashboards for
     Grafana's import dialog. `prometheus_url` is the root of Prometheus as Grafana reaches it; `datasource_uid` is that
     of the data source which Grafana's own alerts read. `receiver_token_file` is where Alertmanager finds the token that
-    the receiver wants; in Kubernetes that is in the Secret pipemon-receiver, under the key token.
+    the receiver wants; in Kubernetes that is in the Secret pipemon-receiver, under the key token. `traces` is where the
+    exemplars of graphs lead: an address with `{trace_id}`, or the uid of Grafana's data source of traces; "" for none.
     """
 
     time_scale: float = 1.0
@@ -69,6 +70,7 @@ class Options:
     prometheus_url: str = "http://localhost:9090"
     datasource_uid: str = DATASOURCE_UID
     receiver_token_file: str = ""
+    traces: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def files(plans: Sequence[Plan], options: Options) -> dict[str, str]:
         found[f"runbooks/{spec.pipeline}.md"] = runbook(one, url)
     found |= generic_dashboard_files(specs)
     interval = min(spec.timing.scrape_interval for spec in specs)
-    found |= grafana_provisioning(prometheus=options.prometheus_url, scrape_interval=interval)
+    found |= grafana_provisioning(prometheus=options.prometheus_url, scrape_interval=interval, traces=options.traces)
     found["alertmanager/alertmanager.yml"] = alertmanager_file(
         plans, options.receiver_url, token_file=options.receiver_token_file
     )

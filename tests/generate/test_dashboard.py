@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from jsonschema.validators import validator_for
 from promql_names import UnknownNameError, known_series, labels_of
 
+from pipemon.errors import OptionError
 from pipemon.generate.dashboards.board import pipeline_uid as uid
 from pipemon.generate.dashboards.layout import place
 from pipemon.generate.dashboards.pipeline import dashboard
@@ -455,3 +456,28 @@ def test_provisioning_files_name_the_data_source_and_the_folder_of_dashboards() 
     assert source["datasources"][0]["url"] == "http://prom:9090/$$x"
     assert provider["providers"][0]["options"] == {"path": "/d", "foldersFromFilesStructure": False}
     assert files == grafana_provisioning(prometheus="http://prom:9090/$x", scrape_interval=0.25, dashboards="/d")
+
+
+@pytest.mark.parametrize(
+    ("traces", "destination"),
+    [
+        ("tempo_1", {"name": "trace_id", "datasourceUid": "tempo_1"}),
+        (
+            "https://jaeger.example/trace/{trace_id}?at=$x",
+            {
+                "name": "trace_id",
+                "url": "https://jaeger.example/trace/$${__value.raw}?at=$$x",
+                "urlDisplayLabel": "Trace",
+            },
+        ),
+    ],
+)
+def test_exemplars_lead_to_their_traces(traces: str, destination: dict[str, str]) -> None:
+    source, _ = (yaml.safe_load(text) for text in grafana_provisioning(traces=traces).values())
+    assert source["datasources"][0]["jsonData"]["exemplarTraceIdDestinations"] == [destination]
+
+
+@pytest.mark.parametrize("traces", ["https://jaeger.example/trace/", "javascript:{trace_id}", "two words"])
+def test_what_is_no_place_of_traces_is_refused(traces: str) -> None:
+    with pytest.raises(OptionError, match="trace_id"):
+        grafana_provisioning(traces=traces)
