@@ -14,9 +14,10 @@ help: ## List these habits
 
 setup: $(VENV)/.ready ## Make .venv with everything in it
 
+# Python compiles what it imports; most of what is installed it never does.
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[all,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --editable '.[all,dev]'
 	@touch $@
 
 test: setup ## Run all tests: unit, golden, promtool, real servers, the demo's script, dashboards in a browser

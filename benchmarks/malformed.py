@@ -34,6 +34,7 @@ GOOD = (
     *sorted((ROOT / "tests" / "generate").glob("*.yaml")),
     *sorted((ROOT / "examples").glob("*/failure_modes.yaml")),
 )
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MARK = "h0stile"
 STRANGE = (
     "", " ", "\n", "\t", ": ", "- ", "[", "]", "{", "}", "'", '"', "#", "&a ", "*a", "<<: *a", "!tag ",
@@ -96,7 +97,7 @@ def _parsed(path: Path) -> None:
     if path.suffix == ".json":
         json.loads(text)
     elif path.suffix in (".yml", ".yaml"):
-        document = yaml.safe_load(text)
+        document = yaml.load(text, LOADER)
         for rule in _rules(document) if path.name.endswith(".rules.yml") else ():
             _not_broken_out(rule)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 from numpy.typing import ArrayLike, NDArray
+from rule_subsets import DUMPER
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
@@ -103,7 +104,7 @@ def rule_file(recordings: Iterable[Recording]) -> str:
         {"record": each.name, "expr": block(each.expr)} | ({"labels": dict(each.static)} if each.static else {})
         for each in found.values()
     ]
-    return yaml.safe_dump({"groups": [{"name": "drift", "interval": "1m", "rules": rules}]}, width=10_000)
+    return yaml.dump({"groups": [{"name": "drift", "interval": "1m", "rules": rules}]}, Dumper=DUMPER, width=10_000)
 
 
 def promtool(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rule_subsets import LOADER
 
 from pipemon.generate.inhibition import plan
 from pipemon.generate.output import Options, files
@@ -22,15 +23,15 @@ def made() -> dict[str, str]:
 
 @pytest.mark.parametrize("ruler", RULERS)
 def test_the_rules_are_those_of_the_rule_file(made: dict[str, str], ruler: str) -> None:
-    own = yaml.safe_load(made["rules/speech.rules.yml"])["groups"]
-    theirs = yaml.safe_load(made[f"{ruler}/speech.yaml"])["groups"]
+    own = yaml.load(made["rules/speech.rules.yml"], LOADER)["groups"]
+    theirs = yaml.load(made[f"{ruler}/speech.yaml"], LOADER)["groups"]
     for group in theirs:
         group.pop("partial_response_strategy", None)
     assert theirs == own
 
 
 def test_mimir_has_the_pipeline_as_the_namespace_and_says_which_limit_to_raise(made: dict[str, str]) -> None:
-    document = yaml.safe_load(made["mimir/speech.yaml"])
+    document = yaml.load(made["mimir/speech.yaml"], LOADER)
     assert document["namespace"] == "speech"
     largest = max(len(group["rules"]) for group in document["groups"])
     assert largest > MIMIR_RULES
@@ -38,7 +39,7 @@ def test_mimir_has_the_pipeline_as_the_namespace_and_says_which_limit_to_raise(m
 
 
 def test_thanos_takes_no_partial_answer_for_an_absence(made: dict[str, str]) -> None:
-    groups = yaml.safe_load(made["thanos/speech.yaml"])["groups"]
+    groups = yaml.load(made["thanos/speech.yaml"], LOADER)["groups"]
     assert {group["partial_response_strategy"] for group in groups} == {"abort"}
 
 

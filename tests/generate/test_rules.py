@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from promql_names import known_series, labels_of
-from rule_subsets import documents, failing_modes, without_drift
+from rule_subsets import LOADER, documents, failing_modes, without_drift
 
 from pipemon.catalogue import EXTERNAL, METRICS
 from pipemon.generate.inhibition import plan
@@ -39,7 +39,7 @@ def spec(request: pytest.FixtureRequest) -> Spec:
 
 
 def rules_of(spec: Spec) -> list[dict[str, Any]]:
-    return [rule for group in yaml.safe_load(rule_file(rules(spec)))["groups"] for rule in group["rules"]]
+    return [rule for group in yaml.load(rule_file(rules(spec)), LOADER)["groups"] for rule in group["rules"]]
 
 
 def test_every_metric_and_label_in_the_rules_exists(spec: Spec) -> None:
@@ -173,7 +173,7 @@ def test_the_rule_tests_pass_under_a_time_scale_too(tmp_path: Path) -> None:
 @pytest.mark.integration
 def test_every_measurable_failure_mode_has_a_test_that_fires_and_one_that_does_not(spec: Spec) -> None:
     made = files([plan(spec)], Options())
-    documents = [yaml.safe_load(text) for name, text in made.items() if name.startswith("rules/tests/")]
+    documents = [yaml.load(text, LOADER) for name, text in made.items() if name.startswith("rules/tests/")]
     every = [test["name"] for document in documents for test in document["tests"]]
     for mode in spec.measurable:
         names = [name.removeprefix(f"{mode.name}: ") for name in every if name.startswith(f"{mode.name}:")]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 from real_servers import tool
+from rule_subsets import DUMPER
 
 from pipemon.generate.inhibition import plan
 from pipemon.generate.rules import rule_file, rules
@@ -58,7 +59,7 @@ def check(
         "tests": [test],
     }
     (folder / "rules.yml").write_text(rules)
-    (folder / "tests.yml").write_text(yaml.safe_dump(document, sort_keys=False, width=1_000_000))
+    (folder / "tests.yml").write_text(yaml.dump(document, Dumper=DUMPER, sort_keys=False, width=1_000_000))
     tool("promtool", "test", "rules", "tests.yml", cwd=folder)
 
 
