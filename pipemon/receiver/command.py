@@ -20,7 +20,7 @@ _GRAFANA_TOKEN = "GRAFANA_TOKEN"
 _SHORTEST_TOKEN = 16
 
 
-@click.command(short_help="Receive alerts: print them, mark them in Grafana, roll back, retrain.")
+@click.command(short_help="Receive alerts: print, mark in Grafana, roll back, retrain.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=9465, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--token-file", type=_FILE, help="File with the token that Alertmanager must send.")

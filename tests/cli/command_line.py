@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
+import multiprocessing
+import os
 import sys
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# Each is forked from a process that has the commands imported: that takes them longer than most of what they do.
+_PREPARED = multiprocessing.get_context("forkserver")
+_PREPARED.set_forkserver_preload(["pipemon.cli", "pipemon.generate.output", "pipemon.spec.load"])
 
 
 @dataclass(frozen=True)
@@ -19,9 +27,34 @@ class Ended:
 
 def pipemon(*arguments: str, cwd: Path | None = None) -> Ended:
     """Run a command to its end."""
-    command = [sys.executable, "-m", "pipemon", *arguments]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=60)
-    return Ended(done.returncode, done.stdout, done.stderr)
+    with tempfile.TemporaryDirectory() as name:
+        printed = Path(name, "out"), Path(name, "err")
+        told = (arguments, cwd or Path.cwd(), dict(os.environ), *printed)
+        process = _PREPARED.Process(target=_run, args=told)
+        process.start()
+        process.join(60)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise TimeoutError(f"pipemon {' '.join(arguments)} did not end within a minute")
+        code = process.exitcode
+        process.close()
+        return Ended(code, *(path.read_text() for path in printed))
+
+
+def _run(arguments: tuple[str, ...], cwd: Path, environment: Mapping[str, str], out: Path, err: Path) -> None:
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    ours = tuple(str(ROOT / name) for name in ("tests", "examples"))
+    sys.path[:] = [str(cwd), *(folder for folder in sys.path if not folder.startswith(ours))]
+    for path, descriptor in ((out, 1), (err, 2)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
+    sys.stdin = open(os.devnull)  # noqa: SIM115  as long as the process
+    sys.argv = ["pipemon", *arguments]
+    from pipemon.__main__ import main
+
+    main()
 
 
 def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
