@@ -22,7 +22,7 @@ from pipemon.demo.programs import default_cache
 from pipemon.generate.drift.constants import Reference
 from pipemon.generate.drift.distribution import distribution
 from pipemon.generate.drift.statistics import drift
-from pipemon.generate.synthetic import series
+from pipemon.generate.places import series
 from pipemon.spec.model import Spec, Timing
 from pipemon.spec.signals import STATISTICS, Statistic
 from pipemon.units import fingerprint, le

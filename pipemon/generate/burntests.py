@@ -13,7 +13,7 @@ from math import ceil
 from pipemon.generate.expectations import expected_alert, nothing_of_others, waited
 from pipemon.generate.rules import Alert, Group
 from pipemon.generate.scenes import Clock, State, counters, worlds
-from pipemon.generate.synthetic import MARGIN
+from pipemon.generate.testvalues import MARGIN
 from pipemon.spec.latency import burned_condition
 from pipemon.spec.model import Burn, Spec
 from pipemon.units import duration

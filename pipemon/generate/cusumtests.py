@@ -9,12 +9,13 @@ from math import ceil
 from pipemon.generate.cusum import MOST
 from pipemon.generate.expectations import expected_alert, firing_at, recorded_value
 from pipemon.generate.measures import measure
+from pipemon.generate.places import series
 from pipemon.generate.recorded_scenes import parts_elsewhere
 from pipemon.generate.recordings import Measure, Recording
 from pipemon.generate.rulecases import SKIPPED
 from pipemon.generate.rules import Alert, Group
 from pipemon.generate.scenes import ANOTHER, Clock, State, constant, counters, labels_of, own_series, worlds
-from pipemon.generate.synthetic import MARGIN, series
+from pipemon.generate.testvalues import MARGIN
 from pipemon.spec.cusum import LIMIT, slack, summed
 from pipemon.spec.model import FailureMode, Spec
 from pipemon.units import duration

@@ -16,10 +16,11 @@ from pipemon.generate.drift.shapes import critical
 from pipemon.generate.drifttwins import another_version, other_bins, rare_parts, twins
 from pipemon.generate.expectations import expected_alert, nothing_of_others, recorded_value
 from pipemon.generate.measures import measure
+from pipemon.generate.places import series
 from pipemon.generate.rulecases import tested_values
 from pipemon.generate.rules import Alert, Group, Rules
 from pipemon.generate.scenes import ANOTHER, Clock, State, constant, counters, kept_labels, worlds
-from pipemon.generate.synthetic import MARGIN, series
+from pipemon.generate.testvalues import MARGIN
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.spec.signals import DRIFT, Statistic
 from pipemon.units import duration

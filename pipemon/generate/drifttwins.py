@@ -9,10 +9,11 @@ from pipemon import catalogue as c
 from pipemon.generate.drift.constants import ANY, Reference
 from pipemon.generate.drift.measure import condition_references
 from pipemon.generate.measures import measure
+from pipemon.generate.places import World, series
 from pipemon.generate.recordings import Recording, in_order
 from pipemon.generate.rulecases import tested_values
 from pipemon.generate.scenes import ANOTHER, Clock, counters, kept_labels, version_of
-from pipemon.generate.synthetic import World, measured, series
+from pipemon.generate.synthetic import measured
 from pipemon.spec.model import Condition, FailureMode, Spec
 
 _MANY = 1e5

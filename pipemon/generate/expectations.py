@@ -7,6 +7,7 @@ from math import ceil, floor, log10
 from pipemon.generate.annotations import NOTHING_UPSTREAM, as_read, joined, printed, sentence, unit
 from pipemon.generate.measures import measure
 from pipemon.generate.overrun import overrun_words
+from pipemon.generate.places import CANARY_VERSION, series
 from pipemon.generate.promql import Matcher, literal, quote
 from pipemon.generate.recorded_scenes import part_of
 from pipemon.generate.recordings import Recording
@@ -19,12 +20,8 @@ from pipemon.generate.scenes import (
     labels_of,
     own_series,
 )
-from pipemon.generate.synthetic import (
-    CANARY_VERSION,
-    OVERRUN,
-    compared_with,
-    series,
-)
+from pipemon.generate.synthetic import OVERRUN
+from pipemon.generate.testvalues import compared_with
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 from pipemon.units import duration
 

@@ -13,11 +13,11 @@ from types import MappingProxyType
 from pipemon import catalogue as c
 from pipemon.generate.drift.constants import BASELINE, PLACE, Reference
 from pipemon.generate.drift.onset import ENOUGH, LIMIT, SLACK, TRIFLE, Onset, moving, onset_of
+from pipemon.generate.places import series
 from pipemon.generate.promql import Call
 from pipemon.generate.recordings import Recording, in_order
 from pipemon.generate.rules import Rules
 from pipemon.generate.scenes import ANOTHER, NEIGHBOUR, kept_labels, rising
-from pipemon.generate.synthetic import series
 from pipemon.spec.model import Spec
 from pipemon.units import duration
 

@@ -7,11 +7,13 @@ from math import ceil
 
 from pipemon.generate.expectations import recorded_value
 from pipemon.generate.measures import measure
+from pipemon.generate.places import CANARY_VERSION, STABLE_ONES, World
 from pipemon.generate.recorded_scenes import part_of, recorded_of_others
 from pipemon.generate.rulecases import SKIPPED
 from pipemon.generate.rules import Group
 from pipemon.generate.scenes import ANOTHER, NEIGHBOUR, kept_labels, run_lines, value_lines
-from pipemon.generate.synthetic import CANARY_VERSION, STABLE_ONES, World, compared_with, measured
+from pipemon.generate.synthetic import measured
+from pipemon.generate.testvalues import compared_with
 from pipemon.spec import reads as r
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.spec.signals import SIGNALS

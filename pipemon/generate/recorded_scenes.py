@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pipemon.generate.measures import measure
+from pipemon.generate.places import series
 from pipemon.generate.recordings import Part
 from pipemon.generate.scenes import ANOTHER, NEIGHBOUR, Clock, State, constant, from_step, labels_of
-from pipemon.generate.synthetic import compared_with, series
+from pipemon.generate.testvalues import compared_with
 from pipemon.spec.model import FailureMode, Spec
 
 

@@ -16,6 +16,7 @@ from pipemon.generate.expectations import (
     waited,
 )
 from pipemon.generate.measures import measure
+from pipemon.generate.places import OLD_VERSION
 from pipemon.generate.queries import calls_total
 from pipemon.generate.recorded_scenes import gone_elsewhere, parts_elsewhere, recorded_elsewhere, recorded_past
 from pipemon.generate.rules import Alert
@@ -29,13 +30,7 @@ from pipemon.generate.scenes import (
     up,
     worlds,
 )
-from pipemon.generate.synthetic import (
-    OLD_VERSION,
-    edge_values,
-    good_value,
-    needed_calls,
-    tested_limits,
-)
+from pipemon.generate.testvalues import edge_values, good_value, needed_calls, tested_limits
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 from pipemon.spec.signals import SIGNALS
 from pipemon.units import duration

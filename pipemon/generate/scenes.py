@@ -11,20 +11,10 @@ from typing import NamedTuple, TypeVar
 
 from pipemon import catalogue as c
 from pipemon.generate.drift.measure import condition_references
+from pipemon.generate.places import CANARIES, CANARY_VERSION, MIXED, OLD_VERSION, STABLE_ONES, Replicas, World, series
 from pipemon.generate.promql import Matcher
-from pipemon.generate.synthetic import (
-    CANARIES,
-    CANARY_VERSION,
-    MIXED,
-    OLD_VERSION,
-    STABLE_ONES,
-    Replicas,
-    World,
-    compared_with,
-    margin,
-    measured,
-    series,
-)
+from pipemon.generate.synthetic import measured, moves_of
+from pipemon.generate.testvalues import compared_with, margin
 from pipemon.spec import reads as r
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 from pipemon.spec.own_series import example_unlike
@@ -189,8 +179,9 @@ def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...])
             beside.append(World(place, targets, CANARIES, own=theirs if _has_canary(theirs) else None))
     beside += [World(place, targets, own=other) for other in _unlike(theirs)]
     beside += [World(place, {**targets, label: ANOTHER}, own=theirs) for label, _ in spec.select]
+    theirs_too = moves_of(spec, mode, state.others, state.others_rate)
     for other in beside:
-        _fill(other, spec, mode, state.others, state.others_rate)
+        other.take(theirs_too)
         if ages(mode) and other.place.get("stage") == ANOTHER:
             other.add(c.STAGE_CALLS, state.others_rate, version=OLD_VERSION)
     if replicas is CANARIES:
@@ -256,8 +247,7 @@ def _replicas(spec: Spec, mode: FailureMode) -> Replicas:
 
 
 def _fill(world: World, spec: Spec, mode: FailureMode, values: tuple[float, ...], rate: float) -> None:
-    for condition, value in zip(mode.conditions, values, strict=True):
-        measured(world, spec, mode, condition, value, rate)
+    world.take(moves_of(spec, mode, values, rate, world.skipped))
 
 
 def _similar(condition: Condition) -> Iterator[Condition]:

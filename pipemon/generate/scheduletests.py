@@ -7,9 +7,9 @@ from math import ceil
 
 from pipemon import catalogue as c
 from pipemon.generate.expectations import firing_at, place_if_any, place_of
+from pipemon.generate.places import series
 from pipemon.generate.rules import Alert, Group
 from pipemon.generate.scenes import ANOTHER, NEIGHBOUR, kept_labels
-from pipemon.generate.synthetic import series
 from pipemon.spec.model import Spec
 from pipemon.units import duration
 

@@ -15,7 +15,7 @@ from pipemon.generate.measures import measure
 from pipemon.generate.rulecases import tested_values
 from pipemon.generate.rules import Alert, Group
 from pipemon.generate.scenes import Clock, State, counters, worlds
-from pipemon.generate.synthetic import MARGIN
+from pipemon.generate.testvalues import MARGIN
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.spec.signals import TOGETHER, Statistic
 from pipemon.units import duration
