@@ -22,7 +22,7 @@ def mode_tests(made: Rules) -> Iterator[tuple[str, Mapping[str, str]]]:
     for file in tests_of(made):
         for mode, cases in groupby(file.cases, key=lambda case: case[0]):
             rules = f"{mode}.rules.yml"
-            tests = printed(rules, file.interval, cases)
+            tests = "".join(printed(rules, file.interval, cases))
             yield mode, {rules: rule_file(of_mode(made, mode)), f"{mode}.{file.name}": tests}
 
 

@@ -264,13 +264,18 @@ def counters(
 
     `gone` has those of the first place end while it is bad; `idle` has hardly anybody call there after.
     """
-    found = []
+    found: list[dict[str, str]] = []
     for index, (first, second) in enumerate(zip(before, during, strict=True)):
         vanishes, rests = gone and index == 0, idle and index == 0
-        for name in first.rates if first is second else {**first.rates, **second.rates}:
-            slope = first.rates.get(name, 0.0)
-            slopes = slope, None if vanishes else second.rates.get(name, 0.0), slope * _HARDLY if rests else slope
-            found.append({"series": name, "values": _values(slopes, time)})
+        if first is second and not (vanishes or rests):
+            # Most places go on as they do.
+            found += [{"series": name, "values": _values((s, s, s), time)} for name, s in first.rates.items()]
+        else:
+            for name in {**first.rates, **second.rates}:
+                slope = first.rates.get(name, 0.0)
+                later = None if vanishes else second.rates.get(name, 0.0)
+                slopes = slope, later, slope * _HARDLY if rests else slope
+                found.append({"series": name, "values": _values(slopes, time)})
         for name, usual in first.gauges.items():
             found.append({"series": name, "values": _gauge(usual, second.gauges[name], time)})
     return found

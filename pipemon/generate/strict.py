@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from pipemon.generate.inhibition import Plan
 from pipemon.generate.modetests import mode_tests
-from pipemon.generate.output import Options, files, write
+from pipemon.generate.output import Options, texts, write
 from pipemon.generate.rules import rules
 
 _LONGEST = 600.0
@@ -31,7 +31,7 @@ def strict(plans: Sequence[Plan], told: Callable[[int], None] = lambda _: None) 
     """
     with TemporaryDirectory(prefix="pipemon-") as name:
         folder = Path(name)
-        made = {path: text for path, text in files(plans, Options()).items() if not path.startswith("rules/tests/")}
+        made = {path: text for path, text in texts(plans, Options()).items() if not path.startswith("rules/tests/")}
         write(folder, made)
         yield _run(folder, "promtool", "check", "rules", *sorted(path for path in made if path.startswith("rules/")))
         yield _tested(folder / "tests", plans, told)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 import yaml
@@ -113,14 +113,16 @@ def comment(text: str) -> str:
 
 def listed(entries: Iterable[tuple[str, object]], depth: int, head: str = "") -> str:
     """Return a list whose entries each stand under their comment (or none), `depth` blanks in, behind `head`."""
+    return head + "".join(listed_one_by_one(entries, depth))
+
+
+def listed_one_by_one(entries: Iterable[tuple[str, object]], depth: int) -> Iterator[str]:
+    """Yield the text of each entry of a list that is `listed`, as memory has no room for those of a large file."""
     pad = " " * depth
-    written = [head]
     for note, value in entries:
-        # One text each, since memory has no room to spare for all of their lines.
         lines = [_noted(note, pad)]
         _write([value], pad, pad, lines.append)
-        written.append("".join(lines))
-    return "".join(written)
+        yield "".join(lines)
 
 
 def _noted(note: str, pad: str) -> str:
