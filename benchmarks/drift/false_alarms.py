@@ -59,7 +59,7 @@ def emulated(random: Generator, baselines: int) -> Table:
     rows = []
     for bins in BINS:
         for size in (1000, 10_000, 100_000):
-            for n in (300, 1000, 10_000):
+            for n in (120, 300, 1000, 10_000):
                 hits: dict[str, list[float]] = {name: [] for name in STATISTICS}
                 for _ in range(baselines):
                     each = Reference("hear", "input", "level", learned(random.normal(size=size), bins))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 from pipemon.generate.bounds_file import interpolated
+from pipemon.generate.drift.traffic import too_little
 from pipemon.generate.inhibition import Plan
 from pipemon.spec.budgets import budget_words
 from pipemon.spec.expression import may_keep
@@ -38,6 +39,7 @@ def summary(made: Plan) -> Iterator[str]:
         yield f"  {refusal.source} does not hold back {refusal.target}: {refusal.reason}"
     for mode in spec.measurable:
         yield from _without_place(spec, mode)
+        yield from (f"  {words}" for words in too_little(spec, mode))
     for words in interpolated(spec):
         yield f"  {words}"
     for stage in spec.stages:

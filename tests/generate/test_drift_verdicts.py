@@ -103,7 +103,7 @@ def test_nothing_is_said_of_other_bins_of_too_few_values_and_of_other_versions(t
     names = ("told", "few", "clustered", "other_bins", "mixed_bins", "other_version", "gone", "same")
     scrapes = Scrapes()
     for name in names:
-        counts = {"few": np.array(far) * 0.29, "clustered": np.array(far) * 0.29, "same": np.array(EVEN)}
+        counts = {"few": np.array(far) * 0.049, "clustered": np.array(far) * 0.199, "same": np.array(EVEN)}
         scrapes.histogram(name, BOUNDS, counts.get(name, np.array(far)), "2" if name == "other_version" else "1")
     scrapes.histogram("mixed_bins", (0.0, 1.0), (10, 10, 10), instance="b")
     references = tuple(

@@ -50,7 +50,7 @@ BASELINE = {
         },
         "asr.output.confidence": {
             "mean": 0.5, "sd": 0.3, "count": 9000, "unit": "ratio", "bounds": [float(bin) for bin in CONFIDENCE_BINS],
-            "shares": [0.1] * 10 + [0.0], "design_effect": 10.0,
+            "shares": [0.1] * 10 + [0.0], "design_effect": 100.0,
         },
         "vad.input.language": {"count": 9000, "categories": {"en": 0.5, "de": 0.5}},
     },

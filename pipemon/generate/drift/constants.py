@@ -16,7 +16,7 @@ from pipemon.spec.model import Spec
 from pipemon.spec.signals import Statistic
 from pipemon.units import le
 
-LEAST = 300
+LEAST = 50
 """Independent observations, live and in the baseline, from which on the formulas hold; fewer are unknown."""
 ALPHA = 0.01
 """How often a stage without drift may show some, over all its watched features, in each window."""

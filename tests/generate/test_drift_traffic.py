@@ -1,0 +1,50 @@
+"""What `check` says of drift that too little traffic will never tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipemon.generate.coverage import summary
+from pipemon.generate.inhibition import plan
+from pipemon.spec.baseline import Baseline, FeatureBaseline
+from pipemon.spec.baseline import dump as dumped
+from pipemon.spec.load import load
+
+SPEC = """\
+pipeline: flights
+baseline: flights.baseline.json
+stages: {depart: {features: {input.late: null, input.carrier: [a, b]}}}
+failure_modes:
+  late: {what: x, stage: depart, signal: {drift: input.late}}
+  late-all-week: {what: x, stage: depart, signal: {drift: input.late}, window: 7d}
+  late-suddenly: {what: x, stage: depart, signal: {drift: input.carrier}, pace: sudden}
+  carrier: {what: x, stage: depart, signal: {drift: input.carrier}, window: 1d}
+"""
+
+
+def said(folder: Path, days: float, effect: float) -> list[str]:
+    """What is said where 1,000 values came each day of the baseline."""
+    (folder / "flights.yaml").write_text(SPEC)
+    late = FeatureBaseline(0, 1, 1000 * days, bounds=(0.0, 1.0), shares=(0.3, 0.3, 0.4), design_effect=effect)
+    carrier = FeatureBaseline(0, 0, 1000 * days, categories={"a": 0.5, "b": 0.5, "other": 0.0})
+    end = 1e9 + days * 86400 if days else 1e9
+    features = {"depart.input.late": late, "depart.input.carrier": carrier}
+    (folder / "flights.baseline.json").write_text(dumped(Baseline("flights", 1e9, end, features)))
+    return [line.strip() for line in summary(plan(load(folder / "flights.yaml"))) if "unknown under" in line]
+
+
+def test_a_window_of_too_few_independent_values_is_told_with_one_that_has_enough(tmp_path: Path) -> None:
+    assert said(tmp_path, 60, 23) == [
+        "late: 6h has about 250 values of input.late, as often as they came in the baseline: drift is unknown under "
+        "1,150, since 23 of them tell as much as one independent value; a window of 1d4h has as many",
+        "late-suddenly: 5m has about 3 values of input.carrier, as often as they came in the baseline: drift is "
+        "unknown under 100; a window of 3h has as many",
+    ]
+
+
+def test_of_enough_traffic_or_of_a_baseline_without_times_nothing_is_said(tmp_path: Path) -> None:
+    assert [words.partition(":")[0] for words in said(tmp_path, 60, 1)] == ["late-suddenly"]
+    (tmp_path / "flights.baseline.json").write_text(
+        (tmp_path / "flights.baseline.json").read_text().replace('"from": 1000000000.0', '"from": 0.0')
+    )
+    assert not [line for line in summary(plan(load(tmp_path / "flights.yaml"))) if "unknown under" in line]
