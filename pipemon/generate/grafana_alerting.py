@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from math import ceil
-from typing import Any, cast
+from typing import Any
 
 import yaml
 
@@ -18,15 +18,14 @@ from pipemon.errors import OptionError
 from pipemon.generate.alertmanager import NOWHERE, alertmanager_file, matcher_parts
 from pipemon.generate.annotations import plain
 from pipemon.generate.dashboards.panels import Json
-from pipemon.generate.dashboards.pipeline import dashboard
-from pipemon.generate.dashboards.text import query, says
+from pipemon.generate.dashboards.pipeline import dashboard, panel_ids
+from pipemon.generate.dashboards.text import says
 from pipemon.generate.inhibition import Plan
-from pipemon.generate.measures import measure
 from pipemon.generate.promql import block
 from pipemon.generate.provisioning import DATASOURCE_UID
 from pipemon.generate.rules import Alert, Group, rules
 from pipemon.generate.yamltext import comment, dump
-from pipemon.spec.model import FailureMode, Spec
+from pipemon.spec.model import Spec
 from pipemon.units import duration
 
 FOLDER = "grafana/provisioning/alerting"
@@ -104,7 +103,7 @@ def _rule(spec: Spec, alert: Alert, board: Json, source: str) -> Json:
         _expression("B", "math", expression="is_number($A) || is_nan($A) || is_inf($A)"),
         _expression("C", "threshold", expression="B", conditions=[{"evaluator": {"type": "gt", "params": [0]}}]),
     ]
-    panel = _panel(spec, mode, board)
+    panel = panel_ids(spec).get(mode.name)
     if panel is not None:
         rule |= {"dashboardUid": board["uid"], "panelId": panel}
     # No series is what a quiet alert gives.
@@ -156,24 +155,6 @@ def _annotations(spec: Spec, alert: Alert) -> dict[str, str]:
     found["description"] = found["description"].replace("$value", "$values.A.Value")
     # Later versions fill in environment variables in braces here, and nothing else.
     return {name: text.replace("${", '{{ "$" }}{') for name, text in sorted(found.items())}
-
-
-def _panel(spec: Spec, mode: FailureMode, board: Json) -> int | None:
-    """Return the id of the panel that draws what a failure mode is about, or else of the one that shows its state."""
-    series = {query(found.value.series(*found.matchers)) for c in mode.conditions if (found := measure(spec, mode, c))}
-    states: list[int] = []
-    for panel in _panels(board):
-        asked = [str(target["expr"]) for target in panel.get("targets", ())]
-        if series & set(asked):
-            return int(panel["id"])
-        if any(f'failure_mode="{mode.name}"' in expr for expr in asked):
-            states.append(int(panel["id"]))
-    return states[0] if states else None
-
-
-def _panels(board: Json) -> list[Any]:
-    panels = cast("list[Any]", board["panels"])
-    return [each for panel in panels for each in (panel, *panel.get("panels", ()))]
 
 
 def _contact_point(receiver: Mapping[str, Any]) -> Json:
