@@ -52,6 +52,7 @@ def _row(alert: Alert, ended: float | None, tasks: list[Task], now: datetime) ->
         lasted = f", for {duration(round(ended - alert.starts_at.timestamp()))}"
     first = (
         f'<b class="{status}">{status.upper()}</b> {escape(alert.severity)} {escape(place)}<br>{name}'
+        f"{alert.where and f'<br>{escape(alert.where)}'}"
         f"<br><small>{escape((since + lasted).strip())}</small>"
     )
     done = "<br>".join(_done(task, now) for task in tasks if task.kind in ACTIONS or task.state == "failed")

@@ -25,13 +25,14 @@ def test_what_fires_stands_first_with_what_was_done() -> None:
     queue = Queue()
     queue.take(told(firing("over")), NOW, lambda _: [])
     queue.take(told(resolved("over", end=NOW + 60)), NOW, lambda _: [])
-    queue.take(told(firing("now")), NOW, lambda _: [("rollback", "speech/vad")])
+    queue.take(told(firing("now", cluster="eu")), NOW, lambda _: [("rollback", "speech/vad")])
     task = queue.begin(["rollback"], NOW + 61)
     assert task is not None
     queue.end(task, "done", "undone", NOW + 62)
     first, second = rows(queue)
     assert "FIRING" in first
     assert "now" in first
+    assert "cluster=eu" in first
     assert "null outputs 31%" in first
     assert "\N{CHECK MARK} rollback speech/vad done at" in first
     assert "undone" in first
