@@ -33,17 +33,20 @@ EVERYTHING_AFTER_LOUDNESS = {
 
 @dataclass(frozen=True)
 class Scene:
-    """A fault, the alert that is sent, its effects, which fire and are held back, and what is said to move first."""
+    """A fault, the alert that is sent, its effects, which fire and are held back, and what moved first, named when."""
 
     fault: str
     alert: str
     effects: set[str]
     origin: str = "vad input"
     strength: float | None = None
+    named: tuple[str, ...] = ("112m", "200m")
 
 
 SCENES = (
-    Scene("children", "not-for-everyone", set(), ""),
+    # What is watched of the input is as it was. Of a fifth of the calls the detector keeps less, which adds up
+    # more slowly than what the recogniser makes of it.
+    Scene("children", "not-for-everyone", set(), "vad output", named=("200m",)),
     Scene(
         "open_microphone", "microphones-left-open",
         {"vad-trims-words", "new-handsets", "other-rooms", "detector-wanders"},
@@ -95,10 +98,9 @@ def test_each_fault_sends_one_alert_that_names_what_moved_first_and_its_effects_
     cascade.setup = cascade.Setup()
     alerts = [alert_name("speech", name) for name in (scene.alert, *scene.effects)]
     expected = [fired("100m", "100m"), fired("200m", "100m", *alerts)]
-    if scene.origin:
-        stage, direction = scene.origin.split()
-        expr = f"sum by (stage, direction) ({onset.origin.name})"
-        named = {f'{{stage="{stage}", direction="{direction}"}}': 1.0}
-        expected += [Expect("100m", expr, {}), Expect("112m", expr, named), Expect("200m", expr, named)]
+    stage, direction = scene.origin.split()
+    expr = f"sum by (stage, direction) ({onset.origin.name})"
+    named = {f'{{stage="{stage}", direction="{direction}"}}': 1.0}
+    expected += [Expect("100m", expr, {}), *(Expect(at, expr, named) for at in scene.named)]
     # As often as a step of the cumulative sums.
     check(rule_file(rules(made.spec)), recorded, expected, tmp_path, interval="1m", evaluation="4m")

@@ -14,6 +14,10 @@ from pipemon.generate.drift.constants import Reference
 from pipemon.generate.drift.distribution import distribution
 from pipemon.generate.drift.quantiles import bridge_area, chi_squared, kolmogorov, normal
 from pipemon.generate.drift.statistics import Drift, drift
+from pipemon.generate.promql import text
+from pipemon.generate.rules import rules
+from pipemon.spec.baseline import Baseline, dump
+from pipemon.spec.load import load
 from pipemon.spec.signals import STATISTICS, Statistic
 
 integration = pytest.mark.integration
@@ -194,6 +198,32 @@ def test_the_core_has_most_of_the_false_alarms_that_are_allowed() -> None:
         each = reference("f", base)
         assert sum(each.allowed(part) for part in each.guards) == pytest.approx(each.alpha)
     assert reference("f", baseline(BOUNDS, EVEN)).allowed("core") == pytest.approx(0.008)
+
+
+def test_the_features_of_a_stage_share_its_false_alarms_and_so_do_the_windows_of_six_hours(tmp_path: Path) -> None:
+    names = ("heat", "salt", "fat", "acid")
+    document = Baseline("soup", 0.0, 1.0, {f"taste.input.{name}": baseline(BOUNDS, EVEN) for name in names})
+    (tmp_path / "soup.baseline.json").write_text(dump(document))
+    paces = ("gradual", "gradual", "gradual", "sudden")
+    (tmp_path / "soup.yaml").write_text(
+        "pipeline: soup\nbaseline: soup.baseline.json\nstages:\n  taste:\n    features: "
+        f"{{{', '.join(f'input.{name}: points' for name in names)}}}\nfailure_modes:\n"
+        + "".join(
+            f"  {name}: {{what: x, stage: taste, signal: {{drift: input.{name}}}, pace: {pace}}}\n"
+            for name, pace in zip(names, paces, strict=True)
+        )
+    )
+    made = rules(load(tmp_path / "soup.yaml")).recordings
+    quantiles = {
+        dict(each.static)["feature"]: float(text(each.expr).removeprefix("vector(").removesuffix(")"))
+        for each in made
+        if ("of", "chi_squared") in each.static
+    }
+    shared = stats.chi2.isf(0.8 * 0.01 / 4, 4)
+    assert quantiles == {name: pytest.approx(shared, rel=1e-6) for name in names[:3]}
+    (evidence,) = (each for each in made if each.name.endswith("_evidence:increase5m_recent"))
+    for share in (0.8, 0.2):
+        assert f"{stats.norm.isf(share * 0.01 / 4 / 72):.6f}"[:7] in text(evidence.expr)
 
 
 @pytest.mark.parametrize("shift", [-0.5, -0.1, 0.1, 0.5])
