@@ -15,7 +15,7 @@ from pipemon.generate.drift.distribution import distribution
 from pipemon.generate.drift.quantiles import bridge_area, chi_squared, kolmogorov, normal
 from pipemon.generate.drift.statistics import Drift, drift
 from pipemon.generate.promql import text
-from pipemon.generate.rules import rules
+from pipemon.generate.rules import rules as generated
 from pipemon.spec.baseline import Baseline, dump
 from pipemon.spec.load import load
 from pipemon.spec.signals import STATISTICS, Statistic
@@ -213,7 +213,7 @@ def test_the_features_of_a_stage_share_its_false_alarms_and_so_do_the_windows_of
             for name, pace in zip(names, paces, strict=True)
         )
     )
-    made = rules(load(tmp_path / "soup.yaml")).recordings
+    made = generated(load(tmp_path / "soup.yaml")).recordings
     quantiles = {
         dict(each.static)["feature"]: float(text(each.expr).removeprefix("vector(").removesuffix(")"))
         for each in made
