@@ -74,8 +74,8 @@ _LATER = {
 
 
 def __getattr__(name: str) -> _Any:
-    if name == "baseline":
-        return _import_module("pipemon.baseline")
+    if name in ("baseline", "features", "testing"):
+        return _import_module(f"pipemon.{name}")
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = globals()[name] = getattr(_import_module(f"pipemon.{_LATER[name]}"), name)

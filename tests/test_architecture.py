@@ -96,6 +96,12 @@ def test_a_model_is_trained_where_there_may_be_no_yaml() -> None:
     assert not YAML_AND_SERVERS & set(loaded)
 
 
+def test_what_a_newcomer_tries_is_there_after_one_import() -> None:
+    ask = "import pipemon; print(pipemon.features.words().name, pipemon.testing.__name__)"
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert done.stdout == "words pipemon.testing\n"
+
+
 def test_no_module_imports_its_own_package() -> None:
     for file in PACKAGE.rglob("*.py"):
         names = set(imports_of(file))

@@ -15,7 +15,7 @@ from pipemon.generate.inlining import inlined, own_past, selectors
 from pipemon.generate.measures import measure
 from pipemon.generate.own_series import exported_series
 from pipemon.generate.promql import Expr, text
-from pipemon.generate.rules import Alert, Rules, rules
+from pipemon.generate.rules import Alert, Rules
 from pipemon.prometheus import Prometheus
 from pipemon.spec.model import BOUNDS_DIFFER
 from pipemon.spec.signals import CUSUM, OF_DRIFT
@@ -129,10 +129,3 @@ def replay(
 def _since(began: float, points: Points) -> Points:
     held = {labels: [point for point in row if point[0] >= began] for labels, row in points.items()}
     return {labels: row for labels, row in held.items() if row}
-
-
-def replayed(
-    plan: Plan, prometheus: Prometheus, period: Period, step: float | None, done: Callable[[], None]
-) -> Replayed:
-    """Return what `replay` gives for all failure modes of a plan."""
-    return replay(plan, prometheus, period, evaluations(rules(plan.spec), step), done)
