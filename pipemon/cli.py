@@ -154,8 +154,10 @@ def check(
 
 def _unmatched(specs: list[Spec], file: Path) -> bool:
     """Print which actions are asked for and not said how to do, and the other way round; tell whether there are any."""
-    from pipemon.receiver.actions import unmatched  # noqa: PLC0415
+    from pipemon.receiver.actions import done_once, unmatched  # noqa: PLC0415
 
+    for line in done_once(specs, file):
+        click.echo(f"  {line}")
     found = list(unmatched(specs, file))
     for line in found:
         click.echo(f"  {line}")

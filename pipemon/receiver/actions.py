@@ -13,6 +13,7 @@ from pipemon.spec import fields
 from pipemon.spec.model import ACTIONS, Spec
 from pipemon.spec.reader import Items, Node, Scalar, kind, read, shown
 from pipemon.spec.reader import Mapping as Entries
+from pipemon.units import duration
 
 _KEYS = ("command", "url", "token_file", "timeout", "every", "by", "attempts")
 _MOST_ATTEMPTS = 20
@@ -112,6 +113,22 @@ def unmatched(specs: Iterable[Spec], file: Path) -> Iterator[str]:
     for each in known:
         if each.pipeline in {spec.pipeline for spec in specs} and each not in asked:
             yield f"{file}: no failure mode of {each.pipeline} asks to {each.name} {each.stage}"
+
+
+def done_once(specs: Iterable[Spec], file: Path) -> Iterator[str]:
+    """Yield a line for each rollback in one cluster, or whatever is kept, after which there is none in another.
+
+    That may be meant, where one deployment serves them all. Raises SpecError as `read_actions` does.
+    """
+    known = read_actions(file)
+    for spec in specs:
+        for asked, action in known.items():
+            apart = [label for label in spec.told_apart_by if label not in action.by]
+            if asked.pipeline == spec.pipeline and asked.name == "rollback" and apart and action.every:
+                yield (
+                    f"{file}: rollback {asked.stage} is done once in {duration(action.every)} whatever the {apart[0]}; "
+                    f"where each has its own, say by: [{', '.join((*action.by, *apart))}]"
+                )
 
 
 def _entries(report: fields.Report, node: Node, where: str) -> Iterable[tuple[str, Scalar, Node]]:

@@ -42,7 +42,7 @@ def page(queue: Queue, now: datetime) -> str:
 
 def _row(alert: Alert, ended: float | None, tasks: list[Task], now: datetime) -> str:
     status = "firing" if ended is None else "resolved"
-    place = "/".join(filter(None, (alert.pipeline, alert.stage)))
+    place = " ".join(filter(None, ("/".join(filter(None, (alert.pipeline, alert.stage))), alert.where)))
     name = escape(alert.failure_mode or alert.name or "an alert without a name")
     if alert.runbook_url.startswith(("http://", "https://")):
         name = f'<a href="{escape(alert.runbook_url)}">{name}</a>'

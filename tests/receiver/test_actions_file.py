@@ -120,3 +120,32 @@ failure_modes:
         f"drifts: asks to retrain asr, and {path} does not say how that is done",
         f"{path}: no failure mode of speech asks to rollback asr",
     ]
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        (
+            "{command: [x]}",
+            "rollback vad is done once in 1h whatever the cluster; where each has its own, say by: [cluster]",
+        ),
+        ("{command: [x], by: [cluster]}", ""),
+    ],
+)
+def test_a_rollback_that_one_cluster_would_keep_from_another_is_told(tmp_path: Path, how: str, told: str) -> None:
+    spec = tmp_path / "speech.yaml"
+    spec.write_text(
+        """\
+pipeline: speech
+keep: [cluster]
+stages: {vad: {}}
+failure_modes:
+  cuts: {what: It cuts, stage: vad, signal: null_ratio, then: {rollback: vad}}
+"""
+    )
+    path = written(tmp_path, f"speech: {{rollback: {{vad: {how}}}}}")
+    ended = CliRunner().invoke(cli, ["check", str(spec), "--actions", str(path)])
+    assert ended.exit_code == 0
+    assert [line.partition(": ")[2] for line in ended.output.splitlines() if "actions.yaml" in line] == [told][
+        : bool(told)
+    ]

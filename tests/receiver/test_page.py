@@ -41,6 +41,14 @@ def test_what_fires_stands_first_with_what_was_done() -> None:
     assert "rollback vad: no action is set up for it" in second
 
 
+def test_the_same_of_two_clusters_is_told_apart() -> None:
+    queue = Queue()
+    queue.take(told(firing(cluster="eu", version="1.2"), firing(cluster="us")), NOW, lambda _: [])
+    text = page(queue, AT)
+    assert "speech/vad cluster=eu, version=1.2<br>" in text
+    assert "speech/vad cluster=us<br>" in text
+
+
 def test_texts_of_alerts_are_no_html_and_links_go_to_the_web_only() -> None:
     queue = Queue()
     evil = firing("<script>alert(1)</script>")
