@@ -13,7 +13,7 @@ from PIL import Image
 
 from pictures.cascade import SCRAPE_INTERVAL, running, until
 from pictures.history import Part, history
-from pictures.renderer import renderer
+from pictures.renderer import Renderer, renderer
 from pipemon.errors import UnavailableError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,7 +22,8 @@ NAMES = {"speech": "pipeline"}
 """Pictures that are not called as their dashboard's file is: it is a pipeline's own, whichever it is."""
 GOOD_SECONDS = 90.0
 FAULT_SECONDS = 25.0
-WIDTH = 1280
+SCREEN = ("--width", "1280", "--timeout", "180")
+DRIFT = "drift"
 PAST = (Part(210), Part(90, "noise", 20.0))
 """What is behind the picture of drift: good calls, then noise 20 dB under the speech."""
 SHOWN_HOURS = 3
@@ -31,32 +32,41 @@ TOP = 1000
 
 
 def main() -> None:
-    """Draw every generated dashboard. Raises UnavailableError where a program or the recordings can't be had."""
-    drawing = replace(renderer(), settle=10.0)
+    """Draw every generated dashboard, or those that are named. Raises UnavailableError where something can't be had."""
+    drawing, names = replace(renderer(), settle=10.0), set(sys.argv[1:])
     FOLDER.mkdir(exist_ok=True)
+    if not names or names - {DRIFT}:
+        _draw_now(drawing, names - {DRIFT})
+    if not names or DRIFT in names:
+        _draw_drift(drawing)
+
+
+def _draw_now(drawing: Renderer, names: set[str]) -> None:
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as cascade:
         time.sleep(GOOD_SECONDS)
         cascade.example.inject("telephone_band", 0.95)
         until(lambda: cascade.firing("telephone-microphones"), "the alert fires", 300.0)
         time.sleep(FAULT_SECONDS)
         for path in cascade.dashboards:
-            if path.stem == "drift":
+            if path.stem == DRIFT or (names and path.stem not in names):
                 continue
             drawn = Path(folder) / f"{path.stem}.png"
             chosen = ["--var", "stage=vad"] if path.stem == "stage" else []
-            options = ("--scrape-interval", SCRAPE_INTERVAL, "--from", "2m", "--width", str(WIDTH), *chosen)
+            options = ("--scrape-interval", SCRAPE_INTERVAL, "--from", "2m", *SCREEN, *chosen)
             drawing.draw(path, cascade.prometheus.url, drawn, *options)
             picture = Image.open(drawn)
             _save(picture, FOLDER / f"{NAMES.get(path.stem, path.stem)}.png")
             if path.stem in NAMES:
                 _save(picture.crop((0, 0, picture.width, min(TOP, picture.height))), ROOT / "examples" / "fault.png")
+
+
+def _draw_drift(drawing: Renderer) -> None:
     with tempfile.TemporaryDirectory() as folder, history(Path(folder), PAST) as past:
-        (path,) = (path for path in past.dashboards if path.stem == "drift")
-        drawn, since = Path(folder) / "drift.png", past.end - SHOWN_HOURS * 3600
+        (path,) = (path for path in past.dashboards if path.stem == DRIFT)
+        drawn, since = Path(folder) / f"{DRIFT}.png", past.end - SHOWN_HOURS * 3600
         span = ("--from", _date(since), "--to", _date(past.end))
-        chosen = ["--scrape-interval", "1m", "--width", str(WIDTH), "--var", "stage=vad"]
-        drawing.draw(path, past.url, drawn, *span, *chosen)
-        _save(Image.open(drawn), FOLDER / "drift.png")
+        drawing.draw(path, past.url, drawn, *span, "--scrape-interval", "1m", "--var", "stage=vad", *SCREEN)
+        _save(Image.open(drawn), FOLDER / f"{DRIFT}.png")
 
 
 def _date(seconds: int) -> str:

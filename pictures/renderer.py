@@ -73,9 +73,10 @@ class Renderer:
             if done.returncode:
                 raise RuntimeError(f"{dashboard.name}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
             found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
-            if not any(panel["state"] == "Loading" for panel in found["panels"]):
+            loading = any(panel["state"] == "Loading" for panel in found["panels"])
+            if not loading and not all(panel["noData"] for panel in found["panels"]):
                 return found
-        raise RuntimeError(f"{dashboard.name}: some panels were still loading in each of {_ATTEMPTS} pictures")
+        raise RuntimeError(f"{dashboard.name}: panels were loading, or none had data, in each of {_ATTEMPTS} pictures")
 
 
 def renderer() -> Renderer:

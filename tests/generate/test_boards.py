@@ -177,7 +177,9 @@ def test_target_rate_interval_rule(name: str) -> None:
     for instant, usual in ((False, "$__rate_interval"), (True, "5m")):
         texts = [target["expr"] for target in told if target["instant"] is instant]
         windows = {window for text in texts for window in re.findall(r"\[([^\]]*)\]", text)}
-        assert windows <= ({usual} if name != "speech" else {usual, "10m"})
+        # A stage that is gone is remembered for an hour.
+        remembered = {"1h"} if instant else set()
+        assert windows <= {usual} | remembered | ({"10m"} if name == "speech" else set())
 
 
 @every_board
@@ -266,6 +268,21 @@ def test_colours_of_states_are_those_of_states_alone(name: str) -> None:
             assert panel["fieldConfig"]["overrides"], panel["title"]
 
 
+@every_board
+def test_failures_differ_from_what_they_are_stacked_on_not_by_their_colour_alone(name: str) -> None:
+    for panel in drawn(name):
+        custom = panel["fieldConfig"]["defaults"].get("custom", {})
+        given = {
+            (o["matcher"]["options"], p["id"]): p["value"]
+            for o in panel["fieldConfig"]["overrides"]
+            for p in o["properties"]
+        }
+        red = [of for (of, id), value in given.items() if id == "color" and value["fixedColor"] == "red"]
+        if custom.get("stacking", {}).get("mode") == "normal":
+            assert red or panel["title"] == "Where the time goes"
+            assert all(given[of, "custom.fillOpacity"] > custom["fillOpacity"] for of in red)
+
+
 def test_the_same_scrape_interval_gives_the_same_bytes_and_another_other_steps() -> None:
     assert json.dumps(generic()) == json.dumps(generic(15.0))
     slow: dict[str, Any] = generic(300.0)["cascade"]
@@ -275,7 +292,7 @@ def test_the_same_scrape_interval_gives_the_same_bytes_and_another_other_steps()
 def test_lone_values_are_of_the_last_twenty_scrapes() -> None:
     slow: dict[str, Any] = generic(300.0)["cascade"]
     texts = [target["expr"] for panel in panels(slow) for target in panel.get("targets", ()) if target["instant"]]
-    assert {window for text in texts for window in re.findall(r"\[([^\]]*)\]", text)} == {"1h40m"}
+    assert {window for text in texts for window in re.findall(r"\[([^\]]*)\]", text)} == {"1h", "1h40m"}
 
 
 @every_board

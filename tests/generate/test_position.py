@@ -110,6 +110,13 @@ def test_alerts_of_no_stage_and_of_what_is_not_scraped_stand_at_the_end(tmp_path
     promtool(re.sub(r"\$pipeline", "p", panel["targets"][0]["expr"]), series, expected, tmp_path)
 
 
+def test_a_stage_that_is_no_longer_scraped_is_not_forgotten(tmp_path: Path) -> None:
+    gone = {name: values.replace("x40", "x10 stale") for name, values in kitchen().items()}
+    promtool(f"max({tiles()})", gone, {"{}": -2.0}, tmp_path)
+    (panel,) = titled(generic()["cascade"], "Health of the stages")
+    assert panel["fieldConfig"]["defaults"]["mappings"][0]["options"]["-2"]["text"] == "no data"
+
+
 def test_a_stages_own_dashboard_lists_what_fires_and_neither_what_waits_nor_what_is_in_its_burn_in(
     tmp_path: Path,
 ) -> None:

@@ -57,8 +57,9 @@ def _state(choice: Choice, step: float) -> Panel:
         "Health of the stages",
         "The state of each stage, in the order of the cascade: its most severe firing alert, or **ok** where calls "
         "arrive, or a batch job's last run is there, and nothing fires. **downstream**, and dim: a stage before it "
-        "fires for as long, so it may only suffer from that. **no calls**: it is scraped, and nobody calls it. Empty: "
-        "Prometheus has nothing of this pipeline.",
+        "fires for as long, so it may only suffer from that. **no calls**: it is scraped, and nobody calls it. "
+        "**no data**: it was there in the last hour, and is not scraped now; is the process down? Empty: Prometheus "
+        "has nothing of this pipeline.",
         [choice.rows(placed(choice, health(choice, step)))],
         unit="none",
         min_step=step,

@@ -16,6 +16,7 @@ from pipemon.generate.dashboards.panels import (
     Query,
     letter,
     override,
+    solid,
     steps,
     timeseries,
 )
@@ -50,17 +51,17 @@ def heatmap(
         "calculation": {},
         "cellGap": 1,
         "cellValues": {"unit": "short"},
-        # Orange to yellow, which mean a state elsewhere, would be taken for one.
+        # Orange, red, green and blue mean a state elsewhere, and would be taken for one.
         "color": {
             "mode": "scheme",
-            "scheme": "Blues",
-            "fill": DATA_COLORS[0],
+            "scheme": "Purples",
+            "fill": DATA_COLORS[1],
             "scale": "exponential",
             "exponent": 0.5,
             "steps": 64,
             "reverse": False,
         },
-        "exemplars": {"color": DATA_COLORS[1]},
+        "exemplars": {"color": DATA_COLORS[0]},
         "filterValues": {"le": 1e-9},
         "legend": {"show": True},
         "rowsFrame": {"layout": "auto"},
@@ -153,7 +154,7 @@ def lines(
     # Areas of many lines hide each other.
     custom = cast(Json, made.defaults["custom"]) | ({} if stacked else {"fillOpacity": 0})
     defaults = made.defaults | {"color": {"mode": "fixed", "fixedColor": DATA_COLORS[0]}, "custom": custom}
-    return replace(made, defaults=defaults, overrides=(*_BY_NAME, *own))
+    return replace(made, defaults=defaults, overrides=(*_BY_NAME, *own, *solid(queries, stacked)))
 
 
 def coarse(panels: Sequence[Panel]) -> tuple[Panel, ...]:

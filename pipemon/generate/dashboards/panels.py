@@ -134,7 +134,8 @@ def timeseries(
     }
     mode = "shades" if many_series else "fixed"
     colors = _colors_by_name(names, mode) if names else _colors(queries, mode)
-    return Panel(key, title, description, "timeseries", height, options, defaults, colors, tuple(queries), min_step)
+    over = (*colors, *solid(queries, stacked))
+    return Panel(key, title, description, "timeseries", height, options, defaults, over, tuple(queries), min_step)
 
 
 def stat(
@@ -254,6 +255,12 @@ def _colors(queries: Sequence[Query], mode: str) -> tuple[Json, ...]:
     )
 
 
+def solid(queries: Sequence[Query], stacked: bool) -> tuple[Json, ...]:
+    """Return what makes failures, stacked on others, an area that nothing shines through: not colour alone."""
+    failed = (letter(i) for i, query in enumerate(queries) if stacked and query.color == "red")
+    return tuple(override("byFrameRefID", each, "custom.fillOpacity", 100) for each in failed)
+
+
 def _colors_by_name(names: Sequence[str], mode: str) -> tuple[Json, ...]:
     return tuple(
         override("byRegexp", f"/^{re.escape(name)}( |$)/", "color", {"mode": mode, "fixedColor": color})
@@ -261,7 +268,7 @@ def _colors_by_name(names: Sequence[str], mode: str) -> tuple[Json, ...]:
     )
 
 
-def override(matcher: str, options: str, id: str, value: Json) -> Json:
+def override(matcher: str, options: str, id: str, value: object) -> Json:
     """Return one property of the fields that a matcher picks."""
     return {"matcher": {"id": matcher, "options": options}, "properties": [{"id": id, "value": value}]}
 

@@ -24,13 +24,14 @@ _FIRING = tuple((FIRING[s], SEVERITY_LABELS[s], SEVERITY_COLORS[s]) for s in SEV
 _EFFECTS = tuple(
     (FIRING[s] - LESS_OF_AN_EFFECT, f"{SEVERITY_LABELS[s]}, downstream", _EFFECT_COLORS[s]) for s in SEVERITIES
 )
+_NO_DATA = (NO_DATA, "no data", "#5A5A5A")
 STAGE_STATES = value_mapping(
     (
         *_FIRING,
         *_EFFECTS,
         (QUIET, "ok", "green"),
         (NO_CALLS, "no calls", NEUTRAL),
-        (NO_DATA, "no data", "#5A5A5A"),
+        _NO_DATA,
         (UNWATCHED, "not watched", "#7A6A8A"),
     )
 )
@@ -42,7 +43,7 @@ MODE_STATES = value_mapping(
 _HEX = {"red": "#F2495C", "orange": "#FF9830", "blue": "#5794F2", "green": "#73BF69"}
 STAGE_WORDS = tuple(
     (value, words, _HEX.get(color, color))
-    for value, words, color in (*_FIRING, *_EFFECTS, (QUIET, "ok", "green"), (NO_CALLS, "no calls", NEUTRAL))
+    for value, words, color in (*_FIRING, *_EFFECTS, (QUIET, "ok", "green"), (NO_CALLS, "no calls", NEUTRAL), _NO_DATA)
 )
 """What a stage can be by the metrics alone: number, word, and a colour that a web page understands."""
 

@@ -18,11 +18,21 @@ from pipemon.generate.dashboards.panels import (
 )
 from pipemon.generate.dashboards.position import PLACE, after_its_cause, began, placed
 from pipemon.generate.dashboards.series import Choice, either, quantile
-from pipemon.generate.dashboards.states import END_TO_END, FIRING, LESS_OF_AN_EFFECT, NO_CALLS, QUIET, STAGE_WORDS
+from pipemon.generate.dashboards.states import (
+    END_TO_END,
+    FIRING,
+    LESS_OF_AN_EFFECT,
+    NO_CALLS,
+    NO_DATA,
+    QUIET,
+    STAGE_WORDS,
+)
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.generate.queries import per
 
 _STAGES = Matcher("stage", "!=", "")
+REMEMBERED = 3600.0
+"""Seconds that a stage is remembered of which there is nothing any more: its process may be down."""
 
 
 def firing(choice: Choice, *more: Matcher) -> Expr:
@@ -44,7 +54,8 @@ def by_severity(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
 
 
 def health(choice: Choice, patience: float) -> Expr:
-    """Return a number for each stage: its most severe firing alert, 0 where calls arrive and nothing fires, else -1.
+    """Return a number for each stage: its most severe firing alert, 0 where calls arrive and nothing fires, -1
+    where none arrive, -2 where it was there in the last hour and nothing of it is now.
 
     A stage of a batch job is called as long as what it pushed is there: whether a run is overdue its alert tells. The
     number is lower where a stage further up fires for as long, give or take `patience` seconds.
@@ -56,7 +67,9 @@ def health(choice: Choice, patience: float) -> Expr:
     fires = by_severity(choice, ("stage",), _STAGES)
     effects = after_its_cause(choice, began(choice, ("stage",), _STAGES), patience)
     suffers = Binary("-", Binary("and", fires, effects, on=("stage",)), float(LESS_OF_AN_EFFECT))
-    return either(suffers, fires, of_job, alive)
+    seen = Aggregate("max", ("stage",), Call("count_over_time", (choice.series(c.STAGE_CALLS, window=REMEMBERED),)))
+    gone = Binary("+", Binary("*", seen, 0.0), float(NO_DATA))
+    return either(suffers, fires, of_job, alive, gone)
 
 
 def node_graph(choice: Choice, key: str, min_step: float, height: int = 7, share: int = 1) -> Panel:
@@ -94,7 +107,8 @@ def node_graph(choice: Choice, key: str, min_step: float, height: int = 7, share
         "Each circle is a stage, and arrows are the way of a call. The ring's colour and the word below tell its "
         "health: **critical**, **warning** or **info** is its most severe firing alert, **downstream** and dim where a "
         "stage before it fires for as long; **ok**: calls arrive and "
-        "nothing fires; **no calls**: it is scraped and nobody calls it. Inside: calls a second and p95 of their time. "
+        "nothing fires; **no calls**: it is scraped and nobody calls it; **no data**: it is no longer scraped. Inside: "
+        "calls a second and p95 of their time. "
         "Look for the first one, from the left, that is not ok: what comes after it may only suffer from it. "
         "Empty: Prometheus has nothing of the pipeline; is it scraped?",
         "nodeGraph",
