@@ -11,8 +11,11 @@ from tempfile import TemporaryDirectory
 from benchmarks.measure import Effort, Row, nanoseconds, ratio
 
 NEEDED = "prometheus_client, numpy"
+BARE = f"import {NEEDED}"
+# What a service does first: it is then that all of it is loaded.
+OWN = "import pipemon; pipemon.Pipeline"
 # The thread's own time: numpy starts threads that wait busily, for as long as the rest goes on importing.
-TIMED = "from time import thread_time; begun = thread_time(); import {names}; print(thread_time() - begun)"
+TIMED = "from time import thread_time; begun = thread_time(); {does}; print(thread_time() - begun)"
 
 
 def rows(effort: Effort) -> list[Row]:
@@ -21,11 +24,11 @@ def rows(effort: Effort) -> list[Row]:
         # Both from bytecode, as pip leaves them, however this process was started.
         environment = {**os.environ, "PYTHONPYCACHEPREFIX": cache}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        for names in (NEEDED, "pipemon"):
-            _seconds(names, environment)
+        for does in (BARE, OWN):
+            _seconds(does, environment)
         for _ in range(effort.rounds):
-            needed.append(_seconds(NEEDED, environment))
-            own.append(_seconds("pipemon", environment))
+            needed.append(_seconds(BARE, environment))
+            own.append(_seconds(OWN, environment))
     mine, its = (nanoseconds(each, 1) / 1e6 for each in (own, needed))
     return [
         Row(
@@ -37,6 +40,6 @@ def rows(effort: Effort) -> list[Row]:
     ]
 
 
-def _seconds(names: str, environment: Mapping[str, str]) -> float:
-    command = [sys.executable, "-c", TIMED.format(names=names)]
+def _seconds(does: str, environment: Mapping[str, str]) -> float:
+    command = [sys.executable, "-c", TIMED.format(does=does)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)

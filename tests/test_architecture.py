@@ -102,6 +102,13 @@ def test_what_a_newcomer_tries_is_there_after_one_import() -> None:
     assert done.stdout == "words pipemon.testing\n"
 
 
+def test_a_command_loads_nothing_that_only_services_need() -> None:
+    ask = "import sys, pipemon.cli, pipemon.generate.output; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout.split()
+    assert "pipemon.cli" in loaded
+    assert not {"numpy", "prometheus_client", "pipemon.instrument"} & set(loaded)
+
+
 def test_no_module_imports_its_own_package() -> None:
     for file in PACKAGE.rglob("*.py"):
         names = set(imports_of(file))

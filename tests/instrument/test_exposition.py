@@ -235,7 +235,7 @@ def test_importing_pipemon_imports_prometheus_client_and_numpy_and_starts_nothin
 import json, sys, threading
 standard = set(sys.stdlib_module_names)
 before = {name.partition('.')[0] for name in sys.modules}
-import pipemon, pipemon.features
+import pipemon, pipemon.features; pipemon.Pipeline
 tops = {name.partition('.')[0] for name in sys.modules} - before
 import prometheus_client
 named = [metric.name for metric in prometheus_client.REGISTRY.collect() if metric.name.startswith('pipemon')]
