@@ -9,6 +9,7 @@ from typing import Any
 import promql_parser
 
 from pipemon.catalogue import EXTERNAL, METRICS
+from pipemon.generate.drift.constants import BASELINE
 from pipemon.spec.expression import parse
 from pipemon.units import duration
 
@@ -108,6 +109,8 @@ def never_nothing(records: Iterable[Mapping[str, Any]]) -> Callable[[str], bool]
             # One that reads itself is known by what else it reads.
             known[name] = False
             known[name] = name in exprs and all(_divides(parse(expr), positive) for expr in exprs[name])
+            # A baseline without rare bins has no constants of them: nothing is divided then.
+            known[name] |= name not in exprs and name.startswith(BASELINE)
         return known[name]
 
     return positive

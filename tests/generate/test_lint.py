@@ -15,6 +15,7 @@ from pipemon.generate.inhibition import plan
 from pipemon.generate.lint import lint
 from pipemon.generate.lint_routes import route_findings
 from pipemon.generate.lint_rules import rule_findings
+from pipemon.generate.lint_series import never_nothing, series_findings
 from pipemon.generate.rules import rule_file, rules
 from pipemon.generate.targets import PROMETHEUS
 from pipemon.spec.checks import CHECKS
@@ -288,3 +289,11 @@ def test_a_check_without_a_reason_or_of_an_unknown_name_is_refused(tmp_path: Pat
     with pytest.raises(SpecError) as caught:
         load(written(tmp_path, checks))
     assert told in " ".join(problem.message for problem in caught.value.problems)
+
+
+def test_what_a_baseline_lacks_is_divided_by_nowhere() -> None:
+    """One without rare bins has no constants of them; another's series may be anything."""
+    rule = {"record": "a:b:c", "expr": "x / pipemon:baseline:rare_count"}
+    assert [*series_findings(rule, 15.0, 15.0, (), never_nothing([]))] == []
+    other = rule | {"expr": "x / a:rare:count"}
+    assert [check for check, _ in series_findings(other, 15.0, 15.0, (), never_nothing([]))] == ["promql/nan"]
