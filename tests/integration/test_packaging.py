@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -15,6 +16,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ("numpy", "prometheus_client")
+LIBRARIES = {
+    "click": "click",
+    "promql-parser": "promql_parser",
+    "PyYAML": "yaml",
+    "aiohttp": "aiohttp",
+    "grafana-client": "grafana_client",
+    "rich": "rich",
+    "polars": "polars",
+}
+"""What extras bring, and the name that it is imported by."""
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -145,3 +156,22 @@ def test_the_demo_finds_its_example_in_an_installation(core: Path, tmp_path: Pat
     code += "print(copy_example(Path.cwd(), Path('cache')).spec.read_text()[:30])"
     done = run(core / "python", "-c", code, cwd=tmp_path)
     assert done.stdout.startswith("# What can go wrong"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("extra", "command", "said"),
+    [
+        ("serve", ("serve", "--host", "192.0.2.1"), "192.0.2.1"),
+        ("watch", ("watch", "http://127.0.0.1:1"), "can't be reached at http://127.0.0.1:1"),
+        ("generate", ("check", "examples/speech/failure_modes.yaml"), "failure modes"),
+    ],
+    ids=["serve", "watch", "check"],
+)
+def test_a_command_needs_no_more_than_its_extra_brings(extra: str, command: tuple[str, ...], said: str) -> None:
+    given = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"][extra]
+    hidden = dict.fromkeys({*LIBRARIES.values()} - {LIBRARIES[each.partition(">")[0]] for each in given})
+    alone = f"import sys; sys.modules.update({hidden}); from pipemon.__main__ import main; main()"
+    command = (sys.executable, "-c", alone, *command)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert "is not installed" not in done.stderr
+    assert said in done.stdout + done.stderr
