@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -213,6 +214,17 @@ def test_closing_frees_the_port_and_a_taken_port_is_said_at_once(registry: Colle
         pipemon.expose(first.port, addr="127.0.0.1", registry=registry)
     first.close()
     pipemon.expose(first.port, addr="127.0.0.1", registry=registry).close()
+
+
+@pytest.mark.parametrize("port", ["9464", 70_000, -1, True, None])
+def test_what_is_no_port_is_refused_in_words(registry: CollectorRegistry, port: Any) -> None:
+    with pytest.raises(pipemon.DeclarationError, match="a port is a whole number from 0, any that is free, to 65535"):
+        pipemon.expose(port, registry=registry)
+
+
+def test_an_unknown_address_is_said(registry: CollectorRegistry) -> None:
+    with pytest.raises(OSError, match=r": the metrics can't be served at 256\.0\.0\.1:0$"):
+        pipemon.expose(0, addr="256.0.0.1", registry=registry)
 
 
 def run_python(code: str, **environment: str) -> str:

@@ -10,6 +10,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import ThreadingWSGIServer
 
+from pipemon.errors import DeclarationError
 from pipemon.instrument.exposition.access import Access, Certificate, StrPath, check_access, check_certificate
 from pipemon.instrument.exposition.apps import WSGIApp, wsgi_app
 from pipemon.instrument.log import logger
@@ -18,6 +19,7 @@ from pipemon.topology import being_described
 
 _PATIENCE = 30.0
 """Seconds that a connection may be silent."""
+_LAST_PORT = 65535
 _LOOK = 0.1
 """Seconds after which the server's thread looks whether it is to end."""
 
@@ -68,8 +70,8 @@ def expose(
     Does nothing if PIPEMON_DISABLED is set, or while a command imports the module to learn its stages.
 
     Raises:
-        OSError: the address is taken.
-        DeclarationError: the arguments don't fit together, or a file can't be used.
+        OSError: the address is taken or unknown.
+        DeclarationError: the port is none, the arguments don't fit together, or a file can't be used.
     """
     if disabled() or being_described.get():
         return Exposition(None, None)
@@ -79,7 +81,12 @@ def expose(
 
 
 def serve_app(app: WSGIApp, port: int, addr: str, certificate: Certificate | None = None) -> Exposition:
-    """Serve a WSGI app from a daemon thread. Raises OSError where the address is taken."""
+    """Serve a WSGI app from a daemon thread.
+
+    Raises OSError where the address is taken or unknown, DeclarationError for a port that is none.
+    """
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= _LAST_PORT:
+        raise DeclarationError(f"a port is a whole number from 0, any that is free, to {_LAST_PORT}, not {port!r}")
     server = _listen(addr, port, app, certificate)
     thread = Thread(target=server.serve_forever, args=(_LOOK,), name="pipemon-expose", daemon=True)
     thread.start()
@@ -115,7 +122,10 @@ class _Silent(WSGIRequestHandler):
 
 
 def _listen(addr: str, port: int, app: WSGIApp, certificate: Certificate | None) -> ThreadingWSGIServer:
-    family, *_, sockaddr = socket.getaddrinfo(addr, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    try:
+        family, *_, sockaddr = socket.getaddrinfo(addr, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except OSError as error:
+        raise _refused(error, addr, port) from None
 
     class Server(ThreadingWSGIServer):
         address_family = family
@@ -136,5 +146,8 @@ def _listen(addr: str, port: int, app: WSGIApp, certificate: Certificate | None)
     try:
         return make_server(str(sockaddr[0]), port, app, Server, _Silent)
     except OSError as error:
-        where = f"the metrics can't be served at {sockaddr[0]}:{port}"
-        raise OSError(error.errno, f"{error.strerror or error}: {where}") from None
+        raise _refused(error, sockaddr[0], port) from None
+
+
+def _refused(error: OSError, host: str | int, port: int) -> OSError:
+    return OSError(error.errno, f"{error.strerror or error}: the metrics can't be served at {host}:{port}")
