@@ -39,7 +39,7 @@ class Subject:
         made = rules(plan(load(spec)).spec)
         document, files = documents(made)
         self.judges = judges(made, document, files)
-        self.mutants = list(mutants(document, [label for label, _ in made.spec.select]))
+        self.mutants = list(mutants(document))
 
     def survivors(self, tried: Iterable[int], folder: Path, workers: int) -> list[Mutant]:
         """Return the mutants, of those with these numbers, that no test finds."""

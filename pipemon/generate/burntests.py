@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil
+from typing import cast
 
 from pipemon.generate.expectations import expected_alert, nothing_of_others, waited
+from pipemon.generate.measures import measure
+from pipemon.generate.neighbours import neighbours
 from pipemon.generate.rules import Alert, Group
-from pipemon.generate.scenes import Clock, State, counters, worlds
+from pipemon.generate.scenes import Clock, State, counters, labels_of, worlds
 from pipemon.generate.testvalues import MARGIN
 from pipemon.spec.latency import burned_condition
 from pipemon.spec.model import Burn, Spec
@@ -56,6 +59,11 @@ def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[Burn, str, Test]]:
         yield burn, f"is quiet on too few of them over {over}", few
     last = condition.burns[-1]
     below = _case(spec, alert, last, slowest * (1 - MARGIN), fires=False)
+    read = measure(spec, alert.mode, condition)
+    assert read is not None
+    known = labels_of(spec, (), read.matchers)
+    more, told = neighbours(spec, dict.fromkeys(read.recordings), known, (), _clock(alert, last, fires=False))
+    below |= {"input_series": [*cast(list[Test], below["input_series"]), *more], "promql_expr_test": told}
     yield last, "is quiet just below the slowest burn rate", below
 
 
@@ -66,17 +74,8 @@ def _case(spec: Spec, alert: Alert, burn: Burn, value: float, *, fires: bool, ev
     so that the alert is over when the short window is.
     """
     mode, condition = alert.mode, alert.mode.conditions[0]
-    step = burn.short / _STEPS
+    time = _clock(alert, burn, fires=fires)
     value = round(value, 9)
-
-    def steps(seconds: float) -> int:
-        return ceil(round(seconds / step, 6))
-
-    bad = steps(burn.long) + 3
-    judged = bad + steps(burn.long) + steps(mode.for_) + 2
-    good = judged + 1
-    resolved = good + steps(burn.short) + steps(mode.keep_firing_for) + 1
-    time = Clock(step, bad, None, judged, good, None, resolved, recovers=fires)
     rate = events * condition.min_events / value / burn.long
     calm = (value / 100,)
     state = State((value,), rate, calm, rate)
@@ -90,10 +89,24 @@ def _case(spec: Spec, alert: Alert, burn: Burn, value: float, *, fires: bool, ev
     if fires:
         exprs += waited(alert, time)
     return {
-        "interval": duration(step),
+        "interval": duration(time.step),
         "input_series": counters(before, during, time, gone=False, idle=True),
         "alert_rule_test": [
             {"eval_time": time.at(at), "alertname": alert.name, "exp_alerts": alerts} for at, alerts in checks
         ],
         "promql_expr_test": exprs,
     }
+
+
+def _clock(alert: Alert, burn: Burn, *, fires: bool) -> Clock:
+    """Return the times of a case."""
+    mode, step = alert.mode, burn.short / _STEPS
+
+    def steps(seconds: float) -> int:
+        return ceil(round(seconds / step, 6))
+
+    bad = steps(burn.long) + 3
+    judged = bad + steps(burn.long) + steps(mode.for_) + 2
+    good = judged + 1
+    resolved = good + steps(burn.short) + steps(mode.keep_firing_for) + 1
+    return Clock(step, bad, None, judged, good, None, resolved, recovers=fires)

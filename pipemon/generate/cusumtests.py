@@ -16,6 +16,7 @@ from pipemon.generate.rulecases import SKIPPED
 from pipemon.generate.rules import Alert, Group
 from pipemon.generate.scenes import ANOTHER, Clock, State, constant, counters, labels_of, own_series, worlds
 from pipemon.generate.testvalues import MARGIN
+from pipemon.generate.waittests import wait_case
 from pipemon.spec.cusum import LIMIT, slack, summed
 from pipemon.spec.model import FailureMode, Spec
 from pipemon.units import duration
@@ -48,6 +49,10 @@ def cusum_cases(spec: Spec, group: Group) -> dict[float, list[tuple[str, str, Te
         mode = alert.mode
         step = mode.window if own_series(spec, mode) is None else mode.window / _SCRAPES
         found.setdefault(step, []).extend((mode.name, name, test) for name, test in _cases(spec, alert))
+        read = measure(spec, mode, mode.conditions[0])
+        if read is not None and mode.for_:
+            step, case = wait_case(spec, alert, read)
+            found.setdefault(step, []).append(case)
     return found
 
 

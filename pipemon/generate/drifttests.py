@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from math import ceil
 from typing import cast
 
@@ -13,7 +13,7 @@ from pipemon.generate.drift.measure import condition_references
 from pipemon.generate.drift.onset import onset_of
 from pipemon.generate.drift.recent import LEAST
 from pipemon.generate.drift.shapes import critical
-from pipemon.generate.drifttwins import another_version, other_bins, rare_parts, twins
+from pipemon.generate.drifttwins import another_version, other_bins, rare_parts, recorded_by_neighbours, twins
 from pipemon.generate.expectations import expected_alert, nothing_of_others, recorded_value
 from pipemon.generate.measures import measure
 from pipemon.generate.places import series
@@ -21,6 +21,7 @@ from pipemon.generate.rulecases import tested_values
 from pipemon.generate.rules import Alert, Group, Rules
 from pipemon.generate.scenes import ANOTHER, Clock, State, constant, counters, kept_labels, worlds
 from pipemon.generate.testvalues import MARGIN
+from pipemon.generate.waittests import wait_case
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.spec.signals import DRIFT, Statistic
 from pipemon.units import duration
@@ -52,8 +53,11 @@ def drift_cases(rules: Rules, group: Group) -> dict[float, list[tuple[str, str, 
     found: dict[float, list[tuple[str, str, Test]]] = {}
     for alert in filter(drifting, group.alerts):
         cases = found.setdefault(drift_step(alert.mode), [])
-        beside = list(_constants_beside(rules, alert.mode))
-        cases += [(alert.mode.name, name, test) for name, test in _cases(rules.spec, alert, beside)]
+        cases += [(alert.mode.name, name, test) for name, test in _cases(rules, alert)]
+        read = measure(rules.spec, alert.mode, alert.mode.conditions[0])
+        if read is not None and alert.mode.for_:
+            step, case = wait_case(rules.spec, alert, read)
+            found.setdefault(step, []).append(case)
     return found
 
 
@@ -93,8 +97,8 @@ def _constants_beside(rules: Rules, mode: FailureMode) -> Iterator[str]:
             yield from (series(name, {**labels, label: ANOTHER}) for label in (*PLACE, *dict(rules.spec.select)))
 
 
-def _cases(spec: Spec, alert: Alert, beside: Sequence[str]) -> Iterator[tuple[str, Test]]:
-    mode, condition = alert.mode, alert.mode.conditions[0]
+def _cases(rules: Rules, alert: Alert) -> Iterator[tuple[str, Test]]:
+    spec, mode, condition = rules.spec, alert.mode, alert.mode.conditions[0]
     reference = condition_references(spec, mode, condition)[0]
     own = reference.least if condition.against is None else LEAST * reference.baseline.design_effect
     least = max(own, condition.min_count)
@@ -106,7 +110,7 @@ def _cases(spec: Spec, alert: Alert, beside: Sequence[str]) -> Iterator[tuple[st
     beyond = max(values.beyond[0], chance * (1 + MARGIN))
     first = _case(spec, alert, beyond, _PLENTY * least, fires=True)
     time = _clock(spec, mode, condition, lasts=True)
-    more = [constant(each, 1.0, time) for each in beside]
+    more = [constant(each, 1.0, time) for each in _constants_beside(rules, mode)]
     if condition.against is None:
         more += [constant(name, value, time) for name, value in twins(spec, mode, condition)]
         more += other_bins(spec, mode, condition, time)
@@ -119,7 +123,11 @@ def _cases(spec: Spec, alert: Alert, beside: Sequence[str]) -> Iterator[tuple[st
     # Of two samples so few values tell a large drift only.
     if condition.against is None and chance * (1 + MARGIN) < beyond:
         yield "fires on just enough values", _case(spec, alert, beyond, _ENOUGH * least, fires=True)
-    yield "is quiet just before the threshold", _case(spec, alert, values.before[0], _PLENTY * least, fires=False)
+    quiet = _case(spec, alert, values.before[0], _PLENTY * least, fires=False)
+    more, told = recorded_by_neighbours(rules, mode, condition, _clock(spec, mode, condition, lasts=False))
+    if more:
+        quiet |= {"input_series": [*cast(list[Test], quiet["input_series"]), *more], "promql_expr_test": told}
+    yield "is quiet just before the threshold", quiet
     yield "is quiet on too few values", _case(spec, alert, beyond, _FEW * least, fires=False)
     other = _case(spec, alert, beyond, _PLENTY * least, fires=False, bins=True)
     if not reference.has_categories or condition.against is None:
@@ -160,9 +168,10 @@ def _case(spec: Spec, alert: Alert, value: float, number: float, *, fires: bool,
     }
     read = measure(spec, mode, condition)
     if fires and read is not None:
-        test["promql_expr_test"] = [
-            recorded_value(spec, read.value, read.matchers, value, at=time.at(time.judged)),
-        ]
+        told = [recorded_value(spec, read.value, read.matchers, value, at=time.at(time.judged))]
+        if condition.against is not None and read.count is not None:
+            told.append(recorded_value(spec, read.count, read.count_matchers, number, at=time.at(time.judged)))
+        test["promql_expr_test"] = told
     elif not fires:
         test["promql_expr_test"] = [nothing_of_others(spec, time.at(time.judged))]
     return test

@@ -9,12 +9,15 @@ from pipemon import catalogue as c
 from pipemon.generate.drift.constants import ANY, Reference
 from pipemon.generate.drift.measure import condition_references
 from pipemon.generate.measures import measure
+from pipemon.generate.neighbours import neighbours
 from pipemon.generate.places import World, series
-from pipemon.generate.recordings import Recording, in_order
+from pipemon.generate.recordings import Recording, in_order, is_constant
 from pipemon.generate.rulecases import tested_values
+from pipemon.generate.rules import Rules
 from pipemon.generate.scenes import ANOTHER, Clock, counters, kept_labels, version_of
 from pipemon.generate.synthetic import measured
 from pipemon.spec.model import Condition, FailureMode, Spec
+from pipemon.spec.signals import DRIFT
 
 _MANY = 1e5
 """Values of what stands beside, so many that they would outweigh those that are judged."""
@@ -73,6 +76,33 @@ def another_version(
     worst = tested_values(spec, mode, condition).worst[0]
     measured(world, spec, mode, condition, worst, number / mode.window)
     return counters([world], [world], time, gone=False)
+
+
+def recorded_by_neighbours(
+    rules: Rules, mode: FailureMode, condition: Condition, time: Clock
+) -> tuple[list[dict[str, str]], list[dict[str, object]]]:
+    """Return what neighbours record of all that this failure mode is the first to read, and that it is not ours."""
+    spec, reference = rules.spec, condition_references(rules.spec, mode, condition)[0]
+    read, against = measure(spec, mode, condition), condition.against
+    assert read is not None
+    drifts = {alert.mode.name for alert in rules.alerts if DRIFT in alert.mode.signals}
+    own = [
+        each
+        for each in read.recordings
+        if next(name for name in rules.readers[each.name] if name in drifts) == mode.name
+    ]
+    if all(map(is_constant, own)):
+        return [], []
+    known = _known(spec, mode, reference)
+    known |= {"baseline": against.words, "failure_mode": mode.name} if against else {}
+    # Of numbers the last is all of them, which the first is told from.
+    core = next(index for index, part in enumerate(reference.parts) if part == "core" and index)
+    chosen = dict.fromkeys((0, core, len(reference.bins) - 1))
+    cell = "category" if reference.has_categories else "le"
+    names = [(reference.bins[index], reference.parts[index]) for index in chosen]
+    cells = tuple({cell: name, "bin": name, "part": part} for name, part in names)
+    place = {label: known[label] for label in ("stage", "track", "direction", "feature")} if against else {}
+    return neighbours(spec, [*filter(is_constant, read.recordings), *own], known, cells, time, place)
 
 
 def rare_parts(spec: Spec, mode: FailureMode, condition: Condition, at: str) -> list[dict[str, object]]:
