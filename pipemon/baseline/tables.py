@@ -174,10 +174,17 @@ def _times(name: str, column: Any) -> Values:
     array = np.asarray(column)
     if array.dtype.kind == "M":
         return array.astype("datetime64[us]").astype(np.float64) / 1e6
-    if array.dtype.kind in "iuf":
-        return array.astype(np.float64)
+    items = _items(column)
     try:
-        return np.array([_moment(item) for item in _items(column)])
+        # 20260131 is a day, any other number Unix seconds; those of a .csv are texts.
+        if array.dtype.kind in "iuf" or not all(len(str(item)) == len("20260131") for item in items):
+            found = array.astype(np.float64)
+            if np.isfinite(found).all():
+                return found
+    except (TypeError, ValueError):
+        pass
+    try:
+        return np.array([_moment(item) for item in items])
     except (TypeError, ValueError):
         raise OptionError(f"column {name!r} holds no times; write Unix seconds or 2026-01-31T12:00") from None
 

@@ -120,6 +120,22 @@ def test_rows_are_put_in_the_order_of_their_time() -> None:
     assert (in_order.start, in_order.end) == (1767225600, 1767225600 + 4999 * 60)
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("1767225600", "1767225660.5"), ("20260101", "20260102"), ("2026-01-01T00:00", "2026-01-01T00:01")],
+)
+def test_times_are_unix_seconds_or_dates_though_a_file_has_only_texts(first: str, second: str) -> None:
+    found = learn(fraud(), {"amount": [2.0, 1.0], "day": [second, first]}, time="day")
+    lasts = {"1767225660.5": 60.5, "20260102": 86400, "2026-01-01T00:01": 60}[second]
+    assert (found.start, found.end) == (1767225600, 1767225600 + lasts)
+
+
+@pytest.mark.parametrize("moment", ["noon", "nan", ""])
+def test_what_is_no_time_is_refused(moment: str) -> None:
+    with pytest.raises(OptionError, match="holds no times"):
+        learn(fraud(), {"amount": [2.0, 1.0], "day": ["1767225600", moment]}, time="day")
+
+
 def test_items_can_go_through_the_stages_instead() -> None:
     pipeline = Pipeline("fraud", registry=CollectorRegistry())
     score = pipeline.stage("score", inputs={"amount": Feature("amount", float)})(lambda amount: amount)
