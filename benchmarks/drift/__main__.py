@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 
-from benchmarks.drift import beside, cusum, false_alarms, origin, power, real, speech, sudden, weekly
+from benchmarks.drift import beside, cusum, false_alarms, origin, power, real, speech, sudden, unseen, weekly
 from benchmarks.drift.tables import Page, Table
 
 RESULTS = Path(__file__).with_name("results.md")
@@ -26,6 +26,8 @@ PARTS: Mapping[str, Callable[[Generator, bool], Table]] = {
     "autocorrelated": lambda random, quick: false_alarms.autocorrelated(random, 1 if quick else 60),
     "car_loans": lambda random, quick: real.car_loans(),
     "flights": lambda random, quick: real.us_flights(),
+    "unseen": lambda random, quick: unseen.unseen(random),
+    "unseen_beside": lambda random, quick: unseen.beside(random),
     "beside": lambda random, quick: beside.beside(random, *((1, 5) if quick else (3, 100))),
     "moved": lambda random, quick: beside.moved(random, *((1, 5) if quick else (3, 100))),
     "costs": lambda random, quick: beside.costs(random),

@@ -81,7 +81,7 @@ def streams(random: Generator, times: int, still: int) -> Streams:
 def beside(random: Generator, times: int, still: int) -> Table:
     made = streams(random, times, still)
     alarms = by_rules(made)
-    alarms |= {name: told["alarms"] for name, told in _peers(made).items()}
+    alarms |= {name: told["alarms"] for name, told in by_peers(made).items()}
     rows = [[name, *_told(alarm, made)] for name, alarm in alarms.items()]
     about = (
         f"Delay in values from the change to the first alarm, the median of {times} streams, after {BEFORE:,} values "
@@ -132,7 +132,7 @@ def _told(alarm: Mapping[str, list[int]], made: Streams) -> list[str]:
 
 def costs(random: Generator) -> Table:
     """Return what each costs the service for a million values."""
-    told = _peers(streams(random, 1, 2))
+    told = by_peers(streams(random, 1, 2))
     own = _serving()
     cheapest = min(own.values(), key=lambda each: each["seconds"])["seconds"]
     rows = [
@@ -196,7 +196,7 @@ def _by_rules(made: Streams) -> Iterator[tuple[str, str, int]]:
             yield how, sample.labels["cluster"], round(sample.value / 60) * MINUTE
 
 
-def _peers(made: Streams) -> dict[str, dict[str, Any]]:
+def by_peers(made: Streams) -> dict[str, dict[str, Any]]:
     """Let each peer watch the streams in the Python that has it."""
     environment = os.environ | {"DO_NOT_TRACK": "1", "NML_DISABLE_USAGE_LOGGING": "1"}
     environment.pop("PYTHONPATH", None)

@@ -31,10 +31,14 @@ STAGE = "model"
 
 
 class Window(NamedTuple):
-    """What the rules made of a window: which alerts fired in it, and the values at its end, by feature."""
+    """What the rules made of a window: which alerts fired in it, and the values at its end, by feature.
+
+    `since` tells by alert from which share of the window on it first did.
+    """
 
     fired: frozenset[str]
     values: Mapping[str, float]
+    since: Mapping[str, float]
 
 
 def replay(
@@ -73,14 +77,17 @@ def replay(
         # The first evaluation of a window still counts for the one before.
         at, within = f"{(window + 1) * MINUTES}m", f"{MINUTES - SCRAPE}m"
         asked.append((at, f'max by (alertname) (max_over_time(ALERTS{{alertstate="firing"}}[{within}]))'))
+        first = 'min by (alertname) (min_over_time(timestamp(ALERTS{alertstate="firing"})'
+        asked.append((at, f"{first}[{within}:{SCRAPE}m]))"))
         asked.append((at, '{__name__=~".+:pipemon_feature_(value|category)_psi:increase.+",version="1"}'))
     found = answers_by(content, inputs, f"{SCRAPE}m", f"{SCRAPE}m", asked)
     return [
         Window(
             frozenset(sample.labels["alertname"] for sample in fired),
             {sample.labels["feature"]: sample.value for sample in values},
+            {sample.labels["alertname"]: sample.value / 60 / MINUTES - window for sample in first},
         )
-        for fired, values in zip(found[::2], found[1::2], strict=True)
+        for window, (fired, first, values) in enumerate(zip(found[::3], found[1::3], found[2::3], strict=True))
     ]
 
 
