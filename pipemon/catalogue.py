@@ -21,6 +21,8 @@ DECIDERS = ("model", "human")
 ANSWERS = ("yes", "no", "unknown")
 CONFIDENCE_BINS = tuple(f"{tenth / 10:.1f}" for tenth in range(1, 11))
 """Upper bounds of the bins, as the `le` of a histogram has them: 0.1 to 1.0."""
+DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+"""Upper bounds of seconds in a queue, and of what takes long and has no budget."""
 _HOUR, _DAY = 3600.0, 86_400.0
 LABEL_DELAYS = (
     1.0, 10.0, 60.0, 600.0, _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 2 * _DAY, 3 * _DAY, 7 * _DAY, 14 * _DAY, 30 * _DAY,

@@ -82,14 +82,21 @@ def check_unit(text: str) -> str:
     raise ValueError(f"unit {text!r} is not a base unit; use '{base}'{means}")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return so many of what a noun names, which takes an s: "1 feature", "12,000 features"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 # Few durations are asked for again and again.
 @lru_cache(maxsize=1000)
 def duration(value: float) -> str:
-    """Print seconds as Prometheus writes durations: 0.5 is `500ms`, 5400 is `1h30m`, 300 is `5m`.
+    """Print seconds as Prometheus reads durations: 0.5 is `500ms`, 5400 is `1h30m`, 300 is `5m`, 1.5 is `1500ms`.
 
     Rounded to whole milliseconds, at least one. Parsed by Prometheus and Alertmanager alike.
     """
     left = max(1, round(value * 1000))
+    if left < 60_000 and left % 1000:
+        return f"{left}ms"
     text = ""
     for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
         count, left = divmod(left, size)

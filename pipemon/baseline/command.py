@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipemon.errors import UnavailableError
+from pipemon.errors import UnavailableError, nearest
 from pipemon.parameters import Duration, Moment
-from pipemon.units import duration
+from pipemon.units import counted, duration
 
 if TYPE_CHECKING:
     from pipemon.spec.baseline import Baseline
@@ -24,8 +24,10 @@ class _LearnByDefault(click.Group):
     """A group whose commands need not be named to learn: `pipemon baseline speech.yaml --url ...`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put `learn` before what is no command's name."""
+        """Put `learn` before what is no command's name, nor nearly one."""
         if args and args[0] not in {*self.commands, *ctx.help_option_names}:
+            if len(args[0]) > 2 and not Path(args[0]).exists() and (hint := nearest(args[0], self.commands)):
+                ctx.fail(f"{args[0]!r} is no file and no command{hint}")
             args = ["learn", *args]
         return super().parse_args(ctx, args)
 
@@ -93,7 +95,7 @@ def learn(
         save(found, path)
     except OSError as error:
         raise UnavailableError(f"cannot write {error.filename or path}: {(error.strerror or '').lower()}") from None
-    click.echo(f"Learned {len(found.features)} features {told}; wrote {path}")
+    click.echo(f"Learned {counted(len(found.features), 'feature')} {told}; wrote {path}")
 
 
 @baseline.command()

@@ -9,6 +9,7 @@ import numpy as np
 
 from pipemon.baseline.comparison import Moved, compared
 from pipemon.spec.baseline import Baseline, FeatureBaseline
+from pipemon.units import counted
 
 _COARSE = 0.8
 _COLUMNS = 40
@@ -19,7 +20,7 @@ _BAR = 30
 def shown(baseline: Baseline) -> Iterator[str]:
     """Yield lines: where it comes from, then each feature with its numbers and a histogram."""
     version = f", version {baseline.version}" if baseline.version else ""
-    yield f"{baseline.pipeline}{version}: {len(baseline.features)} features"
+    yield f"{baseline.pipeline}{version}: {counted(len(baseline.features), 'feature')}"
     own = ", ".join(f"{stage} {each}" for stage, each in sorted(baseline.stage_versions.items()))
     period = f"{_moment(baseline.start)} to {_moment(baseline.end)}" if baseline.end else ""
     rows = f"{baseline.rows:,}" if baseline.rows else ""
@@ -64,7 +65,7 @@ def differences(old: Baseline, new: Baseline) -> Iterator[str]:
             yield f"{each.name}: the unit was {each.old.unit or 'none'}, now {each.new.unit or 'none'}"
     still = len(moved) - len(far)
     if still:
-        yield f"{still} of {len(moved)} features moved no farther than chance does one time in a hundred"
+        yield f"{still} of {counted(len(moved), 'feature')} moved no farther than chance does one time in a hundred"
 
 
 def _feature(name: str, feature: FeatureBaseline) -> Iterator[str]:

@@ -142,7 +142,10 @@ def _humanized_size(size: float) -> str:
 
 
 def _humanized(seconds: float) -> str:
-    """Return what Prometheus' humanizeDuration prints for a time of a second or more."""
+    """Return what Prometheus' humanizeDuration prints."""
+    for prefix, scale in (("m", 1e3), ("u", 1e6), ("n", 1e9)):
+        if 0 < seconds < 1 <= seconds * scale:
+            return f"{seconds * scale:.4g}{prefix}s"
     if seconds < 60:
         return f"{seconds:.4g}s"
     minutes, left = divmod(int(seconds), 60)

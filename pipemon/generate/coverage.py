@@ -7,15 +7,20 @@ from typing import get_args
 
 from pipemon.generate.bounds_file import interpolated
 from pipemon.generate.drift.traffic import too_little
+from pipemon.generate.expressions import counts_as_some
 from pipemon.generate.inhibition import Plan
 from pipemon.spec.budgets import budget_words
 from pipemon.spec.expression import may_keep
 from pipemon.spec.fields import listed
 from pipemon.spec.model import FailureMode, Kind, Spec
-from pipemon.units import duration
+from pipemon.units import counted, duration
 
 KINDS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind not in ("rollout", "drift"))
 """The classes that every stage can fail in: a rollout is not always under way, and drift takes a baseline."""
+
+
+_SHOWN = 4
+"""Features that are named, where there are many."""
 
 
 def summary(made: Plan) -> Iterator[str]:
@@ -23,7 +28,7 @@ def summary(made: Plan) -> Iterator[str]:
     spec = made.spec
     modes = {mode.name: mode for mode in spec.measurable}
     alerts = f"{len(spec.measurable)} with an alert"
-    yield f"{', '.join(spec.files) or spec.source}: {len(spec.failure_modes)} failure modes, {alerts}"
+    yield f"{', '.join(spec.files) or spec.source}: {counted(len(spec.failure_modes), 'failure mode')}, {alerts}"
     for mode in spec.failure_modes:
         if not mode.conditions:
             yield f"  {mode.name}: {mode.waiting}"
@@ -40,11 +45,27 @@ def summary(made: Plan) -> Iterator[str]:
     for mode in spec.measurable:
         yield from _without_place(spec, mode)
         yield from (f"  {words}" for words in too_little(spec, mode))
+        yield from _of_nothing(mode)
+    yield from _forgotten(spec)
+    yield from _on_trust(spec)
     for words in interpolated(spec):
         yield f"  {words}"
     for stage in spec.stages:
         if stage.name not in spec.measurable_at:
             yield f"  no failure mode watches the stage {stage.name}"
+
+
+def _on_trust(spec: Spec) -> Iterator[str]:
+    """Yield the features that alerts read and no code was seen to take."""
+    read = [(mode.stage, each.feature) for mode in spec.measurable for each in mode.conditions if each.feature]
+    names = list(dict.fromkeys(f"{stage}'s {feature.direction}.{feature.name}" for stage, feature in read))
+    if spec.code or not names:
+        return
+    shown = [*names[:_SHOWN], *([f"{len(names) - _SHOWN} more"] if len(names) > _SHOWN else [])]
+    yield (
+        f"  no code says that {listed(shown, 'and')} {'is' if len(names) == 1 else 'are'} taken; "
+        "name it by `code:`, or ask what runs with --url"
+    )
 
 
 def _without_place(spec: Spec, mode: FailureMode) -> Iterator[str]:
@@ -56,6 +77,30 @@ def _without_place(spec: Spec, mode: FailureMode) -> Iterator[str]:
         yield f"  {mode.name}: its expression drops {listed(lost, 'and')}, so it is one alert whatever they are"
 
 
+def _forgotten(spec: Spec) -> Iterator[str]:
+    """Yield what absence forgets: a place whose series have ended, where no target tells that it should be there."""
+    silent = [mode.name for mode in spec.measurable if "no_calls" in mode.signals]
+    if silent and spec.told_apart_by and not (spec.targets or spec.link or spec.schedule):
+        label, lasts = spec.told_apart_by[0], duration(spec.timing.long_window)
+        yield (
+            f"  {listed(silent, 'and')}: a {label} that is gone is forgotten after {lasts}; "
+            "give `targets:`, such as {job: " + spec.pipeline + "}, whose `up` is remembered"
+        )
+
+
+def _of_nothing(mode: FailureMode) -> Iterator[str]:
+    """Yield a multiple that a few bad ones are where there were none, unless the team says from where on it matters."""
+    fixed = [each.signal for each in mode.conditions if each.threshold and not each.reference]
+    for each in mode.conditions:
+        if each.threshold is None or not counts_as_some(each) or (mode.combine == "all" and each.signal in fixed):
+            continue
+        # The words of what a canary is compared with are no threshold's: it may be worse by as little.
+        if each.reference is not None and each.reference.offset:
+            few = f"{each.threshold.words} is {each.min_events} bad ones, where there were none"
+            way = f"signals: {{all: [..., {{signal: {each.signal}, above: 1%}}]}}"
+            yield f"  {mode.name}: {few}; say from where on it matters, as in {way}"
+
+
 def coverage(spec: Spec) -> Iterator[str]:
     """Yield what is watched of each stage, of how many stages each class is, what is in burn-in, and the budgets."""
     seen = {stage.name: {mode.kind for mode in spec.measurable_at.get(stage.name, ())} for stage in spec.stages}
@@ -65,10 +110,10 @@ def coverage(spec: Spec) -> Iterator[str]:
             yield f"  {name}: nobody thought of {listed(missing)} failures"
     if seen:
         counts = ", ".join(f"{kind} {sum(kind in kinds for kinds in seen.values())}" for kind in KINDS)
-        yield f"  of {len(seen)} stages are watched: {counts}"
+        yield f"  of {counted(len(seen), 'stage')} {'is' if len(seen) == 1 else 'are'} watched: {counts}"
     ideas = sum(not mode.conditions for mode in spec.failure_modes)
     if ideas:
-        yield f"  {ideas} of {len(spec.failure_modes)} failure modes can't be measured yet"
+        yield f"  {ideas} of {counted(len(spec.failure_modes), 'failure mode')} can't be measured yet"
     for mode in spec.measurable:
         if mode.observe:
             since = f" since {mode.observe_since}" if mode.observe_since else ""

@@ -14,7 +14,7 @@ from pipemon.generate.queries import calls_total, key, matchers
 from pipemon.generate.recordings import Measure, Recording
 from pipemon.spec.expression import may_keep
 from pipemon.spec.latency import bound_share
-from pipemon.spec.model import Condition, FailureMode, Spec, Threshold
+from pipemon.spec.model import ALL, Condition, FailureMode, Spec, Threshold
 
 
 def alert_expr(spec: Spec, mode: FailureMode) -> Expr:
@@ -74,7 +74,7 @@ def condition_expr(spec: Spec, mode: FailureMode, condition: Condition) -> Expr:
     threshold = limits(spec, mode, condition)
     value = narrowed(spec, mode, found)
     sides = [
-        _compared(spec, mode, found, value, op, end, adds=threshold.adds)
+        _compared(spec, mode, condition, found, value, op, end)
         for op, end in (("<", threshold.low), (">", threshold.high))
         if end is not None
     ]
@@ -103,17 +103,38 @@ def _burning(spec: Spec, mode: FailureMode, condition: Condition, found: Measure
     return reduce(lambda a, b: Binary("or", a, b), sides)
 
 
-def _compared(spec: Spec, mode: FailureMode, found: Measure, value: Expr, op: str, end: float, *, adds: bool) -> Expr:
-    """Return a comparison with a number, or with what the measure refers to: a multiple, or so far from it."""
+def _compared(
+    spec: Spec, mode: FailureMode, condition: Condition, found: Measure, value: Expr, op: str, end: float
+) -> Expr:
+    """Return a comparison with a number, or with what the measure refers to."""
     if found.reference is None:
         return Binary(op, value, end)
-    by, then = key(spec, mode.stage), narrowed(spec, mode, found.reference)
-    multiple = Binary("*", end, then)
-    if adds:
-        multiple = Binary("-", then, -end) if end < 0 else Binary("+", then, end)
+    by, limit = key(spec, mode.stage), moving_limit(spec, mode, condition, found.reference, end)
     if identity(spec, mode, found) == by:
-        return Binary(op, value, multiple)
-    return Binary(op, value, multiple, on=by, group_left=True)
+        return Binary(op, value, limit)
+    return Binary(op, value, limit, on=by, group_left=True)
+
+
+def moving_limit(spec: Spec, mode: FailureMode, condition: Condition, reference: Measure, end: float) -> Expr:
+    """Return an end of what is good as of what a measure refers to: a multiple of it, or so far from it.
+
+    A multiple of bad events takes them to have been as many as must be seen now: of none, any are a multiple.
+    """
+    then = narrowed(spec, mode, reference)
+    if condition.threshold is not None and condition.threshold.adds:
+        return Binary("-", then, -end) if end < 0 else Binary("+", then, end)
+    multiple = Binary("*", end, then)
+    if not counts_as_some(condition) or reference.count is None:
+        return multiple
+    calls = _labelled(key(spec, mode.stage), reference.count.series(*reference.count_matchers))
+    least = Binary("/", end * condition.min_events, calls)
+    return Binary("or", Binary(">", multiple, least), least)
+
+
+def counts_as_some(condition: Condition) -> bool:
+    """Tell whether what a condition is a multiple of is taken to rest on as many bad events as its value must."""
+    # All slices have at least the bad events of each.
+    return bool(condition.min_events) and condition.reference not in (None, ALL)
 
 
 def identity(spec: Spec, mode: FailureMode, found: Measure) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import promql_parser
 
 from pipemon.errors import UnavailableError, nearest
 from pipemon.generate.annotations import describe, printed, unit
-from pipemon.generate.expressions import limits
+from pipemon.generate.expressions import counts_as_some, limits
 from pipemon.generate.inlining import selectors
 from pipemon.generate.live_series import There, is_there
 from pipemon.generate.live_values import Place, Values, recorded
@@ -144,6 +144,9 @@ class _One:
         scale, few = (1.0, "") if found.reference is None else self._reference(found.reference, place)
         if found.reference is not None and scale is not None:
             threshold += f"'s {printed(scale, kind)}"
+            if (some := self._some(found.reference, place)) > scale:
+                threshold += f", taken for {printed(some, kind)}"
+                scale = some
         least = condition.min_count
         if condition.min_events and limit.high and scale:
             # Of fewer calls, so few are bad at the threshold that they mean nothing.
@@ -185,8 +188,7 @@ class _One:
         """Return what the threshold is a multiple of, and why it means nothing, or ""."""
         named = self.condition.reference
         assert named is not None
-        # All stable versions are one.
-        where = tuple(each for each in place if each[0] != "version")
+        where = _of_all_versions(place)
         scale = (self.at(reference.value, reference.matchers) or {}).get(where)
         if scale is None:
             if named == STABLE:
@@ -198,6 +200,11 @@ class _One:
             return scale, ""
         seen = f"{ceil(count)} {self._noun} of {named.words}"
         return scale, f"too little traffic to compare with: {seen}, needs {self.condition.min_count}"
+
+    def _some(self, reference: Measure, place: Place) -> float:
+        """Return the share that is the least which the past, or the stable versions, are taken for; 0 where none is."""
+        calls = self.counts(reference).get(_of_all_versions(place), 0.0)
+        return self.condition.min_events / calls if calls and counts_as_some(self.condition) else 0.0
 
     def _when(self, place: Place, kind: str) -> str:
         value, step = self.found.value, self.values.spec.interval(self.mode)
@@ -231,6 +238,11 @@ class _One:
         if self.condition.feature is not None:
             return "values"
         return "runs" if self.mode.stage is None else "calls"
+
+
+def _of_all_versions(place: Place) -> Place:
+    # All stable versions are one.
+    return tuple(each for each in place if each[0] != "version")
 
 
 def _named(spec: Spec, mode: FailureMode, condition: Condition) -> str:

@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -195,11 +196,13 @@ def write(out: Path, made: Mapping[str, Text]) -> tuple[str, ...]:
     as they were.
     """
     waiting: list[tuple[str, Path, str]] = []
+    new: list[Path] = []
     try:
         for path, text in made.items():
             target = out / path
             if isinstance(text, str) and _holds(target, text):
                 continue
+            new += [folder for folder in reversed(target.parents) if not folder.exists() and folder not in new]
             handle, temporary = _draft(target)
             waiting.append((temporary, target, path))
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
@@ -211,6 +214,10 @@ def write(out: Path, made: Mapping[str, Text]) -> tuple[str, ...]:
     finally:
         for temporary, _, _ in waiting:
             Path(temporary).unlink(missing_ok=True)
+        for folder in reversed(new):
+            # Those that nothing could be written to; others have files.
+            with suppress(OSError):
+                folder.rmdir()
     return tuple(path for _, _, path in changed)
 
 

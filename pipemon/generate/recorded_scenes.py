@@ -97,7 +97,7 @@ def recorded_past(spec: Spec, mode: FailureMode, state: State, time: Clock, coun
         tempting = value * (0.01 if condition.threshold.low is None else 100.0)
         for recording, matchers, own, others in (
             (then.value, then.matchers, value, tempting),
-            (then.count, then.count_matchers, count if state.then is None else state.then, 100 * count),
+            (then.count, then.count_matchers, count if state.then is None else state.then * mode.window, 100 * count),
         ):
             if recording is None:
                 continue

@@ -15,6 +15,7 @@ from pipemon.generate.expectations import (
     recorded_values,
     waited,
 )
+from pipemon.generate.expressions import counts_as_some
 from pipemon.generate.measures import measure
 from pipemon.generate.places import OLD_VERSION
 from pipemon.generate.queries import calls_total
@@ -30,7 +31,7 @@ from pipemon.generate.scenes import (
     up,
     worlds,
 )
-from pipemon.generate.testvalues import edge_values, good_value, needed_calls, tested_limits
+from pipemon.generate.testvalues import edge_values, good_value, least_compared_with, needed_calls, tested_limits
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 from pipemon.spec.signals import SIGNALS
 from pipemon.units import duration
@@ -188,6 +189,12 @@ def cases_on_few_calls(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> 
                         "is quiet where that rests on too few calls",
                         case(spec, alert, good, little, fires=False, few=True),
                     )
+                rare = _FEW * least_compared_with(condition)
+                if rare >= condition.min_count and counts_as_some(condition):
+                    yield (
+                        "is quiet where that rests on too few bad ones",
+                        case(spec, alert, good, enough._replace(then=rare / mode.window), fires=False, few=True),
+                    )
         if mode.combine == "all":
             break
 
@@ -238,7 +245,7 @@ def case(
     if ages(mode):
         before[0].add(calls_total(mode.stage), normal.rate, version=OLD_VERSION)
     inputs = counters(before, during, time, gone=gone) + up(spec, time, down=down)
-    inputs += recorded_past(spec, mode, state, time, ENOUGH * max(each.min_count for each in mode.conditions))
+    inputs += recorded_past(spec, mode, state, time, ENOUGH * max(map(least_compared_with, mode.conditions)))
     if few or (stopped and not fires):
         inputs += recorded_elsewhere(spec, mode, state, time) + gone_elsewhere(spec, mode, time)
     elif not fires:

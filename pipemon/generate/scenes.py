@@ -14,7 +14,7 @@ from pipemon.generate.drift.measure import condition_references
 from pipemon.generate.places import CANARIES, CANARY_VERSION, MIXED, OLD_VERSION, STABLE_ONES, Replicas, World, series
 from pipemon.generate.promql import Matcher
 from pipemon.generate.synthetic import measured, moves_of
-from pipemon.generate.testvalues import compared_with, margin
+from pipemon.generate.testvalues import compared_with, least_compared_with, margin
 from pipemon.spec import reads as r
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 from pipemon.spec.own_series import example_unlike
@@ -220,7 +220,7 @@ def _stable_ones(spec: Spec, mode: FailureMode, state: State, canaries: list[Wor
 
 def calls_compared_with(mode: FailureMode) -> float:
     """Return how many calls of the stable versions tests compare a canary with."""
-    return 1.5 * max(condition.min_count for condition in mode.conditions)
+    return 1.5 * max(map(least_compared_with, mode.conditions))
 
 
 def version_of(spec: Spec, mode: FailureMode) -> str:

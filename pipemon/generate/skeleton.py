@@ -100,6 +100,12 @@ def _software(stage: StageShape, names: _Names) -> Iterator[_Entry]:
     yield _Entry(names.of(own, "silent"), f"No call reaches {own}", own, "no_calls")
     load = ("load", "above: 90%") if stage.workers else ("in_progress", "above: 100")
     yield _Entry(names.of(own, "overloaded"), f"{own} has more to do than it can", own, *load)
+    if stage.stream:
+        late = f"The first item of {own} is late"
+        yield _Entry(names.of(own, "begins-late"), late, own, "{first_item: p95}", f"above: {duration(_SLOW)}")
+    if stage.queued:
+        long = f"The input of {own} waits long in the queue"
+        yield _Entry(names.of(own, "waits"), long, own, "{wait: p95}", f"above: {duration(_SLOW)}")
     if stage.trained:
         yield _Entry(names.of(own, "old"), f"The model of {own} is out of date", own, "age", "above: 90d")
     if stage.one_to_one:

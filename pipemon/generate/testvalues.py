@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import floor, log10
 
-from pipemon.generate.expressions import limits
+from pipemon.generate.expressions import counts_as_some, limits
 from pipemon.spec.model import Condition, FailureMode, Spec, Threshold
 from pipemon.spec.signals import SIGNALS
 
@@ -45,6 +45,12 @@ def tested_limits(spec: Spec, mode: FailureMode, condition: Condition) -> Thresh
         None if end is None else then + end if threshold.adds else end * then for end in (threshold.low, threshold.high)
     )
     return Threshold(low, high, threshold.words)
+
+
+def least_compared_with(condition: Condition) -> float:
+    """Return on how many calls what a condition is compared with must rest to be believed as it is."""
+    least = float(condition.min_count)
+    return max(least, condition.min_events / compared_with(condition)) if counts_as_some(condition) else least
 
 
 def good_value(spec: Spec, mode: FailureMode, condition: Condition) -> float:

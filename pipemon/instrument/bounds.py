@@ -6,13 +6,8 @@ import math
 from collections.abc import Iterable
 from itertools import pairwise
 
+from pipemon.catalogue import DURATIONS
 from pipemon.errors import DeclarationError
-
-DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Seconds; for a stage or pipeline without a budget."""
-
-WAITS = DURATIONS
-"""Seconds in a queue: no budget says how long that may be."""
 
 _OF_BUDGET = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from pipemon import catalogue
 from pipemon.catalogue import OTHER
-from pipemon.instrument.bounds import WAITS
 from pipemon.instrument.calls import StageKey
 from pipemon.instrument.feature_series import Families, FeatureSeries, add, column_of, feature_series
 from pipemon.instrument.metrics import multiprocess
@@ -99,7 +98,7 @@ class StageSeries:
         if "first_item" in self._column:
             self._first_item = families[catalogue.STAGE_FIRST_ITEM.name].child(labels, shape.duration_bounds)
         if "wait" in self._column:
-            self._wait = families[catalogue.STAGE_WAIT.name].child(labels, WAITS)
+            self._wait = families[catalogue.STAGE_WAIT.name].child(labels, catalogue.DURATIONS)
             families[catalogue.EXTRACTOR_ERRORS.name].labels(*labels, "input", "queued_at")
         self._workers = shape.workers
         if not multiprocess():  # where a worker that begins is no sign of a call, and the latest counts

@@ -11,11 +11,11 @@ from typing import Any
 
 from pipemon.spec import defaults, fields, link, load, modes, schedule, stages
 from pipemon.spec.checks import CHECKS
-from pipemon.spec.conditions import BESIDE
 from pipemon.spec.drift import AGAINST
 from pipemon.spec.model import ACTIONS, SEVERITIES
 from pipemon.spec.own_series import STANDS_FOR
 from pipemon.spec.signals import SIGNALS, Signal
+from pipemon.spec.written_signal import BESIDE
 
 Schema = dict[str, Any]
 

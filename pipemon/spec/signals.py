@@ -22,7 +22,7 @@ Argument = Literal[
 feature is named; of a `statistic`, `ks of input.level_dbfs`; of what is `summed`, `feedback redo`."""
 Against = Literal["past", "stable", "baseline"]
 Unit = Literal["ratio", "seconds", "feature", "score", "none", "calls/s", "calls", "cores", "bytes"]
-Need = Literal["", "one_to_one", "workers", "trained", "labels", "decisions"]
+Need = Literal["", "one_to_one", "workers", "stream", "queued", "trained", "labels", "decisions"]
 
 
 Statistic = Literal["psi", "js", "hellinger", "chi2", "ks", "wasserstein"]
@@ -111,6 +111,37 @@ _SIGNALS = (
         against=_BOTH,
         whole_pipeline=True,
         also=("duration", "response_time"),
+    ),
+    Signal(
+        name="first_item",
+        words="time to the first item",
+        reads=r.Quantile(c.STAGE_FIRST_ITEM),
+        argument="quantile",
+        unit="seconds",
+        against=_BOTH,
+        needs="stream",
+        panel=Drawn(
+            "Time to the first item",
+            "quantile",
+            "Time from the call of a stream to its first item, which the given share stayed under, interpolated.",
+        ),
+        also=("time_to_first_token", "ttft", "first_token"),
+    ),
+    Signal(
+        name="wait",
+        words="time in the queue",
+        reads=r.Quantile(c.STAGE_WAIT, bounds=c.DURATIONS),
+        argument="quantile",
+        unit="seconds",
+        against=_BOTH,
+        needs="queued",
+        panel=Drawn(
+            "Time in the queue",
+            "quantile",
+            "Time before the call in which its input waited, which the given share stayed under, interpolated. If it "
+            "rises, more comes in than the workers take out.",
+        ),
+        also=("queue_time", "queue_wait", "queued", "queue"),
     ),
     Signal(
         name="error_ratio",

@@ -133,6 +133,7 @@ def test_both_are_commands(tmp_path: Path) -> None:
         "2 of 2 features moved no farther"
     )
     (tmp_path / "b.json").write_text("{}")
+    assert "'shwo' is no file and no command; did you mean 'show'?" in pipemon("baseline", "shwo", cwd=tmp_path).err
     refused = pipemon("baseline", "show", "b.json", cwd=tmp_path)
     assert (refused.code, refused.out) == (2, "")
     assert "not a baseline" in refused.err

@@ -67,6 +67,7 @@ def test_what_nobody_thought_of_is_said_for_each_stage(tmp_path: Path) -> None:
     assert told.out.splitlines() == [
         "speech.yaml: 4 failure modes, 3 with an alert",
         "  rude: not yet measurable: nobody has named a signal",
+        "  no code says that vad's input.level is taken; name it by `code:`, or ask what runs with --url",
         "  no failure mode watches the stage tts",
         "  vad: nobody thought of software or quality failures",
         "  asr: nobody thought of input, output or quality failures",

@@ -86,10 +86,11 @@ def test_an_output_folder_that_cannot_be_written_is_told_in_one_sentence_and_lef
     here: Path, how: str
 ) -> None:
     block(here, how)
-    before = snapshot(here / "monitoring")
+    before, paths = snapshot(here / "monitoring"), {*here.rglob("*")}
     told = pipemon("generate", "speech.yaml", cwd=here)
     assert (told.code, told.out) == (1, "")
     assert told.err.startswith("pipemon: cannot write monitoring")
+    assert {*here.rglob("*")} == paths
     assert len(told.err.splitlines()) == 1
     assert snapshot(here / "monitoring") == before
 

@@ -116,6 +116,21 @@ def test_a_canary_beside_two_stable_versions_is_judged_by_both_together(
     assert firing(tmp_path, series, {30: alerts, 38: alerts}) == ""
 
 
+@pytest.mark.integration
+@pytest.mark.parametrize(("nulls", "fires"), [(0.8, False), (1.0, True)])
+def test_a_canary_beside_a_stable_version_without_a_null_output_is_no_worse_by_chance(
+    nulls: float, fires: bool, tmp_path: Path
+) -> None:
+    # Of 300 calls in five minutes none are taken for three, of which the canary is to have 1.5 times as many: 4.5.
+    series = [
+        rising("stage_calls", "2", "stable", (30, 60)),
+        rising("stage_null_outputs", "2", "stable", (30, 0)),
+        rising("stage_calls", "3", "canary", (30, 60)),
+        rising("stage_null_outputs", "3", "canary", (30, nulls)),
+    ]
+    assert firing(tmp_path, series, {20: [WORSE] if fires else []}) == ""
+
+
 def test_a_join_needs_one_series_on_its_one_side() -> None:
     many = Recorded("pipeline_stage_version:pipemon_x:rate5m", ("pipeline", "stage", "version"))
     on = ("pipeline", "stage")

@@ -253,6 +253,14 @@ def test_a_canary_is_told_beside_the_stable_version_and_by_its_version(folder: P
     assert line.words.endswith("unknown: too little traffic to compare with: 7 calls of stable, needs 20")
 
 
+def test_a_multiple_of_none_is_of_as_many_bad_ones_as_there_must_be_now(folder: Path) -> None:
+    worse = "  worse: {what: Worse, stage: vad, signal: {compare: null_ratio}, above: 1.5x stable}"
+    (line,) = told(folder, Fake([*calls(1000, 0), *calls(1000, 4, version="2", track="canary")]), worse)
+    assert line.words.endswith("null_ratio 0.4% now, above 1.5x stable's 0%, taken for 0.3%: is fine")
+    (line,) = told(folder, Fake([*calls(1000, 0), *calls(1000, 5, version="2", track="canary")]), worse)
+    assert line.words.endswith("null_ratio 0.5% now, above 1.5x stable's 0%, taken for 0.3%: would be firing")
+
+
 def test_silence_would_fire_and_so_would_series_that_are_gone(folder: Path) -> None:
     silent = "  silent: {what: Silent, stage: vad, signal: no_calls}"
     (line,) = told(folder, Fake(calls(0, 0)), silent)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from mutant_judge import Judge
 from mutants import mutants
 from rule_subsets import cases_of, documents, failing
@@ -15,6 +16,7 @@ from pipemon.backtest.replay import evaluations
 from pipemon.generate.inhibition import plan
 from pipemon.generate.promql import text
 from pipemon.generate.rules import Rules, rules
+from pipemon.generate.scraping import prometheus_file
 from pipemon.spec.load import load
 
 pytestmark = pytest.mark.integration
@@ -98,6 +100,20 @@ def test_without_any_rule_the_same_is_told(made: Rules, tmp_path: Path) -> None:
             assert asked["tests"]
             said = failing(tmp_path / f"{mode}-{number}", {"groups": []}, asked)
             assert said == "", said
+
+
+def test_a_pipeline_that_others_export_all_of_is_scraped_by_their_jobs(tmp_path: Path) -> None:
+    mode = "failure_modes: {fails: {what: Nothing comes}}\n"
+    (tmp_path / "served.yaml").write_text("pipeline: served\nstages: {asr: {calls: nv_inference_count}}\n" + mode)
+    (tmp_path / "speech.yaml").write_text(
+        "pipeline: speech\nstages: {vad: {}, asr: {calls: nv_inference_count}}\n" + mode
+    )
+    served, speech = load(tmp_path / "served.yaml"), load(tmp_path / "speech.yaml")
+    written = prometheus_file([served, speech], [], "127.0.0.1:9093")
+    assert [job["job_name"] for job in yaml.safe_load(written)["scrape_configs"]] == ["speech"]
+    assert "No job of served" in written
+    named = yaml.safe_load(prometheus_file([served], ["triton:8002"], "127.0.0.1:9093"))
+    assert named["scrape_configs"][0]["static_configs"] == [{"targets": ["triton:8002"]}]
 
 
 def _asked(test: dict[str, Any], expr: str) -> Iterator[dict[str, Any]]:

@@ -10,11 +10,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from pipemon.errors import SpecError
-from pipemon.spec.conditions import BESIDE
 from pipemon.spec.reader import read
 from pipemon.spec.schema import schema
 from pipemon.spec.signals import SIGNALS
 from pipemon.spec.sources import plain
+from pipemon.spec.written_signal import BESIDE
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

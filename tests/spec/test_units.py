@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipemon.units import check_unit, duration, le, meant, seconds
+from pipemon.units import check_unit, counted, duration, le, meant, seconds
 
 
 @pytest.mark.parametrize(
@@ -86,3 +86,16 @@ def test_a_scaled_or_abbreviated_unit_is_refused_with_its_base_unit(unit: str, t
     with pytest.raises(ValueError, match="is not a base unit") as error:
         check_unit(unit)
     assert str(error.value) == f"unit {unit!r} is not a base unit; {told}"
+
+
+@pytest.mark.parametrize(("value", "text"), [(1.5, "1500ms"), (59.999, "59999ms"), (90, "1m30s"), (90.5, "1m30s500ms")])
+def test_seconds_and_their_parts_are_said_in_one_unit(value: float, text: str) -> None:
+    assert duration(value) == text
+
+
+def test_one_has_no_s() -> None:
+    assert (counted(1, "feature"), counted(0, "feature"), counted(12000, "call")) == (
+        "1 feature",
+        "0 features",
+        "12,000 calls",
+    )

@@ -12,8 +12,9 @@ from pipemon.generate.dashboards.board import link
 from pipemon.generate.dashboards.panels import Json, Line, Panel, Query, timeseries
 from pipemon.generate.dashboards.states import SEVERITY_COLORS
 from pipemon.generate.dashboards.text import note, plain, web
+from pipemon.generate.expressions import moving_limit
 from pipemon.generate.measures import measure
-from pipemon.generate.promql import Binary, Matcher, Recorded
+from pipemon.generate.promql import Matcher, Recorded
 from pipemon.generate.recordings import Measure
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.topology import FeatureShape
@@ -123,10 +124,10 @@ class Level:
         for watch in watches:
             reference, threshold = watch.measure.reference, watch.condition.threshold
             if reference is not None and threshold is not None:
-                factor = next(end for end in (threshold.low, threshold.high) if end is not None)
-                line = Binary("*", factor, reference.value.series(*reference.matchers))
-                color = SEVERITY_COLORS[watch.mode.severity]
-                yield Query(line, f"{words}, {threshold.words}{self.kept()}", color=color)
+                color, ends = SEVERITY_COLORS[watch.mode.severity], (threshold.low, threshold.high)
+                for end in (end for end in ends if end is not None):
+                    line = moving_limit(self.spec, watch.mode, watch.condition, reference, end)
+                    yield Query(line, f"{words}, {threshold.words}{self.kept()}", color=color)
 
 
 def runbook_links(modes: Iterable[FailureMode]) -> tuple[Json, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import cast
 
 from pipemon.generate.drift.constants import Reference
@@ -53,19 +52,23 @@ def usual(spec: Spec, stage: str, feature: FeatureShape) -> Reference:
 
 def rules_of(spec: Spec, mode: FailureMode, condition: Condition) -> Drift:
     """Return the rules of a condition's statistic: those of all features that are watched over as long, at once."""
-    together = references(spec, tuple(dict.fromkeys(_alike(spec, mode))))
+    together = references(spec, spec.derived("features of drift", _watched_over).get(mode.window, ()))
     kind = condition_references(spec, mode, condition)[0].has_categories
     these = tuple(each for each in together if each.has_categories == kind)
     return drift(distribution(spec, mode.window, these), these, cast(Statistic, condition.argument))
 
 
-def _alike(spec: Spec, mode: FailureMode) -> Iterator[tuple[str, str, str]]:
-    for other in spec.measurable:
-        for each in other.conditions:
-            if each.signal == DRIFT and each.against is None and other.window == mode.window:
-                assert other.stage is not None
+def _watched_over(spec: Spec) -> dict[float, tuple[tuple[str, str, str], ...]]:
+    """Return the features whose drift from the baseline is watched, each once, by the window."""
+    found: dict[float, dict[tuple[str, str, str], None]] = {}
+    for mode in spec.measurable:
+        for each in mode.conditions:
+            if each.signal == DRIFT and each.against is None:
+                assert mode.stage is not None
                 assert each.feature is not None
-                yield other.stage, each.feature.direction, each.feature.name
+                feature = (mode.stage, each.feature.direction, each.feature.name)
+                found.setdefault(mode.window, {})[feature] = None
+    return {window: tuple(features) for window, features in found.items()}
 
 
 def drift_measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure:

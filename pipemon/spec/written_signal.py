@@ -1,0 +1,60 @@
+"""The signal that a failure mode names: `null_ratio`, `{latency: p99}`, or what is nearest to what it names."""
+
+from __future__ import annotations
+
+import re
+
+from pipemon.errors import nearest
+from pipemon.spec import fields
+from pipemon.spec.arguments import Place
+from pipemon.spec.fields import Report
+from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
+from pipemon.spec.signals import ALSO, PLANNED_SIGNALS, SIGNALS, Signal
+
+BESIDE = ("above", "below", "outside", "changes_by", "from", "min_calls", "slice", "against", "hold")
+
+
+def written_signal(report: Report, node: Node, place: Place) -> tuple[Signal | None, Node | None, Node]:
+    """Return the signal, the node of its argument, and where it stands."""
+    argument: Node | None = None
+    if isinstance(node, Mapping) and node.entries:
+        name, at, argument = next(iter(node))
+        if isinstance(argument, Scalar) and argument.value is None:
+            argument = None
+        more = [key for key, _ in node.entries[1:]]
+        signals = [key for key in more if key.text in SIGNALS or key.text in PLANNED_SIGNALS]
+        if signals:
+            message = f"{place.name}: one signal each, found {name!r} and {signals[0].text!r}; list them in `signals:`"
+            report.add(signals[0], message, "comparison")
+            return None, None, node
+        for key in more:
+            hint = "; it stands beside `signal`, not in it" if key.text in BESIDE else nearest(key.text, BESIDE)
+            report.add(key, f"{place.name}: unknown key {shown(key.text)}{hint}", "unknown-key")
+    elif isinstance(node, Scalar) and isinstance(node.value, str) and node.value.strip():
+        name, at = node.value.strip(), node
+    else:
+        message = f"{place.name}: expected a signal such as null_ratio or {{latency: p99}}, found {kind(node)}"
+        report.add(node, message, "type")
+        return None, None, node
+    if name in PLANNED_SIGNALS:
+        report.add(at, f"{place.name}: the signal {name!r} is planned, and not in this version", "planned")
+    elif name not in SIGNALS:
+        hint = f"; did you mean {ALSO[name.lower()]!r}?" if name.lower() in ALSO else _as_argument(name)
+        hint = hint or nearest(name, (*SIGNALS, *PLANNED_SIGNALS)) or f"; there are {fields.listed([*SIGNALS], 'and')}"
+        report.add(at, f"{place.name}: there is no signal {shown(name)}{hint}", "unknown-signal")
+    return SIGNALS.get(name), argument, at
+
+
+def _as_argument(name: str) -> str:
+    """Return a hint for `mean output.words` and `p99`, which name a signal and what it is of in one word."""
+    signal, _, rest = name.partition(" ")
+    if rest and signal in SIGNALS:
+        return f"; did you mean {{{signal}: {rest.strip()}}}?"
+    return f"; did you mean {{latency: {name}}}?" if re.fullmatch(r"p\d+(\.\d+)?", name) else ""
+
+
+def named_signal(argument: Node | None) -> str:
+    """Return the signal that `compare` names, or ""."""
+    if isinstance(argument, Mapping) and argument.entries:
+        return str(argument.entries[0][0].text)
+    return argument.text.strip() if isinstance(argument, Scalar) else ""
