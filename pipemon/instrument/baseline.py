@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pipemon.errors import DeclarationError
@@ -41,7 +41,7 @@ def read_baselines(given: Path | Sequence[Path] | None, pipeline: str) -> Baseli
     They are JSON: `{"version": "2", "features": {"vad.input.audio_seconds": {"bounds": [0.5, 1, 2]}}}`. What can't be
     read, or is another pipeline's, is left out and logged once.
     """
-    paths = () if given is None else (given,) if isinstance(given, str | os.PathLike) else given
+    paths = () if given is None else given if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
     return Baselines(tuple(file for file in (_read(path, pipeline) for path in paths) if file is not None))
 
 
@@ -49,7 +49,7 @@ def _read(path: Path, pipeline: str) -> _File | None:
     import json  # noqa: PLC0415
 
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(os.fspath(path), encoding="utf-8") as file:
             document = json.load(file)
         if document.get("pipeline", pipeline) != pipeline:
             raise ValueError(f"it is of the pipeline {document['pipeline']!r}, not {pipeline!r}")

@@ -48,7 +48,7 @@ def read_bounds_file(path: str | os.PathLike[str] | None, pipeline: str) -> Boun
     import json  # noqa: PLC0415
 
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(os.fspath(path), encoding="utf-8") as file:
             document = json.load(file)
         if document["pipeline"] != pipeline:
             raise ValueError(f"it is of the pipeline {document['pipeline']!r}, not {pipeline!r}")

@@ -120,6 +120,8 @@ def check_scores(what: str, given: str | Score | Sequence[str | Score]) -> tuple
 
 def check_candidates(what: str, given: str | Sequence[str]) -> tuple[str, ...]:
     """Return the versions that a stage's outputs are compared with, each once. At most 20: each has three series."""
+    if not isinstance(given, str | Iterable):
+        raise DeclarationError(f"{what}: candidates are versions, such as ['2.0'], not {given!r}")
     found = tuple(check_version(f"{what}: candidates", one) for one in ([given] if isinstance(given, str) else given))
     if len(found) > MOST_CANDIDATES:
         raise DeclarationError(f"{what}: {len(found)} candidates; at most {MOST_CANDIDATES}")
@@ -150,6 +152,8 @@ def check_workers(what: str, workers: object) -> int | None:
 def check_slices(what: str, slices: Mapping[str, Sequence[str]] | None) -> tuple[str, ...]:
     """Return the declared slices as label values: `age=young`. At most 50: each is a series a signal and stage."""
     found = []
+    if slices is not None and not isinstance(slices, Mapping):
+        raise DeclarationError(f"{what}: slices are named, each with its values: {{'age': ['young', 'old']}}")
     for name, members in (slices or {}).items():
         check_name(f"{what}: slice", name)
         if isinstance(members, str) or not isinstance(members, Sequence) or not members:

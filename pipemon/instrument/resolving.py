@@ -84,6 +84,8 @@ def resolve(
 
 
 def _after(stage: str, after: str | Sequence[str] | None, stages: Iterable[str]) -> tuple[str, ...]:
+    if not isinstance(after, str | Iterable | None):
+        raise DeclarationError(f"stage {stage!r}: after has the names of stages, such as 'vad', not {after!r}")
     names = () if after is None else (after,) if isinstance(after, str) else tuple(after)
     declared = [name for name in stages if name != stage]
     for name in names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,10 @@ def test_a_budget_in_code_that_differs_from_the_files_is_refused(tmp_path: Path,
     speech = Pipeline("speech", registry=registry, spec=path)
     with pytest.raises(DeclarationError, match=r"stage 'vad': budget: 60ms in the code, 50ms in the bounds file"):
         speech.stage("vad", budget="60ms")(lambda: 1)
+
+
+def test_a_number_is_no_file_and_whose_it_is_stays_open(registry: CollectorRegistry) -> None:
+    reading, writing = os.pipe()
+    Pipeline("speech", spec=reading, baseline=reading, registry=registry)  # type: ignore[arg-type]
+    os.close(reading)
+    os.close(writing)
