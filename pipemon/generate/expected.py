@@ -6,7 +6,7 @@ from pipemon.generate.promql import Binary, Call, Expr, Recorded
 from pipemon.generate.recordings import Recording, here
 from pipemon.spec.model import FailureMode, Spec
 
-NAME = "pipemon:expected_change"
+NAME = "pipemon:expected:change"
 _AT = ("pipeline", "stage")
 _OF_DRIFT = frozenset({"drift", "features_moved", "new_category", "share", "quantile"})
 """Signals that an announced change moves as a matter of course, whatever they are compared with."""

@@ -86,7 +86,7 @@ def test_the_dashboard_marks_it_and_the_generated_files_are_in_order(file: Path)
     assert after[: len(before)] == before
     (mark,) = after[len(before) :]
     assert mark["name"] == 'crop: "new" screens'
-    assert mark["expr"] == 'pipemon:expected_change{pipeline="plates",stage="crop",change="\\"new\\" screens"}'
+    assert mark["expr"] == 'pipemon:expected:change{pipeline="plates",stage="crop",change="\\"new\\" screens"}'
     assert not list(lint([plan(load(file))]))
 
 

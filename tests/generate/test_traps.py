@@ -564,7 +564,7 @@ def test_a_change_that_staging_announces_holds_nothing_of_production(tmp_path: P
     (tmp_path / "plates.expected.json").write_text(json.dumps({"changes": [change]}))
     (tmp_path / "plates.yaml").write_text(PLATES)
     made = rules(plan(load(tmp_path / "plates.yaml")).spec)
-    (announced,) = [each for each in made.recordings if each.name == "pipemon:expected_change"]
+    (announced,) = [each for each in made.recordings if each.name == "pipemon:expected:change"]
     assert dict(announced.static)["env"] == "prod"
     (darker,) = [alert for alert in made.alerts if alert.mode.name == "darker"]
     (held_by,) = [node for node in walk(parse(block(darker.expr))) if getattr(node, "name", "") == announced.name]

@@ -49,14 +49,14 @@ def test_a_stages_drift_alerts_are_held_and_no_others(tmp_path: Path) -> None:
     firing = 'count by (alertname) (ALERTS{alertstate="firing"})'
     held = {'{alertname="PlatesTooDark"}': 1.0, '{alertname="PlatesElsewhere"}': 1.0}
     every = {'{alertname="PlatesDarker"}': 1.0, **held}
-    marked = {'pipemon:expected_change{pipeline="plates",stage="crop",change="new $1 screens"}': 1.0}
+    marked = {'pipemon:expected:change{pipeline="plates",stage="crop",change="new $1 screens"}': 1.0}
     expected = [
         Expect("9m45s", firing, every),
-        Expect("9m45s", "pipemon:expected_change", {}),
+        Expect("9m45s", "pipemon:expected:change", {}),
         Expect("10m15s", firing, held),
-        Expect("10m", "pipemon:expected_change", marked),
+        Expect("10m", "pipemon:expected:change", marked),
         Expect("19m45s", firing, held),
-        Expect("20m", "pipemon:expected_change", {}),
+        Expect("20m", "pipemon:expected:change", {}),
         Expect("21m45s", firing, held),
         Expect("22m15s", firing, every),
     ]
