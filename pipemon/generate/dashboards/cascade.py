@@ -77,7 +77,7 @@ def _firing(choice: Choice, step: float) -> Panel:
         Column("stage", "Stage", link=to_stage("${__value.text}"), width=110),
         Column("failure_mode", "Failure mode"),
         Column("alertname", "Alert"),
-        Column("Value", "Since", unit="dateTimeFromNow", width=110),
+        Column("Value", "Since", unit="dateTimeFromNow", width=135),
     )
     by = ("severity", "stage", "failure_mode", "alertname")
     since = placed(choice, Binary("*", began(choice, by), 1000.0))

@@ -116,7 +116,7 @@ def firing_now(spec: Spec) -> Panel | None:
         Column("severity", "Severity", states=severities, width=80),
         Column("stage", "Stage", width=90),
         *(Column(label, label) for label in spec.told_apart_by),
-        Column("Value", "Since", unit="dateTimeFromNow", width=110),
+        Column("Value", "Since", unit="dateTimeFromNow", width=135),
         Column("failure_mode", "Failure mode", width=180),
         Column(
             "what", "What it means", words=text_mapping([(mode.name, in_a_cell(mode.what), "text") for mode in modes])
