@@ -23,6 +23,7 @@ PARTS: Mapping[str, Callable[[Generator, bool], Table]] = {
     "rule_of_thumb": lambda random, quick: false_alarms.rule_of_thumb(random, 4 if quick else 400),
     "false_alarms": lambda random, quick: false_alarms.by_promtool(random, 100 if quick else 4000),
     "emulated": lambda random, quick: false_alarms.emulated(random, 10 if quick else 1000),
+    "few": lambda random, quick: false_alarms.few(random, 4 if quick else 150),
     "autocorrelated": lambda random, quick: false_alarms.autocorrelated(random, 1 if quick else 60),
     "car_loans": lambda random, quick: real.car_loans(),
     "flights": lambda random, quick: real.us_flights(),
