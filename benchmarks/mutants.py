@@ -27,7 +27,9 @@ from pipemon.generate.inhibition import plan  # noqa: E402
 from pipemon.generate.rules import rules  # noqa: E402
 from pipemon.spec.load import load  # noqa: E402
 
-SPECS = tuple(ROOT / "tests" / "generate" / f"{name}.yaml" for name in ("every_signal", "combined", "drifting"))
+SPECS = tuple(
+    ROOT / "tests" / "generate" / f"{name}.yaml" for name in ("every_signal", "combined", "drifting", "shifting")
+)
 MUST_BE_FOUND = 0.95
 
 
