@@ -154,7 +154,7 @@ def check(
 
 def _unmatched(specs: list[Spec], file: Path) -> bool:
     """Print which actions are asked for and not said how to do, and the other way round; tell whether there are any."""
-    from pipemon.receiver.actions import done_once, unmatched  # noqa: PLC0415
+    from pipemon.receiver.actions_file import done_once, unmatched  # noqa: PLC0415
 
     for line in done_once(specs, file):
         click.echo(f"  {line}")

@@ -52,7 +52,7 @@ def serve(
     Alerts are marked in Grafana with --grafana-url, and stages rolled back or retrained as the file of --actions
     says. What was told and is to be done outlives a restart. GET / shows it, GET /metrics counts it.
     """
-    from pipemon.receiver.actions import read_actions  # noqa: PLC0415
+    from pipemon.receiver.actions_file import read_actions  # noqa: PLC0415
     from pipemon.receiver.server import serve as listen  # noqa: PLC0415
     from pipemon.receiver.worker import Settings  # noqa: PLC0415
 

@@ -24,4 +24,4 @@ def test_an_action_is_an_annotation_of_its_alert_alone_and_stands_in_the_runbook
     actions = {alert.mode.name: alert.annotations.get("then") for alert in rules(spec).alerts}
     assert actions == {"vad-cuts": "rollback vad", "asr-fails": None, "bucket-bounds-differ": None}
     page = runbook(plan(spec))
-    assert page.count("- **Then:** rollback vad, if `pipemon serve` was told how") == 1
+    assert page.count("- **Then:** rollback vad: by `pipemon serve`, where its file of actions says how") == 1

@@ -13,7 +13,8 @@ from notifications import firing, told
 
 from pipemon.cli import cli
 from pipemon.errors import SpecError
-from pipemon.receiver.actions import Action, Asked, asked_for, place, read_actions
+from pipemon.receiver.actions import Action, Asked, asked_for, place
+from pipemon.receiver.actions_file import read_actions
 from pipemon.spec.load import load
 
 
