@@ -82,10 +82,19 @@ def written_once(report: Report, mode: FailureMode, written: Written) -> bool:
     return False
 
 
-def led_to(targets: Iterable[str], source: Written, every: Sequence[Written]) -> Iterator[str]:
+def by_name(every: Iterable[Written]) -> dict[str, list[Written]]:
+    """Return the failure modes that each name stands for: its own, or, as written, those of all members."""
+    found: dict[str, list[Written]] = {}
+    for each in every:
+        for name in {each.name, each.key.text}:
+            found.setdefault(name, []).append(each)
+    return found
+
+
+def led_to(targets: Iterable[str], source: Written, every: dict[str, list[Written]]) -> Iterator[str]:
     """Yield the failure modes that names stand for: of one by a group, that of the same member, or all of another's."""
     for target in targets:
-        of_target = [each for each in every if target in (each.name, each.key.text)]
+        of_target = every.get(target, ())
         same = [each for each in of_target if (each.group, each.member) == (source.group, source.member)]
         alike = bool(source.group) and any(each.group == source.group for each in of_target)
         yield from (each.name for each in (same if alike else of_target) if each.name != source.name)

@@ -16,7 +16,7 @@ from pipemon.spec.cusum import step_of, summed
 from pipemon.spec.defaults import Defaults, over, values
 from pipemon.spec.expression import series_fault
 from pipemon.spec.fields import Report
-from pipemon.spec.groups import Written, each_of, led_to, of_member, written_once
+from pipemon.spec.groups import Written, by_name, each_of, led_to, of_member, written_once
 from pipemon.spec.model import (
     ACTIONS,
     BOUNDS_DIFFER,
@@ -90,6 +90,7 @@ def failure_modes(report: Report, root: Mapping, around: Surroundings) -> tuple[
     written: dict[str, Written] = {}
     faulty: Scalar | None = None
     modes: list[FailureMode] = []
+    named = by_name(every)
     for each in every:
         name, key, body = each[:3]
         if not MODE_NAME.fullmatch(name):
@@ -115,7 +116,7 @@ def failure_modes(report: Report, root: Mapping, around: Surroundings) -> tuple[
         faulty = each.key if len(report.problems) > before else faulty
         written[name] = each
         if written_once(report, mode, each):
-            modes.append(replace(of_member(mode, each), leads_to=tuple(led_to(mode.leads_to, each, every))))
+            modes.append(replace(of_member(mode, each), leads_to=tuple(led_to(mode.leads_to, each, named))))
     modes = [counted(report, mode, written[mode.name].key, _body(written[mode.name]), modes) for mode in modes]
     cycle = find_cycle({mode.name: mode.leads_to for mode in modes})
     if cycle:
