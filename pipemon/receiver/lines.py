@@ -23,7 +23,7 @@ def sentence(alert: Alert, still: str = "") -> str:
     """Return the line without its time and its link; `still` is how long an alert fires that was told before."""
     status = f"{'STILL ' if still else ''}{alert.status.upper()}"
     where = alert.where and f"({alert.where})"
-    head = " ".join(filter(None, (status, alert.severity, _place(alert), _name(alert), where, still)))
+    head = " ".join(filter(None, (status, alert.severity, alert.place, alert.title, where, still)))
     if alert.status == "resolved":
         return f"{head}{_lasted(alert)}"
     told = _stop(alert.description or alert.summary)
@@ -33,14 +33,6 @@ def sentence(alert: Alert, still: str = "") -> str:
     then = alert.then and f"Then: {_stop(alert.then)}"
     said = " ".join(filter(None, (told, upstream, alert.origin, do, then)))
     return f"{head}: {said}" if said else head
-
-
-def _place(alert: Alert) -> str:
-    return "/".join(filter(None, (alert.pipeline, alert.pipeline and alert.stage)))
-
-
-def _name(alert: Alert) -> str:
-    return alert.failure_mode or alert.name or "an alert without a name"
 
 
 def _lasting(alert: Alert, at: datetime) -> str:

@@ -42,8 +42,8 @@ def page(queue: Queue, now: datetime) -> str:
 
 def _row(alert: Alert, ended: float | None, tasks: list[Task], now: datetime) -> str:
     status = "firing" if ended is None else "resolved"
-    place = " ".join(filter(None, ("/".join(filter(None, (alert.pipeline, alert.stage))), alert.where)))
-    name = escape(alert.failure_mode or alert.name or "an alert without a name")
+    place = " ".join(filter(None, (alert.place, alert.where)))
+    name = escape(alert.title)
     if alert.runbook_url.startswith(("http://", "https://")):
         name = f'<a href="{escape(alert.runbook_url)}">{name}</a>'
     since = f" since {alert.starts_at.astimezone(now.tzinfo):%Y-%m-%d %H:%M:%S}" if alert.starts_at else ""
@@ -52,7 +52,6 @@ def _row(alert: Alert, ended: float | None, tasks: list[Task], now: datetime) ->
         lasted = f", for {duration(round(ended - alert.starts_at.timestamp()))}"
     first = (
         f'<b class="{status}">{status.upper()}</b> {escape(alert.severity)} {escape(place)}<br>{name}'
-        f"{alert.where and f'<br>{escape(alert.where)}'}"
         f"<br><small>{escape((since + lasted).strip())}</small>"
     )
     done = "<br>".join(_done(task, now) for task in tasks if task.kind in ACTIONS or task.state == "failed")

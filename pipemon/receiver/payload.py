@@ -51,6 +51,16 @@ class Alert:
     dashboard_url: str = ""
 
     @property
+    def place(self) -> str:
+        """Pipeline and stage: `speech/vad`."""
+        return "/".join(filter(None, (self.pipeline, self.pipeline and self.stage)))
+
+    @property
+    def title(self) -> str:
+        """The failure mode, or what else there is to call it by."""
+        return self.failure_mode or self.name or "an alert without a name"
+
+    @property
     def where(self) -> str:
         """What further labels say: `cluster=eu, version=1.2`."""
         return ", ".join(f"{one_line(name)}={value}" for name, value in self.labels if value and name not in _TOLD)

@@ -227,8 +227,7 @@ class Worker:
 
     @staticmethod
     def _told(task: Task, how: str, words: str) -> str:
-        where = task.place or "/".join(filter(None, (task.alert.pipeline, task.alert.stage)))
-        head = f"{task.kind.replace('_', ' ').upper()} {where} for {task.alert.failure_mode or task.alert.name}"
+        head = f"{task.kind.replace('_', ' ').upper()} {task.place or task.alert.place} for {task.alert.title}"
         return f"{head}: {how}{words and f': {words}'}"
 
     def _after_a_break(self, task: Task) -> None:
