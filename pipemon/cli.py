@@ -6,10 +6,10 @@ import errno
 import gc
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pipemon.generate.inhibition import Plan
     from pipemon.spec.model import Spec
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 _SPECS = click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path))
 _ALERTMANAGER = "127.0.0.1:9093"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -111,17 +112,18 @@ def schema(out: Path | None) -> None:
     click.echo(f"# yaml-language-server: $schema={out}")
 
 
+def _versions(help: str) -> Callable[[Command], Command]:
+    """The option that names versions of Prometheus."""
+    return click.option(
+        "--prometheus", "versions", multiple=True, type=click.Choice(["2.42", "2.53", "3.5"]), help=help
+    )
+
+
 @cli.command(short_help="Say what failure-mode files cover, and check what runs.")
 @_SPECS
 @click.option("--url", help="Root URL of a Prometheus, or of a process's /metrics: check what runs, too.")
 @click.option("--strict", is_flag=True, help="Let promtool and amtool judge the generated files, if installed.")
-@click.option(
-    "--prometheus",
-    "versions",
-    multiple=True,
-    type=click.Choice(["2.42", "2.53", "3.5"]),
-    help="A version that the rules must work in; repeatable, by default all.",
-)
+@_versions("A version that the rules must work in; repeatable, by default all.")
 @click.option(
     "--actions", type=click.Path(path_type=Path), help="The file of `pipemon serve`: compare it with `then:`."
 )
@@ -154,11 +156,12 @@ def check(
 
 def _unmatched(specs: list[Spec], file: Path) -> bool:
     """Print which actions are asked for and not said how to do, and the other way round; tell whether there are any."""
-    from pipemon.receiver.actions_file import done_once, unmatched  # noqa: PLC0415
+    from pipemon.receiver.actions_file import done_once, read_actions, unmatched  # noqa: PLC0415
 
-    for line in done_once(specs, file):
+    known = read_actions(file)
+    for line in done_once(specs, known, file):
         click.echo(f"  {line}")
-    found = list(unmatched(specs, file))
+    found = list(unmatched(specs, known, file))
     for line in found:
         click.echo(f"  {line}")
     return bool(found)
@@ -227,13 +230,7 @@ def _running(made: Plan, url: str) -> bool:
     type=HostPort(instead=("0.25", "0.28", "0.33")),
     help="That of Alertmanager; or its version, all of which read the files.",
 )
-@click.option(
-    "--prometheus",
-    "versions",
-    multiple=True,
-    type=click.Choice(["2.42", "2.53", "3.5"]),
-    help="A version that the rules must work in: tell what of them it lacks; repeatable.",
-)
+@_versions("A version that the rules must work in: tell what of them it lacks; repeatable.")
 @click.option(
     "--grafana", type=click.Choice(["10", "11", "12", "13"]), help="The version, all of which read the dashboards."
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from math import isfinite
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -56,6 +57,24 @@ class TimeScale(click.FloatRange):
         return found if isfinite(found) else self.fail(f"{value!r} is not a number", param, ctx)
 
 
+def is_web_address(text: str) -> bool:
+    """Tell whether a text is an address of the web: http or https, a host, and no blank."""
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return valid and not re.search(r"\s", text)
+
+
+def token_in(file: Path) -> str:
+    """Return the token that a file holds, or end with a usage error where it can't be read."""
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"the token can't be read: {error}") from None
+
+
 class Url(click.ParamType[str]):
     """An address of the web: http or https, and a host."""
 
@@ -63,12 +82,7 @@ class Url(click.ParamType[str]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return it as it is, or end with a usage error."""
-        try:
-            parts = urlsplit(str(value))
-            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            valid = False
-        if not valid or re.search(r"\s", str(value)):
+        if not is_web_address(str(value)):
             self.fail(f"{value!r} is no URL; write http://host:port, with a path if it has one", param, ctx)
         return str(value)
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipemon.parameters import token_in
+
 if TYPE_CHECKING:
     from pipemon.grafana import Grafana
     from pipemon.grafana_push.dashboards import Dashboard
@@ -151,10 +153,7 @@ def _saved(grafana: Grafana, board: Dashboard, folder: str, decision: Decision) 
 
 
 def _token(file: Path | None) -> str:
-    try:
-        token = os.environ.get(_TOKEN, "") if file is None else file.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise click.UsageError(f"the token can't be read: {error}") from None
-    if not token.strip():
+    token = os.environ.get(_TOKEN, "").strip() if file is None else token_in(file)
+    if not token:
         raise click.UsageError(f"Grafana wants a service account's token: set {_TOKEN}, or give --token-file")
-    return token.strip()
+    return token

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pipemon.errors import SpecError
+from pipemon.parameters import is_web_address
 from pipemon.receiver.actions import Action, Actions, Asked
 from pipemon.spec import fields
 from pipemon.spec.model import ACTIONS, Spec
@@ -46,12 +46,8 @@ def read_actions(path: Path) -> Actions:
     return found
 
 
-def unmatched(specs: Iterable[Spec], file: Path) -> Iterator[str]:
-    """Yield a line for each action that failure modes ask for and the file does not know, and the other way round.
-
-    Raises SpecError as `read_actions` does.
-    """
-    known = read_actions(file)
+def unmatched(specs: Sequence[Spec], known: Actions, file: Path) -> Iterator[str]:
+    """Yield a line for each action that failure modes ask for and its file does not know, and the other way round."""
     asked = {
         Asked(spec.pipeline, mode.then.name, mode.then.stage): mode.name
         for spec in specs
@@ -66,12 +62,11 @@ def unmatched(specs: Iterable[Spec], file: Path) -> Iterator[str]:
             yield f"{file}: no failure mode of {each.pipeline} asks to {each.name} {each.stage}"
 
 
-def done_once(specs: Iterable[Spec], file: Path) -> Iterator[str]:
+def done_once(specs: Iterable[Spec], known: Actions, file: Path) -> Iterator[str]:
     """Yield a line for each rollback in one cluster, or whatever is kept, after which there is none in another.
 
-    That may be meant, where one deployment serves them all. Raises SpecError as `read_actions` does.
+    That may be meant, where one deployment serves them all.
     """
-    known = read_actions(file)
     for spec in specs:
         for asked, action in known.items():
             apart = [label for label in spec.told_apart_by if label not in action.by]
@@ -128,12 +123,7 @@ def _command(report: fields.Report, node: Node | None, where: str) -> tuple[str,
 
 def _url(report: fields.Report, node: Node | None, where: str) -> str:
     text = fields.text(report, node, f"{where}: url")
-    try:
-        parts = urlsplit(text)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in text
-    except ValueError:
-        valid = False
-    if text and node is not None and not valid:
+    if text and node is not None and not is_web_address(text):
         report.add(node, f"{where}: url: {shown(text)} is no URL; write https://host/path", "type")
         return ""
     return text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipemon.parameters import Url
+from pipemon.parameters import Url, token_in
 
 if TYPE_CHECKING:
     from pipemon.receiver.worker import Annotations
@@ -56,7 +56,7 @@ def serve(
     from pipemon.receiver.server import serve as listen  # noqa: PLC0415
     from pipemon.receiver.worker import Settings  # noqa: PLC0415
 
-    token = _secret(token_file) if token_file else ""
+    token = token_in(token_file) if token_file else ""
     if token_file and len(token) < _SHORTEST_TOKEN:
         raise click.UsageError(f"the token in {token_file} has fewer than {_SHORTEST_TOKEN} characters")
     if actions and not token and not dry_run:
@@ -90,16 +90,9 @@ def _grafana(url: str | None, token_file: Path | None, ca_file: Path | None) -> 
         return None
     from pipemon.grafana import Grafana  # noqa: PLC0415
 
-    token = _secret(token_file) if token_file else os.environ.get(_GRAFANA_TOKEN, "").strip()
+    token = token_in(token_file) if token_file else os.environ.get(_GRAFANA_TOKEN, "").strip()
     if not token:
         raise click.UsageError(
             f"Grafana wants a service account's token: set {_GRAFANA_TOKEN}, or give --grafana-token-file"
         )
     return Grafana(url, token, ca_file=ca_file)
-
-
-def _secret(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise click.UsageError(f"the token can't be read: {error}") from None
