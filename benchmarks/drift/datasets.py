@@ -27,13 +27,13 @@ def loans(period: str) -> Table:
 
     `analysis` changes at row 25,000; `dq_reference` and `dq_analysis` are those with values that are missing.
     """
-    with zipfile.ZipFile(_wheel(LOANS)) as archive:
+    with zipfile.ZipFile(downloaded(LOANS, "wheels", "-*.whl")) as archive:
         return _columns(archive.read(f"nannyml/datasets/data/synthetic_car_loan_{period}.csv"))
 
 
 def flights() -> Table:
     """Return popmon's sample of the flights of 2015 in the United States, in the order of their days (column DATE)."""
-    with zipfile.ZipFile(_wheel(FLIGHTS)) as archive:
+    with zipfile.ZipFile(downloaded(FLIGHTS, "wheels", "-*.whl")) as archive:
         parts = [
             _columns(gzip.decompress(archive.read(f"popmon/test_data/{name}.csv.gz")))
             for name in ("flight_delays_reference", "flight_delays")
@@ -55,11 +55,12 @@ def _column(texts: list[str]) -> Column:
         return np.array(texts)
 
 
-def _wheel(package: str) -> Path:
-    folder = default_cache() / "peers" / "wheels"
-    name, _, version = package.partition("==")
-    if not (found := list(folder.glob(f"{name}-{version}-*.whl"))):
-        command = [sys.executable, "-m", "pip", "download", "-q", package, "--no-deps", "-d", str(folder)]
+def downloaded(package: str, folder: str, ending: str) -> Path:
+    """Return the file of a package such as `popmon==2.0.0` in the cache, downloaded once; `ending` is a pattern."""
+    kept = default_cache() / "peers" / folder
+    pattern = package.replace("==", "-") + ending
+    if not (found := list(kept.glob(pattern))):
+        command = [sys.executable, "-m", "pip", "download", "-q", package, "--no-deps", "-d", str(kept)]
         subprocess.run(command, check=True)
-        found = list(folder.glob(f"{name}-{version}-*.whl"))
+        found = list(kept.glob(pattern))
     return found[0]

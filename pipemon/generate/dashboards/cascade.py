@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from pipemon import catalogue as c
@@ -157,8 +158,6 @@ def _last_run(choice: Choice) -> tuple[Panel, ...]:
         (Column("", "Missing inputs", "percentunit"), pushed(missing(choice, by, Matcher("direction", "=", "input")))),
         (Column("", "p95", "s"), pushed(quantile(choice, c.STAGE_DURATION, 0.95, by))),
     )
-    columns = [Column(PLACE, "#", width=50, whole=True), Column("stage", "Stage", link=to_stage("${__value.text}"))]
-    columns += [replace(column, field=f"Value #{letter(i)}") for i, (column, _) in enumerate(found)]
     since = stat(
         "cascade/batch/since",
         "Since the last success",
@@ -175,7 +174,7 @@ def _last_run(choice: Choice) -> tuple[Panel, ...]:
         "What the job pushed at its end, by stage: counts and shares of that run. Panels of rates, below and on the "
         "other dashboards of any pipeline, show nothing of a job; the pipeline's own has its thresholds.",
         [choice.rows(expr) for _, expr in found],
-        columns,
+        _by_stage(column for column, _ in found),
         empty=empty,
         join="stage",
         sort="#",
@@ -184,6 +183,12 @@ def _last_run(choice: Choice) -> tuple[Panel, ...]:
         share=3,
     )
     return since, counted
+
+
+def _by_stage(values: Iterable[Column]) -> list[Column]:
+    """Return the columns of a table with a line for each stage: its place, its name, then these of its queries."""
+    columns = [Column(PLACE, "#", width=50, whole=True), Column("stage", "Stage", link=to_stage("${__value.text}"))]
+    return columns + [replace(column, field=f"Value #{letter(i)}") for i, column in enumerate(values)]
 
 
 def _stages(choice: Choice, step: float) -> Panel:
@@ -201,15 +206,13 @@ def _stages(choice: Choice, step: float) -> Panel:
         (Column("", "Of budget", "percentunit", limit=Line(1.0, "red")), per(p95, budget)),
         (Column("", "In progress", "short"), Aggregate("sum", by, choice.series(c.STAGE_IN_PROGRESS))),
     )
-    columns = [Column(PLACE, "#", width=50, whole=True), Column("stage", "Stage", link=to_stage("${__value.text}"))]
-    columns += [replace(column, field=f"Value #{letter(i)}") for i, (column, _) in enumerate(found)]
     made = table(
         "cascade/stages",
         "Stages",
         "One line for each stage, as of now; the most severe first, causes before effects. Its name leads to its own "
         "dashboard. A dash: there was no call, or the stage declares no budget or no inputs.",
         [choice.rows(expr) for _, expr in found],
-        columns,
+        _by_stage(column for column, _ in found),
         empty="Prometheus has nothing of this pipeline",
         join="stage",
         sort="Health",
