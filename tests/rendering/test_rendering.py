@@ -45,7 +45,7 @@ def test_a_dashboard_has_no_error_no_overlap_and_no_panel_without_data_or_the_re
     renderer, cascade = drawn
     assert {path.stem for path in cascade.dashboards} == set(BOARDS)
     path = next(path for path in cascade.dashboards if path.stem == name)
-    options = ("--scrape-interval", SCRAPE_INTERVAL, "--from", "2m")
+    options = ("--scrape-interval", SCRAPE_INTERVAL, "--from", "2m", "--timeout", "180")
     report = renderer.draw(path, cascade.prometheus.url, tmp_path / f"{name}.png", *options)
     says = _reasons(json.loads(path.read_text()))
     for panel in report["panels"]:
