@@ -82,7 +82,7 @@ def test_each_fault_is_notified_its_effects_are_held_back_and_ctrl_c_ends_what_w
     kept = programs_with(str(tmp_path))
     assert len([command for command in kept if re.search(r"traffic\.py|prometheus|alertmanager", command)]) == 3, kept
     process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=30)
+    rest, _ = process.communicate(timeout=120)
     assert process.returncode == 0, text + rest
     assert temporary(tmp_path) == []
     assert programs_with(str(tmp_path)) == []
@@ -99,7 +99,7 @@ def test_a_demo_that_is_stopped_on_the_way_leaves_nothing(tmp_path: Path, starte
             break
     assert programs_with(str(tmp_path)), text
     process.send_signal(signal.SIGTERM)
-    rest, _ = process.communicate(timeout=30)
+    rest, _ = process.communicate(timeout=120)
     assert process.returncode == 143, text + rest
     assert temporary(tmp_path) == []
     assert programs_with(str(tmp_path)) == []

@@ -26,7 +26,7 @@ time.sleep(600)
 """
 
 
-def until(condition: object, patience: float = 20.0) -> bool:
+def until(condition: object, patience: float = 90.0) -> bool:
     assert callable(condition)
     deadline = time.monotonic() + patience
     while not condition():

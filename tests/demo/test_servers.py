@@ -72,7 +72,7 @@ class Running:
     redo: dict[str, int] = field(default_factory=lambda: {"vad": 0, "asr": 0})
     lines: list[tuple[str, str]] = field(default_factory=list)
 
-    async def until(self, condition: Callable[[], bool], patience: float = 40.0) -> None:
+    async def until(self, condition: Callable[[], bool], patience: float = 180.0) -> None:
         deadline = time.monotonic() + patience
         while not condition():
             assert time.monotonic() < deadline, self.lines

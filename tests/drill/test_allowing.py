@@ -73,7 +73,7 @@ def ask(drills: Drills, registry: CollectorRegistry) -> Iterator[Ask]:
             method=method,
         )
         try:
-            with urlopen(request, timeout=10) as answer:
+            with urlopen(request, timeout=120) as answer:
                 return answer.status, json.load(answer)
         except HTTPError as error:
             with error:
@@ -226,7 +226,7 @@ class TestOptingIn:
             assert not allowed.permits("")
             assert allowed.exposition is not None
             with pytest.raises(HTTPError, match="401"):
-                urlopen(f"http://127.0.0.1:{allowed.exposition.port}{PATH}", timeout=10)
+                urlopen(f"http://127.0.0.1:{allowed.exposition.port}{PATH}", timeout=120)
         finally:
             allowed.close()
 

@@ -159,7 +159,7 @@ def test_the_script_says_when_it_is_ready_exposes_metrics_and_ends_cleanly(numbe
             assert process.stdout is not None
             ready = process.stdout.readline()
             assert ready.startswith("ready: "), ready
-            with urllib.request.urlopen(ready.split()[-1], timeout=30) as answer:
+            with urllib.request.urlopen(ready.split()[-1], timeout=120) as answer:
                 exposed = answer.read().decode()
             assert 'pipemon_pipeline_runs_total{pipeline="speech"' in exposed
             process.send_signal(number)

@@ -198,7 +198,7 @@ def test_there_are_no_created_series(cascade: Pipeline, registry: CollectorRegis
 def test_a_scrape_shows_every_call_that_ended_before_it(cascade: Pipeline, registry: CollectorRegistry) -> None:
     server = pipemon.expose(0, addr="127.0.0.1", registry=registry)
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=10) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=120) as response:
             text = response.read().decode()
     finally:
         server.close()

@@ -237,7 +237,7 @@ except pipemon.DeclarationError as error:
             stdin=its_other_end,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=True,
             start_new_session=True,
         )

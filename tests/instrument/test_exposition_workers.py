@@ -30,7 +30,7 @@ def count(text):
     return [line.split()[1] for line in text.splitlines() if line.startswith("pipemon_stage_calls_total{")]
 
 def fetch(url):
-    with urllib.request.urlopen(url, timeout=30) as response:
+    with urllib.request.urlopen(url, timeout=120) as response:
         return response.read().decode()
 
 def app(given):

@@ -32,9 +32,9 @@ def fetch(url: str, method: str = "GET", tls: ssl.SSLContext | None = None, **he
     """Headers are written with underscores."""
     to = urlsplit(url)
     connection = (
-        HTTPConnection(to.hostname or "", to.port, timeout=30)
+        HTTPConnection(to.hostname or "", to.port, timeout=120)
         if to.scheme == "http"
-        else HTTPSConnection(to.hostname or "", to.port, timeout=30, context=tls)
+        else HTTPSConnection(to.hostname or "", to.port, timeout=120, context=tls)
     )
     try:
         path = f"{to.path or '/'}{'?' if to.query else ''}{to.query}"

@@ -40,7 +40,7 @@ def tool(*command: str, cwd: Path | None = None, patience: float = 240.0) -> str
     return done.stdout
 
 
-def until(look: Callable[[], Found], what: str, patience: float = 30.0) -> Found:
+def until(look: Callable[[], Found], what: str, patience: float = 180.0) -> Found:
     """Look until there is something to see, and return it."""
     deadline = time.monotonic() + patience
     while not (found := look()):
@@ -97,7 +97,7 @@ class Inbox:
             data=json.dumps(alerts).encode(),
             headers={"Content-Type": "application/json"},
         )
-        urlopen(request, timeout=10).close()
+        urlopen(request, timeout=120).close()
         until(self._settled, "the alerts in Alertmanager")
         told = self._client.alerts()  # in the answer before, what came first was looked at before all had their effect
         names = {alert.fingerprint: alert.labels.get("name", "") for alert in told}

@@ -110,10 +110,10 @@ def test_below_the_root_of_another_file_a_storm_is_still_one_notification_a_clus
     ]
     with running_alertmanager(yaml.safe_dump(theirs), tmp_path / "theirs") as inbox:
         sent = json.dumps([{"labels": labels} for labels in fired]).encode()
-        urlopen(Request(f"{inbox.url}/api/v2/alerts", sent, {"Content-Type": "application/json"}), timeout=10).close()
+        urlopen(Request(f"{inbox.url}/api/v2/alerts", sent, {"Content-Type": "application/json"}), timeout=120).close()
 
         def groups() -> list[tuple[str, str, int]]:
-            found = json.load(urlopen(f"{inbox.url}/api/v2/alerts/groups", timeout=10))
+            found = json.load(urlopen(f"{inbox.url}/api/v2/alerts/groups", timeout=120))
             return sorted((g["receiver"]["name"], g["labels"]["cluster"], len(g["alerts"])) for g in found)
 
         told = [("speech-team-page", "eu", 20), ("speech-team-page", "us", 20)]

@@ -122,7 +122,7 @@ def test_every_selector_of_a_rule_or_panel_finds_series_while_the_example_runs(
         return not missing
 
     try:
-        until(found, "all series there", patience=40)
+        until(found, "all series there")
     except AssertionError:
         pytest.fail("nothing is found by\n" + "\n".join(sorted(missing)))
 
@@ -222,7 +222,7 @@ def test_every_query_and_mark_of_every_dashboard_has_data_or_its_panel_says_why_
         return waiting.keys() <= calm
 
     try:
-        until(found, "data for every query", patience=120)
+        until(found, "data for every query")
     except AssertionError:
         pytest.fail("no data of\n" + "\n".join(map(str, sorted(waiting.keys() - calm))))
     for name, board in boards(example).items():

@@ -48,7 +48,7 @@ if os.environ["PART"] == "front":
     def answer(customer):
         rows = load(customer)
         run = pipemon.current_run()
-        with urlopen(Request(os.environ["NEXT"], headers=run.headers()), timeout=10) as response:
+        with urlopen(Request(os.environ["NEXT"], headers=run.headers()), timeout=120) as response:
             return {"run": run.id, "after": json.load(response), "rows": rows}
 
     @app.get("/")
@@ -68,7 +68,7 @@ else:
 
 
 def samples(url: str) -> dict[str, list[dict[str, str]]]:
-    with urlopen(url, timeout=10) as response:
+    with urlopen(url, timeout=120) as response:
         assert response.url == url  # no redirect
         text = response.read().decode()
     found: dict[str, list[dict[str, str]]] = {}
@@ -89,7 +89,7 @@ def test_a_cascade_over_two_services_is_one_run_with_an_edge_between_them(tmp_pa
         for child, port in zip(started, (back, front), strict=True):
             until(partial(answers, child, port), "the service")
         request = Request(f"http://127.0.0.1:{front}/", headers={"traceparent": HEADERS["traceparent"]})
-        with urlopen(request, timeout=10) as response:
+        with urlopen(request, timeout=120) as response:
             told = json.load(response)
         upstream = samples(f"http://127.0.0.1:{back}/metrics")["pipemon_stage_upstream_info"]
     assert told["run"] == told["after"]["run"] == TRACE
@@ -99,7 +99,7 @@ def test_a_cascade_over_two_services_is_one_run_with_an_edge_between_them(tmp_pa
 def answers(child: Child, port: int) -> bool:
     child.check()
     try:
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10):
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=120):
             return True
     except OSError:
         return False

@@ -206,7 +206,7 @@ def test_prometheus_stores_the_exemplars(
         def stored() -> Any:
             started[0].check()
             try:
-                with urlopen(f"http://127.0.0.1:{port}/api/v1/query_exemplars?{query}", timeout=10) as response:
+                with urlopen(f"http://127.0.0.1:{port}/api/v1/query_exemplars?{query}", timeout=120) as response:
                     return json.load(response)["data"]
             except OSError:
                 return None

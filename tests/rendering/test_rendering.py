@@ -34,7 +34,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Renderer, 
             pytest.skip(str(error))
         time.sleep(max(0.0, began + 30 - time.monotonic()))
         cascade.example.inject("telephone_band", 0.95)
-        until(lambda: cascade.firing(FAULT), f"{FAULT} fires", 90.0)
+        until(lambda: cascade.firing(FAULT), f"{FAULT} fires", 300.0)
         yield ready, cascade
 
 

@@ -113,7 +113,7 @@ def test_without_a_terminal_it_prints_picture_after_picture_until_it_is_interrup
     while seen < 2:
         seen += running.stdout.readline().startswith("speech ")
     running.send_signal(signal.SIGINT)
-    rest, told = running.communicate(timeout=30)
+    rest, told = running.communicate(timeout=120)
     assert (running.returncode, told, "\x1b" in rest) == (0, "", False)
 
 
@@ -131,7 +131,7 @@ def test_on_a_terminal_it_leaves_the_screen_as_it_was(service: str) -> None:
         while more := os.read(ours, 65536):
             said += more
     os.close(ours)
-    assert running.wait(timeout=30) == 0
+    assert running.wait(timeout=120) == 0
     assert said.count(b"\x1b[?1049h") == said.count(b"\x1b[?1049l") == 1
     assert b"\x1b[31m" not in said
     assert b"Traceback" not in said
