@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ _FAR = 8.0
 """Standard deviations beyond which there is nothing."""
 _INTERPOLATED = 0.02
 """What interpolation between other bins may add by itself."""
+_TWO_SIDED = _NORMAL.inv_cdf(0.995)
 
 
 class Moved(NamedTuple):
@@ -35,7 +37,17 @@ class Moved(NamedTuple):
     @property
     def beyond_chance(self) -> bool:
         """Whether the change is more than chance explains."""
-        return self.psi > self.chance
+        return self.psi > self.chance or self.missing_beyond_chance
+
+    @property
+    def missing_beyond_chance(self) -> bool:
+        """Whether the missing share changed by more, and by more than a thousandth: two proportions, pooled."""
+        looks = [max(1.0, each.count) / max(1e-9, 1 - each.missing) for each in (self.old, self.new)]
+        pooled = (looks[0] * self.old.missing + looks[1] * self.new.missing) / sum(looks)
+        effect = max(self.old.design_effect, self.new.design_effect)
+        variance = effect * pooled * (1 - pooled) * (1 / looks[0] + 1 / looks[1])
+        chance = _TWO_SIDED * math.sqrt(variance)
+        return abs(self.old.missing - self.new.missing) > max(chance, 0.001)
 
 
 def compared(old: Baseline, new: Baseline) -> tuple[Moved, ...]:

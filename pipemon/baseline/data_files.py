@@ -52,6 +52,8 @@ def _csv(path: Path) -> Table:
         names = next(rows, None)
         if not names:
             raise OptionError(f"{path}: expected names in the first line")
+        if twice := next((name for index, name in enumerate(names) if name in names[:index]), None):
+            raise OptionError(f"{path}: there are two columns {twice!r}")
         columns: list[list[str | None]] = [[] for _ in names]
         for number, row in enumerate(rows, start=2):
             if not row:

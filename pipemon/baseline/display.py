@@ -113,7 +113,7 @@ def _moved(moved: Moved) -> str:
         told += f"; {name} {before:.1%} to {after:.1%}"
     else:
         told += f"; mean {old.mean:.4g} to {new.mean:.4g}, sd {old.sd:.4g} to {new.sd:.4g}"
-    if abs(old.missing - new.missing) > 0.001:
+    if moved.missing_beyond_chance:
         told += f"; missing {old.missing:.2%} to {new.missing:.2%}"
     return told
 

@@ -83,10 +83,15 @@ def learn(
     if time is not None and when is None:
         raise OptionError(f"there is no column {time!r}{nearest(time, names)}")
     order = None if when is None else np.argsort(when, kind="stable")
-    shapes, seen, rows = features_of(shape), {}, 0
+    shapes, rows = features_of(shape), 0
+    seen: dict[str, Seen] = {}
     for key, name in found.of.items():
         values = _values(shapes[key], name, data[name])
-        rows = max(rows, len(values))
+        if seen and len(values) != rows:
+            raise OptionError(f"column {name!r} has {len(values):,} rows, others have {rows:,}")
+        rows = len(values)
+        if order is not None and len(order) != rows:
+            raise OptionError(f"column {name!r} has {rows:,} rows, the times are {len(order):,}")
         seen[key] = _seen(values if order is None else values[order], max_values)
     period = (0.0, 0.0) if when is None or not len(when) else (float(when.min()), float(when.max()))
     made = baseline_of(shape, seen, version=version, source=source, rows=rows, period=period)
@@ -137,23 +142,38 @@ def _names(data: Any) -> list[str]:
 def _values(shape: FeatureShape, name: str, column: Any) -> Values:
     if shape.categories:
         return Category(shape.name, str, categories=shape.categories).index_many(_items(column))
+    _refuse(name, column)
     try:
-        return np.array(column, dtype=np.float64).reshape(len(column))
-    except (TypeError, ValueError):
+        masked = isinstance(column, np.ma.MaskedArray)
+        return np.array(column.astype(np.float64).filled(np.nan) if masked else column, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
         items = _items(column)
     found = np.array([_number(item) for item in items], dtype=np.float64)
     pairs = zip(items, found, strict=True)
-    words = [item for item, value in pairs if isinstance(item, str) and math.isnan(value) and _says_something(item)]
+    words = [item for item, value in pairs if math.isnan(value) and _says_something(item)]
     if words and np.isnan(found).all():
-        raise OptionError(f"column {name!r} holds no numbers but texts such as {words[0]!r}; is it a category?")
+        raise OptionError(f"column {name!r} holds no numbers but values such as {words[0]!r}; is it a category?")
     if words:
-        raise OptionError(f"column {name!r} holds texts such as {words[0]!r} among numbers; leave missing ones empty")
+        raise OptionError(f"column {name!r} holds values such as {words[0]!r} among numbers; leave missing ones empty")
     return found
 
 
-def _says_something(word: str) -> bool:
-    """Tell a text that stands for a value from one that says, in one way or another, that there is none."""
-    return word.strip().lower() not in _NOTHING
+def _refuse(name: str, column: Any) -> None:
+    """Raise OptionError for what numpy would make numbers of, and a recorder would not."""
+    try:
+        array = np.asarray(column)
+    except ValueError:  # rows of several lengths
+        raise OptionError(f"column {name!r} holds several values in a row; a feature is one number") from None
+    if array.ndim != 1:
+        raise OptionError(f"column {name!r} holds {'several values in a row' if array.ndim else 'no rows'}")
+    if what := {"M": "dates", "m": "lengths of time", "c": "complex numbers", "V": "rows"}.get(array.dtype.kind):
+        hint = " such as seconds" if array.dtype.kind in "Mm" else ""
+        raise OptionError(f"column {name!r} holds {what}; make numbers{hint} of them, as the stage's extractor does")
+
+
+def _says_something(item: Any) -> bool:
+    """Tell a value that is no number from what stands, in one way or another, for none; an integer is too large."""
+    return not isinstance(item, int) and str(item).strip().lower() not in _NOTHING
 
 
 def _number(item: Any) -> float:
@@ -172,7 +192,7 @@ def _items(column: Any) -> list[Any]:
 
 def _times(name: str, column: Any) -> Values:
     array = np.asarray(column)
-    if array.dtype.kind == "M":
+    if array.dtype.kind == "M" and not np.isnat(array).any():
         return array.astype("datetime64[us]").astype(np.float64) / 1e6
     items = _items(column)
     try:

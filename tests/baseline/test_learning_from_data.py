@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,11 @@ def test_columns_of_any_kind_of_table_are_features(table: Callable[[Any], Any]) 
         pd.Series([1, None, 3, None], dtype="Int64"),
         pl.Series([1, None, 3, None]),
         np.array([1, np.nan, 3, np.inf]),
+        np.ma.array([1, 2, 3, 4], mask=[False, True, False, True]),
         ["1", None, "3.0", "n/a"],
+        [1, pd.NaT, 3, 10**400],
     ],
-    ids=["list", "pandas", "polars", "numpy", "texts"],
+    ids=["list", "pandas", "polars", "numpy", "masked", "texts", "objects"],
 )
 def test_what_is_no_number_is_missing(column: Any) -> None:
     feature = learn(fraud(), {"amount": column}).features["score.input.amount"]
@@ -97,8 +100,15 @@ def test_columns_with_other_names_are_told() -> None:
         ({"a": [1.0]}, {"a": "score"}, "could be score.output.score or book.output.score"),
         ({"a": [1.0]}, {"a": "score.input.amuont"}, "did you mean 'score.input.amount'"),
         ({"a": [1.0]}, {"b": "score.input.amount"}, "there is no column 'b'"),
-        ({"amount": ["low", "high"]}, {}, "holds no numbers but texts such as 'low'"),
-        ({"amount": ["1", "NA", "1,5"]}, {}, "holds texts such as '1,5' among numbers; leave missing ones empty"),
+        ({"amount": ["low", "high"]}, {}, "holds no numbers but values such as 'low'"),
+        ({"amount": ["1", "NA", "1,5"]}, {}, "holds values such as '1,5' among numbers; leave missing ones empty"),
+        ({"amount": pd.to_datetime(["2026-01-31", None])}, {}, "holds dates; make numbers such as seconds of them"),
+        ({"amount": pl.Series([timedelta(1)])}, {}, "holds lengths of time"),
+        ({"amount": [1.0, timedelta(1)]}, {}, r"holds values such as datetime.timedelta\(days=1\) among numbers"),
+        ({"amount": np.array([1j])}, {}, "holds complex numbers"),
+        ({"amount": np.zeros((9, 2))}, {}, "holds several values in a row"),
+        ({"amount": [[1.0], [1.0, 2.0]]}, {}, "holds several values in a row"),
+        ({"amount": [1.0], "country": ["de", "fr"]}, {}, "column 'country' has 2 rows, others have 1"),
         ({"amount": ["NA", "", None]}, {}, "no feature of fraud has a value in the data"),
         ({"amount": [None, None]}, {}, "no feature of fraud has a value in the data"),
         ([1.0, 2.0], {}, "expected columns by their names, or run="),
@@ -130,10 +140,15 @@ def test_times_are_unix_seconds_or_dates_though_a_file_has_only_texts(first: str
     assert (found.start, found.end) == (1767225600, 1767225600 + lasts)
 
 
-@pytest.mark.parametrize("moment", ["noon", "nan", ""])
-def test_what_is_no_time_is_refused(moment: str) -> None:
+@pytest.mark.parametrize("days", [["1767225600", "noon"], ["1767225600", "nan"], ["", ""], [pd.NaT, pd.NaT]])
+def test_what_is_no_time_is_refused(days: list[Any]) -> None:
     with pytest.raises(OptionError, match="holds no times"):
-        learn(fraud(), {"amount": [2.0, 1.0], "day": ["1767225600", moment]}, time="day")
+        learn(fraud(), {"amount": [2.0, 1.0], "day": np.array(days)}, time="day")
+
+
+def test_each_row_has_a_time() -> None:
+    with pytest.raises(OptionError, match="column 'amount' has 1 rows, the times are 2"):
+        learn(fraud(), {"amount": [2.0], "day": [1767225600, 1767225660]}, time="day")
 
 
 def test_items_can_go_through_the_stages_instead() -> None:
@@ -198,6 +213,7 @@ def test_files_of_every_kind_make_the_same_baseline(folder: Path, monkeypatch: p
         (("fraud.yaml", "--from-data", "none.csv"), "none.csv"),
         (("fraud.yaml", "--from-data", "fraud.yaml"), "expected a file that ends in .parquet, .csv, .npz, .npy"),
         (("fraud.yaml", "--from-data", "broken.csv"), "broken.csv:3: expected 2 fields, found 1"),
+        (("fraud.yaml", "--from-data", "twice.csv"), "twice.csv: there are two columns 'amount'"),
         (("fraud.yaml", "--from-data", "broken.npz"), "cannot read broken.npz"),
         (("fraud.yaml", "--from-data", "broken.parquet"), "cannot read broken.parquet"),
         (("fraud.yaml", "--from-data", "train.csv", "--column", "amount"), "expected NAME=FEATURE, found amount"),
@@ -214,6 +230,7 @@ def test_wrong_usage_ends_with_2_and_writes_nothing(
 ) -> None:
     monkeypatch.chdir(folder)
     (folder / "broken.csv").write_text("amount,country\n1,de\n2\n")
+    (folder / "twice.csv").write_text("amount,amount\n1,2\n")
     for name in ("broken.npz", "broken.parquet"):
         (folder / name).write_text("no such thing")
     code, said = ended(*arguments)

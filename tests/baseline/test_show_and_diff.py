@@ -84,6 +84,12 @@ def test_what_moved_beyond_chance_is_said_the_farthest_first() -> None:
     assert f"mean {GOOD.features['vad.input.level'].mean:.4g} to " in lines[1]
 
 
+@pytest.mark.parametrize(("missing", "told"), [(0.0199, []), (0.05, ["missing 2.00% to 5.00%"])])
+def test_more_missing_than_by_chance_is_a_change_by_itself(missing: float, told: list[str]) -> None:
+    old, new = (replace(GOOD, features={"a": replace(LANGUAGE, missing=each)}) for each in (0.02, missing))
+    assert [line.rpartition("; ")[2] for line in differences(old, new) if line.startswith("a:")] == told
+
+
 def test_what_chance_explains_is_counted_only() -> None:
     new = replace(GOOD, features={"vad.input.level": level(-28), "asr.output.language": LANGUAGE})
     assert list(differences(GOOD, new)) == ["2 of 2 features moved no farther than chance does one time in a hundred"]
