@@ -18,6 +18,7 @@ from pipemon.errors import UnavailableError
 from pipemon.prometheus import Alertmanager, Prometheus
 from pipemon.receiver.lines import sentence
 from pipemon.receiver.payload import Notification
+from pipemon.receiver.queue import State, Task
 
 WINDOW = 300.0
 """The window of sudden failure modes, in seconds before the time scale."""
@@ -76,7 +77,10 @@ class Performance:
         """Take what the receiver says of an action: `2026-01-31 08:15:33 ROLLBACK speech/asr for slow-asr: done`."""
         _, _, told = text.split(" ", 2)
         self.screen.say(told)
-        if told.startswith("ROLLBACK") and ": done" in told:
+
+    def ended(self, task: Task, state: State) -> None:
+        """Take how an action of the receiver ended."""
+        if task.kind == "rollback" and state == "done":
             self.rolled_back_at = self.now()
 
     async def play(self, steps: Sequence[Step]) -> Observed:

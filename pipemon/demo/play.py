@@ -130,7 +130,10 @@ async def _stage(options: Options, screen: Screen, folder: Path, started: list[C
         Prometheus(prometheus), Alertmanager(alertmanager), start_traffic, configure,
     )  # fmt: skip
     settings = Settings(folder / "receiver.sqlite", example.actions)
-    async with working(settings, performance.acted) as worker, _listening(worker, performance) as receiver:
+    async with (
+        working(settings, performance.acted, performance.ended) as worker,
+        _listening(worker, performance) as receiver,
+    ):
         screen.phase("Generating rules, routes and dashboards from the failure modes")
         await configure()
         screen.phase("Starting the pipeline, Alertmanager and Prometheus")

@@ -12,7 +12,7 @@ import click
 from pipemon.parameters import Url, token_in
 
 if TYPE_CHECKING:
-    from pipemon.receiver.worker import Annotations
+    from pipemon.receiver.marks import Annotations
 
 _FILE = click.Path(path_type=Path)
 _QUEUE = Path("pipemon-receiver.sqlite")

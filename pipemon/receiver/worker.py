@@ -10,16 +10,15 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
 from pipemon.errors import PipemonError
 from pipemon.receiver.actions import Action, Actions, asked_for, place
 from pipemon.receiver.attempts import Outcome, attempt
-from pipemon.receiver.lines import sentence
+from pipemon.receiver.marks import Annotations, Mark, make, of_action, of_alert, outcome
 from pipemon.receiver.measures import Measures
 from pipemon.receiver.payload import Alert, Notification
 from pipemon.receiver.queue import Queue, State, Task
-from pipemon.spec.model import ACTION_TAG, ACTIONS
+from pipemon.spec.model import ACTIONS
 from pipemon.units import duration
 
 ANNOTATE, END_ANNOTATION, ANNOTATE_ACTION = "annotate", "end_annotation", "annotate_action"
@@ -30,19 +29,6 @@ _log = logging.getLogger("pipemon.receiver")
 _PAUSES = (10.0, 30.0, 60.0, 300.0)
 """Seconds until the next attempt; the last stays."""
 _GIVEN_UP_AFTER = 86_400.0
-
-
-class Annotations(Protocol):
-    """Where annotations are kept: Grafana."""
-
-    def annotate(self, text: str, tags: list[str], start: float) -> int:
-        """Make one that begins at a Unix time, and return its number."""
-
-    def annotation(self, text: str, tags: list[str], start: float) -> int | None:
-        """Return the number of one that is there already, or None."""
-
-    def end_annotation(self, number: int, end: float) -> None:
-        """Let one end at a Unix time."""
 
 
 @dataclass(frozen=True)
@@ -62,23 +48,22 @@ class Settings:
 
 @dataclass(frozen=True)
 class Worker:
-    """What is done about alerts. `say` prints a line; with `dry_run` no action is done, only said."""
+    """What is done about alerts, in the `queue`'s order. `say` prints a line; `ended` is told how each task ended."""
 
+    settings: Settings
     queue: Queue
     measures: Measures
     say: Callable[[str], None]
-    actions: Actions = field(default_factory=dict)
-    annotations: Annotations | None = None
-    dry_run: bool = False
+    ended: Callable[[Task, State], object] = lambda task, state: None
     clock: Callable[[], float] = time.time
     _woken: dict[str, asyncio.Event] = field(default_factory=dict)
 
     def wanted(self, alert: Alert) -> Iterator[tuple[str, str]]:
         """Yield the kind and the place of all that is to be done about a new alert."""
-        if self.annotations is not None:
+        if self.settings.annotations is not None:
             yield ANNOTATE, ""
         asked = asked_for(alert)
-        if asked and (action := self.actions.get(asked)):
+        if asked and (action := self.settings.actions.get(asked)):
             yield asked.name, place(asked, action, alert)
 
     def take(self, told: Notification) -> tuple[Alert, ...]:
@@ -132,19 +117,19 @@ class Worker:
 
     async def _act(self, task: Task) -> None:
         asked = asked_for(task.alert)
-        action = self.actions.get(asked) if asked else None
+        action = self.settings.actions.get(asked) if asked else None
         if reason := self._needless(task, action):
             self._end(task, "skipped", reason)
             return
         assert action is not None
-        if self.dry_run:
+        if self.settings.dry_run:
             self._end(task, "skipped", f"would do: {action.words}")
             return
         began = self.clock()
-        outcome = await attempt(action, task.alert, task.key)
+        came = await attempt(action, task.alert, task.key)
         took = duration(max(1, round(self.clock() - began)))
-        words = f"{outcome.words} " if outcome.words else ""
-        self._settle(task, replace(outcome, words=f"{words}(in {took})"), action.attempts)
+        words = f"{came.words} " if came.words else ""
+        self._settle(task, replace(came, words=f"{words}(in {took})"), action.attempts)
 
     def _needless(self, task: Task, action: Action | None) -> str:
         """Return why an action is not done, or ""."""
@@ -159,81 +144,69 @@ class Worker:
         return ""
 
     async def _annotate(self, task: Task) -> None:
-        if self.annotations is None:
+        annotations = self.settings.annotations
+        if annotations is None:
             self._end(task, "skipped", "no Grafana was given")
             return
         try:
-            if task.kind == ANNOTATE:
-                start = task.alert.starts_at.timestamp() if task.alert.starts_at else self.clock()
-                tags = [*_tags(task.alert), *filter(None, (task.alert.failure_mode, task.alert.severity))]
-                words = str(await self._mark(task, sentence(task.alert), tags, start))
-            elif task.kind == ANNOTATE_ACTION:
-                asked = asked_for(task.alert)
-                acted = self.queue.of_alert(task, asked.name) if asked else None
-                if acted is None or acted.ended is None:
-                    self._end(task, "skipped", "there was no action")
-                    return
-                tags, text = [*_tags(task.alert), ACTION_TAG, acted.kind], self._told(acted, acted.state, acted.result)
-                words = str(await self._mark(task, text, tags, acted.ended))
+            if task.kind == END_ANNOTATION:
+                await self._end_annotation(task, annotations)
+            elif mark := self._mark(task):
+                number = await make(mark, annotations, again=task.attempts > 1)
+                self._end(task, "done", str(number))
             else:
-                begun = self.queue.of_alert(task, ANNOTATE)
-                if begun is None or begun.state in ("failed", "skipped"):
-                    self._end(task, "skipped", "it was never begun")
-                    return
-                if begun.state != "done":
-                    self.queue.end(task, "waiting", "", self.clock(), self.clock() + _PAUSES[0])
-                    return
-                words = ""
-                end = self.clock() if task.alert_ended is None else task.alert_ended
-                await asyncio.to_thread(self.annotations.end_annotation, int(begun.result), end)
+                self._end(task, "skipped", "there was no action")
         except PipemonError as error:
             old = self.clock() - (task.alert.starts_at.timestamp() if task.alert.starts_at else self.clock())
             self._settle(task, Outcome(False, str(error), again=old < _GIVEN_UP_AFTER), attempts=10_000)
+
+    def _mark(self, task: Task) -> Mark | None:
+        if task.kind == ANNOTATE:
+            return of_alert(task.alert, self.clock())
+        asked = asked_for(task.alert)
+        acted = self.queue.of_alert(task, asked.name) if asked else None
+        return None if acted is None or acted.ended is None else of_action(acted, acted.ended)
+
+    async def _end_annotation(self, task: Task, annotations: Annotations) -> None:
+        begun = self.queue.of_alert(task, ANNOTATE)
+        if begun is None or begun.state in ("failed", "skipped"):
+            self._end(task, "skipped", "it was never begun")
+        elif begun.state != "done":
+            self.queue.end(task, "waiting", "", self.clock(), self.clock() + _PAUSES[0])
         else:
-            self._end(task, "done", words)
+            end = self.clock() if task.alert_ended is None else task.alert_ended
+            await asyncio.to_thread(annotations.end_annotation, int(begun.result), end)
+            self._end(task, "done", "")
 
-    async def _mark(self, task: Task, text: str, tags: list[str], start: float) -> int:
-        assert self.annotations is not None
-        if task.attempts > 1:
-            # The attempt before may have reached Grafana, and its answer not us.
-            there = await asyncio.to_thread(self.annotations.annotation, text, tags, start)
-            if there is not None:
-                return there
-        return await asyncio.to_thread(self.annotations.annotate, text, tags, start)
-
-    def _settle(self, task: Task, outcome: Outcome, attempts: int) -> None:
-        if outcome.done:
-            self._end(task, "done", outcome.words)
-        elif outcome.again and task.attempts < attempts:
+    def _settle(self, task: Task, came: Outcome, attempts: int) -> None:
+        if came.done:
+            self._end(task, "done", came.words)
+        elif came.again and task.attempts < attempts:
             pause = _PAUSES[min(task.attempts, len(_PAUSES)) - 1]
             self.measures.action(task.kind, "retried")
-            self.queue.end(task, "waiting", outcome.words, self.clock(), self.clock() + pause)
+            self.queue.end(task, "waiting", came.words, self.clock(), self.clock() + pause)
             if task.kind in ACTIONS or task.attempts == 1:
-                self._tell(task, f"failed, tried again in {duration(pause)}", outcome.words)
+                self._tell(task, f"failed, tried again in {duration(pause)}", came.words)
         else:
-            self._end(task, "failed", outcome.words)
+            self._end(task, "failed", came.words)
 
     def _end(self, task: Task, state: State, words: str) -> None:
-        annotated = self.annotations is not None and task.kind in ACTIONS and state in ("done", "failed")
+        annotated = self.settings.annotations is not None and task.kind in ACTIONS and state in ("done", "failed")
         self.queue.end(task, state, words, self.clock(), then=(ANNOTATE_ACTION,) if annotated else ())
         self.wake()
         self.measures.action(task.kind, state)
         if task.kind in ACTIONS or state == "failed":
             self._tell(task, state, words)
+        self.ended(task, state)
 
     def _tell(self, task: Task, how: str, words: str) -> None:
         at = datetime.fromtimestamp(self.clock()).astimezone()
-        self.say(f"{at:%Y-%m-%d %H:%M:%S} {self._told(task, how, words)}")
-
-    @staticmethod
-    def _told(task: Task, how: str, words: str) -> str:
-        head = f"{task.kind.replace('_', ' ').upper()} {task.place or task.alert.place} for {task.alert.title}"
-        return f"{head}: {how}{words and f': {words}'}"
+        self.say(f"{at:%Y-%m-%d %H:%M:%S} {outcome(task, how, words)}")
 
     def _after_a_break(self, task: Task) -> None:
         """Go on with what ran when the process before ended: whether a command was done, nobody knows."""
         asked = asked_for(task.alert)
-        action = self.actions.get(asked) if asked else None
+        action = self.settings.actions.get(asked) if asked else None
         if task.kind in _ANNOTATIONS or (action is not None and action.url):
             self.queue.end(task, "waiting", "", self.clock(), self.clock())
         else:
@@ -241,13 +214,15 @@ class Worker:
 
 
 @asynccontextmanager
-async def working(settings: Settings, say: Callable[[str], None]) -> AsyncIterator[Worker]:
+async def working(
+    settings: Settings, say: Callable[[str], None], ended: Callable[[Task, State], object] = lambda task, state: None
+) -> AsyncIterator[Worker]:
     """Give a worker that works while the block runs; what runs at its end has twenty seconds.
 
-    `say` prints a line. Raises OptionError for a queue that can't be used.
+    `say` prints a line, `ended` is told how each task ended. Raises OptionError for a queue that can't be used.
     """
     queue = Queue(settings.queue)
-    worker = Worker(queue, Measures(queue.length), say, settings.actions, settings.annotations, settings.dry_run)
+    worker = Worker(settings, queue, Measures(queue.length), say, ended)
     stop = asyncio.Event()
     work = asyncio.create_task(worker.work(stop))
     try:
@@ -259,7 +234,3 @@ async def working(settings: Settings, say: Callable[[str], None]) -> AsyncIterat
         work.cancel()
         await asyncio.wait([work])
         queue.close()
-
-
-def _tags(alert: Alert) -> list[str]:
-    return ["pipemon", *filter(None, (alert.pipeline, alert.stage))]

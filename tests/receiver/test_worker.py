@@ -21,7 +21,7 @@ from pipemon.receiver.lines import sentence
 from pipemon.receiver.measures import Measures
 from pipemon.receiver.queue import Queue
 from pipemon.receiver.server import listening
-from pipemon.receiver.worker import Worker
+from pipemon.receiver.worker import Settings, Worker
 
 VAD, ASR = Asked("speech", "rollback", "vad"), Asked("speech", "retrain", "asr")
 
@@ -36,12 +36,11 @@ class Desk:
         self.queue = queue or Queue()
         self.measures = Measures(self.queue.length)
         self.worker = Worker(
+            Settings(actions={asked: action} if action else {}, **more),
             self.queue,
             self.measures,
             lambda text: self.lines.append(text[20:]),
-            {asked: action} if action else {},
             clock=lambda: self.now,
-            **more,
         )
 
     def tell(self, *alerts: dict[str, Any]) -> None:
