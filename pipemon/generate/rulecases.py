@@ -21,7 +21,9 @@ from pipemon.generate.places import OLD_VERSION
 from pipemon.generate.queries import calls_total
 from pipemon.generate.recorded_scenes import gone_elsewhere, parts_elsewhere, recorded_elsewhere, recorded_past
 from pipemon.generate.rules import Alert
+from pipemon.generate.scene_texts import Entries, Played, Queries, scene_of
 from pipemon.generate.scenes import (
+    Clock,
     State,
     ages,
     clock,
@@ -230,14 +232,44 @@ def case(
     What is `far` beyond the threshold passes it before the window is full, so when it fires is not asked.
     """
     mode = alert.mode
+    if fires and mode.stage is not None and own_series(spec, mode) is None:
+        state = state._replace(skipped=SKIPPED)
+    scene = scene_of(spec, mode, Played(calm, state, fires, gone, down, few), _scene)
+    time = scene.time
+    expected = [expected_alert(spec, alert, state, gone=gone)] if fires else []
+    checks = [(time.judged, expected)]
+    if fires and time.early is not None and (spec.link or not gone) and not far:
+        checks.insert(0, (time.early, []))
+    if fires:
+        checks += [(at, []) for at in (time.resolved, time.after) if at is not None]
+    test: Test = {
+        "interval": duration(time.step),
+        "input_series": scene.inputs,
+        "alert_rule_test": [
+            {"eval_time": time.at(at), "alertname": alert.name, "exp_alerts": alerts} for at, alerts in checks
+        ],
+    }
+    exprs: list[object] = [*scene.recorded]
+    if fires and not gone:
+        exprs += waited(alert, time)
+        # Unless the scene has what others' rules recorded of the past.
+        if not any(condition.reference and condition.reference.offset for condition in mode.conditions):
+            exprs.append(nothing_of_others(spec, time.at(time.judged)))
+    if fires and time.lasting is not None:
+        labels = {**place_of(spec, mode), **alert.labels}
+        exprs.append(firing_at(alert, time.at(time.lasting), [labels]))
+    return {**test, "promql_expr_test": exprs} if exprs else test
+
+
+def _scene(spec: Spec, mode: FailureMode, played: Played) -> tuple[Clock, Entries, Queries]:
+    """Return what happens when in a case, the series that show it, and the tests of what is recorded of them."""
+    calm, state, fires, gone, down, few = played
     stopped = stops(mode)
     away = spec.link if (gone or down) and fires else 0.0
     if stopped and not fires and spec.told_apart_by and not spec.link:
         # Who has been gone for so long is not expected any more.
         away = spec.timing.long_window + mode.for_
     time = clock(spec, mode, away)._replace(recovers=fires)
-    if fires and mode.stage is not None and own_series(spec, mode) is None:
-        state = state._replace(skipped=SKIPPED)
     normal = state._replace(values=calm, rate=calls_rate(spec, mode, _USUAL))
     during = worlds(spec, mode, state, calm)
     # Beside the place that is judged all goes on as it does, but where nobody is called there.
@@ -250,27 +282,9 @@ def case(
         inputs += recorded_elsewhere(spec, mode, state, time) + gone_elsewhere(spec, mode, time)
     elif not fires:
         inputs += parts_elsewhere(spec, mode, state, time)
-    expected = [expected_alert(spec, alert, state, gone=gone)] if fires else []
-    checks = [(time.judged, expected)]
-    if fires and time.early is not None and (spec.link or not gone) and not far:
-        checks.insert(0, (time.early, []))
-    if fires:
-        checks += [(at, []) for at in (time.resolved, time.after) if at is not None]
-    test: Test = {
-        "interval": duration(time.step),
-        "input_series": inputs,
-        "alert_rule_test": [
-            {"eval_time": time.at(at), "alertname": alert.name, "exp_alerts": alerts} for at, alerts in checks
-        ],
-    }
     # Where others record the very value, it is no longer told what our rule records.
     counted = not stopped and all(SIGNALS[condition.signal].by_calls for condition in mode.conditions)
     exprs = [] if few or gone or not (fires or counted) else recorded_values(spec, mode, state, time, parts=fires)
-    if fires and not gone:
-        exprs += waited(alert, time)
-        # Unless the scene has what others' rules recorded of the past.
-        if not any(condition.reference and condition.reference.offset for condition in mode.conditions):
-            exprs.append(nothing_of_others(spec, time.at(time.judged)))
     if not fires and not few:
         exprs += [
             nothing_of_others(spec, time.at(time.bad - 1), read.value.name)
@@ -279,10 +293,7 @@ def case(
         ]
     if fires and stopped and not gone:
         exprs += recorded_values(spec, mode, normal, time._replace(judged=time.bad - 1), parts=True)
-    if fires and time.lasting is not None:
-        labels = {**place_of(spec, mode), **alert.labels}
-        exprs.append(firing_at(alert, time.at(time.lasting), [labels]))
-    return {**test, "promql_expr_test": exprs} if exprs else test
+    return time, inputs, exprs
 
 
 def _never(spec: Spec, alert: Alert) -> Test:

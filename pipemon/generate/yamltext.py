@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
 import yaml
@@ -28,11 +29,20 @@ _OTHER_TYPES = yaml.SafeDumper.yaml_implicit_resolvers
 """By the first character: patterns of what would be read as a number, a time, a truth value or nothing."""
 
 
+@dataclass(frozen=True)
+class Written:
+    """Some entries of a list as their text, which is `depth` blanks in: where many lists have the same."""
+
+    text: str
+    depth: int
+
+
 def dump(value: object, depth: int = 0) -> str:
     """Return YAML in block style, in the order given, `depth` blanks in.
 
-    Takes what JSON has: dicts with names as keys, lists and tuples, texts, numbers, truth values and None. A
-    value that stands in two places is written twice: rule files take no anchors before Prometheus 3.3.
+    Takes what JSON has: dicts with names as keys, lists and tuples, texts, numbers, truth values and None; and
+    entries of a list as `Written`. A value that stands in two places is written twice: rule files take no anchors
+    before Prometheus 3.3.
     """
     written: list[str] = []
     _write(value, " " * depth, " " * depth, written.append)
@@ -56,6 +66,11 @@ def _write(value: object, lead: str, pad: str, write: Callable[[str], None]) -> 
         inner, item = pad + _STEP, f"{pad}- "
         lead += "- "
         for each in value:
+            if isinstance(each, Written):
+                assert lead == item
+                assert each.depth == len(pad)
+                write(each.text)
+                continue
             _write(each, lead, inner, write)
             lead = item
     else:

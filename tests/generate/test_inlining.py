@@ -17,6 +17,7 @@ from pipemon.generate.inlining import inlined, self_referring
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Raw, Recorded, select, text
 from pipemon.generate.recordings import Recording
 from pipemon.generate.rules import Alert, Group, Rules, rules
+from pipemon.generate.yamltext import dump
 from pipemon.spec.load import load
 from pipemon.spec.model import BOUNDS_DIFFER, FailureMode
 from pipemon.units import duration
@@ -69,6 +70,7 @@ def _test(made: Rules, group: Group, alert: Alert) -> dict[str, object]:
     assert _recorded(direct) <= set(self_referring(made.recordings))
     every = tuple(rulecases.tested_values(spec, alert.mode, condition) for condition in alert.mode.conditions)
     _, test = next(rulecases.cases_that_fire(spec, alert, every))
+    test |= yaml.load(dump({"input_series": test["input_series"]}, 4), yaml.CSafeLoader)
     apart = f"(({ruled}) unless ({direct})) or (({direct}) unless ({ruled})) or (abs(({ruled}) - ({direct})) > 1e-9)"
     looks = cast("list[dict[str, object]]", test.pop("alert_rule_test"))
     checks = [{"expr": apart, "eval_time": look["eval_time"], "exp_samples": []} for look in looks]
