@@ -10,30 +10,38 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
 
-from pipemon.generate.rules import Rules, rule_file
+from pipemon.generate.recordings import Recording
+from pipemon.generate.rules import Alert, Group, Rules, rule_file
 from pipemon.generate.ruletests import printed, tests_of
 
 
 def mode_tests(made: Rules) -> Iterator[tuple[str, Mapping[str, str]]]:
     """Yield each failure mode's name with the texts of its files by their names; the rules are in `<mode>.rules.yml`.
 
-    One whose tests are in several of the generated files comes as often.
+    One whose tests are in several of the generated files comes as often, with its rules the first time only.
     """
+    needed, written = _needed(made), set[str]()
     for file in tests_of(made):
         for mode, cases in groupby(file.cases, key=lambda case: case[0]):
             rules = f"{mode}.rules.yml"
             tests = "".join(printed(rules, file.interval, cases))
-            yield mode, {rules: rule_file(of_mode(made, mode)), f"{mode}.{file.name}": tests}
+            text = {} if mode in written else {rules: rule_file(replace(made, groups=needed[mode]))}
+            written.add(mode)
+            yield mode, {**text, f"{mode}.{file.name}": tests}
 
 
-def of_mode(made: Rules, mode: str) -> Rules:
-    """Return the rules that a failure mode needs, in the groups that they are in."""
-    groups = (
-        replace(
-            group,
-            recordings=tuple(each for each in group.recordings if mode in made.readers[each.name]),
-            alerts=tuple(alert for alert in group.alerts if alert.mode.name == mode),
-        )
-        for group in made.groups
-    )
-    return replace(made, groups=tuple(group for group in groups if group.recordings or group.alerts))
+def _needed(made: Rules) -> dict[str, tuple[Group, ...]]:
+    """Return what each failure mode needs, in the groups that it is in."""
+    found: dict[str, list[Group]] = {}
+    for group in made.groups:
+        recordings: dict[str, list[Recording]] = {}
+        alerts: dict[str, list[Alert]] = {}
+        for recording in group.recordings:
+            for mode in made.readers[recording.name]:
+                recordings.setdefault(mode, []).append(recording)
+        for alert in group.alerts:
+            alerts.setdefault(alert.mode.name, []).append(alert)
+        for mode in recordings | alerts:
+            own = replace(group, recordings=tuple(recordings.get(mode, ())), alerts=tuple(alerts.get(mode, ())))
+            found.setdefault(mode, []).append(own)
+    return {mode: tuple(groups) for mode, groups in found.items()}

@@ -12,10 +12,12 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from pipemon.generate.alertmanager import alertmanager_file
 from pipemon.generate.inhibition import Plan
 from pipemon.generate.modetests import mode_tests
-from pipemon.generate.output import Options, texts, write
-from pipemon.generate.rules import rules
+from pipemon.generate.output import Options, write
+from pipemon.generate.rules import Rules, rule_file, rules
+from pipemon.generate.templates import TEMPLATES, templates_file
 
 _LONGEST = 600.0
 _AT_ONCE = 20
@@ -31,19 +33,24 @@ def strict(plans: Sequence[Plan], told: Callable[[int], None] = lambda _: None) 
     """
     with TemporaryDirectory(prefix="pipemon-") as name:
         folder = Path(name)
-        made = {path: text for path, text in texts(plans, Options()).items() if not path.startswith("rules/tests/")}
-        write(folder, made)
-        yield _run(folder, "promtool", "check", "rules", *sorted(path for path in made if path.startswith("rules/")))
-        yield _tested(folder / "tests", plans, told)
+        made = [rules(each.spec) for each in plans]
+        files = {f"rules/{each.spec.pipeline}.rules.yml": rule_file(each) for each in made}
+        routes = {
+            "alertmanager/alertmanager.yml": alertmanager_file(plans, Options.receiver_url),
+            TEMPLATES: templates_file(),
+        }
+        write(folder, files | routes)
+        yield _run(folder, "promtool", "check", "rules", *sorted(files))
+        yield _tested(folder / "tests", made, told)
         yield _run(folder, "amtool", "check-config", "alertmanager/alertmanager.yml")
 
 
-def _tested(folder: Path, plans: Sequence[Plan], told: Callable[[int], None]) -> tuple[bool, str]:
+def _tested(folder: Path, made: Sequence[Rules], told: Callable[[int], None]) -> tuple[bool, str]:
     """Return what promtool says of all rule tests: once where it is content with all, or of those that fail."""
     if shutil.which("promtool") is None:
         return _run(folder, "promtool", "test", "rules")
     with ThreadPoolExecutor(_processors()) as pool:
-        waiting = [pool.submit(_run, here, "promtool", "test", "rules", *tests) for here, tests in _lots(folder, plans)]
+        waiting = [pool.submit(_run, here, "promtool", "test", "rules", *tests) for here, tests in _lots(folder, made)]
         said = []
         for run in waiting:
             said.append(run.result())
@@ -52,10 +59,10 @@ def _tested(folder: Path, plans: Sequence[Plan], told: Callable[[int], None]) ->
     return (False, "\n".join(against)) if against else said[0]
 
 
-def _lots(folder: Path, plans: Sequence[Plan]) -> Iterator[tuple[Path, list[str]]]:
+def _lots(folder: Path, made: Sequence[Rules]) -> Iterator[tuple[Path, list[str]]]:
     """Write the tests of failure modes, with the rules of each, and yield those to run together: where, and which."""
-    for number, plan in enumerate(plans):
-        here, modes = folder / str(number), mode_tests(rules(plan.spec))
+    for number, each in enumerate(made):
+        here, modes = folder / str(number), mode_tests(each)
         while lot := list(islice(modes, _AT_ONCE)):
             write(here, {name: text for _, texts in lot for name, text in texts.items()})
             yield here, [f"./{name}" for _, texts in lot for name in texts if name.endswith(".tests.yml")]
