@@ -60,6 +60,8 @@ def _at_one_go() -> Iterator[None]:
     try:
         yield
     finally:
+        # Nor are they looked through later, at the process's end above all.
+        gc.freeze()
         gc.enable()
 
 

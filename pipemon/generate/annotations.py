@@ -28,7 +28,7 @@ SENTENCE_ENDS = (".", "!", "?", "\u2026", "\u3002", "\uff01", "\uff1f")
 def plain(words: str) -> str:
     """Return a person's text so that the alert's template prints it as it is."""
     # A brace at the end would join one of the template behind it.
-    return re.sub(r"\{{2,}|\{$", lambda braces: f'{{{{ "{braces[0]}" }}}}', words)
+    return words if "{" not in words else re.sub(r"\{{2,}|\{$", lambda braces: f'{{{{ "{braces[0]}" }}}}', words)
 
 
 def summary(what: str) -> str:
@@ -39,7 +39,7 @@ def summary(what: str) -> str:
 
 def as_read(template: str) -> str:
     """Return what the alert's template prints for what `plain` made."""
-    return re.sub(r'\{\{ "(\{+)" \}\}', r"\1", template)
+    return template if "{" not in template else re.sub(r'\{\{ "(\{+)" \}\}', r"\1", template)
 
 
 def go_string(text: str) -> str:

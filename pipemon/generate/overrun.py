@@ -16,11 +16,13 @@ UNKNOWN = "No stage's time is known."
 
 def tells(spec: Spec, mode: FailureMode) -> bool:
     """Tell whether a failure mode is about the time of the whole pipeline, and stages have budgets of their own."""
+    if mode.stage is not None:
+        return False
     about_time = any(
         isinstance(SIGNALS[condition.argument if condition.burns else condition.signal].reads, Quantile)
         for condition in mode.conditions
     )
-    return mode.stage is None and about_time and any(stage.budget for stage in spec.stages)
+    return about_time and any(stage.budget for stage in spec.stages)
 
 
 def overrun(scope: Scope) -> Measure:

@@ -11,6 +11,7 @@ from pipemon.generate.places import CANARY_VERSION, STABLE_ONES, World
 from pipemon.generate.recorded_scenes import part_of, recorded_of_others
 from pipemon.generate.rulecases import SKIPPED
 from pipemon.generate.rules import Group
+from pipemon.generate.scene_texts import Entries, Queries, scene_of
 from pipemon.generate.scenes import ANOTHER, NEIGHBOUR, kept_labels, run_lines, value_lines
 from pipemon.generate.synthetic import measured
 from pipemon.generate.testvalues import compared_with
@@ -34,11 +35,19 @@ def past_cases(spec: Spec, group: Group) -> Iterator[tuple[str, str, dict[str, o
         for condition in alert.mode.conditions:
             if condition.reference is not None and condition.reference.offset:
                 words = f"remembers {condition.reference.words}"
-                yield alert.mode.name, words, _case(spec, alert.mode, condition, alone=True)
-                yield alert.mode.name, f"{words} beside others", _case(spec, alert.mode, condition, alone=False)
+                for name, alone in ((words, True), (f"{words} beside others", False)):
+                    yield alert.mode.name, name, _case(spec, alert.mode, condition, alone)
 
 
-def _case(spec: Spec, mode: FailureMode, condition: Condition, *, alone: bool) -> dict[str, object]:
+def _case(spec: Spec, mode: FailureMode, condition: Condition, alone: bool) -> dict[str, object]:
+    played = ("past", condition, alone)
+    scene = scene_of(spec, mode, played, lambda: _scene(spec, mode, condition, alone))
+    interval = duration(past_step(spec) / _PER_STEP)
+    return {"interval": interval, "input_series": scene.inputs, "promql_expr_test": scene.recorded}
+
+
+def _scene(spec: Spec, mode: FailureMode, condition: Condition, alone: bool) -> tuple[None, Entries, Queries]:
+    """Return the series of a past, and the tests of what is recorded of them."""
     read, reference = measure(spec, mode, condition), condition.reference
     assert reference is not None
     assert read is not None
@@ -82,10 +91,5 @@ def _case(spec: Spec, mode: FailureMode, condition: Condition, *, alone: bool) -
         lines = value_lines(worlds, step / _PER_STEP, slow, until - slow)
     else:
         lines = run_lines(worlds, window, slow, until - slow)
-    return {
-        "interval": duration(step / _PER_STEP),
-        "input_series": [*lines, *beside],
-        "promql_expr_test": [
-            recorded_value(spec, recording, matchers, value, at=at) for recording, matchers, value in expected
-        ],
-    }
+    asked = [recorded_value(spec, recording, matchers, value, at=at) for recording, matchers, value in expected]
+    return None, [*lines, *beside], asked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipemon.generate.annotations import unit
 from pipemon.generate.expectations import (
@@ -21,7 +22,7 @@ from pipemon.generate.places import OLD_VERSION
 from pipemon.generate.queries import calls_total
 from pipemon.generate.recorded_scenes import gone_elsewhere, parts_elsewhere, recorded_elsewhere, recorded_past
 from pipemon.generate.rules import Alert
-from pipemon.generate.scene_texts import Entries, Played, Queries, scene_of
+from pipemon.generate.scene_texts import Entries, Queries, scene_of
 from pipemon.generate.scenes import (
     Clock,
     State,
@@ -57,6 +58,20 @@ class _Values:
     beyond: tuple[float, ...]
     before: tuple[float, ...]
     worst: tuple[float, ...]
+
+
+class _Played(NamedTuple):
+    """What is played at a place: a state after a calm time, and whether its series or targets are gone meanwhile.
+
+    With `few` it rests on too few calls; what does not fire is otherwise just before its threshold.
+    """
+
+    calm: tuple[float, ...]
+    state: State
+    fires: bool
+    gone: bool
+    down: bool
+    few: bool
 
 
 def tested_values(spec: Spec, mode: FailureMode, condition: Condition) -> _Values:
@@ -234,7 +249,8 @@ def case(
     mode = alert.mode
     if fires and mode.stage is not None and own_series(spec, mode) is None:
         state = state._replace(skipped=SKIPPED)
-    scene = scene_of(spec, mode, Played(calm, state, fires, gone, down, few), _scene)
+    played = _Played(calm, state, fires, gone, down, few)
+    scene = scene_of(spec, mode, played, lambda: _scene(spec, mode, played))
     time = scene.time
     expected = [expected_alert(spec, alert, state, gone=gone)] if fires else []
     checks = [(time.judged, expected)]
@@ -261,7 +277,7 @@ def case(
     return {**test, "promql_expr_test": exprs} if exprs else test
 
 
-def _scene(spec: Spec, mode: FailureMode, played: Played) -> tuple[Clock, Entries, Queries]:
+def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entries, Queries]:
     """Return what happens when in a case, the series that show it, and the tests of what is recorded of them."""
     calm, state, fires, gone, down, few = played
     stopped = stops(mode)

@@ -6,12 +6,12 @@ A cascade has the same failure mode at many stages, and its series are most of w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Generic, TypeVar, cast
 
 from pipemon.generate.promql import quote
-from pipemon.generate.scenes import ANOTHER, Clock, State
+from pipemon.generate.scenes import ANOTHER
 from pipemon.generate.yamltext import Written, dump
 from pipemon.spec.model import FailureMode, Spec
 from pipemon.spec.signals import OF_DRIFT
@@ -23,44 +23,37 @@ _KEPT = 1000
 _PLAIN_NAME = re.compile(r"[\w.-]+")
 
 
-class Played(NamedTuple):
-    """What is played at a place: a state after a calm time, and whether its series or targets are gone meanwhile.
-
-    With `few` it rests on too few calls; what does not fire is otherwise just before its threshold.
-    """
-
-    calm: tuple[float, ...]
-    state: State
-    fires: bool
-    gone: bool
-    down: bool
-    few: bool
+Time = TypeVar("Time")
 
 
 @dataclass(frozen=True)
-class Scene:
+class Scene(Generic[Time]):
     """When what happens in a scene, its series, and the queries that tell what must be recorded of them."""
 
-    time: Clock
+    time: Time
     inputs: tuple[Written, ...]
     recorded: tuple[Written, ...]
 
 
 Entries = list[dict[str, str]]
 Queries = list[dict[str, object]]
-Make = Callable[[Spec, FailureMode, Played], tuple[Clock, Entries, Queries]]
 
 
-def scene_of(spec: Spec, mode: FailureMode, played: Played, make: Make) -> Scene:
-    """Return the scene that `make` makes for a failure mode, or that of one like it at another stage, renamed."""
-    known: dict[object, tuple[str, Scene]] = spec.derived("scenes", lambda _: {})
+def scene_of(
+    spec: Spec, mode: FailureMode, played: Hashable, make: Callable[[], tuple[Time, Entries, Queries]]
+) -> Scene[Time]:
+    """Return the scene that `make` makes for a failure mode, or that of one like it at another stage, renamed.
+
+    `played` is all that tells it from the other scenes of the failure mode.
+    """
+    known: dict[object, tuple[str, Scene[object]]] = spec.derived("scenes", lambda _: {})
     wanted = (_likeness(spec, mode), played)
     if wanted not in known:
         if len(known) >= _KEPT:
             del known[next(iter(known))]
-        time, inputs, recorded = make(spec, mode, played)
+        time, inputs, recorded = make()
         known[wanted] = mode.stage or "", Scene(time, _written(inputs), _written(recorded))
-    stage, scene = known[wanted]
+    stage, scene = cast("tuple[str, Scene[Time]]", known[wanted])
     if mode.stage is None or mode.stage == stage:
         return scene
     return Scene(scene.time, *(_at(mode.stage, stage, texts) for texts in (scene.inputs, scene.recorded)))

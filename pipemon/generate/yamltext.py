@@ -55,7 +55,8 @@ def _write(value: object, lead: str, pad: str, write: Callable[[str], None]) -> 
         inner = pad + _STEP
         for key, each in value.items():
             if isinstance(each, str):
-                write(f"{lead}{_text(key)}: {_indented(_text(each), inner)}\n")
+                text = _text(each)
+                write(f"{lead}{_text(key)}: {_indented(text, inner) if text[0] == '|' else text}\n")
             elif each and isinstance(each, dict | list | tuple):
                 write(f"{lead}{_text(key)}:\n")
                 _write(each, inner, inner, write)
@@ -122,8 +123,11 @@ def _indented(written: str, pad: str) -> str:
 
 def comment(text: str) -> str:
     """Return text as comment lines; a character that can't be seen is a space there."""
-    lines = ("".join(c if c.isprintable() else " " for c in line) for line in text.splitlines())
-    return "".join(f"# {line}".rstrip() + "\n" for line in lines)
+    return "".join(f"# {_seen(line)}".rstrip() + "\n" for line in text.splitlines())
+
+
+def _seen(line: str) -> str:
+    return line if line.isprintable() else "".join(c if c.isprintable() else " " for c in line)
 
 
 def listed(entries: Iterable[tuple[str, object]], depth: int, head: str = "") -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,8 @@ import click
 from pipemon.parameters import Url, token_in
 
 if TYPE_CHECKING:
+    import ssl
+
     from pipemon.receiver.marks import Annotations
 
 _FILE = click.Path(path_type=Path)
@@ -75,6 +76,8 @@ def _tls(cert_file: Path | None, key_file: Path | None) -> ssl.SSLContext | None
         if key_file:
             raise click.UsageError("--key-file is of a certificate: give --cert-file, too")
         return None
+    import ssl  # noqa: PLC0415  all commands would wait for it
+
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(cert_file, key_file)

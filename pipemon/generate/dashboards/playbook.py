@@ -96,7 +96,8 @@ def playbook(spec: Spec) -> Panel:
 
 def in_a_cell(text: str) -> str:
     """Return what of a text two lines of a cell have room for on a screen of 1280 pixels, `-` for nothing."""
-    return plain(shorten(text, ROOM, placeholder=" …")) or "-"
+    line = " ".join(text.split())
+    return plain(line if len(line) <= ROOM else shorten(line, ROOM, placeholder=" …")) or "-"
 
 
 def firing_now(spec: Spec) -> Panel | None:

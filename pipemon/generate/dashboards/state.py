@@ -132,7 +132,8 @@ def _above(spec: Spec, stage: str) -> set[str]:
 
 def _firing(spec: Spec, severity: Severity) -> tuple[Matcher, ...]:
     # What is in burn-in says nothing of the stage yet.
-    told = (Matcher("mode", "!=", "observe"),) if any(mode.observe for mode in spec.measurable) else ()
+    observes = spec.derived("observes", lambda spec: any(mode.observe for mode in spec.measurable))
+    told = (Matcher("mode", "!=", "observe"),) if observes else ()
     return Matcher("alertstate", "=", "firing"), Matcher("severity", "=", spec.severity_label(severity)), *told
 
 
