@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 
-from benchmarks.drift import beside, cusum, false_alarms, origin, power, real, speech, sudden, unseen, weekly
+from benchmarks.drift import beside, cusum, false_alarms, many, origin, power, real, speech, sudden, unseen, weekly
 from benchmarks.drift.tables import Page, Table
 
 RESULTS = Path(__file__).with_name("results.md")
@@ -25,6 +25,7 @@ PARTS: Mapping[str, Callable[[Generator, bool], Table]] = {
     "emulated": lambda random, quick: false_alarms.emulated(random, 10 if quick else 1000),
     "few": lambda random, quick: false_alarms.few(random, 4 if quick else 150),
     "autocorrelated": lambda random, quick: false_alarms.autocorrelated(random, 1 if quick else 60),
+    "many": lambda random, quick: many.many(random, *((10, 20) if quick else (400, 250))),
     "car_loans": lambda random, quick: real.car_loans(),
     "flights": lambda random, quick: real.us_flights(),
     "unseen": lambda random, quick: unseen.unseen(random),

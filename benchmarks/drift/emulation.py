@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import log
 
@@ -85,6 +86,23 @@ def evidence(reference: Reference, live: Array, statistic: str) -> Array:
             a = np.asarray(reference.shares)[parts == part].sum() * base.count / base.design_effect + 1
             found.append(rare(k, a, live.sum(1) / base.count) / normal(reference.allowed(part)))
     return np.asarray(np.max(found, axis=0))
+
+
+def stepped_up(references: Sequence[Reference], live: Sequence[Array], statistic: str) -> NDArray[np.bool_]:
+    """Return which features of a stage have moved, shape (features, rows), where they share by their ranks.
+
+    `live` are each feature's rows of counts.
+    """
+    found = np.zeros((len(references), len(live[0])), bool)
+    for rank in references[0].ranks:
+        beyond = np.array(
+            [
+                evidence(replace(each, alpha=rank * each.alpha), rows, statistic) > 1
+                for each, rows in zip(references, live, strict=True)
+            ]
+        )
+        found = np.where(beyond.sum(0) >= rank, beyond, found)
+    return found
 
 
 def rare(k: Array, a: float | Array, scale: Array) -> Array:

@@ -17,7 +17,16 @@ from pipemon.spec.code import CodeError, shape_of
 from pipemon.spec.defaults import defaults
 from pipemon.spec.fields import Report
 from pipemon.spec.link import link
-from pipemon.spec.model import SEVERITIES, SEVERITY_LABELS, ExpectedChange, Severity, Spec, Timing
+from pipemon.spec.model import (
+    BONFERRONI,
+    MULTIPLE_TESTING,
+    SEVERITIES,
+    SEVERITY_LABELS,
+    ExpectedChange,
+    Severity,
+    Spec,
+    Timing,
+)
 from pipemon.spec.modes import Surroundings, failure_modes
 from pipemon.spec.objective import objective
 from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
@@ -29,7 +38,8 @@ from pipemon.units import duration
 
 KEYS = (
     "pipeline", "owner", "runbook", "scrape_interval", "select", "keep", "targets", "code", "budget", "stages",
-    "objective", "slices", "baseline", "severities", "data", "schedule", "link", "checks", "failure_modes",
+    "objective", "slices", "baseline", "severities", "data", "schedule", "link", "multiple_testing", "checks",
+    "failure_modes",
 )  # fmt: skip
 _PLANNED = ("labels",)
 
@@ -120,6 +130,9 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
         checks_off=checks_off(report, root.get("checks")),
         schedule=batch,
         link=tolerated,
+        multiple_testing=fields.choice(
+            report, root.get("multiple_testing"), MULTIPLE_TESTING, BONFERRONI, "multiple_testing"
+        ),
         expected=_expected(report, Path(source.files[0]), shape, learned),
     )
     check_budgets(report, root, spec.budget, spec.stages)

@@ -223,6 +223,10 @@ class ExpectedChange:
     accepted: bool = False
 
 
+BONFERRONI, BENJAMINI_HOCHBERG = "bonferroni", "benjamini-hochberg"
+MULTIPLE_TESTING = (BONFERRONI, BENJAMINI_HOCHBERG)
+
+
 @dataclass(frozen=True)
 class Spec:
     """A pipeline's failure modes with everything that rules, routes and panels need.
@@ -237,7 +241,7 @@ class Spec:
     `checks_off` are checks of the generated files that the team switched off, each with its reason.
     `expected` are the changes that were announced, the earliest first. With a `schedule` it is a batch pipeline,
     of which the values of the last run are there. `link` is how long nothing may be heard of its devices, in seconds,
-    0 where they are always connected.
+    0 where they are always connected. `multiple_testing` is how a stage's features share its false alarms of drift.
     """
 
     pipeline: str
@@ -265,6 +269,7 @@ class Spec:
     expected: tuple[ExpectedChange, ...] = ()
     schedule: Schedule | None = None
     link: float = 0.0
+    multiple_testing: str = BONFERRONI
 
     def derived(self, name: Hashable, make: Callable[[Spec], T]) -> T:
         """Return what `make` derives from this spec, made once."""

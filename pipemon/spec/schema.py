@@ -12,7 +12,7 @@ from typing import Any
 from pipemon.spec import defaults, fields, link, load, modes, schedule, stages
 from pipemon.spec.checks import CHECKS
 from pipemon.spec.drift import AGAINST
-from pipemon.spec.model import ACTIONS, SEVERITIES
+from pipemon.spec.model import ACTIONS, MULTIPLE_TESTING, SEVERITIES
 from pipemon.spec.own_series import STANDS_FOR
 from pipemon.spec.signals import SIGNALS, Signal
 from pipemon.spec.written_signal import BESIDE
@@ -47,6 +47,7 @@ _WORDS = {
     "data": "Whose data it is: user data drifts slowly, enterprise data can shift in a day.",
     "schedule": "How often a batch job runs whose values are pushed: hourly, daily, weekly, or a period such as 6h.",
     "link": "Of devices whose link comes and goes: intermittent, or how long a cut may be, such as 4h.",
+    "multiple_testing": "How the features of a stage share its false alarms of drift: the more have moved, the more.",
     "checks": "Checks of the generated files that are off, each with the reason: {promql/rate: {off: why}}.",
     "failure_modes": "What can go wrong, each under its name.",
     "defaults": "What holds for each failure mode of this file that does not say it itself.",
@@ -141,6 +142,7 @@ def _top() -> dict[str, Schema]:
         "data": {"enum": list(stages.DATA)},
         "schedule": _schedule(),
         "link": {"anyOf": [{"enum": [link.INTERMITTENT]}, _TIME]},
+        "multiple_testing": {"enum": list(MULTIPLE_TESTING)},
         "checks": {
             "type": "object",
             "additionalProperties": False,

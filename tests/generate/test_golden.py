@@ -20,6 +20,7 @@ CASES = [
     ("every_signal", EVERY_SIGNAL),
     ("combined", EVERY_SIGNAL.with_name("combined.yaml")),
     ("drifting", EVERY_SIGNAL.with_name("drifting.yaml")),
+    ("shifting", EVERY_SIGNAL.with_name("shifting.yaml")),
     ("undecorated", EVERY_SIGNAL.with_name("undecorated.yaml")),
     ("nightly", EVERY_SIGNAL.with_name("nightly.yaml")),
     ("line", EVERY_SIGNAL.with_name("line.yaml")),

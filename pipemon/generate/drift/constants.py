@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import accumulate
 from typing import Literal
 
@@ -41,7 +42,8 @@ class Reference:
     """A feature's baseline, and who is compared with it.
 
     `version` is whose baseline it is, "" for all that have none of their own, which `others` have. `alpha` is
-    the feature's share of the false alarms.
+    the feature's share of the false alarms. `ranks` are how many times that it may have where as many features of its
+    stage have moved so far (Benjamini and Hochberg 1995); none where it always has that alone.
     """
 
     stage: str
@@ -51,6 +53,7 @@ class Reference:
     version: str = ""
     others: tuple[str, ...] = ()
     alpha: float = ALPHA
+    ranks: tuple[int, ...] = ()
 
     @property
     def has_categories(self) -> bool:
@@ -153,11 +156,21 @@ def guards(spec: Spec, reference: Reference) -> Iterator[Recording]:
     if (quantile := quantile_of_core(reference)) is not None:
         yield constant("quantile", quantile, place, of="chi_squared")
     rare = [part for part in tested if part != "core"]
+    if quantile is not None:
+        yield from _steps(spec, reference, "chi_squared", lambda each: quantile_of_core(each) or quantile)
     if rare:
         yield constant("quantile", normal(reference.allowed(rare[0])), place, of="normal")
+        yield from _steps(spec, reference, "normal", lambda each: normal(each.allowed(rare[0])))
     for part in rare:
         share = sum(s for s, p in zip(reference.shares, parts, strict=True) if p == part)
         yield constant("rare_count", share * base.count / base.design_effect + 1, place, part=part)
+
+
+def _steps(spec: Spec, reference: Reference, of: str, quantile: Callable[[Reference], float]) -> Iterator[Recording]:
+    """Yield by how much less is evidence at each rank: a quantile over that of so many times `alpha`."""
+    for rank in reference.ranks:
+        times = quantile(reference) / quantile(replace(reference, alpha=rank * reference.alpha))
+        yield constant("rank_ratio", times, reference.place(spec), of=of, rank=str(rank))
 
 
 def quantile_of_core(reference: Reference) -> float | None:
@@ -184,8 +197,10 @@ def whole(spec: Spec, reference: Reference) -> Iterator[Recording]:
     """Yield the quantiles of statistics of the whole cumulative distribution, and its design effect."""
     place = reference.place(spec)
     yield effect_on_sums(spec, reference)
-    yield constant("quantile", quantile_of_bounds(reference, "ks"), place, of="kolmogorov")
-    yield constant("quantile", quantile_of_bounds(reference, "wasserstein"), place, of="bridge_area")
+    names: tuple[tuple[Statistic, str], ...] = (("ks", "kolmogorov"), ("wasserstein", "bridge_area"))
+    for statistic, of in names:
+        yield constant("quantile", quantile_of_bounds(reference, statistic), place, of=of)
+        yield from _steps(spec, reference, of, partial(quantile_of_bounds, statistic=statistic))
 
 
 def effect_on_sums(spec: Spec, reference: Reference) -> Recording:

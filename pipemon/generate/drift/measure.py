@@ -7,6 +7,7 @@ from typing import cast
 from pipemon.generate.drift.constants import Reference
 from pipemon.generate.drift.distribution import distribution
 from pipemon.generate.drift.statistics import Drift, drift
+from pipemon.generate.drift.stepping_up import stepped_up
 from pipemon.generate.drift.watched import design_effects, references
 from pipemon.generate.promql import Aggregate, Matcher
 from pipemon.generate.queries import key
@@ -52,10 +53,24 @@ def usual(spec: Spec, stage: str, feature: FeatureShape) -> Reference:
 
 def rules_of(spec: Spec, mode: FailureMode, condition: Condition) -> Drift:
     """Return the rules of a condition's statistic: those of all features that are watched over as long, at once."""
-    together = references(spec, spec.derived("features of drift", _watched_over).get(mode.window, ()))
     kind = condition_references(spec, mode, condition)[0].has_categories
-    these = tuple(each for each in together if each.has_categories == kind)
-    return drift(distribution(spec, mode.window, these), these, cast(Statistic, condition.argument))
+    every = spec.derived(("rules of drift", mode.window), lambda _: _rules_over(spec, mode.window))
+    return stepped_up(every[kind, cast(Statistic, condition.argument)], every.values())
+
+
+def _rules_over(spec: Spec, window: float) -> dict[tuple[bool, Statistic], Drift]:
+    """Return the rules of each statistic that is asked over a window, of categories and of numbers."""
+    together = references(spec, spec.derived("features of drift", _watched_over).get(window, ()))
+    found: dict[tuple[bool, Statistic], Drift] = {}
+    for mode in (each for each in spec.measurable if each.window == window):
+        for condition in mode.conditions:
+            if condition.signal == DRIFT and condition.against is None:
+                kind = condition_references(spec, mode, condition)[0].has_categories
+                statistic = cast(Statistic, condition.argument)
+                if (kind, statistic) not in found:
+                    these = tuple(each for each in together if each.has_categories == kind)
+                    found[kind, statistic] = drift(distribution(spec, window, these), these, statistic)
+    return found
 
 
 def _watched_over(spec: Spec) -> dict[float, tuple[tuple[str, str, str], ...]]:

@@ -80,7 +80,8 @@ class Drift:
 
     `value` is the statistic, absent where it is not known. `critical` is what it exceeds by chance as often as
     is allowed; `evidence` above 1 tells that chance does not explain it. `significant` is the value where it is
-    more than chance, and 0 where it is not: what alerts compare.
+    more than chance, and 0 where it is not: what alerts compare. `ranked` is the evidence where several features have
+    moved, a rule for each of the `ranks` of baselines, which it has as its label.
     """
 
     distribution: Distribution
@@ -88,19 +89,30 @@ class Drift:
     critical: Recording
     evidence: Recording
     significant: Recording
+    ranked: tuple[Recording, ...] = ()
 
 
 def drift(live: Distribution, references: tuple[Reference, ...], statistic: Statistic) -> Drift:
     """Return the rules of a statistic; `ks` and `wasserstein` are for numbers only."""
+    ranks = tuple(dict.fromkeys(rank for each in references for rank in each.ranks))
     if statistic in SUMS:
-        value, critical, evidence = _sum(live, statistic, SUMS[statistic])
+        value, critical, evidence, ranked = _sum(live, statistic, SUMS[statistic], ranks)
     else:
-        value, critical, evidence = _of_bounds(live, references, statistic)
+        value, critical, evidence, ranked = _of_bounds(live, references, statistic, ranks)
     more = Binary("> bool", evidence.series(), 1.0)
     expr = Binary("*", value.series(), more)
     name = live.name(f"{statistic}_significant")
     parts = (value, critical, evidence)
-    return Drift(live, value, critical, evidence, Recording(name, expr, live.key, parts))
+    return Drift(live, value, critical, evidence, Recording(name, expr, live.key, parts), ranked)
+
+
+def _ranked(live: Distribution, statistic: str, rank: int, expr: Expr, parts: tuple[Recording, ...]) -> Recording:
+    name = live.name(f"{statistic}_ranked_evidence", "rank")
+    return Recording(name, expr, (*live.key, "rank"), parts, static=(("rank", str(rank)),))
+
+
+def _at(rank: int, evidence: Expr, of: str) -> Binary:
+    return beside("*", evidence, constants.read("rank_ratio", of=of, rank=str(rank)))
 
 
 def _chance(live: Distribution, effect: str = "design_effect") -> Expr:
@@ -109,7 +121,9 @@ def _chance(live: Distribution, effect: str = "design_effect") -> Expr:
     return beside("*", both, constants.read(effect))
 
 
-def _sum(live: Distribution, statistic: str, how: Sum) -> tuple[Recording, Recording, Recording]:
+def _sum(
+    live: Distribution, statistic: str, how: Sum, ranks: tuple[int, ...]
+) -> tuple[Recording, Recording, Recording, tuple[Recording, ...]]:
     by_part = (*live.key, "part")
     terms = how.term(live.ratio.series(), live.reference, tuple(x for x in live.reference.labels if x not in PLACE))
     parts = Recording(live.name(f"{statistic}_sum", "part"), Aggregate("sum", by_part, terms), by_part, (live.ratio,))
@@ -127,12 +141,24 @@ def _sum(live: Distribution, statistic: str, how: Sum) -> tuple[Recording, Recor
     none = Binary("*", 0.0, live.usable.series())
     found = Aggregate("max", live.key, Binary("or", Binary("or", core, rare.series()), none))
     evidence = Recording(live.name(f"{statistic}_evidence"), found, live.key, (parts, critical, rare))
-    return value, critical, evidence
+    ranked = tuple(
+        _ranked(
+            live,
+            statistic,
+            rank,
+            Aggregate(
+                "max", live.key, Binary("or", _at(rank, core, "chi_squared"), _at(rank, rare.series(), "normal"))
+            ),
+            evidence.parts,
+        )
+        for rank in ranks
+    )
+    return value, critical, evidence, ranked
 
 
 def _of_bounds(
-    live: Distribution, references: tuple[Reference, ...], statistic: Statistic
-) -> tuple[Recording, Recording, Recording]:
+    live: Distribution, references: tuple[Reference, ...], statistic: Statistic, ranks: tuple[int, ...]
+) -> tuple[Recording, Recording, Recording, tuple[Recording, ...]]:
     assert live.cumulative is not None
     spec = live.scope.spec
     said = tuple(
@@ -148,5 +174,9 @@ def _of_bounds(
     value = Recording(live.name(statistic), total, live.key, (*said, live.cumulative, live.usable))
     limit = beside("*", Call("sqrt", (_chance(live, "cumulative_design_effect"),)), constants.read("quantile", of=of))
     critical = Recording(live.name(f"{statistic}_critical"), limit, live.key, (*said, live.usable))
-    evidence = Binary("/", value.series(), critical.series())
-    return value, critical, Recording(live.name(f"{statistic}_evidence"), evidence, live.key, (value, critical))
+    expr = Binary("/", value.series(), critical.series())
+    evidence = Recording(live.name(f"{statistic}_evidence"), expr, live.key, (value, critical))
+    ranked = tuple(
+        _ranked(live, statistic, rank, _at(rank, evidence.series(), of), (*said, evidence)) for rank in ranks
+    )
+    return value, critical, evidence, ranked

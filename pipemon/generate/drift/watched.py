@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipemon.generate.drift.constants import ALPHA, Reference
 from pipemon.spec.baseline import Baseline, FeatureBaseline, feature_key
-from pipemon.spec.model import Spec
+from pipemon.spec.model import BENJAMINI_HOCHBERG, Spec
 from pipemon.spec.signals import DRIFT
 from pipemon.topology import FeatureShape
 
@@ -42,7 +42,8 @@ def design_effects(spec: Spec, stage: str, feature: FeatureShape) -> tuple[float
 def references(spec: Spec, features: tuple[Watched, ...]) -> tuple[Reference, ...]:
     """Return the baselines of features: one for each version that has one, and one for all that have none.
 
-    The false alarms that a stage may raise are shared among its features (Bonferroni).
+    The false alarms that a stage may raise are shared among its features: evenly (Bonferroni), or, where the file
+    says so, the more the more of them have moved (Benjamini and Hochberg).
     """
     every = watched(spec)
     found = []
@@ -51,12 +52,23 @@ def references(spec: Spec, features: tuple[Watched, ...]) -> tuple[Reference, ..
         those = [
             (each.version_of(stage), entry) for each in spec.baselines if (entry := _entry(each, name)) is not None
         ]
-        alpha = ALPHA / max(1, sum(1 for other in every if other[0] == stage))
+        count = sum(1 for other in every if other[0] == stage)
+        alpha = ALPHA / max(1, count)
+        ranks = ranks_of(count) if spec.multiple_testing == BENJAMINI_HOCHBERG else ()
         versions = tuple(version for version, _ in those if version)
         for version, entry in those:
             others = () if version else versions
-            found.append(Reference(stage, direction, feature, entry, version, others, alpha))
+            found.append(Reference(stage, direction, feature, entry, version, others, alpha, ranks))
     return tuple(found)
+
+
+def ranks_of(count: int) -> tuple[int, ...]:
+    """Return how many features are asked to have moved together: each number up to 8, then doublings, and all.
+
+    Of one feature there is nothing to share.
+    """
+    doublings = (2**power for power in range(4, count.bit_length()) if 2**power < count)
+    return (*range(1, min(count, 8) + 1), *doublings, *((count,) if count > 8 else ())) if count > 1 else ()
 
 
 def _entry(baseline: Baseline, name: str) -> FeatureBaseline | None:
