@@ -107,7 +107,7 @@ def test_a_demo_that_is_stopped_on_the_way_leaves_nothing(tmp_path: Path, starte
 
 def test_a_fault_that_there_is_not_is_refused_before_anything_starts(tmp_path: Path) -> None:
     process = demo(tmp_path, "--faults", "loud")
-    text, _ = process.communicate(timeout=60)
+    text, _ = process.communicate(timeout=240)
     assert (process.returncode, text) == (
         2,
         "pipemon: there is no fault 'loud'; the faults are telephone, slow, killed\n",

@@ -163,7 +163,7 @@ def test_the_script_says_when_it_is_ready_exposes_metrics_and_ends_cleanly(numbe
                 exposed = answer.read().decode()
             assert 'pipemon_pipeline_runs_total{pipeline="speech"' in exposed
             process.send_signal(number)
-            _, errors = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=240)
         finally:
             process.kill()
     assert (process.returncode, errors) == (0, "")

@@ -195,7 +195,7 @@ def test_a_celery_worker_that_is_stopped_loses_nothing_of_its_prefork_pool(tmp_p
     told |= {"QUEUE": str(tmp_path / "queue"), "DONE": str(done)}
     told["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{told['PYTHONPATH']}"
     send = "import speech_tasks; [speech_tasks.work.delay(100) for _ in range(4)]"
-    subprocess.run([sys.executable, "-c", send], env=told, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", send], env=told, check=True, timeout=240)
     command = [sys.executable, "-m", "celery", "-A", "speech_tasks", "worker", "--pool=prefork", "--concurrency=2"]
     log = tmp_path / "log"
     with log.open("w") as file:

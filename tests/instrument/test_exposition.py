@@ -234,7 +234,7 @@ def run_python(code: str, **environment: str) -> str:
         env={**os.environ, "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -326,6 +326,6 @@ print(prometheus_client.generate_latest(registry).decode())
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_promtool_finds_nothing_to_improve(cascade: Pipeline, registry: CollectorRegistry) -> None:
     done = subprocess.run(
-        ["promtool", "check", "metrics"], input=generate_latest(registry), capture_output=True, timeout=60, check=False
+        ["promtool", "check", "metrics"], input=generate_latest(registry), capture_output=True, timeout=240, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

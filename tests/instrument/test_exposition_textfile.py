@@ -45,7 +45,7 @@ def test_node_exporter_reads_the_files_of_two_jobs_in_one_folder(tmp_path: Path,
             environment["PROMETHEUS_MULTIPROC_DIR"] = str(tmp_path / job)
             (tmp_path / job).mkdir()
         subprocess.run(
-            [sys.executable, "-c", JOB, job, str(folder / f"{job}.prom")], env=environment, timeout=60, check=True
+            [sys.executable, "-c", JOB, job, str(folder / f"{job}.prom")], env=environment, timeout=240, check=True
         )
     assert sorted(file.name for file in folder.iterdir()) == ["shop.prom", "speech.prom"]
     (port,) = free_ports(1)

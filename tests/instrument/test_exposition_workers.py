@@ -69,7 +69,7 @@ def run(code: str, *arguments: str, **environment: str) -> Any:
         env={**os.environ, "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -171,7 +171,7 @@ def test_promtool_finds_nothing_to_improve_in_any_of_it(everything: CollectorReg
         ["promtool", "check", "metrics"],
         input=generate_latest(everything),
         capture_output=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -112,7 +112,12 @@ def test_workers_of_multiprocessing_lose_nothing_at_their_end_and_nothing_twice(
         "PROMETHEUS_MULTIPROC_DIR": str(files),
     }
     done = subprocess.run(
-        [sys.executable, str(service), method], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, str(service), method],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     ended, after = json.loads(done.stdout)
@@ -188,7 +193,7 @@ def play(tmp_path: Path, steps: str) -> Any:
         "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "files"),
     }
     done = subprocess.run(
-        [sys.executable, "-c", STEPS + steps], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", STEPS + steps], env=environment, capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -72,7 +72,7 @@ class Learned:
 
 def pipemon_command(*arguments: str) -> str:
     command = [sys.executable, "-m", "pipemon", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

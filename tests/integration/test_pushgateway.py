@@ -185,6 +185,8 @@ def test_a_gateway_that_does_not_answer_is_given_up(quiet: pytest.LogCaptureFixt
     with socket.create_server(("127.0.0.1", 0)) as silent:
         gateway = f"127.0.0.1:{silent.getsockname()[1]}"
         assert not pipemon.push(gateway, "nightly", registry=CollectorRegistry(), timeout=0.1)
+        # Who gives up first says so, its thread or the caller.
+        until(lambda: gateway in quiet.text, "a word about it")
     assert [record.levelno for record in quiet.records if gateway in record.getMessage()] == [logging.WARNING]
 
 
@@ -209,6 +211,7 @@ def test_a_gateway_that_answers_a_letter_at_a_time_is_given_up_too(quiet: pytest
         assert not enough.is_set()
         enough.set()
         thread.join()
+        until(lambda: gateway in quiet.text, "a word about it")
     assert [record.levelno for record in quiet.records if gateway in record.getMessage()] == [logging.WARNING]
 
 

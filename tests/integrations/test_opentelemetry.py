@@ -154,9 +154,10 @@ def test_async_stages_are_linked_too(pipeline: pipemon.Pipeline, registry: Colle
                 await score()
             return ids(span)
 
-    asyncio.run(serve())
-    last = asyncio.run(serve())
-    assert exemplars(registry) == [last]
+    first, last = asyncio.run(serve()), asyncio.run(serve())
+    found = exemplars(registry)
+    assert last in found
+    assert all(each in (first, last) for each in found)  # the first one's stays where it was in another bucket
 
 
 def test_an_unsampled_span_is_no_exemplar(score: Callable[..., Any], registry: CollectorRegistry) -> None:

@@ -351,7 +351,7 @@ def test_another_process_records_what_it_unpickles_under_the_models_version(fitt
             env={**os.environ, "PIPEMON_DISABLED": "1" if process == "disabled" else ""},
         )
         told.append(started)
-    declared, disabled, alone = (process.communicate(timeout=60)[0].splitlines() for process in told)
+    declared, disabled, alone = (process.communicate(timeout=240)[0].splitlines() for process in told)
     assert declared == ["4.0", "clf scale union__pca"]
     assert disabled == ["None"]
     assert alone == ["4.0"]  # without the steps before it
