@@ -138,10 +138,17 @@ def bounds_cases(
             "fires where a feature has other bins than its baseline",
             _test(name, step, _binned(spec, place, bins, "other"), {_WAIT - 1: [], _WAIT + 1: [fires]}),
         )
-        beside = [
+    beside: _Series = []
+    for bins in {each.direction: each for each in reversed(baseline_bins(spec))}.values():
+        place = {"pipeline": spec.pipeline, "stage": bins.stage, "version": bins.version or "untold"}
+        beside += [
             *_binned(spec, place, bins, bins.bins),
             *_binned(spec, {**place, "pipeline": NEIGHBOUR}, bins, "other"),
+            *_binned(spec, {**place, "stage": ANOTHER}, bins, "other"),
+            *_binned(spec, place, bins._replace(direction=ANOTHER), "other"),
+            *_binned(spec, place, bins._replace(feature=ANOTHER), "other"),
         ]
+    if beside:
         yield "is quiet where all have the bins of their baseline", _test(name, step, beside, {_WAIT + 1: []})
     apart = [
         *(entry for version in "12" for entry in _alike(spec, {**stage, "version": version}, f"0.{version}")),

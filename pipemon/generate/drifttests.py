@@ -8,15 +8,24 @@ from math import ceil
 from typing import cast
 
 from pipemon import catalogue as c
-from pipemon.generate.drift.constants import BASELINE, PLACE
+from pipemon.generate.drift.constants import PLACE
 from pipemon.generate.drift.measure import condition_references
 from pipemon.generate.drift.onset import onset_of
 from pipemon.generate.drift.recent import LEAST
 from pipemon.generate.drift.shapes import critical
-from pipemon.generate.drifttwins import another_version, other_bins, rare_parts, recorded_by_neighbours, twins
+from pipemon.generate.drifttwins import (
+    another_version,
+    other_bins,
+    rare_parts,
+    recorded_by_neighbours,
+    twins,
+    uncounted,
+)
 from pipemon.generate.expectations import expected_alert, nothing_of_others, recorded_value
 from pipemon.generate.measures import measure
 from pipemon.generate.places import series
+from pipemon.generate.recenttests import recent_cases
+from pipemon.generate.recordings import is_constant
 from pipemon.generate.rulecases import tested_values
 from pipemon.generate.rules import Alert, Group, Rules
 from pipemon.generate.scenes import ANOTHER, Clock, State, constant, counters, kept_labels, worlds
@@ -62,10 +71,10 @@ def drift_cases(rules: Rules, group: Group) -> dict[float, list[tuple[str, str, 
 
 
 def constants_cases(rules: Rules) -> Iterator[tuple[str, str, Test]]:
-    """Yield the tests that each constant of the baseline has all its labels, with a failure mode that reads it."""
+    """Yield the tests that each constant has all its labels, with a failure mode that reads it."""
     counts: Counter[tuple[str, tuple[str, ...]]] = Counter()
     for recording in rules.recordings:
-        if recording.name.startswith(BASELINE):
+        if is_constant(recording):
             counts[recording.name, tuple(label for label, _ in recording.static)] += 1
     step = duration(rules.spec.timing.scrape_interval)
     read: dict[str, list[dict[str, object]]] = {}
@@ -80,21 +89,21 @@ def constants_cases(rules: Rules) -> Iterator[tuple[str, str, Test]]:
         for reader in rules.readers[name][:1]:
             read.setdefault(reader, []).append({"expr": expr, "eval_time": step, "exp_samples": samples})
     for mode, exprs in read.items():
-        yield mode, "the baseline's constants have all their labels", {"interval": step, "promql_expr_test": exprs}
+        yield mode, "the constants have all their labels", {"interval": step, "promql_expr_test": exprs}
 
 
 def _constants_beside(rules: Rules, mode: FailureMode) -> Iterator[str]:
-    """Yield constants of baselines unlike this one in one label: a match that does not name it finds two."""
-    feature = mode.conditions[0].feature
+    """Yield constants of features unlike this one in one label: a match that does not name it finds two."""
+    feature, selected = mode.conditions[0].feature, dict(rules.spec.select)
     place = {"stage": mode.stage, "direction": feature.direction, "feature": feature.name} if feature else {}
-    seen: set[str] = set()
-    for recording in rules.recordings:
-        name, labels = recording.name, dict(recording.static)
-        if not name.startswith(BASELINE) or name in seen or mode.name not in rules.readers[name]:
-            continue
-        if {label: labels[label] for label in place} == place:
-            seen.add(name)
-            yield from (series(name, {**labels, label: ANOTHER}) for label in (*PLACE, *dict(rules.spec.select)))
+    seen: set[tuple[str, str]] = set()
+    for recording in filter(is_constant, rules.recordings):
+        labels = dict(recording.static)
+        kind = (recording.name, labels.get("of", ""))
+        if kind not in seen and mode.name in rules.readers[recording.name] and place.items() <= labels.items():
+            seen.add(kind)
+            for label in (*(label for label in PLACE if label in labels), *selected):
+                yield series(recording.name, {**labels, **selected, label: ANOTHER})
 
 
 def _cases(rules: Rules, alert: Alert) -> Iterator[tuple[str, Test]]:
@@ -111,9 +120,9 @@ def _cases(rules: Rules, alert: Alert) -> Iterator[tuple[str, Test]]:
     first = _case(spec, alert, beyond, _PLENTY * least, fires=True)
     time = _clock(spec, mode, condition, lasts=True)
     more = [constant(each, 1.0, time) for each in _constants_beside(rules, mode)]
+    more += other_bins(spec, mode, condition, time)
     if condition.against is None:
         more += [constant(name, value, time) for name, value in twins(spec, mode, condition)]
-        more += other_bins(spec, mode, condition, time)
         told = cast(list[Test], first["promql_expr_test"])
         told += rare_parts(spec, mode, condition, time.at(time.judged))
     first["input_series"] = [*cast(list[Test], first["input_series"]), *more]
@@ -132,6 +141,10 @@ def _cases(rules: Rules, alert: Alert) -> Iterator[tuple[str, Test]]:
     other = _case(spec, alert, beyond, _PLENTY * least, fires=False, bins=True)
     if not reference.has_categories or condition.against is None:
         yield "is quiet on other bins than the baseline has", other
+    if condition.against is not None:
+        yield from recent_cases(spec, mode, drift_step(mode))
+    elif reference.has_categories:
+        yield "has none of what nobody counts", uncounted(spec, mode, condition, drift_step(mode))
 
 
 def _case(spec: Spec, alert: Alert, value: float, number: float, *, fires: bool, bins: bool = False) -> Test:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import accumulate
+from math import ceil
 
 from pipemon import catalogue as c
+from pipemon.generate.categorytests import uncounted_case
 from pipemon.generate.drift.constants import ANY, Reference
 from pipemon.generate.drift.measure import condition_references
 from pipemon.generate.measures import measure
@@ -57,8 +59,12 @@ def other_bins(spec: Spec, mode: FailureMode, condition: Condition, time: Clock)
     reference = condition_references(spec, mode, condition)[0]
     known = _known(spec, mode, reference)
     labels = {**{name: known[name] for name in known if name != "baseline"}, "bins": "other"}
+    last = time.bad - 2
+    if condition.against is not None:
+        earlier = max(mode.window, spec.timing.long_window)
+        last = time.bad - ceil(round((mode.window + earlier) / time.step, 6)) - 2
     return [
-        {"series": series(c.FEATURE_INFO.name, labels), "values": f"1+0x{time.bad - 2} stale"},
+        {"series": series(c.FEATURE_INFO.name, labels), "values": f"1+0x{last} stale"},
         {"series": series(c.FEATURE_INFO.name, {**labels, "track": "shadow"}), "values": f"1+0x{time.end}"},
     ]
 
@@ -120,6 +126,12 @@ def rare_parts(spec: Spec, mode: FailureMode, condition: Condition, at: str) -> 
         for part in sorted(parts | {reference.parts[to]} - {"core"})
     ]
     return [{"expr": f"{series(found[0].name, known)} > bool 1", "eval_time": at, "exp_samples": samples}]
+
+
+def uncounted(spec: Spec, mode: FailureMode, condition: Condition, step: float) -> dict[str, object]:
+    """Return the case of categories that nobody counts."""
+    reference = condition_references(spec, mode, condition)[0]
+    return uncounted_case(spec, reference, _rules(spec, mode, condition), _known(spec, mode, reference), step)
 
 
 def _known(spec: Spec, mode: FailureMode, reference: Reference) -> dict[str, str]:

@@ -13,11 +13,12 @@ from types import MappingProxyType
 from pipemon import catalogue as c
 from pipemon.generate.drift.constants import BASELINE, PLACE, Reference
 from pipemon.generate.drift.onset import ENOUGH, LIMIT, SLACK, TRIFLE, Onset, moving, onset_of
+from pipemon.generate.neighbours import neighbours
 from pipemon.generate.places import series
 from pipemon.generate.promql import Call
 from pipemon.generate.recordings import Recording, in_order
 from pipemon.generate.rules import Rules
-from pipemon.generate.scenes import ANOTHER, NEIGHBOUR, kept_labels, rising
+from pipemon.generate.scenes import ANOTHER, NEIGHBOUR, Clock, kept_labels, rising
 from pipemon.spec.model import Spec
 from pipemon.units import duration
 
@@ -34,6 +35,8 @@ _LATER, _FIRST = 6, 26
 """The step behind which what lies downstream moves, and what lies upstream: too soon after to be an effect of it."""
 _GAP, _GONE, _END = 40, 43, 46
 """The step behind which there are too few values, behind which nobody tells the bins any more, and the last."""
+_SHORT = 16
+"""The last step of what needs no history."""
 _NONE: Mapping[str, str] = MappingProxyType({})
 _BY_HAND = "by_hand"
 """A label of what no rule has recorded: joins do not look at it."""
@@ -45,6 +48,7 @@ def onset_cases(rules: Rules) -> Iterator[tuple[str, str, Test]]:
     if moved is not None:
         reader = rules.readers[moved.origin.name][0]
         yield reader, "what moved first is told, and since when", _case(rules, moved)
+        yield reader, "what moved first elsewhere is no matter", _elsewhere(rules.spec, moved)
 
 
 def _case(rules: Rules, moved: Onset) -> Test:
@@ -111,12 +115,22 @@ def _case(rules: Rules, moved: Onset) -> Test:
     return {"interval": duration(step / _SCRAPES), "input_series": inputs, "promql_expr_test": exprs}
 
 
+def _elsewhere(spec: Spec, moved: Onset) -> Test:
+    """Return the case of what neighbours record of one feature, of which ours record nothing."""
+    feature = _Feature(spec, _two(spec, moved)[0], moved.step)
+    known = {**feature.labels("stable"), "baseline": dict(feature.reference.place(spec))["baseline"], "side": "high"}
+    read = [each for each in in_order(moved.origin) if set(each.static) <= known.items()]
+    time = Clock(moved.step, 0, None, _SHORT, _SHORT, None, _SHORT)
+    inputs, exprs = neighbours(spec, read, known, (), time)
+    return {"interval": duration(moved.step), "input_series": inputs, "promql_expr_test": exprs}
+
+
 class _Feature:
     """A feature's series: `number` values in a step, of which the mean is the baseline's or off."""
 
     def __init__(self, spec: Spec, reference: Reference, step: float) -> None:
         base = reference.baseline
-        self.spec, self.base = spec, base
+        self.spec, self.reference, self.base = spec, reference, base
         self.version = reference.version or next(name for name in map(str, count(1)) if name not in reference.others)
         self.side = {"stage": reference.stage, "direction": reference.direction}
         self.names = {**self.side, "feature": reference.feature}
@@ -191,7 +205,8 @@ def _beside(rules: Rules, moved: Onset, feature: _Feature) -> Iterator[str]:
     for each in in_order(moved.score):
         labels = dict(each.static)
         if each.name in of_baseline and {label: labels.get(label) for label in feature.names} == feature.names:
-            yield from (series(each.name, {**labels, _BY_HAND: "yes", label: ANOTHER}) for label in PLACE)
+            labels |= {**dict(rules.spec.select), _BY_HAND: "yes"}
+            yield from (series(each.name, {**labels, label: ANOTHER}) for label in PLACE)
     info = next(part for part in counted.parts if part.name.partition(":")[2].startswith("pipemon_feature_baseline:"))
     own = {label: value for label, value in known.items() if label != "track"}
     for label in own:
@@ -199,10 +214,16 @@ def _beside(rules: Rules, moved: Onset, feature: _Feature) -> Iterator[str]:
             value = NEIGHBOUR if label == "pipeline" else ANOTHER
             yield series(info.name, {**own, "baseline": dict(info.static)["baseline"], label: value})
     yield series(info.name, {**own, "baseline": dict(info.static)["baseline"], "version": _BY_HAND})
-    for label in ("stage", "direction", "feature", "version"):
+    neighbours_in = ("pipeline", *dict(rules.spec.select))
+    for label in (*neighbours_in, "stage", "direction", "feature", "version"):
         yield series(total.name, {**known, label: _BY_HAND})
-    place = {"pipeline": rules.spec.pipeline, **feature.side, "stage": ANOTHER}
-    yield series("pipemon:stage:position", {**place, _BY_HAND: "yes"})
+    at = {label: known[label] for label in moved.origin.labels} | {_BY_HAND: "yes"}
+    places = moved.origin.parts[0]
+    for label in neighbours_in:
+        yield series(moved.onset.name, {**known, "side": "high", label: _BY_HAND})
+        yield series(places.name, {**at, label: _BY_HAND})
+    for label in ("pipeline", "stage"):
+        yield series("pipemon:stage:position", {**at, **dict(rules.spec.select), label: ANOTHER})
 
 
 def _constant(name: str) -> Series:

@@ -21,6 +21,8 @@ _SELECTOR = re.compile(r"(?<![\w:\"])(?:(\w+)(?=\{)|(\w+:[\w:]+))(?:\{([^}]*)\})
 """The name of what is exported, or recorded, and its matchers."""
 _OF_EXPORTED = re.compile(r"\bby \(([^)]*)\) \((?:\w+\()*\w+\{([^}]*)\}")
 _OF_A_CONSTANT = re.compile(r"\)(?: group_left \([^)]*\))?\s+\(*pipemon:")
+_NOTHING = re.compile(r'(?<=label_replace\(0 \* )[\w:]+\{[^}]*le="\+Inf"\}(?=, "below")')
+"""A bucket that is only there to be 0 below the first bound."""
 _WHETHER = re.compile(r"\band on \([^)]*\)\s+\((?=sum by \([^)]*\) \(increase\([^()]*\)\) > 0\))")
 """Before a sum that only tells whether there is any."""
 
@@ -50,6 +52,8 @@ def mutants(document: dict[str, Any]) -> Iterator[Mutant]:
       same for each bucket, and a quantile depends on their ratios only.
     - A label that a rule sets is no other than that of all its series where they have one value, that one, before its
       first `unless`, and each aggregation keeps it: it tells rules of one name apart.
+      What `and` and `unless` leave of series are these series, and those of all sides of an `or` must have it.
+    - A count times 0 is 0, of whichever bucket, and of several the largest is taken: which one is picked is no matter.
     - An increase is never below 0, so that a sum of some is above 0 where the largest of them is, or their average:
       where `and` only asks for that, all three are the same.
     """
@@ -119,9 +123,12 @@ def _changed(rule: dict[str, Any], modes: Modes) -> Iterator[tuple[str, str, dic
 
 def _is_kept(expr: str, label: str, value: str, modes: Modes) -> bool:
     """Tell whether the series of an expression have a label with that value by themselves."""
-    kept = re.split(r"\sunless\b", expr)[0]
-    groups = [match[2].split(", ") for match in _GROUPING.finditer(kept) if match[1] == "by"]
-    return _single(kept, modes).get(label) == value and all(label in group for group in groups)
+    for side in re.split(r"^or$", expr, flags=re.MULTILINE):
+        kept = re.split(r"\s(?:and|unless)\b", side)[0]
+        groups = [match[2].split(", ") for match in _GROUPING.finditer(kept) if match[1] == "by"]
+        if _single(kept, modes).get(label) != value or not all(label in group for group in groups):
+            return False
+    return True
 
 
 def _is_outermost(expr: str, at: int) -> bool:
@@ -145,7 +152,8 @@ def _expressions(expr: str, single: Mapping[str, str], told: Mapping[str, str]) 
             yield "threshold", f"threshold {match[2]} doubled", _with(expr, match.span(2), f"{2 * float(match[2]):g}")
     for match in _WINDOW.finditer(expr):
         yield "window", f"window {match[1]} doubled", _with(expr, match.span(1), duration(2 * seconds(match[1])))
-    for matcher in dict.fromkeys(match[0] for match in _MATCHER.finditer(expr)):
+    of_nothing = _NOTHING.sub("", expr)
+    for matcher in dict.fromkeys(match[0] for match in _MATCHER.finditer(of_nothing)):
         # From every selector: what one side of a join has lost, the other still picks.
         yield (
             "matcher",

@@ -102,7 +102,7 @@ def onset(spec: Spec, references: tuple[Reference, ...], limit: float = LIMIT) -
     kept = Binary("and", last, Binary(">", above, 0.0))
     began = Recording(name("drift_began"), Binary("or", kept, Call("timestamp", (above,))), labels, sums)
     beyond = Binary("and", began.series(), Binary(">", above, limit))
-    since = Recording(name("drift_onset"), beyond, labels, (began,))
+    since = Recording(name("drift_onset"), beyond, labels, (*sums, began))
     return Onset(step, score, sums, began, since, _origin(scope, since))
 
 

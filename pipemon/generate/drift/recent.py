@@ -213,7 +213,8 @@ def _cells(made: Recent, counted: Recording, what: str, layout: tuple[Recording,
     labels = (*made.series, "below")
     below = Aggregate("max", labels, Binary("or", nearest, none))
     inside = Call("clamp_min", (Binary("-", up_to, below, on=labels, group_left=True), 0.0))
-    expr = Aggregate("sum", (*made.series, "bin"), inside)
+    # One series each, without its bounds.
+    expr = Aggregate("max", (*made.series, "bin"), inside)
     return made.rule(what, expr, "bin", parts=(*layout, counted))
 
 
@@ -226,7 +227,7 @@ def _categories(made: Recent, counted: Recording, other: Recording, what: str) -
     zero = Binary("and", Binary("*", 0.0, made.read(other)), made.total("group", made.read(counted)), on=made.series)
     every = Binary("or", made.read(counted), zero)
     named = Call("label_replace", (every, "bin", "$1", "category", "(.+)"))
-    return made.rule(what, Aggregate("sum", (*made.series, "bin"), named), "bin", parts=(counted, other))
+    return made.rule(what, Aggregate("max", (*made.series, "bin"), named), "bin", parts=(counted, other))
 
 
 def _share(made: Recent, what: str, cells: Recording, whole: Recording) -> Recording:
