@@ -97,7 +97,7 @@ class PipelineShape(NamedTuple):
     `reads_bounds` tells that the code reads the generated file of budgets and thresholds; while it is being
     described, it does not, so that a file of yesterday has no say in today's. `slices` are those that feedback
     is kept apart by, as their label has them: `age=young`. `version` is that of stages that have none of their own,
-    "" where nobody knows.
+    "" where nobody knows. `baselines` are the files of the references, as the code names them.
     """
 
     name: str
@@ -108,6 +108,7 @@ class PipelineShape(NamedTuple):
     reads_bounds: bool = False
     slices: tuple[str, ...] = ()
     version: str = ""
+    baselines: tuple[str, ...] = ()
 
 
 def find_cycle(after: Mapping[str, Iterable[str]]) -> tuple[str, ...]:

@@ -63,7 +63,8 @@ def skeleton(shape: PipelineShape, code: str) -> str:
     text = comment(_HEAD.format(name=shape.name))
     text += f"pipeline: {_scalar(shape.name)}\nowner: {shape.name}-team\nscrape_interval: 15s\ncode: {code}\n"
     text += "# schedule: daily   # of a batch job that pushes its values: each signal is of its last run\n"
-    text += f"baseline: {shape.name}.baseline.json   # written by: pipemon baseline\n"
+    if not shape.baselines:  # the code's own is read as it is
+        text += f"baseline: {shape.name}.baseline.json   # written by: pipemon baseline\n"
     text += "\nfailure_modes:\n" + "".join(map(_written, _whole(shape, names)))
     for stage in shape.stages:
         for title, entries in (

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pipemon.errors import DeclarationError
 from pipemon.instrument.bounds import checked
 from pipemon.instrument.log import log_once
+from pipemon.topology import being_described
 
 Path = str | os.PathLike[str]
 
@@ -25,6 +26,8 @@ class Baselines(NamedTuple):
     """The baselines of a pipeline; a new model version brings its own while the old one still serves."""
 
     files: tuple[_File, ...] = ()
+    named: tuple[str, ...] = ()
+    """As the code names them, those that could not be read too."""
 
     def bounds(self, stage: str, version: str) -> dict[str, tuple[float, ...]]:
         """Return a stage's bounds by `<direction>.<feature>`: those made of its version, else the first file's."""
@@ -41,8 +44,17 @@ def read_baselines(given: Path | Sequence[Path] | None, pipeline: str) -> Baseli
     They are JSON: `{"version": "2", "features": {"vad.input.audio_seconds": {"bounds": [0.5, 1, 2]}}}`. What can't be
     read, or is another pipeline's, is left out and logged once.
     """
-    paths = () if given is None else given if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
-    return Baselines(tuple(file for file in (_read(path, pipeline) for path in paths) if file is not None))
+    several = given if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+    paths = tuple(path for path in several if path is not None)
+    found = (_read(path, pipeline) for path in paths)
+    return Baselines(tuple(file for file in found if file is not None), tuple(filter(None, map(_name, paths))))
+
+
+def _name(path: Path) -> str:
+    try:
+        return os.fsdecode(path)
+    except TypeError:  # no path at all, as was logged
+        return ""
 
 
 def _read(path: Path, pipeline: str) -> _File | None:
@@ -56,7 +68,9 @@ def _read(path: Path, pipeline: str) -> _File | None:
         entries = {str(key): entry["bounds"] for key, entry in document["features"].items() if "bounds" in entry}
         versions = {str(stage): str(version) for stage, version in document.get("stage_versions", {}).items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        log_once(("baseline", str(path)), "baseline %s is not used: %s: %s", path, type(error).__name__, error)
+        # A command that asks for the code's shape runs elsewhere, and says itself what it can't find.
+        if not (isinstance(error, FileNotFoundError) and being_described.get()):
+            log_once(("baseline", str(path)), "baseline %s is not used: %s: %s", path, type(error).__name__, error)
         return None
     return _File(str(document.get("version", "")), versions, _checked(path, entries))
 

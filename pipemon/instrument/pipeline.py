@@ -283,7 +283,8 @@ class Pipeline(TakesFeedback):
         stages = tuple(self._stages.values())
         bounds, slices = self._duration_bounds, self._slices
         reads = self._reads_bounds
-        return PipelineShape(self.name, self.budget, stages, bounds, self._has_run, reads, slices, self.version)
+        named = self._for_all.baselines.named
+        return PipelineShape(self.name, self.budget, stages, bounds, self._has_run, reads, slices, self.version, named)
 
     def _see_upstream(self, shape: StageShape) -> Callable[[str], bool] | None:
         return partial(self._cascade.see, shape.name) if shape.after is None else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 from pipemon.catalogue import ALERTS, METRICS
 from pipemon.errors import Problem, SpecError, nearest
@@ -93,7 +93,8 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
     report, root = source.report, source.root
     fields.check_keys(report, root, KEYS, _PLANNED)
     shape = _shape(report, root, beside)
-    learned, no_baseline = _baselines(report, root, beside)
+    named = _named_baselines(report, root, shape, beside)
+    learned, no_baseline = _baselines(report, root, named)
     owner = fields.text(report, root.get("owner"), "owner") or shape.name
     whose = data(report, root.get("data"), "data")
     batch = schedule(report, root.get("schedule"))
@@ -118,7 +119,7 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
         targets=fields.labels(report, root.get("targets"), "targets"),
         duration_bounds=shape.duration_bounds,
         has_run=shape.has_run,
-        baseline=next(iter(dict(fields.words(Report(""), root.get("baseline"), ""))), ""),
+        baseline=named[0].name if named else "",
         baselines=learned,
         slices=shape.slices,
         objective=objective(report, root.get("objective")),
@@ -243,19 +244,41 @@ def _shape(report: Report, root: Mapping, beside: Path | None) -> PipelineShape:
     return merged._replace(name=name or shape.name, budget=shape.budget or budget)
 
 
-def _baselines(report: Report, root: Mapping, beside: Path | None) -> tuple[tuple[baselines.Baseline, ...], str]:
+class _NamedBaseline(NamedTuple):
+    """A baseline's file: how it is named, where that stands, and where the file is or would be."""
+
+    name: str
+    node: Node
+    path: Path
+
+
+def _named_baselines(report: Report, root: Mapping, shape: PipelineShape, beside: Path | None) -> list[_NamedBaseline]:
+    """Return the files that `baseline:` names, else those that the code gives to its pipeline."""
+    named: list[tuple[str, Node]] = [*fields.words(report, root.get("baseline"), "baseline")]
+    code, elsewhere = root.get("code"), beside
+    if not named and code is not None:
+        # A service looks in the folder that it runs in: that is often the current one.
+        named, elsewhere = [(file, code) for file in shape.baselines], beside or Path.cwd()
+    found = []
+    for file, node in named:
+        path = Path(report.file(node)).parent / file
+        if elsewhere is not None and not path.exists() and (elsewhere / file).exists():
+            path = elsewhere / file
+        found.append(_NamedBaseline(file, node, path))
+    return found
+
+
+def _baselines(
+    report: Report, root: Mapping, named: list[_NamedBaseline]
+) -> tuple[tuple[baselines.Baseline, ...], str]:
     """Return the baselines, the one that thresholds are learned from first, or none and why there is none."""
-    named = fields.words(report, root.get("baseline"), "baseline")
     if not named:
         return (), "and the file names none; add `baseline: <file>.json`"
     found: dict[str, baselines.Baseline] = {}
     name = root.get("pipeline")
-    for file, node in named:
-        folder = Path(report.file(node)).parent
-        if beside is not None and not (folder / file).exists():
-            folder = beside
+    for file, node, path in named:
         try:
-            one = baselines.load(folder / file)
+            one = baselines.load(path)
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
@@ -273,7 +296,7 @@ def _baselines(report: Report, root: Mapping, beside: Path | None) -> tuple[tupl
             which = f"version {shown(one.version)}" if one.version else "no version in particular"
             report.add(node, f"baseline: {file} and {twin} are both of {which}; name one", "duplicate")
         found[file] = one
-    absent = [] if found else [file for file, _ in named]
+    absent = [] if found else [file for file, _, _ in named]
     why = f"and {fields.listed(absent)} is not there yet; `pipemon baseline` learns it" if absent else ""
     return tuple(found.values()), why
 

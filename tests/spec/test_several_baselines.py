@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from pipemon.spec.baseline import Baseline, FeatureBaseline, dump
 from pipemon.spec.load import load
 
@@ -46,3 +48,38 @@ def test_one_that_is_not_there_yet_leaves_the_other(tmp_path: Path) -> None:
 def test_where_none_is_there_failure_modes_wait(tmp_path: Path) -> None:
     (mode,) = load(folder_of(tmp_path)).failure_modes
     assert "new.json or old.json is not there yet" in mode.waiting
+
+
+CODE = """\
+from prometheus_client import CollectorRegistry
+import pipemon
+from pipemon.features import length
+speech = pipemon.Pipeline("speech", baseline="learned.json", registry=CollectorRegistry())
+@speech.stage("vad", output=length("segments"))
+def find(audio): return audio
+"""
+
+
+@pytest.mark.parametrize("where", ["beside", "here"])
+def test_the_one_that_the_code_gives_to_its_pipeline_need_not_be_named_again(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    for folder in ("beside", "here"):
+        (tmp_path / folder).mkdir()
+    module = f"code_with_a_baseline_{where}"
+    (tmp_path / f"{module}.py").write_text(CODE)
+    file = tmp_path / "beside" / "speech.yaml"
+    file.write_text(
+        SPEC.replace("stages: {vad: {features: {output.segments: segments}}}\nbaseline: [new.json, old.json]", "")
+        + f"code: {module}:speech\n"
+    )
+    monkeypatch.chdir(tmp_path / "here")
+    assert "learned.json is not there yet" in load(file).failure_modes[0].waiting
+    assert not caplog.records
+    (tmp_path / where / "learned.json").write_text(dump(baseline(7, "0")))
+    spec = load(file)
+    assert (spec.baseline, [one.version for one in spec.baselines]) == ("learned.json", ["0"])
+    assert not spec.failure_modes[0].waiting
+    file.write_text(file.read_text() + "baseline: other.json\n")
+    assert "other.json is not there yet" in load(file).failure_modes[0].waiting
