@@ -12,7 +12,9 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("pipemon"):
             raise
-        sys.exit(f"pipemon: {error.name} is not installed; the commands come with: pip install 'pipemon[generate]'")
+        install = "the commands come with: pip install 'pipemon[generate]'"
+        print(f"pipemon: {error.name} is not installed; {install}", file=sys.stderr)
+        sys.exit(2)
     run()
 
 

@@ -144,8 +144,8 @@ def test_the_command_says_what_to_install_where_its_libraries_are_not_there(
     core: Path, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     done = run(core / "pipemon", *arguments, cwd=tmp_path)
-    assert done.returncode != 0
-    assert (done.stdout, done.stderr) == (
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2,
         "",
         "pipemon: click is not installed; the commands come with: pip install 'pipemon[generate]'\n",
     )
