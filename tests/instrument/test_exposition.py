@@ -222,6 +222,16 @@ def test_what_is_no_port_is_refused_in_words(registry: CollectorRegistry, port: 
         pipemon.expose(port, registry=registry)
 
 
+def test_no_name_server_is_asked_for_this_machines_name(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(name: str = "") -> str:
+        raise AssertionError(f"{name!r} was looked up")
+
+    monkeypatch.setattr("socket.getfqdn", asked)
+    pipemon.expose(0, registry=registry).close()
+
+
 def test_an_unknown_address_is_said(registry: CollectorRegistry) -> None:
     with pytest.raises(OSError, match=r": the metrics can't be served at 256\.0\.0\.1:0$"):
         pipemon.expose(0, addr="256.0.0.1", registry=registry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from socketserver import TCPServer
 from threading import Thread
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -129,6 +130,12 @@ def _listen(addr: str, port: int, app: WSGIApp, certificate: Certificate | None)
 
     class Server(ThreadingWSGIServer):
         address_family = family
+
+        def server_bind(self) -> None:
+            """Listen, without the look-up of this machine's name: a name server that is gone would hold up the host."""
+            TCPServer.server_bind(self)
+            self.server_name, self.server_port = str(sockaddr[0]), self.server_address[1]
+            self.setup_environ()
 
         def finish_request(self, request: Any, client_address: Any) -> None:
             """Serve a connection, in its own thread: one that is silent or slow holds up no other."""
