@@ -90,7 +90,7 @@ class Gunicorn:
         return all(self._get(f"{port}/metrics") for port in (self.port, self.metrics))
 
     def _get(self, path: str) -> str:
-        with urlopen(f"http://127.0.0.1:{path}", timeout=20) as response:
+        with urlopen(f"http://127.0.0.1:{path}", timeout=120) as response:
             text: str = response.read().decode()
             return text
 
@@ -142,7 +142,7 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
         gunicorn.requests(1)
         (files,) = (tmp_path / "tmp").glob("pipemon-gunicorn-*")
         assert list(files.glob("counter_*.db"))
-        gunicorn.child.stop()
+        gunicorn.child.stop(120)
         assert not files.exists()
 
 
@@ -152,7 +152,7 @@ def test_a_folder_of_ones_own_is_emptied_at_the_start_and_kept(tmp_path: Path) -
         with running(tmp_path, PROMETHEUS_MULTIPROC_DIR=str(folder)) as gunicorn:
             gunicorn.requests(calls)
             until(partial(gunicorn.counted, calls), "the calls of this start alone")
-            gunicorn.child.stop()
+            gunicorn.child.stop(120)
         assert list(folder.glob("counter_*.db"))
 
 
