@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from math import isinf, isnan
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 # Compiled when first used, and kept by `re`: what only declares stages without budgets needs none.
@@ -114,11 +115,20 @@ def meant(text: str) -> str:
 
 
 def le(bound: float) -> str:
-    """Print a bucket bound as the exporter's `le` label has it: 0.3, 1.0, 1e+06."""
-    # The client library's own printing is what ends up in the label.
-    from prometheus_client.utils import floatToGoString  # noqa: PLC0415
+    """Print a bucket bound as the exporter's `le` label has it: 0.3, 1.0, 1e+06.
 
-    return str(floatToGoString(bound))  # type: ignore[no-untyped-call]
+    As prometheus-client does, which the commands would wait for.
+    """
+    bound = float(bound)
+    if isinf(bound):
+        return "+Inf" if bound > 0 else "-Inf"
+    written = repr(bound)
+    whole, dot, rest = written.partition(".")
+    if bound > 0 and dot and len(whole) > 6:
+        # As Go, with an exponent sooner than Python.
+        mantissa = f"{whole[0]}.{whole[1:]}{rest}".rstrip("0.")
+        return f"{mantissa}e+{len(whole) - 1:02d}"
+    return "NaN" if isnan(bound) else written
 
 
 def fingerprint(bounds: Iterable[float]) -> str:

@@ -22,6 +22,11 @@ def alert_expr(spec: Spec, mode: FailureMode) -> Expr:
 
     Its series have the labels of `key`, but where `keeps_own_labels`.
     """
+    # Rules and runbooks have the same.
+    return spec.derived(("alert", mode), lambda spec: _alert_expr(spec, mode))
+
+
+def _alert_expr(spec: Spec, mode: FailureMode) -> Expr:
     if len(mode.conditions) == 1 and mode.conditions[0].signal == "promql":
         return _alone(mode.conditions[0].argument)
     exprs = [condition_expr(spec, mode, condition) for condition in mode.conditions]

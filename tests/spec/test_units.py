@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.utils import floatToGoString
 
 from pipemon.units import check_unit, counted, duration, le, meant, seconds
 
@@ -58,6 +59,11 @@ def test_a_printed_duration_is_never_nothing(value: float) -> None:
 @pytest.mark.parametrize(("bound", "label"), [(0.3, "0.3"), (1, "1.0"), (1e6, "1e+06"), (float("inf"), "+Inf")])
 def test_a_bound_is_printed_as_the_exporter_labels_it(bound: float, label: str) -> None:
     assert le(bound) == label
+
+
+@given(st.floats() | st.integers(-(10**15), 10**15).map(float) | st.decimals(-1, 10**9, places=4).map(float))
+def test_any_bound_is_printed_as_the_client_library_does(bound: float) -> None:
+    assert le(bound) == floatToGoString(bound)  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize(
