@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import TopologicalSorter
@@ -83,7 +83,7 @@ def plan(spec: Spec) -> Plan:
         edges[each.source].discard(each.target)
     place = {name: index for index, name in enumerate(modes)}
     targets = {name: tuple(sorted(edges.get(name, ()), key=place.__getitem__)) for name in modes}
-    kept = _keep_firing(fitted, targets, spec)
+    kept = _keep_firing(fitted, edges, spec)
     for name, found in targets.items():
         if found:
             kept[name] = replace(kept[name], holds_back=found)
@@ -202,16 +202,28 @@ def _fit_for(
 
 def _too_late(edges: Edges, modes: dict[str, FailureMode], stated: set[tuple[str, str]]) -> Iterator[Refusal]:
     """Yield the causes that would notify after their effects, and why."""
+    # A cause has thousands of effects in a long cascade, and these have few times.
+    alike = _alike(modes, lambda mode: (mode.for_, mode.window))
     for source, targets in edges.items():
         cause = modes[source]
-        for target in targets:
-            effect = modes[target]
-            if cause.for_ > effect.for_:
-                longer = f"its `for` of {duration(cause.for_)} is longer than the effect's {duration(effect.for_)}"
-                yield Refusal(source, target, longer)
-            elif cause.window > effect.window and (source, target) not in stated:
-                windows = f"{duration(cause.window)} is longer than the effect's {duration(effect.window)}"
-                yield Refusal(source, target, f"its window of {windows}")
+        for (wait, window), names in alike.items():
+            if cause.for_ > wait:
+                longer = f"its `for` of {duration(cause.for_)} is longer than the effect's {duration(wait)}"
+                yield from (Refusal(source, target, longer) for target in targets & names)
+            elif cause.window > window:
+                longer = f"its window of {duration(cause.window)} is longer than the effect's {duration(window)}"
+                late = (target for target in targets & names if (source, target) not in stated)
+                yield from (Refusal(source, target, longer) for target in late)
+
+
+def _alike(
+    modes: Mapping[str, FailureMode], times: Callable[[FailureMode], tuple[float, float]]
+) -> dict[tuple[float, float], set[str]]:
+    """Return the names of the failure modes of the same times."""
+    found: dict[tuple[float, float], set[str]] = {}
+    for mode in modes.values():
+        found.setdefault(times(mode), set()).add(mode.name)
+    return found
 
 
 def _causes_first(names: Iterable[str], edges: Edges) -> list[str]:
@@ -222,18 +234,18 @@ def _causes_first(names: Iterable[str], edges: Edges) -> list[str]:
     return list(TopologicalSorter(causes).static_order())
 
 
-def _keep_firing(
-    modes: dict[str, FailureMode], targets: dict[str, tuple[str, ...]], spec: Spec
-) -> dict[str, FailureMode]:
+def _keep_firing(modes: dict[str, FailureMode], edges: Edges, spec: Spec) -> dict[str, FailureMode]:
     """Let each source outlast its targets, which outlast their own: effects first."""
     kept = dict(modes)
-    sources = {name for name, found in targets.items() if found}
-    edges = {source: sources.intersection(targets[source]) for source in sources}
-    for name in reversed(_causes_first(sources, edges)):
+    sources = {name for name, found in edges.items() if found}
+    among = {source: sources & edges[source] for source in sources}
+    rest = {name: mode for name, mode in modes.items() if name not in sources}
+    alike = _alike(rest, lambda mode: (mode.window, mode.keep_firing_for))
+    for name in reversed(_causes_first(sources, among)):
         source = kept[name]
-        effects = [kept[target] for target in targets[name]]
-        tails = [effect.window + effect.keep_firing_for for effect in effects if effect.window <= source.window]
-        if tails:
+        times = {(kept[each].window, kept[each].keep_firing_for) for each in among[name]}
+        times.update(each for each, names in alike.items() if not names.isdisjoint(edges[name]))
+        if tails := [window + tail for window, tail in times if window <= source.window]:
             least = max(tails) + spec.timing.group_interval
             kept[name] = replace(source, keep_firing_for=max(source.keep_firing_for, least))
     return kept
