@@ -97,9 +97,11 @@ class Category(Feature):
     _positions: dict[str, float] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.unit or self.bounds is not None:
-            raise DeclarationError(f"feature {self.name!r}: a category has neither unit nor bounds")
+            raise DeclarationError(
+                f"feature {self.name!r}: a category has neither unit nor bounds; its categories are categories=[...]"
+            )
+        super().__post_init__()
         try:
             categories = _categories(self.categories)
         except DeclarationError as error:

@@ -127,6 +127,8 @@ def test_a_category_has_neither_unit_nor_bounds() -> None:
         Category("intent", str, unit="ratio", categories=("a",))
     with pytest.raises(DeclarationError, match="neither unit nor bounds"):
         Category("intent", str, bounds=[1], categories=("a",))
+    with pytest.raises(DeclarationError, match=r"neither unit nor bounds; its categories are categories=\[\.\.\.\]"):
+        Category("lang", str, ["en", "fr"])  # type: ignore[arg-type]
 
 
 def test_a_category_is_checked_as_a_feature_is() -> None:
