@@ -106,12 +106,12 @@ def test_ctrl_c_ends_a_waiting_command_without_a_traceback() -> None:
 
 
 def test_ctrl_c_while_code_is_imported_ends_without_a_traceback(tmp_path: Path) -> None:
-    (tmp_path / "slow.py").write_text("import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(60)\n")
+    (tmp_path / "slow.py").write_text("import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(240)\n")
     with subprocess.Popen(
         [sys.executable, "-m", "pipemon", "init", "slow:speech"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ,
     ) as process:  # fmt: skip
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not (tmp_path / "begun").exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)

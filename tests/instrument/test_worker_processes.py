@@ -68,7 +68,7 @@ def scrape():
 
 
 def wait_for(expected):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not expected.items() <= scrape().items():
         assert time.monotonic() < deadline, scrape()
         time.sleep(0.05)

@@ -127,7 +127,7 @@ class Place:
     def samples(self, selector: str, over: str, at: float) -> dict[str, list[list[object]]]:
         """The stored samples of each series, as they are: times and values, without the device's label."""
         answer = urlopen(
-            f"{self.prometheus.url}/api/v1/query?query={quote(f'{selector}[{over}]')}&time={at}", timeout=10
+            f"{self.prometheus.url}/api/v1/query?query={quote(f'{selector}[{over}]')}&time={at}", timeout=120
         )
         with answer:
             rows = json.load(answer)["data"]["result"]

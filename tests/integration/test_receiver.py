@@ -54,7 +54,7 @@ def serving_alerts(folder: Path, port: int, grafana: str) -> Iterator[subprocess
 
 def answers(port: int) -> bool:
     try:
-        with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=1) as answer:
+        with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=20) as answer:
             return bool(answer.status == 200)
     except (URLError, OSError):
         return False
@@ -64,7 +64,7 @@ def post(url: str, labels: Labels, annotations: Labels, starts: float, ends: flo
     times = {"startsAt": moment(starts)} | ({"endsAt": moment(ends)} if ends else {})
     body = json.dumps([{"labels": labels, "annotations": annotations, **times}]).encode()
     urlopen(
-        Request(f"{url}/api/v2/alerts", data=body, headers={"Content-Type": "application/json"}), timeout=10
+        Request(f"{url}/api/v2/alerts", data=body, headers={"Content-Type": "application/json"}), timeout=120
     ).close()
 
 
