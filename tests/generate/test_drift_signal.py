@@ -34,11 +34,16 @@ def test_another_threshold_and_forgotten_bins_are_found(tmp_path: Path) -> None:
     made = rules(plan(load(SPEC)).spec)
     document, files = documents(made)
     own = only(made, document, {"hotter-than-usual"})
-    # Those of the baseline's constants are the same for all thresholds.
-    tests = next(each for each in of_mode(files, "hotter-than-usual") if "alert_rule_test" in each["tests"][0])
+    file = next(each for each in of_mode(files, "hotter-than-usual") if "alert_rule_test" in each["tests"][0])
     text = json.dumps(own)
-    for right, wrong in (("> 0.1", "> 0.09"), ("> 0.1", "> 0.11"), ("unless", "or")):
+    for right, wrong, case in (
+        ("> 0.1", "> 0.09", "is quiet just before the threshold"),
+        ("> 0.1", "> 0.11", "fires just beyond the threshold"),
+        ("unless", "or", "is quiet on other bins than the baseline has"),
+    ):
         assert right in text
+        tests = {**file, "tests": [test for test in file["tests"] if test["name"].endswith(case)]}
+        assert tests["tests"]
         assert failing(tmp_path, json.loads(text.replace(right, wrong)), tests), f"{wrong!r} is not noticed"
 
 
