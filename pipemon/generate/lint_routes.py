@@ -44,7 +44,7 @@ def route_findings(document: Mapping[str, Any], alerts: Sequence[Labels]) -> Ite
 
 
 def _inhibition(rules: Sequence[Mapping[str, Any]], index: Alerts) -> Iterator[Found]:
-    holds: dict[str, set[str]] = {}
+    read: list[tuple[set[str], set[str]]] = []
     for number, rule in enumerate(rules, 1):
         where = f"inhibit_rules[{number}]"
         sources, targets = (
@@ -57,8 +57,13 @@ def _inhibition(rules: Sequence[Mapping[str, Any]], index: Alerts) -> Iterator[F
             yield "inhibit-unknown-alertname", where, "its source or its target is no alert"
         if set(rule["source_matchers"]) == set(rule["target_matchers"]) or sources & targets:
             yield "inhibit-same-match", where, "an alert is both its source and its target"
-        for source in sources:
-            holds.setdefault(source, set()).update(targets - sources)
+        read.append((sources, targets))
     # Of what a source holds back, other sources alone can hold it back in turn.
-    if cycle := find_cycle({source: sorted(holds[source] & holds.keys()) for source in sorted(holds)}):
+    causes = set[str]().union(*(sources for sources, _ in read))
+    holds: dict[str, set[str]] = {name: set() for name in causes}
+    for sources, targets in read:
+        among = (targets & causes) - sources
+        for source in sources if among else ():
+            holds[source] |= among
+    if cycle := find_cycle({source: sorted(holds[source]) for source in sorted(holds)}):
         yield "circular-inhibition", cycle[0], f"it holds itself back: {' to '.join(cycle)}"
