@@ -21,17 +21,20 @@ from benchmarks.drift.tables import Table
 from pipemon.demo.programs import default_cache
 from pipemon.generate.drift.constants import Reference
 from pipemon.generate.drift.distribution import distribution
-from pipemon.generate.drift.onset import LIMIT, TRIFLE
+from pipemon.generate.drift.onset import CERTAIN, TRIFLE
 from pipemon.generate.drift.statistics import drift
 from pipemon.generate.places import series
 from pipemon.spec.model import Spec, Timing
-from pipemon.spec.signals import STATISTICS, Statistic
+from pipemon.spec.shift import MOST
+from pipemon.spec.signals import SHIFT, SIGNALS, STATISTICS, Statistic
 from pipemon.units import fingerprint, le
 
 PEERS = Path(__file__).with_name("peers.txt")
 SIZE, BEFORE, AFTER = 10_000, 10_000, 10_000
 MINUTE, WINDOW = 100, 10
 """Values that come in each minute, in which rules are evaluated once; minutes of a window, of 1,000 values then."""
+STEPS = (30, 100, 400)
+"""Values in a step of `shift`."""
 TOGETHER = 40
 """Streams in one run of promtool."""
 PLACE = {"pipeline": "bench", "stage": "hear", "version": "1", "track": "stable", "direction": "input"}
@@ -81,6 +84,7 @@ def streams(random: Generator, times: int, still: int) -> Streams:
 def beside(random: Generator, times: int, still: int) -> Table:
     made = streams(random, times, still)
     alarms = by_rules(made)
+    alarms |= {f"pipemon: shift, {step} values a step": by_sums(made, step) for step in STEPS}
     alarms |= {name: told["alarms"] for name, told in by_peers(made).items()}
     rows = [[name, *_told(alarm, made)] for name, alarm in alarms.items()]
     about = (
@@ -88,34 +92,27 @@ def beside(random: Generator, times: int, still: int) -> Table:
         f"without drift; false alarms: of {still} streams of {BEFORE + AFTER:,} values without drift, in how many "
         f"there is any. {times} references of {SIZE:,} values. Peers as they come, in batches of 1,000 or value by "
         "value; pipemon by the generated rules in promtool, with a window of 1,000 values and an evaluation each "
-        f"{MINUTE}. A delay means nothing where alarms are raised anyhow."
+        f"{MINUTE}. `shift` by its rules' arithmetic in numpy, of so many values in a step, which is four minutes, or "
+        "16 scrapes. A delay means nothing where alarms are raised anyhow."
     )
     return Table("Beside its peers", about, ["", "false alarms", *SHIFTED, *LOANS], rows)
 
 
-def moved(random: Generator, times: int, still: int) -> Table:
-    """Return the same of the cumulative sums that tell what moved first, by the rules' own arithmetic in numpy."""
-    made = streams(random, times, still)
-    rows = [
-        [f"{step}", *_told({name: _moved(*made[name], step) for name in made}, made)] for step in (30, 50, 100, 200)
-    ]
-    about = (
-        "The cumulative sums by which alerts name what moved first, on the same streams as above: they are recorded "
-        "for each number that is watched, and are no alert by themselves. The rules' own arithmetic in numpy, which a "
-        f"test holds to promtool, by how many values there are in a step of four minutes; moved is above {LIMIT:g}."
-    )
-    return Table("Beside its peers: what moved first", about, ["a step", "false alarms", *SHIFTED, *LOANS], rows)
+def by_sums(made: Streams, step: int) -> Alarms:
+    """Return when `shift` alerts at its default limit, by the rules' own arithmetic, which a test holds to promtool."""
+    return {name: list(_shifted(*stream, step)) for name, stream in made.items()}
 
 
-def _moved(reference: Array, live: Array, step: int) -> list[int]:
-    """Return at which values a stream is taken for moved: each first one after it was not."""
+def _shifted(reference: Array, live: Array, step: int) -> Iterator[int]:
     means = live[: len(live) // step * step].reshape(-1, step).mean(1)
-    error = max(TRIFLE, np.sqrt(1 / step + 1 / len(reference)))
-    sums, found = np.zeros((2, 1)), [False]
-    for z in (means - reference.mean()) / reference.std() / error:
-        sums = cumulated(sums, np.array([z]), LIMIT)
-        found.append(bool((sums > LIMIT).any()))
-    return [index * step for index in range(1, len(found)) if found[index] and not found[index - 1]]
+    own = 1 / np.sqrt(len(reference))
+    error = max(TRIFLE, np.hypot(1 / np.sqrt(step), own))
+    sums, above = np.zeros((2, 1)), False
+    for index, z in enumerate((means - reference.mean()) / reference.std() / error, 1):
+        sums = cumulated(sums, np.array([z]), MOST / 2, CERTAIN * own / error)
+        was, above = above, bool((sums > float(SIGNALS[SHIFT].default)).any())
+        if above and not was:
+            yield index * step
 
 
 def _told(alarm: Mapping[str, list[int]], made: Streams) -> list[str]:

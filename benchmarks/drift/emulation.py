@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from pipemon.baseline.bins import cut
 from pipemon.baseline.design_effect import of_cumulative, of_values
 from pipemon.generate.drift.constants import CORES, LEAST, Reference
-from pipemon.generate.drift.onset import SLACK
 from pipemon.generate.drift.quantiles import bridge_area, chi_squared, kolmogorov, normal
 from pipemon.generate.drift.recent import EXPECTED
 from pipemon.spec.baseline import FeatureBaseline
 from pipemon.spec.distribution import widths
+from pipemon.spec.shift import SLACK
 
 Array = NDArray[np.float64]
 SUMS = ("psi", "js", "hellinger", "chi2")
@@ -172,6 +172,9 @@ def run_lengths(random: np.random.Generator, shift: float, limit: float, runs: i
     return lengths
 
 
-def cumulated(sums: Array, z: Array, limit: float) -> Array:
-    """Return the cumulative sums after another step, shape (2, n): upwards and downwards."""
-    return np.clip(sums + np.stack([z, -z]) - SLACK, 0.0, 2 * limit)
+def cumulated(sums: Array, z: Array, limit: float, allowance: float = 0.0) -> Array:
+    """Return the cumulative sums after another step, shape (2, n): upwards and downwards.
+
+    `allowance` is what the baseline's own chance explains of z.
+    """
+    return np.clip(sums + np.stack([z, -z]) - SLACK - allowance, 0.0, 2 * limit)

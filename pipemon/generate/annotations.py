@@ -18,7 +18,7 @@ from pipemon.generate.recordings import Measure, here
 from pipemon.spec.cusum import summed
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
-from pipemon.spec.signals import OF_DRIFT, SIGNALS, TOGETHER
+from pipemon.spec.signals import OF_DRIFT, SHIFT, SIGNALS, TOGETHER
 from pipemon.units import duration
 
 SENTENCE_ENDS = (".", "!", "?", "\u2026", "\u3002", "\uff01", "\uff1f")
@@ -170,7 +170,7 @@ def sentence(spec: Spec, mode: FailureMode, condition: Condition, value: str, th
         return f"{where} was not called for {duration(mode.window)}, or its series are gone."
     if condition.signal == "promql":
         return f"The expression's value is {value}." if value else "The written expression holds."
-    if condition.burns or condition.tolerated:
+    if condition.burns or condition.tolerated or condition.signal == SHIFT:
         return f"{what[:1].upper()}{what[1:]}: {value}, {plain(threshold)}."
     compared = f"'s {then}" if then else ""
     reference = condition.reference or condition.against

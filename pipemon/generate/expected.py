@@ -8,7 +8,7 @@ from pipemon.spec.model import FailureMode, Spec
 
 NAME = "pipemon:expected:change"
 _AT = ("pipeline", "stage")
-_OF_DRIFT = frozenset({"drift", "features_moved", "new_category", "share", "quantile"})
+_OF_DRIFT = frozenset({"drift", "shift", "features_moved", "new_category", "share", "quantile"})
 """Signals that an announced change moves as a matter of course, whatever they are compared with."""
 
 

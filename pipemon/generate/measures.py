@@ -13,6 +13,7 @@ from pipemon.catalogue import Metric
 from pipemon.generate.calibration import calibration_error, estimated_accuracy
 from pipemon.generate.cusum import cumulative_sum
 from pipemon.generate.drift.measure import drift_measure
+from pipemon.generate.drift.onset import shift_measure
 from pipemon.generate.drift.recent import recent_measure
 from pipemon.generate.drift.together import features_moved, has_others
 from pipemon.generate.held import held
@@ -124,6 +125,8 @@ def _measure(scope: Scope, mode: FailureMode, condition: Condition) -> Measure |
             return latency(scope, mode, condition, scope.ran())
         case r.Distance():
             return (drift_measure if condition.against is None else recent_measure)(scope.spec, mode, condition)
+        case r.Shifted():
+            return shift_measure(scope.spec, mode, condition)
         case r.Together():
             return features_moved(scope.spec, mode)
         case r.Silence() as silence:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from pipemon import catalogue as c
 from pipemon.generate.drift.constants import BASELINE, PLACE, Reference
-from pipemon.generate.drift.onset import ENOUGH, LIMIT, SLACK, TRIFLE, Onset, moving, onset_of
+from pipemon.generate.drift.onset import CERTAIN, ENOUGH, LIMIT, TRIFLE, Onset, moving, onset_of
 from pipemon.generate.neighbours import neighbours
 from pipemon.generate.places import series
 from pipemon.generate.promql import Call
@@ -20,15 +20,16 @@ from pipemon.generate.recordings import Recording, in_order
 from pipemon.generate.rules import Rules
 from pipemon.generate.scenes import ANOTHER, NEIGHBOUR, Clock, kept_labels, rising
 from pipemon.spec.model import Spec
+from pipemon.spec.shift import SLACK
 from pipemon.units import duration
 
 Test = dict[str, object]
 Series = dict[str, str]
 
-_SCRAPES = 4
+SCRAPES = 4
 """Scrapes in a step."""
-_OFF = 2.0
-"""Standard errors that the mean of what has moved is off."""
+_GROWS = 1.5
+"""What the sum of what has moved grows by in each step."""
 _MANY, _FEW = 1.5, 0.5
 """Independent values in a step, over the least that it takes: as usual, and where nobody can tell."""
 _LATER, _FIRST = 6, 26
@@ -54,7 +55,7 @@ def onset_cases(rules: Rules) -> Iterator[tuple[str, str, Test]]:
 def _case(rules: Rules, moved: Onset) -> Test:
     spec = rules.spec
     upstream, downstream = _two(spec, moved)
-    ups, downs = _Feature(spec, upstream, moved.step), _Feature(spec, downstream, moved.step)
+    ups, downs = Feature(spec, upstream, moved.step), Feature(spec, downstream, moved.step)
     places = {"pipeline": NEIGHBOUR, "stage": ANOTHER, "direction": ANOTHER, "feature": ANOTHER}
     places |= {label: ANOTHER for label, _ in spec.select}
     if upstream.version:
@@ -65,8 +66,8 @@ def _case(rules: Rules, moved: Onset) -> Test:
             *each.told(each.moves(after), until=_GONE),
             *each.told(each.moves(_END), {"track": "canary"}, until=_GONE),
             # Bins that a version had a while ago, and a candidate in shadow has: nothing can be said of those.
-            each.bins("other", 3 * _SCRAPES + 1, {"instance": "c"}),
-            each.bins("other", _END * _SCRAPES, {"track": "shadow", "instance": "c"}),
+            each.bins("other", 3 * SCRAPES + 1, {"instance": "c"}),
+            each.bins("other", _END * SCRAPES, {"track": "shadow", "instance": "c"}),
         ]
         for label, value in [*places.items(), ("track", "shadow")]:
             inputs += each.told(each.moves(_LATER), {label: value})
@@ -86,7 +87,7 @@ def _case(rules: Rules, moved: Onset) -> Test:
     whole = {("stable", ups): {**ups.labels("stable"), **own}, ("stable", downs): {**downs.labels("stable"), **own}}
     high, low = ({**whole["stable", each], "side": side} for each, side in ((ups, "high"), (downs, "low")))
     shown = 36
-    grown = (shown - _FIRST) * (_OFF - SLACK)
+    grown = (shown - _FIRST) * _GROWS
     first = {**kept_labels(spec), "pipeline": spec.pipeline}
     exprs = [
         asked(2, f"count({here(moved.score)})"),
@@ -103,8 +104,8 @@ def _case(rules: Rules, moved: Onset) -> Test:
         asked(
             shown,
             f"round({here(moved.score)}, 0.001) != 0",
-            (whole["stable", ups], _OFF),
-            (whole["stable", downs], -_OFF),
+            (whole["stable", ups], round(ups.off, 3)),
+            (whole["stable", downs], -round(downs.off, 3)),
         ),
         asked(shown, f"round({here(moved.sums[0])}, 0.001) > 0", (high, grown), (low, 2 * LIMIT)),
         asked(shown, f"{here(moved.onset)} + 0", (high, _FIRST * step), (low, _LATER * step)),
@@ -112,12 +113,12 @@ def _case(rules: Rules, moved: Onset) -> Test:
         asked(_GAP + 2, f"{here(moved.sums[0])} + 0 > 0", (high, 2 * LIMIT), (low, 2 * LIMIT)),
         asked(_END, f"count({here(moved.sums[0])})"),
     ]
-    return {"interval": duration(step / _SCRAPES), "input_series": inputs, "promql_expr_test": exprs}
+    return {"interval": duration(step / SCRAPES), "input_series": inputs, "promql_expr_test": exprs}
 
 
 def _elsewhere(spec: Spec, moved: Onset) -> Test:
     """Return the case of what neighbours record of one feature, of which ours record nothing."""
-    feature = _Feature(spec, _two(spec, moved)[0], moved.step)
+    feature = Feature(spec, _two(spec, moved)[0], moved.step)
     known = {**feature.labels("stable"), "baseline": dict(feature.reference.place(spec))["baseline"], "side": "high"}
     read = [each for each in in_order(moved.origin) if set(each.static) <= known.items()]
     time = Clock(moved.step, 0, None, _SHORT, _SHORT, None, _SHORT)
@@ -125,7 +126,7 @@ def _elsewhere(spec: Spec, moved: Onset) -> Test:
     return {"interval": duration(moved.step), "input_series": inputs, "promql_expr_test": exprs}
 
 
-class _Feature:
+class Feature:
     """A feature's series: `number` values in a step, of which the mean is the baseline's or off."""
 
     def __init__(self, spec: Spec, reference: Reference, step: float) -> None:
@@ -138,6 +139,9 @@ class _Feature:
         self.number = independent * base.effect_on_sums
         chance = 1 / (_MANY * ENOUGH) + base.effect_on_sums / base.count
         self.error = max(sqrt(chance), TRIFLE) * base.sd
+        self.slack = SLACK + CERTAIN * sqrt(base.effect_on_sums / base.count) * base.sd / self.error
+        """What is taken from each step's score: what chance explains of it."""
+        self.off = self.slack + _GROWS
         # What lies upstream moves up, the other one down.
         self.sign = 1.0 if reference.direction == "input" else -1.0
 
@@ -149,21 +153,21 @@ class _Feature:
     def moves(self, after: int) -> list[tuple[float, float, int]]:
         """Return the values in a step, their mean, and for how many steps: it moves behind a step; few at the end."""
         mean, few = self.base.mean, _FEW / _MANY * self.number
-        off = mean + self.sign * _OFF * self.error
+        off = mean + self.sign * self.off * self.error
         rest = mean if after == _END else off
         after = min(after, _GAP)
         return [(self.number, mean, after), (self.number, rest, _GAP - after), (few, rest, _END - _GAP)]
 
     def total(self, track: str, step: int) -> float:
         """Return the sum of the values of a step in which it has moved, or has not as a canary."""
-        return self.number * (self.base.mean + (self.sign * _OFF * self.error if track == "stable" else 0.0))
+        return self.number * (self.base.mean + (self.sign * self.off * self.error if track == "stable" else 0.0))
 
     def told(
         self, moves: list[tuple[float, float, int]], unlike: Mapping[str, str] = _NONE, until: int = _END
     ) -> list[Series]:
         """Return its series, of two replicas; those in other places, `unlike` it in some labels, are of one."""
         phases = [phase for phase in moves if phase[2]]
-        found = [self.bins(self.base.bins, until * _SCRAPES, {**unlike, "instance": "a"})]
+        found = [self.bins(self.base.bins, until * SCRAPES, {**unlike, "instance": "a"})]
         # Of both signs, so that both are seen to count; and a bucket of some values, which must not.
         parts: list[tuple[str, dict[str, str], list[tuple[float, int]]]] = [
             (f"{c.FEATURE_VALUE.name}_bucket", {"le": "1.0"}, [(number / 4, steps) for number, _, steps in phases]),
@@ -174,7 +178,7 @@ class _Feature:
             parts.append((c.FEATURE_SUM.name, {"sign": sign}, rises))
         for name, more, rises in parts:
             for instance, share in (("a", 1.0),) if unlike else (("a", 0.6), ("b", 0.4)):
-                values = rising([(share * rise / _SCRAPES, steps * _SCRAPES) for rise, steps in rises])
+                values = rising([(share * rise / SCRAPES, steps * SCRAPES) for rise, steps in rises])
                 labels = {**self.labels("stable"), **unlike, **more, "instance": instance}
                 found.append({"series": series(name, labels), "values": values})
         return found
@@ -197,7 +201,7 @@ def _two(spec: Spec, moved: Onset) -> tuple[Reference, Reference]:
     return first, next(each for each in found if (each.stage, each.direction) != (first.stage, first.direction))
 
 
-def _beside(rules: Rules, moved: Onset, feature: _Feature) -> Iterator[str]:
+def _beside(rules: Rules, moved: Onset, feature: Feature) -> Iterator[str]:
     """Yield what stands beside what is joined, unlike it in one label: a match that does not name it finds two."""
     counted, total = moved.score.parts
     of_baseline = {f"{BASELINE}{name}" for name in ("mean", "sd", "observations", "cumulative_design_effect")}
@@ -227,4 +231,4 @@ def _beside(rules: Rules, moved: Onset, feature: _Feature) -> Iterator[str]:
 
 
 def _constant(name: str) -> Series:
-    return {"series": name, "values": f"1+0x{_END * _SCRAPES}"}
+    return {"series": name, "values": f"1+0x{_END * SCRAPES}"}

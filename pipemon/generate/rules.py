@@ -18,10 +18,11 @@ from pipemon.generate.restriction import of_own
 from pipemon.generate.yamltext import comment, listed
 from pipemon.spec.model import FailureMode, Spec
 from pipemon.spec.modes import alert_name
-from pipemon.spec.signals import CUSUM, OF_DRIFT
+from pipemon.spec.signals import CUSUM, OF_DRIFT, SHIFT
 from pipemon.units import duration
 
-_GROUPS = ("", ".long", f".{CUSUM}")
+_ONSET = ".onset"
+_GROUPS = ("", ".long", f".{CUSUM}", _ONSET)
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,13 @@ def rules(spec: Spec, dashboard_url: str = "") -> Rules:
         name = f"pipemon-{spec.pipeline}.expected"
         groups.insert(0, Group(name, ".expected", spec.timing.scrape_interval, announced, ()))
     if moved := onset_of(spec):
-        found = tuple(of_own(spec, r) for r in in_order(moved.origin) if (r.name, r.static) not in recorded)
-        for recording in found:
+        every = in_order(moved.origin)
+        found = tuple(of_own(spec, r) for r in every if (r.name, r.static) not in recorded)
+        for recording in every:
             readers.setdefault(recording.name, {}).update(dict.fromkeys(_drifting(spec)))
-        groups.append(Group(f"pipemon-{spec.pipeline}.onset", ".onset", moved.step, found, ()))
+        last = groups.pop() if groups and groups[-1].suffix == _ONSET else None
+        together, alerts = ((*last.recordings, *found), last.alerts) if last else (found, ())
+        groups.append(Group(f"pipemon-{spec.pipeline}{_ONSET}", _ONSET, moved.step, together, alerts))
     groups.append(_bounds_group(spec, dashboard_url))
     return Rules(spec, tuple(groups), {name: tuple(found) for name, found in readers.items()})
 
@@ -97,6 +101,8 @@ def _suffix(spec: Spec, mode: FailureMode) -> str:
     """Return which of _GROUPS a failure mode's rules are in: those of one are evaluated together."""
     if CUSUM in mode.signals:
         return f".{CUSUM}"
+    if SHIFT in mode.signals:
+        return _ONSET
     return ".long" if mode.window >= spec.timing.long_window else ""
 
 

@@ -31,6 +31,7 @@ from pipemon.generate.rulecases import (
 from pipemon.generate.rules import Alert, Rules
 from pipemon.generate.scenes import Clock, State, clock, counters, up, worlds
 from pipemon.generate.scheduletests import by_schedule, schedule_cases
+from pipemon.generate.shifttests import shift_cases, shifting
 from pipemon.generate.togethertests import of_several, together_cases
 from pipemon.generate.yamltext import comment, listed_one_by_one
 from pipemon.spec.model import BOUNDS_DIFFER, FailureMode, Spec
@@ -65,7 +66,7 @@ def tests_of(rules: Rules) -> Iterator[TestFile]:
         if not group.alerts:
             continue
         name = f"{spec.pipeline}{group.suffix}"
-        apart = (burning, by_sum, drifting, of_several, partial(by_schedule, spec))
+        apart = (burning, by_sum, drifting, shifting, of_several, partial(by_schedule, spec))
         usual = [alert for alert in group.alerts if not any(each(alert) for each in apart)]
         if usual:
             cases = ((alert.mode.name, *case) for alert in usual for case in _cases(spec, alert))
@@ -82,6 +83,8 @@ def tests_of(rules: Rules) -> Iterator[TestFile]:
             yield TestFile(f"{name}.together-{duration(step)}.tests.yml", step, several)
         for step, drifts in drift_cases(rules, group).items():
             yield TestFile(f"{name}.drift-{duration(step)}.tests.yml", step, drifts)
+        for step, shifts in shift_cases(spec, group).items():
+            yield TestFile(f"{name}.shift-{duration(step)}.tests.yml", step, shifts)
     if (moved := onset_of(spec)) is not None:
         yield TestFile(f"{spec.pipeline}.onset.tests.yml", moved.step, onset_cases(rules))
     if constants := list(constants_cases(rules)):

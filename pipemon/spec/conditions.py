@@ -7,7 +7,7 @@ from math import inf
 from typing import cast
 
 from pipemon.errors import nearest
-from pipemon.spec import cusum, drift, fields, thresholds
+from pipemon.spec import cusum, drift, fields, shift, thresholds
 from pipemon.spec.arguments import Place, argument_of, compared
 from pipemon.spec.baseline import FeatureBaseline, feature_key
 from pipemon.spec.context import Context, WaitsForBaselineError
@@ -27,6 +27,7 @@ from pipemon.spec.requirements import (
 from pipemon.spec.signals import (
     CUSUM,
     DRIFT,
+    SHIFT,
     STATISTICS,
     TOGETHER,
     Signal,
@@ -86,7 +87,7 @@ def conditions(report: Report, body: Mapping, key: Scalar, place: Place) -> tupl
 def _alone(report: Report, key: Scalar, found: list[Condition], place: Place) -> None:
     """Refuse a throughput beside what is measured on calls: how many there are decides what is seen of those."""
     # Of a batch pipeline, silence is told by when it last ended well, not by calls.
-    apart = ("throughput", "budget_burn", CUSUM, DRIFT, TOGETHER, *(["no_calls"] if place.spec.schedule else []))
+    apart = ("throughput", "budget_burn", CUSUM, DRIFT, SHIFT, TOGETHER, *(["no_calls"] if place.spec.schedule else []))
     alone = next((each.signal for each in found if each.signal in apart), "")
     if len(found) > 1 and alone:
         report.add(key, f"{place.name}: {alone} stands alone; give it a failure mode of its own", "comparison")
@@ -184,6 +185,9 @@ def _of_signal(
             report.add(fault.at or at, f"{place.name}: drift: {fault.message}", fault.rule)
             return None
         signal = replace(signal, default=str(STATISTICS[cast(Statistic, text)]))
+    if signal.name == SHIFT and feature is not None and (wrong := shift.fault(feature, learned, place.no_baseline)):
+        report.add(at, f"{place.name}: {signal.name}: {wrong}", "comparison")
+        return None
     own = signal.unit if signal.unit in ("calls/s", "calls", "cores", "bytes") else argument_found.unit
     signed = bool(feature and feature.bounds and feature.bounds[0] < 0)
     unit = "" if signal.unit in ("ratio", "none") else feature.unit if feature else own
@@ -215,6 +219,11 @@ def _of_signal(
         if wrong:
             report.add(beside.get("above") or at, f"{place.name}: drift: {wrong}", "range")
             return None
+    if signal.name == SHIFT and threshold is not None:
+        if wrong := shift.unreachable(threshold):
+            report.add(beside.get("above") or at, f"{place.name}: {signal.name}: {wrong}", "range")
+            return None
+        threshold = shift.explained(threshold, place.spec.timing)
     if threshold is not None and threshold.reference is None:
         check_reach(report, signal, threshold, feature, beside.get("above") or at, place)
     past = against or (threshold.reference if threshold else None)

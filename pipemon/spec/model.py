@@ -320,7 +320,7 @@ class Spec:
 
     def interval(self, mode: FailureMode) -> float:
         """Return how often a failure mode's rules are evaluated, in seconds."""
-        if any(condition.tolerated for condition in mode.conditions):
+        if any(condition.tolerated or condition.signal == "shift" for condition in mode.conditions):
             # Each step is added once.
             return mode.window
         return self.timing.long_interval if mode.window >= self.timing.long_window else self.timing.scrape_interval

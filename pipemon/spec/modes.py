@@ -31,7 +31,7 @@ from pipemon.spec.model import (
 )
 from pipemon.spec.objective import burning, burns
 from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
-from pipemon.spec.signals import CUSUM, SIGNALS, Signal, for_seconds
+from pipemon.spec.signals import CUSUM, SHIFT, SIGNALS, Signal, for_seconds
 from pipemon.spec.signals import kind as alert_kind
 from pipemon.spec.thresholds import MIN_EVENTS
 from pipemon.spec.together import counted
@@ -165,13 +165,13 @@ def _mode(report: Report, written: Written, body: Mapping, names: Collection[str
     if any(condition.signal == "budget_burn" for condition in found):
         found = _burning(report, body, key, found, spec, severity)
         window = max((condition.burns[0].long for condition in found), default=window)
-    if any(condition.signal == CUSUM for condition in found):
+    if adding := [condition.signal for condition in found if condition.signal in (CUSUM, SHIFT)]:
         if (written_window := body.get("window")) is not None:
             step = duration(step_of(spec.timing))
-            report.add(written_window, f"{name}: window: cusum adds up steps of {step}; remove it", "comparison")
+            report.add(written_window, f"{name}: window: {adding[0]} adds up steps of {step}; remove it", "comparison")
         window = step_of(spec.timing)
     usual_for = max((for_seconds(SIGNALS[c.signal], _direction(c)) for c in found), default=120.0)
-    if any(condition.signal == CUSUM for condition in found):
+    if adding:
         # Two evaluations, which are one step each.
         usual_for = max(usual_for, 2 * window)
     if pace == "gradual":
@@ -259,6 +259,8 @@ def _pace(
 ) -> tuple[Pace, float]:
     """Return the pace and its usual window: by the data where only features are looked at, unless it is written."""
     whose = stage.data if stage and found and all(condition.feature for condition in found) else ""
+    # What is added up step by step takes the steps that it needs, whoever sends the data.
+    whose = "" if any(condition.signal == SHIFT for condition in found) else whose
     slow = bool(found) and all(SIGNALS[condition.signal].slow for condition in found)
     usual: Pace = "gradual" if slow else "sudden"
     usual, window = (usual, _WINDOW[usual]) if slow else _OF_DATA.get(whose, (usual, _WINDOW[usual]))

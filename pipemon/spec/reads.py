@@ -98,6 +98,11 @@ class Distance:
 
 
 @dataclass(frozen=True)
+class Shifted:
+    """How sure it is that a number's mean has left its baseline's, by a cumulative sum of what each step is off."""
+
+
+@dataclass(frozen=True)
 class Together:
     """How many features of a stage have drifted at once, of those that failure modes watch."""
 
@@ -166,6 +171,6 @@ class Written:
 
 
 Reads = (
-    Share | Unaccounted | Mean | Quantile | Calibration | Estimated | Distance | Together | Rate | Gauge | Largest
-    | Busy | Age | Silence | Burned | Summed | Written
+    Share | Unaccounted | Mean | Quantile | Calibration | Estimated | Distance | Shifted | Together | Rate | Gauge
+    | Largest | Busy | Age | Silence | Burned | Summed | Written
 )  # fmt: skip

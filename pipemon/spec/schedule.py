@@ -17,7 +17,7 @@ _LEAST_GRACE = 600.0
 
 _INSTEAD = {
     "throughput": "no_calls", "in_progress": "latency", "load": "latency", "cpu": "latency", "memory": "latency",
-    "budget_burn": "error_ratio", "cusum": "error_ratio",
+    "budget_burn": "error_ratio", "cusum": "error_ratio", "shift": "drift",
 }  # fmt: skip
 """Signals of what goes on over time, which the values of a last run have lost, and what comes nearest."""
 

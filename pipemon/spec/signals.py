@@ -29,7 +29,8 @@ Statistic = Literal["psi", "js", "hellinger", "chi2", "ks", "wasserstein"]
 DRIFT = "drift"
 CUSUM = "cusum"
 TOGETHER = "features_moved"
-OF_DRIFT = frozenset({DRIFT, TOGETHER})
+SHIFT = "shift"
+OF_DRIFT = frozenset({DRIFT, SHIFT, TOGETHER})
 """Signals that only what the rules of drift record can tell."""
 STATISTICS: Mapping[Statistic, float] = {
     "psi": 0.1,
@@ -252,6 +253,25 @@ _SIGNALS = (
             "from that of the past; 0 where chance explains it. No line: too few values then or now, or other bins.",
         ),
         also=("psi", "data_drift", "distribution"),
+    ),
+    # The steps follow from how often is scraped.
+    Signal(
+        name=SHIFT,
+        words="shift in the mean of",
+        reads=r.Shifted(),
+        argument="feature",
+        unit="none",
+        kind="drift",
+        default="11",
+        by_calls=False,
+        panel=Drawn(
+            "Shift",
+            "sum",
+            "Cumulative sum of how many standard errors each step's mean is off the baseline's, upwards or downwards, "
+            "less what chance explains and never below nothing. Mostly near nothing. Above the line: the mean has "
+            "moved and stays moved. No line: too few values in a step, or other bins than the baseline has.",
+        ),
+        also=("mean_shift", "change_point", "adwin"),
     ),
     # How many are watched, and over which window, follows from the failure modes of drift.
     Signal(

@@ -13,18 +13,20 @@ from drifting import SPEC, Counts, Scrapes, Test, promtool
 from benchmarks.drift.emulation import cumulated, run_lengths
 from benchmarks.drift.origin import SCENES, SIDES, moved_with, right
 from pipemon.generate.drift.constants import Reference
-from pipemon.generate.drift.onset import LIMIT, Onset, onset
+from pipemon.generate.drift.onset import CERTAIN, LIMIT, Onset, onset
 from pipemon.spec.baseline import FeatureBaseline
 from pipemon.spec.model import Timing
+from pipemon.spec.shift import run_length
+from pipemon.spec.signals import SHIFT, SIGNALS
 from pipemon.topology import StageShape
 from pipemon.units import fingerprint
 
 BOUNDS = (0.0,)
 MEAN, SD, COUNT = 10.0, 2.0, 60.0
-BASE = FeatureBaseline(MEAN, SD, 1e6, bounds=BOUNDS, shares=(0.0, 1.0))
+BASE = FeatureBaseline(MEAN, SD, 1e20, bounds=BOUNDS, shares=(0.0, 1.0))
 STEP, SCRAPES = 4, 2
 """Minutes of a step, and scrapes in it."""
-ERROR = np.sqrt(1 / (COUNT * (1 - 1 / SCRAPES)) + 1e-6)
+ERROR = np.sqrt(1 / (COUNT * (1 - 1 / SCRAPES)))
 DIAMOND = replace(
     SPEC,
     timing=Timing(scrape_interval=60.0 * STEP / SCRAPES),
@@ -112,6 +114,26 @@ def test_run_lengths_are_the_tables(limit: float, still: float, moved: float) ->
     random = np.random.default_rng(8)
     assert run_lengths(random, 0.0, limit, 4000).mean() == pytest.approx(still, rel=0.06)
     assert run_lengths(random, 1.0, limit, 8000).mean() == pytest.approx(moved, rel=0.02)
+
+
+@pytest.mark.parametrize(("limit", "tabled"), [(4.0, 168.0), (5.0, 465.0)])
+def test_what_alerts_say_of_chance_is_the_tables(limit: float, tabled: float) -> None:
+    assert run_length(limit) == pytest.approx(tabled, rel=0.01)
+
+
+def test_what_is_off_of_the_baseline_itself_does_not_add_up() -> None:
+    random, steps, streams, values, known = np.random.default_rng(2), 4000, 200, 100, 1000
+    own, error = random.normal(size=streams) / np.sqrt(known), np.sqrt(1 / values + 1 / known)
+    allowances = (0.0, CERTAIN / np.sqrt(known) / error)
+    sums, above = np.zeros((2, 2, streams)), np.zeros((2, streams), bool)
+    for _ in range(steps):
+        z = (random.normal(size=streams) / np.sqrt(values) - own) / error
+        for i, allowance in enumerate(allowances):
+            sums[i] = cumulated(sums[i], z, LIMIT, allowance)
+            above[i] |= (sums[i] > float(SIGNALS[SHIFT].default)).any(0)
+    without, shipped = above.mean(1)
+    assert without > 0.1
+    assert shipped < steps / run_length(float(SIGNALS[SHIFT].default))
 
 
 @pytest.mark.parametrize("scene", SCENES)

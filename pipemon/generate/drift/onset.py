@@ -7,6 +7,9 @@ The steps do not overlap, and the sums are of the standardised values of whole s
 tables (Montgomery; Brook and Evans 1972). With a limit of 4 or 5 a series that does not move is taken for moved once
 in 168 or 465 steps, and one that moves by a standard error is seen after 8.4 or 10.4.
 
+The baseline's mean is itself off, by the same in each step, which adds up. So the sums take CERTAIN of its standard
+errors more from each step: they tell of means outside the interval in which the true one lies, 95 times in 100.
+
 The time at which a sum was last 0 estimates when the move began (Page). It is kept until the sum is 0 again, so it
 is still right a day later. A Prometheus that was away for longer than its lookback starts anew.
 """
@@ -25,14 +28,16 @@ from pipemon.generate.drift.watched import references as watched_references
 from pipemon.generate.drift.watched import watched
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Recorded, one_of
 from pipemon.generate.queries import ALL_VALUES, key
-from pipemon.generate.recordings import Recording, Scope
+from pipemon.generate.recordings import Measure, Recording, Scope, here
 from pipemon.spec.cusum import step_of
-from pipemon.spec.model import Spec
+from pipemon.spec.model import Condition, FailureMode, Spec
+from pipemon.spec.shift import MOST, SLACK
+from pipemon.spec.signals import SHIFT
 
-LIMIT = 8.0
+LIMIT = MOST / 2
 """Above it a cumulative sum tells that the mean has moved: by chance once in 9,500 steps or so."""
-SLACK = 0.5
-"""What is taken from each step's score: half the shift, in standard errors, that is looked for."""
+CERTAIN = 2.0
+"""So many standard errors of the baseline's mean are taken from each step's score, too."""
 TRIFLE = 0.1
 """The shift in standard deviations that counts as one standard error at least."""
 ENOUGH = 30
@@ -49,13 +54,14 @@ _FEATURE = ("direction", "feature")
 class Onset:
     """The rules of a pipeline's numbers. They are evaluated once each `step` seconds, in a group of their own.
 
-    `score` is a step's z by feature; `sums` are the cumulative ones, by `side` too; `began` since when a sum is
-    not 0, in Unix seconds, and `onset` the same where the sum is above the limit. `origin` is 1 for the stage and
-    direction that moved first.
+    `score` is a step's z by feature, and `allowance` what the baseline explains of it; `sums` are the cumulative
+    ones, by `side` too; `began` since when a sum is not 0, in Unix seconds, and `onset` the same where the sum is
+    above the limit. `origin` is 1 for the stage and direction that moved first.
     """
 
     step: float
     score: Recording
+    allowance: Recording
     sums: tuple[Recording, ...]
     began: Recording
     onset: Recording
@@ -77,7 +83,19 @@ def _onset_of(spec: Spec) -> Onset | None:
 
 def moving(spec: Spec) -> tuple[Reference, ...]:
     """Return the numbers that a pipeline's failure modes watch, which may move."""
-    return _that_vary(watched_references(spec, watched(spec)))
+    return _that_vary(watched_references(spec, tuple(dict.fromkeys((*watched(spec), *watched(spec, SHIFT))))))
+
+
+def shift_measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure:
+    """Return the higher sum of a feature, of the version that is furthest from its own baseline."""
+    assert condition.feature is not None
+    sums = spec.derived("cumulative sums", lambda spec: onset(spec, moving(spec)).sums)
+    by = (*key(spec, mode.stage), *_FEATURE)
+    name = f"{'_'.join(by)}:{sums[0].name.partition(':')[2]}"
+    value = Recording(name, Aggregate("max", by, Recorded(sums[0].name, sums[0].labels)), by, sums)
+    feature = (("direction", condition.feature.direction), ("feature", condition.feature.name))
+    which = (*here(spec, mode.stage), *(Matcher(label, "=", value) for label, value in feature))
+    return Measure(value, which, None, ())
 
 
 def _that_vary(references: tuple[Reference, ...]) -> tuple[Reference, ...]:
@@ -90,8 +108,8 @@ def onset(spec: Spec, references: tuple[Reference, ...], limit: float = LIMIT) -
     step = step_of(spec.timing)
     by = (*key(spec, found[0].stage), "version", "track")
     scope = Scope(spec, None, step, by, ())
-    score = _score(scope, found)
-    sums = tuple(_sum(scope, score, side, limit) for side in _SIDES)
+    score, allowance = _score(scope, found)
+    sums = tuple(_sum(scope, score, allowance, side, limit) for side in _SIDES)
     labels = (*score.labels, "side")
     above = Recorded(sums[0].name, labels)
 
@@ -103,10 +121,11 @@ def onset(spec: Spec, references: tuple[Reference, ...], limit: float = LIMIT) -
     began = Recording(name("drift_began"), Binary("or", kept, Call("timestamp", (above,))), labels, sums)
     beyond = Binary("and", began.series(), Binary(">", above, limit))
     since = Recording(name("drift_onset"), beyond, labels, (*sums, began))
-    return Onset(step, score, sums, began, since, _origin(scope, since))
+    return Onset(step, score, allowance, sums, began, since, _origin(scope, since))
 
 
-def _score(scope: Scope, references: tuple[Reference, ...]) -> Recording:
+def _score(scope: Scope, references: tuple[Reference, ...]) -> tuple[Recording, Recording]:
+    """Return the rules of each step's z, and of how much of it the baseline's own chance explains."""
     spec = scope.spec
     said = tuple(
         constant
@@ -141,31 +160,35 @@ def _score(scope: Scope, references: tuple[Reference, ...]) -> Recording:
     independent = Binary(">=", beside("/", seen, constants.read("cumulative_design_effect")), float(ENOUGH))
     chance = beside("+", Binary("/", 1.0, independent), _of_baseline())
     error = Call("clamp_min", (Call("sqrt", (chance,)), TRIFLE))
+    own_error = Call("sqrt", (_of_baseline(),))
+    name = scope.name("pipemon_feature_value", "standard_score_allowance", *_FEATURE)
+    allowance = Recording(name, beside("*", Binary("/", CERTAIN, error), own_error), labels, (counted,))
     # The count has the label that tells the baseline, so the mean begins with it.
     zero = Binary("*", 0.0, Binary(">", counted.series(), 0.0))
     added = Binary("+", zero, total.series(), on=on, group_left=True)
     off = beside("-", Binary("/", added, Binary(">", counted.series(), 0.0)), constants.read("mean"))
     expr = Binary("/", beside("/", off, constants.read("sd")), error)
     name = scope.name("pipemon_feature_value", "standard_score", *_FEATURE)
-    return Recording(name, expr, labels, (counted, total))
+    return Recording(name, expr, labels, (counted, total)), allowance
 
 
 def _of_baseline() -> Expr:
     return Binary("/", constants.read("cumulative_design_effect"), constants.read("observations"))
 
 
-def _sum(scope: Scope, score: Recording, side: Side, limit: float) -> Recording:
+def _sum(scope: Scope, score: Recording, allowance: Recording, side: Side, limit: float) -> Recording:
     """Return the rule of one sum. It stops at twice the limit, so that it is soon below it when all is well again."""
     name = scope.name("pipemon_feature_value", "cusum", *_FEATURE, "side")
     before = Recorded(name, score.labels, (Matcher("side", "=", side),), offset=scope.window)
     last = Aggregate("max", score.labels, before)
     z = score.series()
     start = Binary("or", last, Binary("*", 0.0, z))
-    grown = Binary("-", Binary("+" if side == "high" else "-", start, z), SLACK)
+    explained = Binary("+", allowance.series(), SLACK)
+    grown = Binary("-", Binary("+" if side == "high" else "-", start, z), explained)
     own = of_a_version(scope.spec)
     held = Binary("and", last, Recorded(info_name(scope), own), on=own)
     expr = Binary("or", Call("clamp", (grown, 0.0, 2 * limit)), held)
-    return Recording(name, expr, (*score.labels, "side"), (score,), static=(("side", side),))
+    return Recording(name, expr, (*score.labels, "side"), (score, allowance), static=(("side", side),))
 
 
 def _origin(scope: Scope, since: Recording) -> Recording:

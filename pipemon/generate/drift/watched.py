@@ -12,13 +12,13 @@ Watched = tuple[str, str, str]
 """A stage, direction and feature."""
 
 
-def watched(spec: Spec) -> tuple[Watched, ...]:
-    """Return the features that failure modes watch for drift, in the order of the file."""
+def watched(spec: Spec, signal: str = DRIFT) -> tuple[Watched, ...]:
+    """Return the features that failure modes watch for drift, or by another signal, in the order of the file."""
     found = {
         (mode.stage, condition.feature.direction, condition.feature.name): None
         for mode in spec.measurable
         for condition in mode.conditions
-        if condition.signal == DRIFT and condition.feature is not None and mode.stage is not None
+        if condition.signal == signal and condition.feature is not None and mode.stage is not None
     }
     return tuple(found)
 
