@@ -112,6 +112,7 @@ def _told(spec: Spec, path: Path, url: str | None) -> Iterator[str]:
 
 def _offered(spec: Spec, path: Path, change: ExpectedChange, url: str) -> Iterator[str]:
     from pipemon import catalogue as c  # noqa: PLC0415
+    from pipemon.generate.own_series import exported_series  # noqa: PLC0415
     from pipemon.generate.promql import Matcher, text  # noqa: PLC0415
     from pipemon.generate.queries import total  # noqa: PLC0415
     from pipemon.prometheus import Prometheus  # noqa: PLC0415
@@ -122,7 +123,8 @@ def _offered(spec: Spec, path: Path, change: ExpectedChange, url: str) -> Iterat
         return
     of_stage = Matcher("stage", "=", change.stage)
     by = ("direction", "feature")
-    expr = total(spec, c.FEATURE_OBSERVED, by, since, of_stage, function="increase")
+    observed = total(spec, c.FEATURE_OBSERVED, by, since, of_stage, function="increase")
+    expr = exported_series(spec, observed)
     counts = [sample.value for sample in Prometheus(url, 130.0).query(text(expr))]
     least = min(counts, default=0.0)
     if least < ENOUGH:

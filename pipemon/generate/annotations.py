@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pipemon.generate.arrived import arrived
 from pipemon.generate.drift.onset import onset_of
 from pipemon.generate.drift.together import moved_query
 from pipemon.generate.expressions import narrowed
@@ -214,7 +215,8 @@ def joined(mode: FailureMode, sentences: Sequence[str]) -> str:
 def _queried(spec: Spec, mode: FailureMode, found: Measure, unit: str) -> str:
     """Return the template that asks for a value: `$value` is that of one condition only."""
     place = tuple(Matcher(label, "=", "%s") for label in spec.told_apart_by)
-    query = _asked(spec, text(narrowed(spec, mode, replace(found, matchers=(*found.matchers, *place)))))
+    here = narrowed(spec, mode, replace(found, matchers=(*found.matchers, *place)))
+    query = _asked(spec, text(arrived(spec.labels, here)))
     return f"{{{{ with {query} }}}}{template('. | first | value', unit)}{{{{ else }}}}unknown{{{{ end }}}}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pipemon.generate.alertmanager import NOWHERE, receiver_name
+from pipemon.generate.arrived import arrived
 from pipemon.generate.bounds_alert import bounds_mode
 from pipemon.generate.dashboards.difference import dashboard_differences
 from pipemon.generate.dashboards.pipeline import dashboard
@@ -77,7 +78,7 @@ def _alert(old: Spec, before: Alert, new: Spec, after: Alert) -> Iterator[str]:
     was, now = _facts(old, before.mode), _facts(new, after.mode)
     named = [f"{what} {now[what]} (was {was[what]})" for what in now if now[what] != was[what]]
     yield from named
-    if not named and block(before.expr) != block(after.expr):
+    if not named and block(arrived(old.labels, before.expr)) != block(arrived(new.labels, after.expr)):
         yield "its expression changes"
     elif not named and (before.labels, _said(before)) != (after.labels, _said(after)):
         yield "its labels or annotations change"

@@ -17,6 +17,7 @@ import yaml
 from pipemon.errors import OptionError
 from pipemon.generate.alertmanager import NOWHERE, alertmanager_file, matcher_parts
 from pipemon.generate.annotations import plain
+from pipemon.generate.arrived import arrived
 from pipemon.generate.dashboards.panels import Json
 from pipemon.generate.dashboards.pipeline import dashboard, panel_ids
 from pipemon.generate.dashboards.text import says
@@ -98,7 +99,7 @@ def _rule(spec: Spec, alert: Alert, board: Json, source: str) -> Json:
     mode = alert.mode
     rule: Json = {"uid": _uid(f"{spec.pipeline}-{mode.name}"), "title": _escaped(alert.name), "condition": "C"}
     rule["data"] = [
-        _query(block(alert.expr), source),
+        _query(block(arrived(spec.labels, alert.expr)), source),
         # Any value is one to fire on: also 0, a negative one, and none that is a number.
         _expression("B", "math", expression="is_number($A) || is_nan($A) || is_inf($A)"),
         _expression("C", "threshold", expression="B", conditions=[{"evaluator": {"type": "gt", "params": [0]}}]),

@@ -9,6 +9,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from pipemon.errors import UnavailableError
+from pipemon.generate.arrived import matcher, named_back
 from pipemon.generate.counters import NotOnePageError, Page
 from pipemon.generate.promql import Expr, Matcher, one_of, quote, text
 from pipemon.prometheus import Prometheus, Sample, Series, Target, page_samples
@@ -134,7 +135,7 @@ def running(url: str, spec: Spec) -> tuple[Live, Spec]:
     """
     if not _is_page(url):
         return _Server(Prometheus(url)), spec
-    return _Process(Page(page_samples(url), time.time())), replace(spec, select=(), keep=())
+    return _Process(Page(page_samples(url), time.time())), replace(spec, select=(), keep=(), labels=())
 
 
 def live_samples(url: str, spec: Spec, names: Iterable[str]) -> list[Sample]:
@@ -145,9 +146,10 @@ def live_samples(url: str, spec: Spec, names: Iterable[str]) -> list[Sample]:
     """
     wanted = tuple(names)
     if not _is_page(url):
-        own = [one_of("__name__", wanted), Matcher("pipeline", "=", spec.pipeline)]
+        own = [one_of("__name__", wanted), matcher(spec, "pipeline", spec.pipeline)]
         own += [Matcher(label, "=", value) for label, value in spec.select]
-        return Prometheus(url).query("{" + ",".join(map(_written, own)) + "}")
+        found = Prometheus(url).query("{" + ",".join(map(_written, own)) + "}")
+        return [Sample(named_back(spec, sample.labels), sample.value) for sample in found]
     return [
         sample
         for sample in page_samples(url)

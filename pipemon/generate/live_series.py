@@ -63,7 +63,8 @@ class There:
 
     def hidden(self) -> tuple[str, ...]:
         """Return the labels of ours that arrive as `exported_...`, a label of the target being in their place."""
-        return tuple(label for label in _OWN if any(_hides(row, label) for row in self.rows))
+        known = dict(self.spec.labels)
+        return tuple(label for label in _OWN if label not in known and any(_hides(row, label) for row in self.rows))
 
     def clash(self) -> str:
         """Return a sentence on labels that a target label hides, and what to do, or ""."""
@@ -77,7 +78,9 @@ class There:
             words = f"a target label {those} hides pipemon's own, which arrives as {there}"
         else:
             words = f"target labels {those} hide pipemon's own, which arrive as {there}"
-        return f"{words}: set `honor_labels: true` in the scrape config{jobs}, or rename the target's"
+        told = ", ".join(f"{label}: {EXPORTED}{label}" for label in labels)
+        how = f"set `honor_labels: true` in the scrape config{jobs}, rename the target's, or say `labels: {{{told}}}`"
+        return f"{words}: {how}"
 
     def lacking(self, expr: Expr | float | str) -> Iterator[Lack]:
         """Yield why what an expression reads is not there; of `a or b` one side is enough."""

@@ -24,7 +24,7 @@ def mode_tests(made: Rules) -> Iterator[tuple[str, Mapping[str, str]]]:
     for file in tests_of(made):
         for mode, cases in groupby(file.cases, key=lambda case: case[0]):
             rules = f"{mode}.rules.yml"
-            tests = "".join(printed(rules, file.interval, cases))
+            tests = "".join(printed(made.spec, rules, file.interval, cases))
             text = {} if mode in written else {rules: rule_file(replace(made, groups=needed[mode]))}
             written.add(mode)
             yield mode, {**text, f"{mode}.{file.name}": tests}

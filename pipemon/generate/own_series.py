@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import reduce
 
 from pipemon.catalogue import Metric
+from pipemon.generate.arrived import arrived
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Selector, Subquery, one_of
 from pipemon.generate.recordings import Recording
 from pipemon.spec.model import Spec
@@ -98,11 +99,10 @@ def _selector(own: OwnSeries, stage: StageShape, metric: Metric, suffix: str, mo
 def exported_series(spec: Spec, expr: Expr) -> Expr:
     """Return an expression that reads the series of stages that are not decorated, as they are exported.
 
-    It is what a Prometheus that never had `series_rules` can be asked.
+    It is what a Prometheus that never had `series_rules` can be asked, by the labels under which ours arrive there.
     """
-    if not any(stage.series for stage in spec.stages):
-        return expr
-    return _read(spec, expr)
+    own = _read(spec, expr) if any(stage.series for stage in spec.stages) else expr
+    return arrived(spec.labels, own)
 
 
 def _read(spec: Spec, expr: Expr) -> Expr:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pipemon.generate import expected
 from pipemon.generate.annotations import alert_annotations, plain
+from pipemon.generate.arrived import arrived, arriving
 from pipemon.generate.bounds_alert import bounds_annotations, bounds_expr, bounds_mode
 from pipemon.generate.dashboards.pipeline import panel_ids
 from pipemon.generate.drift.onset import onset_of
@@ -186,21 +187,24 @@ def rule_file(made: Rules) -> str:
 
 def _group(made: Rules, group: Group) -> str:
     entries: list[tuple[str, object]] = []
-    for recording in group.recordings:
+    for recording in (arriving(made.spec, each) for each in group.recordings):
         static = dict(recording.static)
         note = f"for {', '.join(made.readers[recording.name])}"
         if SERIES in static:
-            note = f"{static['stage']} is not decorated; this is what it exports of its own"
+            stage = static[dict(made.spec.labels).get("stage", "stage")]
+            note = f"{stage} is not decorated; this is what it exports of its own"
         labels = {"labels": dict(recording.static)} if recording.static else {}
-        entries.append((note, {"record": recording.name, "expr": block(recording.expr), **labels}))
+        expr = block(arrived(made.spec.labels, recording.expr))
+        entries.append((note, {"record": recording.name, "expr": expr, **labels}))
     for alert in group.alerts:
-        entries.append((f"{alert.mode.name}: {alert.mode.what}", _entry(alert)))
+        entries.append((f"{alert.mode.name}: {alert.mode.what}", _entry(made.spec, alert)))
     head = f"  - name: {group.name}\n    interval: {duration(group.interval)}\n    rules:\n"
     return head + listed(entries, 6)
 
 
-def _entry(alert: Alert) -> dict[str, object]:
-    entry: dict[str, object] = {"alert": alert.name, "expr": block(alert.expr), "for": duration(alert.mode.for_)}
+def _entry(spec: Spec, alert: Alert) -> dict[str, object]:
+    expr = block(arrived(spec.labels, alert.expr))
+    entry: dict[str, object] = {"alert": alert.name, "expr": expr, "for": duration(alert.mode.for_)}
     if alert.mode.keep_firing_for:
         entry["keep_firing_for"] = duration(alert.mode.keep_firing_for)
     labels = {label: plain(value) for label, value in alert.labels.items()}

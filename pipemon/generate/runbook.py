@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from pipemon.generate.alertmanager import NOWHERE, receiver_name
 from pipemon.generate.annotations import describe
+from pipemon.generate.arrived import arrived
 from pipemon.generate.bounds_alert import bounds_expr, bounds_mode
 from pipemon.generate.dashboards.text import link, markdown, web
 from pipemon.generate.expressions import alert_expr
@@ -32,8 +33,8 @@ def runbook(plan: Plan, dashboard_url: str = "") -> str:
         head.append(f"Stages: {', '.join(_stage(name, after) for name, after in spec.upstream.items())}.")
     if web(dashboard_url):
         head.append(link("Dashboard", dashboard_url))
-    sections = [_section(plan, mode, text(alert_expr(spec, mode))) for mode in measured]
-    sections.append(_section(plan, bounds_mode(spec), text(bounds_expr(spec))))
+    sections = [_section(plan, mode, text(arrived(spec.labels, alert_expr(spec, mode)))) for mode in measured]
+    sections.append(_section(plan, bounds_mode(spec), text(arrived(spec.labels, bounds_expr(spec)))))
     if waiting:
         sections.append("## Not yet measurable\n\nThese send no alert: somebody has to notice.")
         sections += [_unmeasured(mode) for mode in waiting]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pipemon import catalogue as c
 from pipemon.baseline.histograms import spread
+from pipemon.generate.own_series import exported_series
 from pipemon.generate.promql import Expr, Matcher, text
 from pipemon.generate.queries import total
 from pipemon.prometheus import Prometheus, Sample
@@ -31,7 +32,7 @@ def scores(spec: Spec, prometheus: Prometheus, window: float, end: float) -> Ite
 
     def ask(metric: c.Metric, *more: Matcher, le: tuple[str, ...] = (), suffix: str = "") -> list[Sample]:
         expr: Expr = total(spec, metric, (*by, *le), window, _SLICED, *more, function="increase", suffix=suffix)
-        return prometheus.query(text(expr), end)
+        return prometheus.query(text(exported_series(spec, expr)), end)
 
     def summed(sign: str) -> dict[tuple[str, ...], float]:
         return {_key(sample, by): sample.value for sample in ask(c.QUALITY_SUM, Matcher("sign", "=", sign))}
@@ -60,7 +61,8 @@ def feedback(spec: Spec, prometheus: Prometheus, window: float, end: float, good
     """
     by = ("stage", "signal", "slice")
     told: dict[str, dict[str, dict[str, float]]] = {}
-    for sample in prometheus.query(text(total(spec, c.FEEDBACK, by, window, _SLICED, function="increase")), end):
+    increase = total(spec, c.FEEDBACK, by, window, _SLICED, function="increase")
+    for sample in prometheus.query(text(exported_series(spec, increase)), end):
         stage, signal, name = _key(sample, by)
         told.setdefault(stage, {}).setdefault(name, {})[signal] = sample.value
     for stage, names in sorted(told.items()):

@@ -11,6 +11,7 @@ from pipemon.catalogue import ALERTS, METRICS
 from pipemon.errors import Problem, SpecError, nearest
 from pipemon.spec import baseline as baselines
 from pipemon.spec import expected, fields
+from pipemon.spec.arrivals import arrivals
 from pipemon.spec.budgets import check_budgets
 from pipemon.spec.checks import checks_off
 from pipemon.spec.code import CodeError, shape_of
@@ -38,15 +39,16 @@ from pipemon.units import duration
 
 KEYS = (
     "pipeline", "owner", "runbook", "scrape_interval", "select", "keep", "targets", "code", "budget", "stages",
-    "objective", "slices", "baseline", "severities", "data", "schedule", "link", "multiple_testing", "checks",
+    "objective", "slices", "baseline", "severities", "data", "schedule", "link", "multiple_testing", "labels", "checks",
     "failure_modes",
 )  # fmt: skip
-_PLANNED = ("labels",)
 
 RESERVED = frozenset(
     {label for metric in (*METRICS.values(), ALERTS) for label in metric.labels} | {"le", "alertname", "alertstate"}
 )
 RESERVED_ON_ALERTS = RESERVED | {"job", "instance"}
+RESERVED_OF_TARGETS = RESERVED | {"baseline", "below", "bin", "change", "of", "part", "series", "side"}
+"""Labels that no selected or kept one may be called as: with those of recorded series."""
 _SHORTEST_SCRAPE, _LONGEST_SCRAPE = 5.0, 120.0
 
 
@@ -91,7 +93,7 @@ def _readable(name: str) -> str:
 def _resolved(source: Source, beside: Path | None) -> Spec:
     """Return the spec of a pipeline's files. What is wrong is in the source's report; the spec means nothing then."""
     report, root = source.report, source.root
-    fields.check_keys(report, root, KEYS, _PLANNED)
+    fields.check_keys(report, root, KEYS, ())
     shape = _shape(report, root, beside)
     named = _named_baselines(report, root, shape, beside)
     learned, no_baseline = _baselines(report, root, named)
@@ -105,7 +107,8 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
     if batch is not None and root.get("targets") is not None:
         message = "targets: absence of a pipeline with a schedule is told by its last success; remove it"
         report.add(root.key("targets"), message, "comparison")
-    selected = fields.labels(report, root.get("select"), "select", RESERVED)
+    selected = fields.labels(report, root.get("select"), "select", RESERVED_OF_TARGETS)
+    keep = tuple(dict.fromkeys((*_keep(report, root), *(label for label, _ in selected))))
     spec = Spec(
         pipeline=shape.name,
         owner=owner,
@@ -115,7 +118,7 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
         stages=tuple(stage._replace(data=stage.data or whose) for stage in shape.stages),
         failure_modes=(),
         select=selected,
-        keep=tuple(dict.fromkeys((*_keep(report, root), *(label for label, _ in selected)))),
+        keep=keep,
         targets=fields.labels(report, root.get("targets"), "targets"),
         duration_bounds=shape.duration_bounds,
         has_run=shape.has_run,
@@ -134,6 +137,7 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
         multiple_testing=fields.choice(
             report, root.get("multiple_testing"), MULTIPLE_TESTING, BONFERRONI, "multiple_testing"
         ),
+        labels=arrivals(report, root.get("labels"), keep),
         expected=_expected(report, Path(source.files[0]), shape, learned),
     )
     check_budgets(report, root, spec.budget, spec.stages)
@@ -194,7 +198,7 @@ def _keep(report: Report, root: Mapping) -> tuple[str, ...]:
     for label, node in fields.words(report, root.get("keep"), "keep"):
         if not fields.LABEL.fullmatch(label):
             report.add(node, f"keep: {shown(label)} is not a label name; use letters, digits and '_'", "name")
-        elif label in RESERVED or label.startswith("__"):
+        elif label in RESERVED_OF_TARGETS or label.startswith("__"):
             report.add(node, f"keep: {label!r} is kept already, or belongs to pipemon or Prometheus", "name")
         else:
             found.append(label)

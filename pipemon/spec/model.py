@@ -242,6 +242,7 @@ class Spec:
     `expected` are the changes that were announced, the earliest first. With a `schedule` it is a batch pipeline,
     of which the values of the last run are there. `link` is how long nothing may be heard of its devices, in seconds,
     0 where they are always connected. `multiple_testing` is how a stage's features share its false alarms of drift.
+    `labels` are those of pipemon's series that arrive under another name, each with that.
     """
 
     pipeline: str
@@ -270,6 +271,7 @@ class Spec:
     schedule: Schedule | None = None
     link: float = 0.0
     multiple_testing: str = BONFERRONI
+    labels: tuple[tuple[str, str], ...] = ()
 
     def derived(self, name: Hashable, make: Callable[[Spec], T]) -> T:
         """Return what `make` derives from this spec, made once."""

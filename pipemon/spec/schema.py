@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipemon.spec import defaults, fields, link, load, modes, schedule, stages
+from pipemon.spec import arrivals, defaults, fields, link, load, modes, schedule, stages
 from pipemon.spec.checks import CHECKS
 from pipemon.spec.drift import AGAINST
 from pipemon.spec.model import ACTIONS, MULTIPLE_TESTING, SEVERITIES
@@ -111,7 +111,7 @@ def schema() -> Schema:
 
 def _described(found: Mapping[str, Schema], keys: Iterable[str]) -> dict[str, Schema]:
     """Return the schema of each key, in the loader's order. A key that no one wrote a schema for is a KeyError."""
-    return {key: {"description": _WORDS[key], **found[key]} for key in keys}
+    return {key: {"description": _WORDS[key]} | found[key] for key in keys}
 
 
 def _object(found: Mapping[str, Schema], keys: Iterable[str] = defaults.KEYS) -> Schema:
@@ -125,7 +125,13 @@ def _top() -> dict[str, Schema]:
         "owner": _TEXT,
         "runbook": _TEXT,
         "scrape_interval": _TIME,
-        "select": _labels(load.RESERVED),
+        "select": _labels(load.RESERVED_OF_TARGETS),
+        "labels": {
+            "description": "Labels of pipemon that arrive under other names: {stage: exported_stage}.",
+            "type": "object",
+            "propertyNames": {"enum": list(arrivals.OWN)},
+            "additionalProperties": {"type": "string", "pattern": f"^{fields.LABEL.pattern}$"},
+        },
         "keep": _words(),
         "targets": _labels(),
         "code": {"type": "string", "pattern": "^[^:]+:[^:]+$", "examples": ["app.speech:speech"]},

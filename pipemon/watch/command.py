@@ -42,7 +42,7 @@ def watch(url: str, specs: tuple[Path, ...], pipeline: str, over: float, every: 
     from pipemon.watch.sources import Page, source  # noqa: PLC0415
 
     loaded = _specs(specs)
-    found = source(url, over)
+    found = source(url, over, {label: name for spec in loaded for label, name in spec.labels})
 
     def look() -> State:
         return _state(found, loaded, pipeline)

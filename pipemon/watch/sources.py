@@ -23,6 +23,7 @@ from pipemon.watch.reading import (
 )
 
 _KEPT_SCRAPES = 20
+_AS_THEY_ARE: Mapping[str, str] = {}
 _COUNTED = ("_total", "_bucket", "_count", "_sum")
 
 Scrape = Mapping[frozenset[tuple[str, str]], float]
@@ -39,11 +40,14 @@ class Source(Protocol):
         """Return what there is now. Raises UnavailableError."""
 
 
-def source(url: str, over: float) -> Source:
-    """Return the source at an address: one that ends in /metrics is a process's page, any other a Prometheus."""
+def source(url: str, over: float, labels: Mapping[str, str] = _AS_THEY_ARE) -> Source:
+    """Return the source at an address: one that ends in /metrics is a process's page, any other a Prometheus.
+
+    `labels` are those that arrive there under other names, where a target has one of the same name.
+    """
     if urlsplit(url).path.rstrip("/").endswith("/metrics"):
         return Page(url, over)
-    return Server(url, over)
+    return Server(url, over, labels)
 
 
 @dataclass
@@ -86,6 +90,7 @@ class Server:
 
     url: str
     over: float
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def read(self) -> Reading:
         """Ask for each metric once."""
@@ -98,15 +103,23 @@ class Server:
         counted: list[Sample] = []
         for name, labels in COUNTERS.items():
             selected = f'{name}{{le="+Inf"}}' if name == FEATURE_BUCKET else name
-            counted += asked(name, labels, f"increase({selected}[{window}])")
+            counted += asked(name, labels, self._named_back(labels, f"increase({selected}[{window}])"))
         # Replicas have the same budget each; what they have in progress adds up.
         shown: list[Sample] = []
         for name, labels in GAUGES.items():
             running = name in (c.STAGE_IN_PROGRESS.name, c.PIPELINE_IN_PROGRESS.name)
-            shown += asked(name, labels, name if running else f"max by ({', '.join(labels)}) ({name})")
+            each = self._named_back(labels, name)
+            shown += asked(name, labels, each if running else f"max by ({', '.join(labels)}) ({each})")
         return Reading(
             time.time(), self.over, summed(counted, COUNTERS), summed(shown, GAUGES), tuple(_alerts(prometheus))
         )
+
+    def _named_back(self, labels: tuple[str, ...], expr: str) -> str:
+        """Return series with the labels that arrive under other names, where they do, under their own."""
+        for label, name in self.labels.items():
+            if label in labels:
+                expr = f'label_replace({expr}, "{label}", "$1", "{name}", "(.+)")'
+        return expr
 
 
 def _alerts(prometheus: Prometheus) -> list[Alert]:

@@ -202,7 +202,8 @@ def test_a_target_label_in_the_place_of_ours_is_told_with_what_to_do(folder: Pat
     first, line = told(folder, Fake(clash), CUTS)
     assert first == Line(
         "a target label stage hides pipemon's own, which arrives as exported_stage: "
-        'set `honor_labels: true` in the scrape config of the job "speech", or rename the target\'s',
+        'set `honor_labels: true` in the scrape config of the job "speech", rename the target\'s, '
+        "or say `labels: {stage: exported_stage}`",
         fault=True,
     )
     assert line.words.endswith("the label stage of pipemon_stage_null_outputs_total arrives as exported_stage")

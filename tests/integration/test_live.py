@@ -152,10 +152,16 @@ def test_a_target_label_that_hides_ours_is_found(server: tuple[Prometheus, dict[
     lines = list(modes_told(replace(load(spec), pipeline="clash"), running(client.url, load(spec))[0]))
     assert lines[0] == Line(
         "a target label stage hides pipemon's own, which arrives as exported_stage: "
-        'set `honor_labels: true` in the scrape config of the job "clash", or rename the target\'s',
+        'set `honor_labels: true` in the scrape config of the job "clash", rename the target\'s, '
+        "or say `labels: {stage: exported_stage}`",
         fault=True,
     )
     assert any(line.words.endswith("arrives as exported_stage") for line in lines[1:])
+    known = replace(load(spec), pipeline="clash", labels=(("stage", "exported_stage"),))
+    live, known = running(client.url, known)
+    lines = list(modes_told(known, live))
+    assert not any("exported_stage" in line.words for line in lines)
+    assert any(" now, " in line.words for line in lines)
 
 
 def test_a_label_a_stage_and_a_pipeline_that_are_not_there_end_with_1(

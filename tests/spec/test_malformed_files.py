@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.malformed import MARK, STRANGE, mutated, outcome, run
+from benchmarks.malformed import MARK, ROOT, STRANGE, mutated, outcome, run
+from pipemon.generate.rules import rules
+from pipemon.spec.load import RESERVED_OF_TARGETS, load
 
 
 def test_some_of_the_ten_thousand_end_as_they_must() -> None:
@@ -29,3 +31,11 @@ def test_a_text_that_means_to_break_out_does_not(tmp_path: Path, text: str) -> N
 
 def test_the_same_seed_draws_the_same_files() -> None:
     assert mutated(random.Random(3), "a: b\nc: d\n") == mutated(random.Random(3), "a: b\nc: d\n")
+
+
+@pytest.mark.parametrize("file", ["drifting", "shifting", "undecorated"])
+def test_no_label_of_a_target_can_be_one_of_a_recorded_series(file: str) -> None:
+    spec = load(ROOT / "tests" / "generate" / f"{file}.yaml")
+    theirs = {label for stage in spec.stages for own in stage.series for label, *_ in (*own.matchers, *own.by_track)}
+    ours = {label for each in rules(spec).recordings for label in (*each.labels, *dict(each.static))}
+    assert ours - theirs - set(spec.keep) <= RESERVED_OF_TARGETS

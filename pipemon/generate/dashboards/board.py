@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from pipemon import catalogue as c
+from pipemon.generate.arrived import arrived
 from pipemon.generate.dashboards.layout import RECENT
 from pipemon.generate.dashboards.panels import DATASOURCE, NEUTRAL, Json
 from pipemon.generate.dashboards.series import Choice
@@ -191,7 +192,7 @@ def mark(choice: Choice, name: str, color: str, expr: Expr) -> Json:
         "enable": True,
         "hide": False,
         "iconColor": color,
-        "expr": query(expr, fills=choice.fills),
+        "expr": query(arrived(choice.labels, expr), fills=choice.fills),
     }
 
 

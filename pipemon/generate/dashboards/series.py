@@ -7,6 +7,7 @@ from functools import reduce
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
+from pipemon.generate.arrived import Labels
 from pipemon.generate.dashboards.panels import Query
 from pipemon.generate.dashboards.text import RATE_INTERVAL
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Selector, Window, one_of, select
@@ -31,7 +32,7 @@ class Choice:
 
     `targets` are the labels of scrape targets among them, `window` that of rates. `fills` tells that matchers
     name variables, `live` that shadow calls are left out. `severities` are the alerts' labels for page, ticket
-    and notice.
+    and notice. `labels` are those of pipemon that arrive under other names.
     """
 
     matchers: tuple[Matcher, ...]
@@ -40,6 +41,7 @@ class Choice:
     fills: bool = True
     live: bool = True
     severities: tuple[str, str, str] = ("critical", "warning", "info")
+    labels: Labels = ()
 
     def of(self, metric: Metric, *more: Matcher) -> tuple[Matcher, ...]:
         """Return the matchers that a metric's selector takes: no shadow calls, unless they are asked for."""
@@ -99,7 +101,7 @@ def of_spec(spec: Spec) -> Choice:
     """Return what a spec is about: its pipeline, of its selection."""
     targets = tuple(label for label, _ in spec.select)
     page, ticket, notice = map(spec.severity_label, SEVERITIES)
-    return Choice(own(spec), targets, fills=False, severities=(page, ticket, notice))
+    return Choice(own(spec), targets, fills=False, severities=(page, ticket, notice), labels=spec.labels)
 
 
 def either(*choices: Expr) -> Expr:
