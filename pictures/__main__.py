@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from PIL import Image
 
 from pictures.cascade import SCRAPE_INTERVAL, running, until
 from pictures.history import Part, history
-from pictures.renderer import Renderer, renderer
+from pictures.renderer import Renderer, View, rendering
 from pipemon.errors import UnavailableError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,7 +21,9 @@ NAMES = {"speech": "pipeline"}
 """Pictures that are not called as their dashboard's file is: it is a pipeline's own, whichever it is."""
 GOOD_SECONDS = 90.0
 FAULT_SECONDS = 25.0
-SCREEN = ("--width", "1280", "--timeout", "180")
+SHOWN_SECONDS = 120.0
+WIDTH = 1280
+SETTLE_SECONDS = 10.0
 DRIFT = "drift"
 PAST = (Part(210), Part(90, "noise", 20.0))
 """What is behind the picture of drift: good calls, then noise 20 dB under the speech."""
@@ -33,12 +34,13 @@ TOP = 1000
 
 def main() -> None:
     """Draw every generated dashboard, or those that are named. Raises UnavailableError where something can't be had."""
-    drawing, names = replace(renderer(), settle=10.0), set(sys.argv[1:])
+    names = set(sys.argv[1:])
     FOLDER.mkdir(exist_ok=True)
-    if not names or names - {DRIFT}:
-        _draw_now(drawing, names - {DRIFT})
-    if not names or DRIFT in names:
-        _draw_drift(drawing)
+    with rendering() as drawing:
+        if not names or names - {DRIFT}:
+            _draw_now(drawing, names - {DRIFT})
+        if not names or DRIFT in names:
+            _draw_drift(drawing)
 
 
 def _draw_now(drawing: Renderer, names: set[str]) -> None:
@@ -47,13 +49,14 @@ def _draw_now(drawing: Renderer, names: set[str]) -> None:
         cascade.example.inject("telephone_band", 0.95)
         until(lambda: cascade.firing("telephone-microphones"), "the alert fires", 300.0)
         time.sleep(FAULT_SECONDS)
+        now = cascade.end_calls()
         for path in cascade.dashboards:
             if path.stem == DRIFT or (names and path.stem not in names):
                 continue
             drawn = Path(folder) / f"{path.stem}.png"
-            chosen = ["--var", "stage=vad"] if path.stem == "stage" else []
-            options = ("--scrape-interval", SCRAPE_INTERVAL, "--from", "2m", *SCREEN, *chosen)
-            drawing.draw(path, cascade.prometheus.url, drawn, *options)
+            chosen = {"stage": ["vad"]} if path.stem == "stage" else {}
+            view = View(_date(now - SHOWN_SECONDS), _date(now), SCRAPE_INTERVAL, chosen, WIDTH, settle=SETTLE_SECONDS)
+            drawing.draw(path, cascade.prometheus.url, view, drawn)
             picture = Image.open(drawn)
             _save(picture, FOLDER / f"{NAMES.get(path.stem, path.stem)}.png")
             if path.stem in NAMES:
@@ -64,12 +67,12 @@ def _draw_drift(drawing: Renderer) -> None:
     with tempfile.TemporaryDirectory() as folder, history(Path(folder), PAST) as past:
         (path,) = (path for path in past.dashboards if path.stem == DRIFT)
         drawn, since = Path(folder) / f"{DRIFT}.png", past.end - SHOWN_HOURS * 3600
-        span = ("--from", _date(since), "--to", _date(past.end))
-        drawing.draw(path, past.url, drawn, *span, "--scrape-interval", "1m", "--var", "stage=vad", *SCREEN)
+        view = View(_date(since), _date(past.end), "1m", {"stage": ["vad"]}, WIDTH, settle=SETTLE_SECONDS)
+        drawing.draw(path, past.url, view, drawn)
         _save(Image.open(drawn), FOLDER / f"{DRIFT}.png")
 
 
-def _date(seconds: int) -> str:
+def _date(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 

@@ -1,4 +1,7 @@
-"""The speech example, served and scraped while its dashboards are drawn: real calls, a real Prometheus, no Grafana."""
+"""The speech example, served and scraped while its dashboards are drawn: real calls, a real Prometheus, no Grafana.
+
+A roll-out of the detector is on its way, and a made exporter stands in for that of GPUs, which are not here.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
+from pictures.gpu import made_exporter
 from pipemon.demo.example import Example, copy_example
-from pipemon.demo.processes import children, free_ports, start
+from pipemon.demo.processes import Child, children, free_ports, start
 from pipemon.demo.programs import default_cache, program
 from pipemon.demo.servers import HOST, prometheus_command
 from pipemon.generate.output import Options, generate
@@ -28,6 +34,7 @@ class Cascade:
 
     example: Example
     prometheus: Prometheus
+    traffic: Child
 
     @property
     def dashboards(self) -> tuple[Path, ...]:
@@ -37,6 +44,16 @@ class Cascade:
     def firing(self, failure_mode: str) -> bool:
         """Tell whether the alert of a failure mode fires."""
         return bool(self.prometheus.query(f'ALERTS{{failure_mode="{failure_mode}",alertstate="firing"}}'))
+
+    def end_calls(self) -> float:
+        """End the traffic, and return when, in Unix seconds: until then there is everything to draw.
+
+        Raises UnavailableError where it ended before.
+        """
+        ended = time.time()
+        self.traffic.check()
+        self.traffic.stop()
+        return ended
 
 
 @contextmanager
@@ -48,20 +65,28 @@ def running(folder: Path) -> Iterator[Cascade]:
     cache = default_cache()
     example = copy_example(folder, cache)
     shutil.copy(_SPEECH / "speech.baseline.json", example.folder)
-    target, port = free_ports(2)
+    target, gpus, port = free_ports(3)
     generate([example.spec], example.generated, Options(time_scale=TIME_SCALE, targets=(f"{HOST}:{target}",)))
+    config = example.generated / "prometheus.yml"
+    _scrape_gpus(config, gpus)
     binary = program(("prometheus",), "prometheus", cache)
     client = Prometheus(f"http://{HOST}:{port}")
-    with children() as started:
-        command = example.traffic_command(target, seed=1)
-        started.append(start("traffic", command, folder / "traffic.log", folder, example.environment))
-        config = example.generated / "prometheus.yml"
+    with made_exporter(gpus), children() as started:
+        command = [*example.traffic_command(target, seed=1), "--rollout"]
+        traffic = start("traffic", command, folder / "traffic.log", folder, example.environment)
+        started.append(traffic)
         command = prometheus_command(binary, config, folder / "prometheus", port)
-        started.append(start("prometheus", command, folder / "prometheus.log"))
+        prometheus = start("prometheus", command, folder / "prometheus.log")
+        started.append(prometheus)
         until(lambda: client.ready() and bool(client.query("pipemon_pipeline_runs_total > 2")), "calls scraped", 60.0)
-        yield Cascade(example, client)
-        for child in started:
-            child.check()
+        yield Cascade(example, client, traffic)
+        prometheus.check()
+
+
+def _scrape_gpus(config: Path, port: int) -> None:
+    settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+    settings["scrape_configs"].append({"job_name": "gpus", "static_configs": [{"targets": [f"{HOST}:{port}"]}]})
+    config.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
 
 def until(true: Callable[[], bool], what: str, patience: float) -> None:

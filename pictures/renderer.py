@@ -8,31 +8,25 @@ import json
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipemon.demo.programs import default_cache, find_program
 from pipemon.errors import UnavailableError
 
-_PLAIN_REPORT = Path(__file__).resolve().with_name("plain_report.mjs")
-_ATTEMPTS = 4
-"""On a busy machine the renderer may take its picture before the last answer."""
-_PICTURE = "await page.screenshot({ path: args.out"
-_WHOLE = (
-    "await page.setViewportSize({ width: Number(args.width), "
-    "height: await page.evaluate(() => document.documentElement.scrollHeight) }); "
-)
+_BROWSER = Path(__file__).resolve().with_name("browser.mjs")
 _CHANGES = (
-    ("render.mjs", _PICTURE, f"{_WHOLE}await page.waitForTimeout(Number(process.env.SETTLE_MS ?? 0)); {_PICTURE}"),
-    ("render.mjs", "address().port}/`", "address().port}/#${process.env.THEME ?? 'dark'}`"),
     ("src/boot.ts", "mode: 'dark'", "mode: location.hash === '#light' ? 'light' : 'dark'"),
+    ("src/main.tsx", "!r.isActive || [", "["),
     ("src/panels/core.tsx", "wrapHeaderText: false,", "wrapHeaderText: false, wrapText: false,"),
     ("src/panels/plots.tsx", "const flip = ", "const flip = theme.isDark && "),
 )
-"""What is changed in the renderer's files: it has the whole page in view, on which panels are drawn only then, waits
-until they have settled, and knows cells that wrap and the light theme, in which Grafana does not turn the colours of
-heatmaps round."""
+"""What is changed in the renderer's files: it waits for panels that have not asked yet, on a busy machine; it knows
+cells that wrap, and the light theme, in which Grafana does not turn the colours of heatmaps round."""
+_PATIENCE_MS = 180_000
 _KEPT = ("node_modules", "dist")
 
 
@@ -43,44 +37,66 @@ def source() -> Path:
 
 
 @dataclass(frozen=True)
-class Renderer:
-    """A renderer that is built, its browser, and how many seconds panels have to settle before the picture.
+class View:
+    """How a dashboard is looked at: from and until when, as Grafana's addresses have it, and on which screen.
 
-    `theme` is Grafana's: `dark` or `light`.
+    `width` is in pixels, `theme` Grafana's: `dark` or `light`; `settle` the seconds that panels have before a picture.
     """
 
-    folder: Path
-    chromium: Path
-    settle: float = 0.0
+    since: str
+    until: str = "now"
+    scrape_interval: str = "15s"
+    variables: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    width: int = 1600
     theme: str = "dark"
+    settle: float = 0.0
 
-    def draw(self, dashboard: Path, prometheus: str, picture: Path, *options: str) -> dict[str, Any]:
-        """Draw a dashboard file to a PNG file, and return the report on its panels.
 
-        `options` are the renderer's own, such as `--from 5m`. Raises RuntimeError with what it printed where it fails.
+@dataclass(frozen=True)
+class Renderer:
+    """A renderer that is built and waits for dashboards, with one browser for all."""
+
+    process: subprocess.Popen[str]
+
+    def draw(self, dashboard: Path, prometheus: str, view: View, picture: Path | None = None) -> dict[str, Any]:
+        """Draw a dashboard file, to a PNG file where one is named, and return the report on its panels.
+
+        Raises RuntimeError with what went wrong in the browser.
         """
-        report = picture.with_suffix(".json")
-        command = [
-            "nice", "node", "--import", str(_PLAIN_REPORT), "render.mjs", "--no-types",
-            "--chromium", str(self.chromium), "--dashboard", str(dashboard), "--prometheus", prometheus,
-            "--out", str(picture), "--report", str(report), *options,
-        ]  # fmt: skip
-        environment = {**os.environ, "SETTLE_MS": str(round(1000 * self.settle)), "THEME": self.theme}
-        for _ in range(_ATTEMPTS):
-            done = subprocess.run(
-                command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
-            )
-            if done.returncode:
-                raise RuntimeError(f"{dashboard.name}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-            found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
-            loading = any(panel["state"] == "Loading" for panel in found["panels"])
-            if not loading and not all(panel["noData"] for panel in found["panels"]):
-                return found
-        raise RuntimeError(f"{dashboard.name}: panels were loading, or none had data, in each of {_ATTEMPTS} pictures")
+        job = {
+            "dashboard": str(dashboard), "prometheus": prometheus, "out": str(picture) if picture else None,
+            "from": view.since, "to": view.until, "scrapeInterval": view.scrape_interval,
+            "vars": {name: list(values) for name, values in view.variables.items()},
+            "width": view.width, "theme": view.theme, "settleMs": round(1000 * view.settle), "timeoutMs": _PATIENCE_MS,
+        }  # fmt: skip
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{dashboard.name}: the renderer ended with code {self.process.wait()}")
+        found: dict[str, Any] = json.loads(line)
+        if "failed" in found:
+            raise RuntimeError(f"{dashboard.name}: {found['failed'][-4000:]}")
+        return found
 
 
-def renderer() -> Renderer:
-    """Return the renderer, built once in the cache. Raises UnavailableError with what is missing."""
+@contextmanager
+def rendering() -> Iterator[Renderer]:
+    """Run the renderer, which is built once in the cache. Raises UnavailableError with what is missing."""
+    folder, chromium = _ready()
+    command = ["nice", "node", str(_BROWSER), str(chromium)]
+    with subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield Renderer(process)
+        finally:
+            assert process.stdin is not None
+            with suppress(BrokenPipeError):
+                process.stdin.close()  # which ends it
+
+
+def _ready() -> tuple[Path, Path]:
     found = source()
     if not (found / "render.mjs").is_file():
         raise UnavailableError(f"there is no renderer in {found}; PIPEMON_GRAFANA_RENDERER names its folder")
@@ -89,7 +105,7 @@ def renderer() -> Renderer:
         raise UnavailableError("chromium is not on the PATH; install it: `apt-get install chromium`")
     if not find_program("npm"):
         raise UnavailableError("npm is not on the PATH; install it: `apt-get install npm`")
-    return Renderer(_built(found), chromium)
+    return _built(found), chromium
 
 
 def _built(found: Path) -> Path:

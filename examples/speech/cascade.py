@@ -127,25 +127,34 @@ speech = pipemon.Pipeline(
 )
 
 
+HEARD = [
+    audio_seconds(rate=RATE),
+    replace(level_dbfs(), bounds=_LEVEL),
+    snr_db(rate=RATE),
+    Feature("high_band_db", high_band_db, unit="dB", bounds=_HIGH_BAND, prefix=True),
+]
+FOUND = [length("segments"), Feature("speech_share", lambda found: found.share, unit="ratio")]
+"""What is measured of the detector's input and output, whichever version of it serves."""
+
+
 @speech.stage(
     "vad",
-    inputs={
-        "audio": [
-            audio_seconds(rate=RATE),
-            replace(level_dbfs(), bounds=_LEVEL),
-            snr_db(rate=RATE),
-            Feature("high_band_db", high_band_db, unit="dB", bounds=_HIGH_BAND, prefix=True),
-        ]
-    },
-    output=[length("segments"), Feature("speech_share", lambda found: found.share, unit="ratio")],
+    inputs={"audio": HEARD},
+    output=FOUND,
     null=lambda found: not found.segments,
+    candidates=["2.0.0"],
     budget="100ms",
 )
 def find_speech(audio: Audio) -> Speech:
     """Return the segments of `audio` in which somebody speaks."""
+    return detected(audio, setup.vad_mode)
+
+
+def detected(audio: Audio, mode: int) -> Speech:
+    """Return what the detector finds in one of its modes."""
     import webrtcvad  # noqa: PLC0415 - only where calls are served
 
-    is_speech = webrtcvad.Vad(setup.vad_mode).is_speech  # keeps a state: a new one for each recording
+    is_speech = webrtcvad.Vad(mode).is_speech  # keeps a state: a new one for each recording
     flags = np.array(
         [is_speech(audio[i : i + FRAME].tobytes(), RATE) for i in range(0, len(audio) - FRAME + 1, FRAME)],
         dtype=bool,
@@ -171,6 +180,8 @@ def find_speech(audio: Audio) -> Speech:
     ],
     null=lambda said: not said.text,
     scores=["wer"],
+    labels=True,
+    decisions=True,
     budget="1500ms",
 )
 def transcribe(found: Speech, reference: str | None = None) -> Transcript:

@@ -1,6 +1,7 @@
 """Play real recordings through the cascade at a steady rate, break it on request, and expose its metrics.
 
     python traffic.py --port 9464 --control control.json
+    python traffic.py --rollout                  # with a canary, a version in shadow, and people who look
     python traffic.py --learn 400                # writes speech.baseline.json anew
 
 The control file holds `{"fault": name or null, "strength": number}`, with the names of `faults.FAULTS`;
@@ -19,13 +20,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import cascade
 import faults
 import recordings
+import rollout
 from recordings import Recording
 
 import pipemon
@@ -101,12 +103,22 @@ def spoken(recording: Recording, fault: str | None) -> str | None:
     return recording.transcript
 
 
-def serve(recording: Recording, fault: str | None, strength: float | None, chance: float, age: str = "adult") -> None:
+Answer = Callable[[cascade.Audio, str | None], cascade.Transcript | None]
+
+
+def serve(
+    recording: Recording,
+    fault: str | None,
+    strength: float | None,
+    chance: float,
+    age: str = "adult",
+    answer: Answer | None = None,
+) -> None:
     """Answer one call, score it, and let its listener ask again. `chance` is a draw from 0 to 1."""
     if fault and faults.FAULTS[fault].only not in ("", age):
         fault = None
     audio = faults.applied(fault, strength, recording.samples)
-    said = cascade.answer(audio, spoken(recording, fault))
+    said = (answer or cascade.answer)(audio, spoken(recording, fault))
     error = said.word_error_rate if said else 1.0
     if error is not None:
         cascade.speech.score("wer", error, stage="asr", slice={"age": age})
@@ -141,6 +153,7 @@ def play(
     rate: float,
     seed: int = 0,
     seconds: float = float("inf"),
+    answer: Answer | None = None,
 ) -> None:
     """Begin `rate` calls a second until `stop` is set or `seconds` are over, then let the last ones end.
 
@@ -161,7 +174,8 @@ def play(
                 for error in filter(None, (call.exception() for call in done)):
                     print(f"a call failed: {error!r}", file=sys.stderr, flush=True)
             age = "child" if draw.random() < CHILDREN else "adult"
-            calls.add(callers.submit(serve, next(playlist), control.fault, control.strength, draw.random(), age))
+            fault, strength = control.fault, control.strength
+            calls.add(callers.submit(serve, next(playlist), fault, strength, draw.random(), age, answer))
 
 
 def main() -> None:
@@ -174,6 +188,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2.8, help="calls a second, if the machine is fast enough")
     parser.add_argument("--seed", type=int, default=0, help="of the order and of the listeners' patience")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="when to end; by default never")
+    parser.add_argument("--rollout", action="store_true", help="with a canary and a version in shadow of the detector")
     parser.add_argument("--learn", type=int, metavar="CALLS", help="write the baseline from so many, and end")
     options = parser.parse_args()
     try:
@@ -197,8 +212,12 @@ def main() -> None:
         f"ready: {len(every)} recordings, {options.rate:g} calls a second, metrics at http://{options.address}:{exposition.port}/metrics",
         flush=True,
     )
+    answer = rollout.begin() if options.rollout else None
     try:
-        play(every, Control(options.control), stop, rate=options.rate, seed=options.seed, seconds=options.seconds)
+        play(
+            every, Control(options.control), stop,
+            rate=options.rate, seed=options.seed, seconds=options.seconds, answer=answer,
+        )  # fmt: skip
     finally:
         exposition.close()
 

@@ -10,7 +10,7 @@ from pipemon.generate.dashboards.board import any_uid, board, marks, to_stage, v
 from pipemon.generate.dashboards.charts import SIGNAL_COLORS, Column, coarse, in_order, lines, table
 from pipemon.generate.dashboards.layout import RECENT, Row, place
 from pipemon.generate.dashboards.panels import Json, Line, Panel, letter, stat, state_timeline
-from pipemon.generate.dashboards.position import PLACE, began, placed
+from pipemon.generate.dashboards.position import OPENS, PLACE, began, opening, placed
 from pipemon.generate.dashboards.series import Choice, chosen, ever_missing, feedback, missing, quantile, share
 from pipemon.generate.dashboards.states import MODE_STATES, SEVERITY_STATES, STAGE_STATES
 from pipemon.generate.dashboards.topology import by_severity, health, node_graph, waterfall
@@ -75,13 +75,14 @@ def _firing(choice: Choice, step: float) -> Panel:
     columns = (
         Column(PLACE, "#", width=50, whole=True),
         Column("severity", "Severity", states=SEVERITY_STATES, width=80),
-        Column("stage", "Stage", link=to_stage("${__value.text}"), width=110),
+        Column("stage", "Stage", link=to_stage(f"${{__data.fields.{OPENS}}}"), width=110),
         Column("failure_mode", "Failure mode"),
         Column("alertname", "Alert"),
         Column("Value", "Since", unit="dateTimeFromNow", width=135),
+        Column(OPENS, OPENS, hidden=True),
     )
     by = ("severity", "stage", "failure_mode", "alertname")
-    since = placed(choice, Binary("*", began(choice, by), 1000.0))
+    since = opening(placed(choice, Binary("*", began(choice, by), 1000.0)))
     return table(
         "cascade/firing",
         "Firing now",

@@ -38,6 +38,23 @@ SIGNAL_COLORS = {
 }
 """Of users' feedback, by the end of a series' name: a redo is to be seen beside what is accepted."""
 
+_LOW, _MIDDLE, _HIGH = (0xCF, 0xAF, 0x7F), (0x9B, 0x6A, 0xDB), (0x1F, 0x9E, 0x9E)
+
+
+def _between(low: tuple[int, int, int], high: tuple[int, int, int], share: float) -> str:
+    return "#" + "".join(f"{round(a + share * (b - a)):02X}" for a, b in zip(low, high, strict=True))
+
+
+CONFIDENCE_COLORS = {
+    f"/ {tenth / 10:.1f}$/".replace(".", r"\."): (
+        _between(_LOW, _MIDDLE, (tenth - 1) / 4) if tenth <= 5 else _between(_MIDDLE, _HIGH, (tenth - 5) / 5)
+    )
+    for tenth in range(1, 11)
+}
+"""Of the tenths of a confidence, by the end of a series' name: along a scale, since they have an order."""
+GPU_COLORS = {f"/GPU {gpu}$/": color for gpu, color in enumerate((*DATA_COLORS, *_LIGHTER[:2]))}
+"""Of the eight that a host has at most, as a rule, by the end of a series' name: by chance two would be alike."""
+
 
 def heatmap(
     key: str, title: str, description: str, buckets: Query, *, unit: str, empty: str, repeat: str = "", height: int = 8
@@ -127,13 +144,15 @@ def lines(
     empty: str = "no calls",
     stacked: bool = False,
     from_zero: bool = True,
+    around: float | None = None,
     at: Sequence[Line] = (),
     colors: Mapping[str, str] | None = None,
     height: int = 7,
 ) -> Panel:
     """Return lines whose series nobody knows before: one query may give many, each of a colour by its name.
 
-    `colors` are those of names that a regular expression picks, as `/redo$/`.
+    `colors` are those of names that a regular expression picks, as `/redo$/`. `around` is for what may be below zero:
+    how far from it the axis reaches at least, to both sides.
     """
     made = timeseries(
         key,
@@ -153,6 +172,8 @@ def lines(
     own = tuple(override(by, which, "color", {"mode": "fixed", "fixedColor": color}) for by, which, color in given)
     # Areas of many lines hide each other.
     custom = cast(Json, made.defaults["custom"]) | ({} if stacked else {"fillOpacity": 0})
+    if around is not None:
+        custom |= {"axisSoftMin": -around, "axisSoftMax": around}
     defaults = made.defaults | {"color": {"mode": "fixed", "fixedColor": DATA_COLORS[0]}, "custom": custom}
     return replace(made, defaults=defaults, overrides=(*_BY_NAME, *own, *solid(queries, stacked)))
 
@@ -175,8 +196,9 @@ def in_order(made: Panel, label: str) -> Panel:
 class Column:
     """A column of a table: the field it shows, `Value #A` for a query's value; its title and how it is shown.
 
-    `whole` numbers have no decimals. `states` is a mapping of values to words and colours, `words` one without; `link`
-    is an address with `${__value.raw}` and the like; `limit` colours what is above it.
+    `whole` numbers have no decimals; what is `hidden` is there for links alone. `states` is a mapping of values to
+    words and colours, `words` one without; `link` is an address with `${__value.raw}` and the like; `limit` colours
+    what is above it.
     """
 
     field: str
@@ -189,6 +211,7 @@ class Column:
     link_title: str = ""
     width: int | None = None
     whole: bool = False
+    hidden: bool = False
 
 
 def table(
@@ -259,6 +282,8 @@ def _column(column: Column, gap: str) -> list[Json]:
     properties: list[tuple[str, object]] = [("noValue", gap)] if gap else []
     if column.unit:
         properties.append(("unit", column.unit))
+    if column.hidden:
+        properties.append(("custom.hidden", True))
     if column.whole:
         properties.append(("decimals", 0))
     if column.states is not None:

@@ -13,6 +13,8 @@ NEAR = 6
 """How many stages further down an effect is looked for, with nothing that fires in between."""
 PLACE = "at"
 """The label of a stage's place. By its name it comes first, so Prometheus sorts the answers along the cascade."""
+OPENS = "opens"
+"""The label with the stage that a link opens."""
 AT_THE_END = "end"
 """The place of what is of no stage: after all digits."""
 
@@ -29,6 +31,12 @@ def placed(choice: Choice, expr: Expr) -> Expr:
     two_digits = Call("label_replace", (counted, PLACE, "0$1", PLACE, "(.)"))
     found = Binary("*", named, two_digits, on=("stage",), group_left=True, included=(PLACE,))
     return Binary("or", found, Call("label_replace", (named, PLACE, AT_THE_END, "", "")), ignoring=(PLACE,))
+
+
+def opening(expr: Expr) -> Expr:
+    """Return series with the label `opens`: their stage, and all of them for what is of none."""
+    own = Call("label_replace", (expr, OPENS, "$1", "stage", "(.*)"))
+    return Call("label_replace", (own, OPENS, "All", "stage", END_TO_END))
 
 
 def _position(choice: Choice) -> Expr:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
 from pipemon.generate.dashboards.board import any_uid, board, marks, variables
-from pipemon.generate.dashboards.charts import Column, lines, table
+from pipemon.generate.dashboards.charts import GPU_COLORS, Column, lines, table
 from pipemon.generate.dashboards.layout import Row, place
 from pipemon.generate.dashboards.panels import CORES, Json, Panel
 from pipemon.generate.dashboards.series import Choice, chosen, ever
@@ -116,7 +116,7 @@ def _gpus(choice: Choice) -> tuple[Panel, ...]:
         queries = [choice.query(theirs, "{{Hostname}} GPU {{gpu}}")]
         if ours is not None:
             queries.append(choice.query(ours, "{{instance}} GPU {{gpu}}"))
-        return lines(f"gpu/{key}", title, about, queries, unit=unit, empty=_NO_GPU)
+        return lines(f"gpu/{key}", title, about, queries, unit=unit, empty=_NO_GPU, colors=GPU_COLORS)
 
     used = Binary("*", dcgm("FB_USED"), _MIB)
     return (

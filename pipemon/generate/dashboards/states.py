@@ -39,6 +39,8 @@ SEVERITY_STATES = text_mapping([(SEVERITY_LABELS[s], SEVERITY_LABELS[s], SEVERIT
 MODE_STATES = value_mapping(
     (*_FIRING, (PENDING, "pending", "yellow"), (OBSERVED, "burn-in", NEUTRAL), (QUIET, " ", "transparent"))
 )
+VERDICT_STATES = value_mapping((*_FIRING, (QUIET, "nothing fires", "rgba(142, 142, 142, 0.2)")))
+"""Of a canary: that nothing fires is no proof that it is good."""
 
 _HEX = {"red": "#F2495C", "orange": "#FF9830", "blue": "#5794F2", "green": "#73BF69"}
 STAGE_WORDS = tuple(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pipemon import catalogue as c
 from pipemon.generate.dashboards.board import any_uid, board, marks, variables
-from pipemon.generate.dashboards.charts import SIGNAL_COLORS, heatmap, lines
+from pipemon.generate.dashboards.charts import CONFIDENCE_COLORS, SIGNAL_COLORS, heatmap, lines
 from pipemon.generate.dashboards.layout import Row, place
 from pipemon.generate.dashboards.panels import Json, Panel
 from pipemon.generate.dashboards.series import Choice, chosen, ever, feedback, ran
@@ -77,6 +77,8 @@ def _quality(choice: Choice) -> tuple[Panel, ...]:
             unit="percentunit",
             empty="no confidence was compared with the truth in this time",
             from_zero=False,
+            around=0.05,
+            colors=CONFIDENCE_COLORS,
         ),
     )
 

@@ -11,7 +11,7 @@ from pipemon.generate.dashboards.charts import Column, coarse, lines, table
 from pipemon.generate.dashboards.layout import RECENT, Row, place
 from pipemon.generate.dashboards.panels import DATA_COLORS, Json, Panel, letter, override, state_timeline
 from pipemon.generate.dashboards.series import Choice, chosen, feedback, mean, missing, quantile, share
-from pipemon.generate.dashboards.states import MODE_STATES
+from pipemon.generate.dashboards.states import VERDICT_STATES
 from pipemon.generate.dashboards.topology import by_severity
 from pipemon.generate.promql import Aggregate, Binary, Expr, Matcher
 from pipemon.generate.queries import per
@@ -57,7 +57,7 @@ def _verdict(choice: Choice) -> tuple[Panel, ...]:
     by = ("stage", "version", "track")
     everything = choice.all_tracks()
     calls = everything.rate(c.STAGE_CALLS, by)
-    traffic = per(calls, everything.rate(c.STAGE_CALLS, ("stage",)), ("stage",))
+    traffic = per(calls, choice.rate(c.STAGE_CALLS, ("stage",)), ("stage",))
     meant = Aggregate("max", by, everything.series(c.ROLLOUT_TRAFFIC))
     bad = by_severity(choice, ("stage", "failure_mode"), Matcher("kind", "=", "rollout"))
     calm = Binary(
@@ -68,7 +68,7 @@ def _verdict(choice: Choice) -> tuple[Panel, ...]:
         "versions/traffic",
         "Share of the traffic",
         "Share of a stage's calls that each version served, and, dashed, the share that it is meant to get, where the "
-        "roll-out says so. Shadow calls are seen by nobody.",
+        "roll-out says so. A version in shadow serves nobody: its line is how many of the calls it is given too.",
         [
             everything.query(traffic, "{{stage}} {{version}} {{track}}"),
             everything.query(meant, "{{stage}} {{version}} {{track}} meant"),
@@ -82,11 +82,11 @@ def _verdict(choice: Choice) -> tuple[Panel, ...]:
         state_timeline(
             "versions/verdict",
             "Verdict on the canary",
-            "A colour: an alert that compares the canary with stable fires; its name is in the line. An empty line: "
-            "a canary runs and none fires, which is only as good as the comparisons that are written down. "
+            "A colour: an alert that compares the canary with stable fires; its name is in the line. **nothing "
+            "fires**: a canary runs, which is only as good as the comparisons that are written down. "
             "No line: no canary runs.",
             [choice.query(verdict, "{{stage}} {{failure_mode}}")],
-            mappings=MODE_STATES,
+            mappings=VERDICT_STATES,
             empty="no canary runs",
             height=7,
         ),
@@ -173,6 +173,7 @@ def _differences(choice: Choice) -> tuple[Panel, ...]:
             unit=unit,
             empty="no canary is called",
             from_zero=False,
+            around={"percentunit": 0.05, "s": 0.01}[unit],
         )
 
     def both(of: Callable[[Matcher], Expr]) -> tuple[Expr, Expr]:
@@ -182,7 +183,7 @@ def _differences(choice: Choice) -> tuple[Panel, ...]:
     null = both(lambda track: share(choice, c.STAGE_NULL_OUTPUTS, by, track))
     slow = both(lambda track: quantile(choice, c.STAGE_DURATION, 0.95, by, track))
     agreed = Matcher("result", "=", "agree")
-    pair = ("stage", "version", "candidate")
+    pair = (*_BY, "candidate")
     agreement = per(
         choice.all_tracks().rate(c.COMPARISONS, pair, agreed), choice.all_tracks().rate(c.COMPARISONS, pair)
     )
@@ -203,8 +204,9 @@ def _differences(choice: Choice) -> tuple[Panel, ...]:
             "Agreement",
             "Of the outputs that were compared with those of a candidate, shadow calls among them, the share "
             "that agreed.",
-            [choice.query(agreement, "{{stage}} {{version}} with {{candidate}}")],
+            [choice.query(agreement, "{{stage}} {{version}} {{track}} with {{candidate}}")],
             unit="percentunit",
+            colors=_TRACKS,
             empty="no outputs are compared",
         ),
     )
