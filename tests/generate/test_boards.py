@@ -337,3 +337,42 @@ def test_what_to_do_stands_beside_what_fires() -> None:
         assert shown["What it means"][mode.name]["text"] == in_a_cell(mode.what)
     assert in_a_cell("") == "-"
     assert in_a_cell("word " * 40).endswith("word …")
+
+
+def test_what_fires_of_no_stage_opens_the_dashboard_of_all_stages() -> None:
+    (panel,) = [panel for panel in drawn("cascade") if panel["title"] == "Firing now"]
+    properties = {
+        (over["matcher"]["options"], property["id"]): property["value"]
+        for over in panel["fieldConfig"]["overrides"]
+        for property in over["properties"]
+    }
+    (link,) = properties["Stage", "links"]
+    assert "var-stage=${__data.fields.opens}&" in link["url"]
+    assert properties["opens", "custom.hidden"] is True
+    assert '"opens", "All", "stage", "end to end")' in panel["targets"][0]["expr"]
+
+
+def test_shares_of_the_traffic_are_of_the_calls_that_a_version_served_not_of_those_in_shadow_too() -> None:
+    (panel,) = [panel for panel in drawn("versions") if panel["title"] == "Share of the traffic"]
+    of_each, of_all = panel["targets"][0]["expr"].split(" / ", 1)
+    assert "shadow" not in of_each
+    assert 'track!="shadow"' in of_all
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "series"),
+    [
+        ("resources", "GPU in use", [f"host GPU {gpu}" for gpu in range(8)]),
+        ("feedback", "Stated confidence less accuracy", [f"asr {tenth / 10:.1f}" for tenth in range(1, 11)]),
+    ],
+)
+def test_series_that_have_an_order_have_a_colour_each(name: str, title: str, series: list[str]) -> None:
+    (panel,) = [panel for panel in drawn(name) if panel["title"] == title]
+    found = {}
+    for over in panel["fieldConfig"]["overrides"]:
+        pattern = re.fullmatch("/(.*)/(i?)", over["matcher"]["options"])
+        if pattern and over["properties"][0]["id"] == "color":
+            picked = re.compile(pattern[1], re.IGNORECASE if pattern[2] else 0)
+            color = over["properties"][0]["value"]["fixedColor"]
+            found |= {each: color for each in series if picked.search(each)}
+    assert len(set(found.values())) == len(series)
