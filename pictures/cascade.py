@@ -57,8 +57,11 @@ class Cascade:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Cascade]:
+def running(folder: Path, *, once: bool = False) -> Iterator[Cascade]:
     """Run the example under `folder`; its processes end with the block.
+
+    With `once`, the same audio is decoded once: a slow machine then has as many calls, but their durations are no real
+    ones.
 
     Raises UnavailableError where Prometheus or the recordings can't be had.
     """
@@ -72,7 +75,7 @@ def running(folder: Path) -> Iterator[Cascade]:
     binary = program(("prometheus",), "prometheus", cache)
     client = Prometheus(f"http://{HOST}:{port}")
     with made_exporter(gpus), children() as started:
-        command = [*example.traffic_command(target, seed=1), "--rollout"]
+        command = [*example.traffic_command(target, seed=1), "--rollout", *(["--once"] if once else [])]
         traffic = start("traffic", command, folder / "traffic.log", folder, example.environment)
         started.append(traffic)
         command = prometheus_command(binary, config, folder / "prometheus", port)

@@ -98,7 +98,7 @@ def _played(parts: Sequence[Part]) -> Values:
     import recordings  # noqa: PLC0415
     import traffic  # noqa: PLC0415
 
-    recogniser.decode = _once(recogniser.decode)
+    recogniser.remembered = {}
     every = recordings.find(default_cache()) or recordings.fetch(default_cache())
     draw, numbers = random.Random(1), count()
     playlist = traffic.shuffled(every, draw)
@@ -117,19 +117,6 @@ def _played(parts: Sequence[Part]) -> Values:
                         found.setdefault(printed(sample.name, labels), []).append((minute, float(sample.value)))
             minute += 1
     return found
-
-
-def _once(decode: Any) -> Any:
-    """Decode each audio once."""
-    heard: dict[bytes, Any] = {}
-
-    def decoded(audio: Any) -> Any:
-        key = audio.tobytes()
-        if key not in heard:
-            heard[key] = decode(audio)
-        return heard[key]
-
-    return decoded
 
 
 def _recorded(rules: dict[str, Any], scraped: Values, minutes: int) -> Values:

@@ -39,11 +39,21 @@ class Heard:
     language_score: float | None
 
 
+remembered: dict[bytes, Heard] | None = None
+"""What was heard, by the audio, for those who need many calls but not their durations; None: each is decoded."""
+
+
 def decode(audio: NDArray[np.int16]) -> Heard:
     """Return what is said in `audio` (mono, 16 kHz). One call at a time; the first one loads the model."""
+    key = audio.tobytes()
+    if remembered is not None and key in remembered:
+        return remembered[key]
     with _starting:
         process = _process()
-    return process.submit(_decode, audio).result()
+    heard = process.submit(_decode, audio).result()
+    if remembered is not None:
+        remembered[key] = heard
+    return heard
 
 
 @cache

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import cascade
 import faults
+import recogniser
 import recordings
 import rollout
 from recordings import Recording
@@ -189,6 +190,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the order and of the listeners' patience")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="when to end; by default never")
     parser.add_argument("--rollout", action="store_true", help="with a canary and a version in shadow of the detector")
+    parser.add_argument("--once", action="store_true", help="decode the same audio once: durations are no real ones")
     parser.add_argument("--learn", type=int, metavar="CALLS", help="write the baseline from so many, and end")
     options = parser.parse_args()
     try:
@@ -212,6 +214,8 @@ def main() -> None:
         f"ready: {len(every)} recordings, {options.rate:g} calls a second, metrics at http://{options.address}:{exposition.port}/metrics",
         flush=True,
     )
+    if options.once:
+        recogniser.remembered = {}
     answer = rollout.begin() if options.rollout else None
     try:
         play(

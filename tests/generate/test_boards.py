@@ -368,7 +368,7 @@ def test_shares_of_the_traffic_are_of_the_calls_that_a_version_served_not_of_tho
 )
 def test_series_that_have_an_order_have_a_colour_each(name: str, title: str, series: list[str]) -> None:
     (panel,) = [panel for panel in drawn(name) if panel["title"] == title]
-    found = {}
+    found: dict[str, str] = {}
     for over in panel["fieldConfig"]["overrides"]:
         pattern = re.fullmatch("/(.*)/(i?)", over["matcher"]["options"])
         if pattern and over["properties"][0]["id"] == "color":

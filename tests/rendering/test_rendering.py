@@ -55,7 +55,7 @@ def drawing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drawing]:
     """
     every_recording()
     with ExitStack() as stack, ThreadPoolExecutor(1) as beside:
-        cascade = stack.enter_context(running(tmp_path_factory.mktemp("cascade")))
+        cascade = stack.enter_context(running(tmp_path_factory.mktemp("cascade"), once=True))
         began = time.monotonic()
         try:
             ready = beside.submit(stack.enter_context, rendering()).result()
