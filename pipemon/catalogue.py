@@ -117,7 +117,7 @@ STAGE_LAST_CALL = _stage(
 )
 STAGE_WORKERS = _stage("workers", "gauge", "Calls that can run at once in a process.")
 STAGE_TRAINED = _stage("trained_timestamp_seconds", "gauge", "When its model was trained.", unit="seconds")
-STAGE_INFO = _stage("info", "gauge", "1: what the version is made of.", "code", "params", "data")
+STAGE_INFO = _stage("info", "gauge", "1: what the version is made of, where told.", "code", "params", "data")
 STAGE_UPSTREAM = _stage("upstream_info", "gauge", "1 for each edge of the cascade.", "upstream")
 
 FEATURE_VALUE = _feature("value", "histogram", "Distribution of a feature's finite values.")

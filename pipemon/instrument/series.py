@@ -57,9 +57,9 @@ def show_declared(families: Families, key: StageKey, shape: StageShape, model: M
     ):
         if value is not None:
             families[metric.name].labels(*labels).set(value)
-    if model is not None:
-        parts = model.labels
-        families[catalogue.STAGE_INFO.name].labels(*labels, parts["code"], parts["params"], parts["data"]).set(1)
+    parts = {} if model is None else model.labels
+    made_of = (parts.get(name, "") for name in ("code", "params", "data"))
+    families[catalogue.STAGE_INFO.name].labels(*labels, *made_of).set(1)
 
 
 class StageSeries:

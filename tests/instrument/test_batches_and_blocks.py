@@ -419,6 +419,11 @@ def test_a_version_is_what_the_model_is_made_of(speech: Pipeline, read: Read) ->
     assert read("pipemon_stage_workers", stage="asr") == 4
 
 
+def test_a_version_of_which_nothing_is_told_has_its_info_too(speech: Pipeline, read: Read) -> None:
+    speech.stage("vad", version="1.4")(lambda: 1)
+    assert read("pipemon_stage_info", stage="vad", version="1.4", code="", data="", params="") == 1
+
+
 def test_the_processor_time_of_a_stage_is_that_of_its_thread(speech: Pipeline, read: Read) -> None:
     @speech.stage("busy")
     def busy() -> int:
