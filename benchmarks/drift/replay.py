@@ -68,7 +68,7 @@ def replay(
     inputs = [
         {"series": series, "values": values}
         for column in features
-        for series, values in _exported(
+        for series, values in exported(
             column, learned.features[f"{STAGE}.input.{column}"], [part[column] for part in live]
         )
     ]
@@ -91,7 +91,7 @@ def replay(
     ]
 
 
-def _exported(name: str, base: FeatureBaseline, windows: list[Column]) -> Iterator[tuple[str, str]]:
+def exported(name: str, base: FeatureBaseline, windows: list[Column]) -> Iterator[tuple[str, str]]:
     """Yield what a service would export of a feature, with promtool's values of each series."""
     place = {
         "pipeline": "replay",

@@ -54,8 +54,8 @@ def usual(spec: Spec, stage: str, feature: FeatureShape) -> Reference:
 def rules_of(spec: Spec, mode: FailureMode, condition: Condition) -> Drift:
     """Return the rules of a condition's statistic: those of all features that are watched over as long, at once."""
     kind = condition_references(spec, mode, condition)[0].has_categories
-    every = spec.derived(("rules of drift", mode.window), lambda _: _rules_over(spec, mode.window))
-    return stepped_up(every[kind, cast(Statistic, condition.argument)], every.values())
+    every = spec.derived(("rules of drift", mode.window), lambda _: _stepped_up_over(spec, mode.window))
+    return every[kind, cast(Statistic, condition.argument)]
 
 
 def _rules_over(spec: Spec, window: float) -> dict[tuple[bool, Statistic], Drift]:
@@ -84,6 +84,12 @@ def _watched_over(spec: Spec) -> dict[float, tuple[tuple[str, str, str], ...]]:
                 feature = (mode.stage, each.feature.direction, each.feature.name)
                 found.setdefault(mode.window, {})[feature] = None
     return {window: tuple(features) for window, features in found.items()}
+
+
+def _stepped_up_over(spec: Spec, window: float) -> dict[tuple[bool, Statistic], Drift]:
+    """Return the same rules; what is significant is said among all features."""
+    found = _rules_over(spec, window)
+    return {which: stepped_up(each, found.values()) for which, each in found.items()}
 
 
 def drift_measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from math import asin, erfc, exp, lgamma, log, pi, sqrt
 from statistics import NormalDist
 
@@ -14,6 +15,7 @@ def normal(alpha: float) -> float:
     return NormalDist().inv_cdf(1 - alpha)
 
 
+@lru_cache(maxsize=1024)
 def chi_squared(alpha: float, degrees: int) -> float:
     """Return the value that a chi-squared of `degrees` degrees of freedom exceeds with probability `alpha`."""
     high = float(degrees)

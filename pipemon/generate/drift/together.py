@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 
 from pipemon.generate.drift.measure import drift_measure
@@ -27,6 +28,12 @@ def features_moved(spec: Spec, mode: FailureMode) -> Measure:
     A feature has where a failure mode's statistic is more than chance explains; whether it is beyond a threshold is
     not asked.
     """
+    moved = spec.derived(("features moved", key(spec, mode.stage), mode.window), lambda _: _moved(spec, mode))
+    return replace(moved, matchers=here(spec, mode.stage))
+
+
+def _moved(spec: Spec, mode: FailureMode) -> Measure:
+    """Return the same for a stage; the rules are those of all stages."""
     by = key(spec, mode.stage)
     labels, window = (*by, *_FEATURE), duration(mode.window)
     values = {

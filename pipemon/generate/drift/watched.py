@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from pipemon.generate.drift.constants import ALPHA, Reference
 from pipemon.spec.baseline import Baseline, FeatureBaseline, feature_key
 from pipemon.spec.model import BENJAMINI_HOCHBERG, Spec
@@ -45,14 +47,14 @@ def references(spec: Spec, features: tuple[Watched, ...]) -> tuple[Reference, ..
     The false alarms that a stage may raise are shared among its features: evenly (Bonferroni), or, where the file
     says so, the more the more of them have moved (Benjamini and Hochberg).
     """
-    every = watched(spec)
+    counts = spec.derived("features of drift, by stage", lambda _: Counter(stage for stage, _, _ in watched(spec)))
     found = []
     for stage, direction, feature in features:
         name = feature_key(stage, direction, feature)
         those = [
             (each.version_of(stage), entry) for each in spec.baselines if (entry := _entry(each, name)) is not None
         ]
-        count = sum(1 for other in every if other[0] == stage)
+        count = counts[stage]
         alpha = ALPHA / max(1, count)
         ranks = ranks_of(count) if spec.multiple_testing == BENJAMINI_HOCHBERG else ()
         versions = tuple(version for version, _ in those if version)
