@@ -1,7 +1,7 @@
 """promtool tests of burn rates: a fast burn, a slow one, one that the budget can bear, and one on few events.
 
-Each pair of windows is looked at in steps of its own, a fifth of the short one: days of a slow burn take no more of
-them than hours of a fast one.
+Each pair of windows is looked at in steps of its own, a fifth of the short one: hours of a slow burn take no more of
+them than minutes of a fast one. Where windows are added up of pieces, it is half of such a piece.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ from pipemon.generate.rules import Alert, Group
 from pipemon.generate.scenes import Clock, State, counters, labels_of, worlds
 from pipemon.generate.testvalues import MARGIN
 from pipemon.spec.latency import burned_condition
-from pipemon.spec.model import Burn, Spec
+from pipemon.spec.model import Burn, Condition, Spec
+from pipemon.spec.pieces import piece, windows_of
 from pipemon.units import duration
 
 Test = dict[str, object]
 
-_STEPS = 5
-"""Steps in the short window."""
-_MANY = 2.0
+_STEPS, _OF_PIECE = 5, 2
+"""Steps in the short window; and in a piece, where windows are added up of such."""
+_CALM = 0.5
+"""How long all was well before, over the long window: enough for a window that is too long to tell less."""
+_MANY = 4.0
 """Calls in the good time, over those that are enough for no longer window to be beyond its burn rate."""
 _ENOUGH, _FEW = 2.0, 0.5
 """Bad events in the long window, over the least that mean something."""
@@ -41,7 +44,7 @@ def burn_cases(spec: Spec, group: Group) -> dict[float, list[tuple[str, str, Tes
     found: dict[float, list[tuple[str, str, Test]]] = {}
     for alert in filter(burning, group.alerts):
         for burn, name, test in _cases(spec, alert):
-            found.setdefault(burn.short / _STEPS, []).append((alert.mode.name, name, test))
+            found.setdefault(_step(spec, alert.mode.conditions[0], burn), []).append((alert.mode.name, name, test))
     return found
 
 
@@ -62,19 +65,19 @@ def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[Burn, str, Test]]:
     read = measure(spec, alert.mode, condition)
     assert read is not None
     known = labels_of(spec, (), read.matchers)
-    more, told = neighbours(spec, dict.fromkeys(read.recordings), known, (), _clock(alert, last, fires=False))
+    more, told = neighbours(spec, dict.fromkeys(read.recordings), known, (), _clock(spec, alert, last, fires=False))
     below |= {"input_series": [*cast(list[Test], below["input_series"]), *more], "promql_expr_test": told}
     yield last, "is quiet just below the slowest burn rate", below
 
 
 def _case(spec: Spec, alert: Alert, burn: Burn, value: float, *, fires: bool, events: float = _ENOUGH) -> Test:
-    """Return a case in which so many calls are bad for the long window, after a good time that is as long.
+    """Return a case in which so many calls are bad for the long window, after a good time.
 
     There are many calls in it, so that over longer windows it is no burn. Hardly anybody calls after the bad time,
     so that the alert is over when the short window is.
     """
     mode, condition = alert.mode, alert.mode.conditions[0]
-    time = _clock(alert, burn, fires=fires)
+    time = _clock(spec, alert, burn, fires=fires)
     value = round(value, 9)
     rate = events * condition.min_events / value / burn.long
     calm = (value / 100,)
@@ -98,15 +101,22 @@ def _case(spec: Spec, alert: Alert, burn: Burn, value: float, *, fires: bool, ev
     }
 
 
-def _clock(alert: Alert, burn: Burn, *, fires: bool) -> Clock:
+def _step(spec: Spec, condition: Condition, burn: Burn) -> float:
+    part = piece(spec, condition, max(windows_of(condition)))
+    return part / _OF_PIECE if part else burn.short / _STEPS
+
+
+def _clock(spec: Spec, alert: Alert, burn: Burn, *, fires: bool) -> Clock:
     """Return the times of a case."""
-    mode, step = alert.mode, burn.short / _STEPS
+    mode, condition = alert.mode, alert.mode.conditions[0]
+    step = _step(spec, condition, burn)
 
     def steps(seconds: float) -> int:
         return ceil(round(seconds / step, 6))
 
-    bad = steps(burn.long) + 3
-    judged = bad + steps(burn.long) + steps(mode.for_) + 2
+    bad = steps(_CALM * burn.long) + 3
+    # The newest whole piece may be as old as a piece is long.
+    judged = bad + steps(burn.long + (piece(spec, condition, burn.long) or 0.0)) + steps(mode.for_) + 2
     good = judged + 1
     resolved = good + steps(burn.short) + steps(mode.keep_firing_for) + 1
     return Clock(step, bad, None, judged, good, None, resolved, recovers=fires)

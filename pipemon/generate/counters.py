@@ -66,7 +66,7 @@ class Page:
                 return self._value(expr.expr)
             case Call("time", ()):
                 return self.time
-            case Call("increase" | "avg_over_time" | "last_over_time", (inner,)):
+            case Call("increase" | "avg_over_time" | "last_over_time" | "sum_over_time", (inner,)):
                 return self._value(inner)
             case Call("rate", (inner,)) if self.seconds > 0:
                 return {labels: number / self.seconds for labels, number in self._vector(inner).items()}

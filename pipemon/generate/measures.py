@@ -21,6 +21,7 @@ from pipemon.generate.last_run import measured_on_last_run, since_success
 from pipemon.generate.latency import latency
 from pipemon.generate.levels import age, busy, gauge, largest, rate
 from pipemon.generate.overrun import overrun, tells
+from pipemon.generate.pieces import added_up
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, select
 from pipemon.generate.queries import ALL_VALUES, calls_total, matchers, per, quantile, targets, unaccounted
 from pipemon.generate.recordings import Measure, Part, Recording, Scope, own, picked, usual
@@ -28,6 +29,7 @@ from pipemon.spec import reads as r
 from pipemon.spec.cusum import summed
 from pipemon.spec.latency import burned_condition
 from pipemon.spec.model import ALL, STABLE, Condition, FailureMode, Spec
+from pipemon.spec.pieces import piece, windows_of
 from pipemon.spec.signals import DRIFT, SIGNALS
 
 
@@ -72,8 +74,9 @@ def _compared(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | 
     reference = condition.reference
     if condition.burns:
         burned = burned_condition(spec, mode.stage, condition)
-        windows = [window for burn in condition.burns for window in (burn.long, burn.short)]
-        read = (_measure(replace(everything, window=window), mode, burned) for window in windows)
+        read = [
+            _burned(replace(everything, window=window), mode, condition, burned) for window in windows_of(condition)
+        ]
         first, *beside = filter(None, read)
         return replace(first, beside=tuple(beside))
     if condition.tolerated:
@@ -101,6 +104,12 @@ def _compared(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | 
     if before is not None and reference.hold:
         before = held(spec, mode, reference, before)
     return None if found is None else replace(found, reference=before)
+
+
+def _burned(scope: Scope, mode: FailureMode, condition: Condition, burned: Condition) -> Measure | None:
+    found, length = _measure(scope, mode, burned), piece(scope.spec, condition, scope.window)
+    part = _measure(replace(scope, window=length), mode, burned) if length else None
+    return added_up(found, part, scope.window, length) if found and part and length else found
 
 
 def _measure(scope: Scope, mode: FailureMode, condition: Condition) -> Measure | None:

@@ -222,7 +222,9 @@ def text(expr: Expr | float | str) -> str:
         case Binary():
             return f"{_operand(expr.left)} {_operator(expr)} {_operand(expr.right)}"
         case Subquery():
-            return f"({text(expr.expr)})[{span(expr.window)}:{span(expr.step)}]{_ago(expr.offset)}"
+            bare = isinstance(expr.expr, Recorded) and not (expr.expr.window or expr.expr.offset)
+            inner = text(expr.expr) if bare else f"({text(expr.expr)})"
+            return f"{inner}[{span(expr.window)}:{span(expr.step)}]{_ago(expr.offset)}"
         case Raw():
             return expr.text
         case _:

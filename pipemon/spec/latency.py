@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import isclose
 
 from pipemon.spec.model import Condition, Spec, Threshold
+from pipemon.spec.pieces import piece, windows_of
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,11 @@ def _all_bounds(spec: Spec) -> dict[tuple[bool, float], tuple[float, ...]]:
     found: dict[tuple[bool, float], set[float]] = {}
     for mode in spec.measurable:
         for condition in mode.conditions:
-            windows = [window for burn in condition.burns for window in (burn.long, burn.short)] or [mode.window]
+            windows = windows_of(condition) or (mode.window,)
             read = burned_condition(spec, mode.stage, condition) if condition.burns else condition
             share = bound_share(spec, mode.stage, read)
             if share is not None:
-                for window in windows:
+                pieces = [piece(spec, condition, window) for window in windows if condition.burns]
+                for window in (*windows, *filter(None, pieces)):
                     found.setdefault((mode.stage is None, window), set()).add(share.bound)
     return {level: tuple(sorted(bounds)) for level, bounds in found.items()}

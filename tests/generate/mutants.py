@@ -12,7 +12,7 @@ from pipemon.units import duration, seconds
 _FLIPPED = {">": "<", "<": ">", ">=": "<", "<=": ">", "==": "!=", "!=": "=="}
 _COMPARISON = re.compile(r"(?<![=!<>~\"])(==|!=|>=|<=|>|<)(?=\s+-?\d)")
 _THRESHOLD = re.compile(r"((?:==|!=|>=|<=|>|<)\s+)(-?\d+(?:\.\d+)?)")
-_WINDOW = re.compile(r"\[(\w+)\]")
+_WINDOW = re.compile(r"\[(\w+)(?=[\]:])")
 _MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"[^"]*"')
 _LOGICAL = re.compile(r"^ *(and|or)\b", re.MULTILINE)
 _SUM = re.compile(r"\bsum\b")
