@@ -24,7 +24,7 @@ from benchmarks.long_past import running_on
 from pipemon.demo.programs import default_cache, program
 from pipemon.generate.inhibition import plan
 from pipemon.generate.output import Options, files
-from pipemon.generate.places import series as printed
+from pipemon.generate.ruletests.places import series as printed
 from pipemon.spec.load import load
 
 _SPEECH = Path(__file__).resolve().parent.parent / "examples" / "speech"

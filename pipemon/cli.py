@@ -171,8 +171,8 @@ def _unmatched(specs: list[Spec], file: Path) -> bool:
 
 def _linted(plans: list[Plan], versions: tuple[str, ...]) -> bool:
     """Print what is wrong with the generated files, and tell whether anything is."""
-    from pipemon.generate.lint import lint  # noqa: PLC0415
-    from pipemon.generate.targets import PROMETHEUS  # noqa: PLC0415
+    from pipemon.generate.lint.findings import lint  # noqa: PLC0415
+    from pipemon.generate.lint.targets import PROMETHEUS  # noqa: PLC0415
 
     for made in plans:
         for name, reason in made.spec.checks_off:
@@ -185,7 +185,7 @@ def _linted(plans: list[Plan], versions: tuple[str, ...]) -> bool:
 
 def _judged(plans: list[Plan]) -> bool:
     """Print what the tools say of the generated files, and tell whether any is against them."""
-    from pipemon.generate.strict import strict  # noqa: PLC0415
+    from pipemon.generate.lint.strict import strict  # noqa: PLC0415
 
     if sys.stderr.isatty():
         count = sum(len(made.spec.measurable) for made in plans)
@@ -200,9 +200,9 @@ def _judged(plans: list[Plan]) -> bool:
 
 def _running(made: Plan, url: str) -> bool:
     """Print what is wrong with what runs, and tell whether anything is."""
-    from pipemon.generate.live import live_samples, running  # noqa: PLC0415
-    from pipemon.generate.live_bounds import SERIES, bounds_findings  # noqa: PLC0415
-    from pipemon.generate.live_modes import modes_told  # noqa: PLC0415
+    from pipemon.generate.live.bounds import SERIES, bounds_findings  # noqa: PLC0415
+    from pipemon.generate.live.modes import modes_told  # noqa: PLC0415
+    from pipemon.generate.live.running import live_samples, running  # noqa: PLC0415
 
     found = bounds_findings(made.spec, live_samples(url, made.spec, SERIES))
     for finding in found:
@@ -292,10 +292,10 @@ def generate(
 ) -> None:
     """Write rules, rule tests, Alertmanager configuration and dashboards."""
     from pipemon.generate.coverage import summary  # noqa: PLC0415
-    from pipemon.generate.edge import edge as edge_device  # noqa: PLC0415
+    from pipemon.generate.edge.device import edge as edge_device  # noqa: PLC0415
+    from pipemon.generate.formats.provisioning import DATASOURCE_UID  # noqa: PLC0415
     from pipemon.generate.output import Options  # noqa: PLC0415
     from pipemon.generate.output import generate as make  # noqa: PLC0415
-    from pipemon.generate.provisioning import DATASOURCE_UID  # noqa: PLC0415
 
     if not edge and (remote_write or external_label or agent):
         raise click.UsageError("--remote-write, --external-label and --agent are of an edge device; add --edge")
@@ -334,7 +334,7 @@ def generate(
 
 def _lacking(plans: Sequence[Plan], versions: tuple[str, ...]) -> None:
     """Print what the rules ask for that a version of Prometheus has not."""
-    from pipemon.generate.lint import lint  # noqa: PLC0415
+    from pipemon.generate.lint.findings import lint  # noqa: PLC0415
 
     for finding in lint(plans, versions):
         if finding.check == "promql/functions":

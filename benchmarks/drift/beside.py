@@ -23,7 +23,7 @@ from pipemon.generate.drift.constants import Reference
 from pipemon.generate.drift.distribution import distribution
 from pipemon.generate.drift.onset import CERTAIN, TRIFLE
 from pipemon.generate.drift.statistics import drift
-from pipemon.generate.places import series
+from pipemon.generate.ruletests.places import series
 from pipemon.spec.model import Spec, Timing
 from pipemon.spec.shift import MOST
 from pipemon.spec.signals import SHIFT, SIGNALS, STATISTICS, Statistic

@@ -11,7 +11,7 @@ from benchmarks.drift.tables import Table, percent
 from pipemon.generate.drift.constants import Reference
 from pipemon.generate.drift.distribution import distribution
 from pipemon.generate.drift.statistics import drift
-from pipemon.generate.places import series
+from pipemon.generate.ruletests.places import series
 from pipemon.spec.model import Spec, Timing
 from pipemon.spec.signals import STATISTICS
 from pipemon.units import fingerprint, le

@@ -18,8 +18,8 @@ from pipemon.baseline.period import shape_of_spec
 from pipemon.baseline.tables import learn
 from pipemon.catalogue import OTHER
 from pipemon.generate.inhibition import plan
-from pipemon.generate.places import series
 from pipemon.generate.rules import rule_file, rules
+from pipemon.generate.ruletests.places import series
 from pipemon.spec.baseline import FeatureBaseline
 from pipemon.spec.load import load
 from pipemon.units import le

@@ -20,8 +20,8 @@ from benchmarks.drift.promtool import answers_by
 from benchmarks.drift.tables import Table
 from pipemon.baseline.files import save
 from pipemon.generate.inhibition import plan
-from pipemon.generate.places import series
 from pipemon.generate.rules import rule_file, rules
+from pipemon.generate.ruletests.places import series
 from pipemon.spec.baseline import Baseline
 from pipemon.spec.load import load
 from pipemon.units import fingerprint, le

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
+from pipemon.generate.formats.provisioning import grafana_provisioning
 from pipemon.generate.output import write
-from pipemon.generate.provisioning import grafana_provisioning
 
 HOST = "127.0.0.1"
 

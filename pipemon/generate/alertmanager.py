@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 
 from pipemon.generate.bounds_alert import bounds_mode
+from pipemon.generate.formats.yamltext import comment, dump, listed
 from pipemon.generate.inhibition import Plan
 from pipemon.generate.promql import literal, quote
 from pipemon.generate.templates import TEMPLATES
-from pipemon.generate.yamltext import comment, dump, listed
 from pipemon.spec.model import SEVERITIES, FailureMode, Severity, Spec, Timing
 from pipemon.units import duration
 

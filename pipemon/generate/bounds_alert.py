@@ -12,9 +12,9 @@ from pipemon import catalogue as c
 from pipemon.catalogue import Metric
 from pipemon.generate.annotations import as_read, plain, summary
 from pipemon.generate.baseline_bins import BaselineBins, baseline_bins
-from pipemon.generate.places import series
 from pipemon.generate.promql import Aggregate, Binary, Expr, Matcher, select
-from pipemon.generate.scenes import ANOTHER, NEIGHBOUR, kept_labels
+from pipemon.generate.ruletests.places import series
+from pipemon.generate.ruletests.scenes import ANOTHER, NEIGHBOUR, kept_labels
 from pipemon.spec.model import BOUNDS_DIFFER, FailureMode, Spec
 from pipemon.units import duration
 

@@ -12,25 +12,25 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipemon.generate import jsontext
 from pipemon.generate.alertmanager import alertmanager_file
 from pipemon.generate.bounds_file import bounds_file
 from pipemon.generate.dashboards.board import pipeline_uid
 from pipemon.generate.dashboards.generic import generic
 from pipemon.generate.dashboards.importing import importable
 from pipemon.generate.dashboards.pipeline import dashboard
-from pipemon.generate.edge import Edge, check_labels, device_prometheus, device_rules
-from pipemon.generate.edge_centre import centre_files
-from pipemon.generate.edge_units import unit_files
-from pipemon.generate.grafana_alerting import alerting_files
+from pipemon.generate.edge.centre import centre_files
+from pipemon.generate.edge.device import Edge, check_labels, device_prometheus, device_rules
+from pipemon.generate.edge.units import unit_files
+from pipemon.generate.formats import jsontext
+from pipemon.generate.formats.grafana_alerting import alerting_files
+from pipemon.generate.formats.kubernetes import in_namespace, kubernetes_files
+from pipemon.generate.formats.provisioning import DATASOURCE_UID, grafana_provisioning
+from pipemon.generate.formats.rulers import RULERS, ruler_files
+from pipemon.generate.formats.scraping import prometheus_document, prometheus_file
 from pipemon.generate.inhibition import Plan, plan
-from pipemon.generate.kubernetes import in_namespace, kubernetes_files
-from pipemon.generate.provisioning import DATASOURCE_UID, grafana_provisioning
-from pipemon.generate.rulers import RULERS, ruler_files
 from pipemon.generate.rules import rule_file, rules
-from pipemon.generate.ruletests import test_pieces
+from pipemon.generate.ruletests.files import test_pieces
 from pipemon.generate.runbook import runbook
-from pipemon.generate.scraping import prometheus_document, prometheus_file
 from pipemon.generate.templates import TEMPLATES, templates_file
 from pipemon.spec.load import load_all
 from pipemon.spec.model import Spec

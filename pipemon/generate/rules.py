@@ -11,12 +11,12 @@ from pipemon.generate.bounds_alert import bounds_annotations, bounds_expr, bound
 from pipemon.generate.dashboards.pipeline import panel_ids
 from pipemon.generate.drift.onset import onset_of
 from pipemon.generate.expressions import alert_expr, keeps_own_labels
+from pipemon.generate.formats.yamltext import comment, listed
 from pipemon.generate.measures import measure
 from pipemon.generate.own_series import SERIES, series_rules
 from pipemon.generate.promql import Expr, block
 from pipemon.generate.recordings import Recording, in_order, is_constant
 from pipemon.generate.restriction import of_own
-from pipemon.generate.yamltext import comment, listed
 from pipemon.spec.model import FailureMode, Spec
 from pipemon.spec.modes import alert_name
 from pipemon.spec.signals import CUSUM, OF_DRIFT, SHIFT

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from pipemon.generate.yamltext import comment
+from pipemon.generate.formats.yamltext import comment
 from pipemon.spec.model import BOUNDS_DIFFER
 from pipemon.spec.modes import alert_name
 from pipemon.topology import FeatureShape, PipelineShape, StageShape

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pipemon.generate.counters import NotOnePageError, Page
 from pipemon.generate.expressions import alert_expr
 from pipemon.generate.inlining import inlined
+from pipemon.generate.live.counters import NotOnePageError, Page
 from pipemon.generate.measures import measure
 from pipemon.generate.promql import Expr
 from pipemon.spec.model import FailureMode, Spec

@@ -21,7 +21,7 @@ from pipemon.demo.numbers import stage_numbers
 from pipemon.demo.processes import children, free_ports, start
 from pipemon.demo.programs import find_program
 from pipemon.errors import UnavailableError
-from pipemon.generate.scraping import prometheus_file
+from pipemon.generate.formats.scraping import prometheus_file
 from pipemon.prometheus import Alertmanager, Prometheus
 from pipemon.receiver.payload import Notification
 from pipemon.receiver.server import listening, receiver_app

@@ -13,7 +13,7 @@ from pipemon.cli import cli
 from pipemon.errors import SpecError
 from pipemon.generate.dashboards.pipeline import dashboard
 from pipemon.generate.inhibition import plan
-from pipemon.generate.lint import lint
+from pipemon.generate.lint.findings import lint
 from pipemon.spec.load import load
 
 SPEC = """\

@@ -17,9 +17,9 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from pipemon.generate.drift.constants import Reference
-from pipemon.generate.places import series
 from pipemon.generate.promql import block
 from pipemon.generate.recordings import Recording, in_order
+from pipemon.generate.ruletests.places import series
 from pipemon.spec.baseline import FeatureBaseline
 from pipemon.spec.model import Spec, Timing
 from pipemon.units import fingerprint, le

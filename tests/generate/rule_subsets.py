@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from pipemon.generate.rules import Rules, rule_file
-from pipemon.generate.ruletests import test_files as rule_tests
+from pipemon.generate.ruletests.files import test_files as rule_tests
 from pipemon.spec.model import Spec
 from pipemon.spec.modes import alert_name
 from pipemon.spec.signals import DRIFT

@@ -12,7 +12,7 @@ from rule_subsets import documents, failing, failing_modes
 
 from pipemon.errors import SpecError
 from pipemon.generate.inhibition import plan
-from pipemon.generate.lint import lint
+from pipemon.generate.lint.findings import lint
 from pipemon.generate.output import Options, texts
 from pipemon.generate.rules import rule_file, rules
 from pipemon.spec.load import load

@@ -8,11 +8,11 @@ import pytest
 from real_servers import tool
 from rule_tests import check, fired, rules_of
 
-from pipemon.generate import ruletests
 from pipemon.generate.baseline_bins import baseline_bins
 from pipemon.generate.inhibition import plan
-from pipemon.generate.live_bounds import bounds_findings
+from pipemon.generate.live.bounds import bounds_findings
 from pipemon.generate.rules import rule_file, rules
+from pipemon.generate.ruletests import files as ruletests
 from pipemon.prometheus import Sample
 from pipemon.spec.baseline import Baseline, FeatureBaseline, dump
 from pipemon.spec.load import load

@@ -22,7 +22,7 @@ from pipemon.generate.dashboards.generic import generic
 from pipemon.generate.dashboards.pipeline import dashboard, panel_ids
 from pipemon.generate.dashboards.playbook import in_a_cell
 from pipemon.generate.inhibition import plan
-from pipemon.generate.lint_series import walk
+from pipemon.generate.lint.series import walk
 from pipemon.generate.output import Options, files
 from pipemon.spec.load import load
 

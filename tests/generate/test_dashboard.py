@@ -27,8 +27,8 @@ from pipemon.generate.dashboards.state import order, recorded_calls
 from pipemon.generate.dashboards.states import FIRING
 from pipemon.generate.dashboards.text import RATE_INTERVAL, markdown, plain, query, short, web
 from pipemon.generate.expressions import limits
+from pipemon.generate.formats.provisioning import grafana_provisioning
 from pipemon.generate.promql import Call, Matcher, select
-from pipemon.generate.provisioning import grafana_provisioning
 from pipemon.spec.load import load
 from pipemon.spec.model import Condition, FailureMode, Spec, Threshold, Timing
 from pipemon.spec.scale import scaled

@@ -11,7 +11,7 @@ from rule_subsets import documents, failing, failing_modes, only
 
 from pipemon.errors import SpecError
 from pipemon.generate.inhibition import plan
-from pipemon.generate.lint import lint
+from pipemon.generate.lint.findings import lint
 from pipemon.generate.rules import rules
 from pipemon.spec.load import load
 from pipemon.spec.signals import STATISTICS

@@ -13,7 +13,7 @@ from command_line import Ended, pipemon
 from real_servers import tool
 
 from pipemon.errors import OptionError
-from pipemon.generate.edge import BLOCK, Edge, edge
+from pipemon.generate.edge.device import BLOCK, Edge, edge
 from pipemon.generate.inhibition import plan
 from pipemon.generate.output import Options, files, write
 from pipemon.spec.load import load

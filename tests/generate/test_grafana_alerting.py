@@ -15,7 +15,7 @@ from grafana_double import VERSIONS, read_document
 from openapi_schema_validator import OAS30Validator
 
 from pipemon.errors import OptionError
-from pipemon.generate.grafana_alerting import alerting_files
+from pipemon.generate.formats.grafana_alerting import alerting_files
 from pipemon.generate.inhibition import plan
 from pipemon.generate.output import Options, files
 from pipemon.generate.rules import rules as prometheus_rules

@@ -11,13 +11,13 @@ import pytest
 import yaml
 
 from pipemon import catalogue as c
-from pipemon.generate import rulecases
+from pipemon.generate.formats.yamltext import dump
 from pipemon.generate.inhibition import plan
 from pipemon.generate.inlining import inlined, self_referring
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Raw, Recorded, select, text
 from pipemon.generate.recordings import Recording
 from pipemon.generate.rules import Alert, Group, Rules, rules
-from pipemon.generate.yamltext import dump
+from pipemon.generate.ruletests import cases as rulecases
 from pipemon.spec.load import load
 from pipemon.spec.model import BOUNDS_DIFFER, FailureMode
 from pipemon.units import duration

@@ -7,7 +7,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipemon.generate.jsontext import dump
+from pipemon.generate.formats.jsontext import dump
 
 _VALUES = st.text(max_size=10) | st.integers() | st.floats() | st.booleans() | st.none()
 _DATA = st.recursive(

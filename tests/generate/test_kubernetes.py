@@ -14,8 +14,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from pipemon.errors import OptionError
+from pipemon.generate.formats.kubernetes import in_namespace, kubernetes_files
 from pipemon.generate.inhibition import plan
-from pipemon.generate.kubernetes import in_namespace, kubernetes_files
 from pipemon.generate.output import Options, files, generate
 from pipemon.spec.load import load
 from pipemon.spec.model import Spec

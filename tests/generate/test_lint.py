@@ -12,12 +12,12 @@ import yaml
 from pipemon.errors import SpecError
 from pipemon.generate.alertmanager import alertmanager_file
 from pipemon.generate.inhibition import plan
-from pipemon.generate.lint import lint
-from pipemon.generate.lint_routes import route_findings
-from pipemon.generate.lint_rules import rule_findings
-from pipemon.generate.lint_series import never_nothing, series_findings
+from pipemon.generate.lint.findings import lint
+from pipemon.generate.lint.routes import route_findings
+from pipemon.generate.lint.rules import rule_findings
+from pipemon.generate.lint.series import never_nothing, series_findings
+from pipemon.generate.lint.targets import PROMETHEUS
 from pipemon.generate.rules import rule_file, rules
-from pipemon.generate.targets import PROMETHEUS
 from pipemon.spec.checks import CHECKS
 from pipemon.spec.load import load
 

@@ -14,8 +14,8 @@ from real_servers import running_prometheus, until
 
 import pipemon
 from pipemon.errors import UnavailableError
-from pipemon.generate.live import live_samples
-from pipemon.generate.live_bounds import SERIES, bounds_findings
+from pipemon.generate.live.bounds import SERIES, bounds_findings
+from pipemon.generate.live.running import live_samples
 from pipemon.spec.load import load
 from pipemon.spec.model import Spec
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipemon.generate.counters import NotOnePageError, Page
-from pipemon.generate.live import Live
-from pipemon.generate.live_modes import Line, modes_told
+from pipemon.generate.live.counters import NotOnePageError, Page
+from pipemon.generate.live.modes import Line, modes_told
+from pipemon.generate.live.running import Live
 from pipemon.generate.promql import Expr, Raw
 from pipemon.prometheus import Sample, Series
 from pipemon.spec.load import load

@@ -7,7 +7,7 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipemon.generate.matchers import Alerts, matches
+from pipemon.generate.lint.matchers import Alerts, matches
 from pipemon.generate.promql import literal, quote
 
 _VALUES = st.sampled_from(["", "a", "b", "a.b", "axb", "a-b", "a|b", "a\\b"])

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from pipemon.generate.inhibition import plan
-from pipemon.generate.modetests import mode_tests
 from pipemon.generate.rules import Rules, rule_file, rules
-from pipemon.generate.ruletests import test_files as rule_tests
+from pipemon.generate.ruletests.by_mode import mode_tests
+from pipemon.generate.ruletests.files import test_files as rule_tests
 from pipemon.spec.load import load
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

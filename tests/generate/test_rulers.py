@@ -8,9 +8,9 @@ import pytest
 import yaml
 from rule_subsets import LOADER
 
+from pipemon.generate.formats.rulers import MIMIR_RULES, RULERS
 from pipemon.generate.inhibition import plan
 from pipemon.generate.output import Options, files
-from pipemon.generate.rulers import MIMIR_RULES, RULERS
 from pipemon.spec.load import load
 
 SPEC = Path(__file__).with_name("every_signal.yaml")

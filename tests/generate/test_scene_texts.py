@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pipemon.generate.formats.yamltext import dump
 from pipemon.generate.inhibition import plan
 from pipemon.generate.rules import rules
-from pipemon.generate.ruletests import tests_of as files_of
-from pipemon.generate.yamltext import dump
+from pipemon.generate.ruletests.files import tests_of as files_of
 from pipemon.spec.load import load
 from pipemon.spec.model import Spec
 from pipemon.topology import OwnSeries

@@ -12,10 +12,10 @@ import yaml
 from rule_subsets import failing_modes
 
 from pipemon.generate.dashboards.pipeline import dashboard
+from pipemon.generate.formats.scraping import prometheus_document
 from pipemon.generate.inhibition import plan
 from pipemon.generate.promql import text
 from pipemon.generate.rules import Rules, rule_file, rules
-from pipemon.generate.scraping import prometheus_document
 from pipemon.spec.load import load
 from pipemon.spec.model import Schedule
 from pipemon.spec.scale import scaled

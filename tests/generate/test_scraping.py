@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipemon.generate.scraping import prometheus_file
+from pipemon.generate.formats.scraping import prometheus_file
 from pipemon.spec.load import load
 
 TWO_CLUSTERS = """\

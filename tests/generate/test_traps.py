@@ -26,13 +26,13 @@ from rule_subsets import without_drift
 from pipemon.catalogue import METRICS
 from pipemon.errors import SpecError
 from pipemon.generate.alertmanager import alertmanager_file
+from pipemon.generate.formats.scraping import prometheus_document
 from pipemon.generate.inhibition import Plan, plan
-from pipemon.generate.lint_series import called_by, walk
-from pipemon.generate.matchers import matches
+from pipemon.generate.lint.matchers import matches
+from pipemon.generate.lint.series import called_by, walk
 from pipemon.generate.output import Options, files
 from pipemon.generate.promql import block
 from pipemon.generate.rules import rule_file, rules
-from pipemon.generate.scraping import prometheus_document
 from pipemon.spec.expression import parse
 from pipemon.spec.load import load
 from pipemon.spec.model import Spec

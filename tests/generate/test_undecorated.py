@@ -13,10 +13,10 @@ from mutants import mutants
 from rule_subsets import cases_of, documents, failing
 
 from pipemon.backtest.replay import evaluations
+from pipemon.generate.formats.scraping import prometheus_file
 from pipemon.generate.inhibition import plan
 from pipemon.generate.promql import text
 from pipemon.generate.rules import Rules, rules
-from pipemon.generate.scraping import prometheus_file
 from pipemon.spec.load import load
 
 pytestmark = pytest.mark.integration

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipemon.generate.yamltext import dump, listed
+from pipemon.generate.formats.yamltext import dump, listed
 
 _SIGNS = [
     *" :#-'\"\n?{}[]&*!|>%@`=~.,0123exyn\t\\\r\x85\u2028\ufeffé漢😀",

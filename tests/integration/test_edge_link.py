@@ -19,7 +19,7 @@ from real_servers import program, until
 
 from pipemon.demo.processes import Child, children, free_ports, start
 from pipemon.demo.servers import alertmanager_command, prometheus_command
-from pipemon.generate.edge import edge
+from pipemon.generate.edge.device import edge
 from pipemon.generate.output import Options, generate
 from pipemon.prometheus import Prometheus
 

@@ -19,7 +19,7 @@ from real_servers import running_prometheus, until
 
 import pipemon
 from pipemon.baseline.bins import shares
-from pipemon.generate.scraping import prometheus_file
+from pipemon.generate.formats.scraping import prometheus_file
 from pipemon.prometheus import Prometheus
 from pipemon.spec import baseline as baselines
 from pipemon.spec.baseline import Baseline

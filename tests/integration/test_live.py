@@ -16,9 +16,9 @@ from real_servers import running_prometheus, until
 import pipemon
 from pipemon.generate.expressions import alert_expr
 from pipemon.generate.inlining import inlined
-from pipemon.generate.live import running
-from pipemon.generate.live_modes import Line, modes_told
-from pipemon.generate.live_values import measures
+from pipemon.generate.live.modes import Line, modes_told
+from pipemon.generate.live.running import running
+from pipemon.generate.live.values import measures
 from pipemon.generate.promql import text
 from pipemon.prometheus import Prometheus
 from pipemon.spec.load import load

@@ -15,8 +15,8 @@ from real_servers import running_prometheus, until
 import pipemon
 from pipemon.catalogue import CONFIDENCE_BINS
 from pipemon.generate.inhibition import plan
-from pipemon.generate.live import running
-from pipemon.generate.live_modes import Line, modes_told
+from pipemon.generate.live.modes import Line, modes_told
+from pipemon.generate.live.running import running
 from pipemon.generate.rules import rule_file, rules
 from pipemon.prometheus import Prometheus
 from pipemon.spec.load import load

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from rule_tests import Expect, check, rules_of
 
-from pipemon.generate.lint_series import walk
+from pipemon.generate.lint.series import walk
 from pipemon.spec.expression import parse
 from pipemon.units import seconds
 

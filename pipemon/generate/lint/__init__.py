@@ -1,0 +1,1 @@
+"""What linters of rules and routes, and Prometheus' own tools, say of the generated files."""

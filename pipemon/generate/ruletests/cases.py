@@ -1,0 +1,328 @@
+"""The cases of a failure mode's rule tests: values beyond, before and far beyond its thresholds, and what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pipemon.generate.annotations import unit
+from pipemon.generate.expressions import counts_as_some
+from pipemon.generate.measures import measure
+from pipemon.generate.queries import calls_total
+from pipemon.generate.rules import Alert
+from pipemon.generate.ruletests.expectations import (
+    expected_alert,
+    firing_at,
+    nothing_of_others,
+    place_if_any,
+    place_of,
+    recorded_values,
+    waited,
+)
+from pipemon.generate.ruletests.places import OLD_VERSION
+from pipemon.generate.ruletests.recorded import gone_elsewhere, parts_elsewhere, recorded_elsewhere, recorded_past
+from pipemon.generate.ruletests.scene_texts import Entries, Queries, scene_of
+from pipemon.generate.ruletests.scenes import (
+    Clock,
+    State,
+    ages,
+    clock,
+    counters,
+    judged,
+    own_series,
+    up,
+    worlds,
+)
+from pipemon.generate.ruletests.values import edge_values, good_value, least_compared_with, needed_calls, tested_limits
+from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
+from pipemon.spec.signals import SIGNALS
+from pipemon.units import duration
+
+Test = dict[str, object]
+
+_FEW = 0.7
+ENOUGH = 1.5
+_USUAL = 2.0
+"""Calls, over the least that a condition needs: too few, while judged, and before."""
+
+SKIPPED = 0.25
+"""Skipped calls, over the others: what is a share of calls must fire as if there were none."""
+
+
+@dataclass(frozen=True)
+class _Values:
+    """What a condition's value can be: well within its threshold, and for each side beyond, before and far beyond."""
+
+    good: float
+    beyond: tuple[float, ...]
+    before: tuple[float, ...]
+    worst: tuple[float, ...]
+
+
+class _Played(NamedTuple):
+    """What is played at a place: a state after a calm time, and whether its series or targets are gone meanwhile.
+
+    With `few` it rests on too few calls; what does not fire is otherwise just before its threshold.
+    """
+
+    calm: tuple[float, ...]
+    state: State
+    fires: bool
+    gone: bool
+    down: bool
+    few: bool
+
+
+def tested_values(spec: Spec, mode: FailureMode, condition: Condition) -> _Values:
+    """Return what the tests of a condition have its value be."""
+    if condition.signal == "no_calls":
+        return _Values(1.0, (0.0,), (1.0,), (1.0,))
+    if condition.signal == "promql":
+        return _Values(0.0, (0.0,), (0.0,), (0.0,))
+    threshold = tested_limits(spec, mode, condition)
+    good = good_value(spec, mode, condition)
+    edges = edge_values(spec, mode, condition)
+    worst = []
+    for edge in (threshold.low, threshold.high):
+        if edge is not None:
+            far = edge + 4 * (edge - good)
+            if SIGNALS[condition.signal].unit != "feature":
+                far = max(far, 0.0)
+                far = min(far, edge * 10 if unit(spec, mode, condition) == "seconds" else max(1.0, edge * 2))
+            worst.append(far)
+    return _Values(good, tuple(b for b, _ in edges), tuple(b for _, b in edges), tuple(worst))
+
+
+def cases_that_fire(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterator[tuple[str, Test]]:
+    """Yield cases that fire: all conditions beyond their thresholds, or each alone where any is enough."""
+    mode = alert.mode
+    good = tuple(values.good for values in every)
+    if mode.combine == "any" and len(every) > 1 and not stops(mode):
+        values = tuple(values.beyond[0] for values in every)
+        state = State(values, calls_rate(spec, mode, ENOUGH), good, calls_rate(spec, mode, ENOUGH))
+        yield "fires once when all of it holds", case(spec, alert, good, state, fires=True)
+    for index, condition in enumerate(mode.conditions):
+        if mode.combine == "all" and index and len(every[index].beyond) == 1:
+            continue
+        for side, beyond in enumerate(every[index].beyond):
+            if mode.combine == "all" and index and not side:
+                continue
+            rest = tuple(other.beyond[0] for other in every) if mode.combine == "all" else good
+            values = _with(rest, index, beyond)
+            rate = 0.0 if condition.signal == "no_calls" else calls_rate(spec, mode, ENOUGH, index)
+            state = State(values, rate, good, calls_rate(spec, mode, ENOUGH))
+            alone = f" on {condition.signal} alone" if mode.combine == "any" and len(every) > 1 else ""
+            which = _side(side, every[index].beyond)
+            yield f"fires just beyond the threshold{alone}{which}", case(spec, alert, good, state, fires=True)
+            if condition.signal == "no_calls":
+                gone = State(values, 0.0, good, calls_rate(spec, mode, ENOUGH))
+                yield "fires when the series are gone", case(spec, alert, good, gone, fires=True, gone=True)
+                if spec.link:
+                    yield (
+                        "is quiet while the link is cut",
+                        case(spec, alert, good, gone, fires=False, gone=True, down=True),
+                    )
+                if len(every) == 1:
+                    yield "fires when the series were never there", _never(spec, alert)
+                if spec.targets and own_series(spec, mode) is None:
+                    yield (
+                        "fires when the target is down",
+                        case(spec, alert, good, gone, fires=True, gone=True, down=True),
+                    )
+                if spec.targets and own_series(spec, mode) is None and not spec.told_apart_by:
+                    still = State(good, calls_rate(spec, mode, _USUAL), good, calls_rate(spec, mode, ENOUGH))
+                    yield (
+                        "fires when the target is down and others count its calls",
+                        case(spec, alert, good, still, fires=True, down=True, far=True),
+                    )
+
+
+def cases_on_just_enough_calls(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterator[tuple[str, Test]]:
+    """Yield a case that fires on the least calls, so many of them bad that those are enough too."""
+    mode = alert.mode
+    if len(every) > 1:
+        return
+    condition, worst = mode.conditions[0], every[0].worst
+    enough = ENOUGH * condition.min_count
+    if not (condition.min_count and condition.min_events and SIGNALS[condition.signal].by_calls):
+        return
+    if (
+        needed_calls(spec, mode, condition) > condition.min_count
+        and worst[-1] * enough >= ENOUGH * condition.min_events
+    ):
+        rate, good = enough / mode.window, (every[0].good,)
+        state = State((worst[-1],), rate, good, calls_rate(spec, mode, ENOUGH))
+        yield "fires on just enough calls", case(spec, alert, good, state, fires=True, far=True)
+
+
+def stops(mode: FailureMode) -> bool:
+    """Tell whether it is about calls that stop, among others."""
+    return any(condition.signal == "no_calls" for condition in mode.conditions)
+
+
+def cases_just_before(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterator[tuple[str, Test]]:
+    """Yield cases that stay quiet although all else around is as bad as can be."""
+    mode = alert.mode
+    good = tuple(values.good for values in every)
+    usual = tuple(values.beyond[0] if mode.combine == "all" else values.before[0] for values in every)
+    for index, condition in enumerate(mode.conditions):
+        for side, before in enumerate(every[index].before):
+            if mode.combine == "any" and index and not side:
+                continue
+            worst = tuple(v.worst[side if i == index else 0] for i, v in enumerate(every))
+            others_rate = 0.0 if condition.signal == "no_calls" else calls_rate(spec, mode, 2 * ENOUGH)
+            state = State(_with(usual, index, before), calls_rate(spec, mode, ENOUGH), worst, others_rate)
+            which = _side(side, every[index].before)
+            name = f" of {condition.signal}" if len(every) > 1 else ""
+            yield f"is quiet just before the threshold{name}{which}", case(spec, alert, good, state, fires=False)
+
+
+def cases_on_few_calls(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterator[tuple[str, Test]]:
+    """Yield cases that stay quiet since too little was seen, now or of what is compared with."""
+    mode = alert.mode
+    good = tuple(values.good for values in every)
+    for index, condition in enumerate(mode.conditions):
+        if not (condition.min_count or condition.min_events):
+            continue
+        by_calls = SIGNALS[condition.signal].by_calls
+        rest = tuple(v.beyond[0] if mode.combine == "all" else v.good for v in every)
+        few = _FEW * needed_calls(spec, mode, condition) / mode.window
+        for side, beyond in enumerate(every[index].beyond):
+            worst = tuple(v.worst[side if i == index else 0] for i, v in enumerate(every))
+            state = State(_with(rest, index, beyond), few, worst, calls_rate(spec, mode, 2 * ENOUGH))
+            name = (f" for {condition.signal}" if len(every) > 1 else "") + _side(side, every[index].beyond)
+            if by_calls:
+                yield f"is quiet on too few calls{name}", case(spec, alert, good, state, fires=False, few=True)
+            read = measure(spec, mode, condition)
+            # What is compared with an hour of its own, or with all slices, has something to compare with.
+            apart = condition.reference is not None and (condition.reference.offset or condition.reference == STABLE)
+            if read is not None and read.reference is not None and len(every) == 1 and apart:
+                enough = state._replace(rate=calls_rate(spec, mode, ENOUGH), then=0.0)
+                yield "is quiet with nothing to compare with", case(spec, alert, good, enough, fires=False, few=True)
+                if read.reference.count is not None:
+                    little = enough._replace(then=_FEW * condition.min_count / mode.window)
+                    yield (
+                        "is quiet where that rests on too few calls",
+                        case(spec, alert, good, little, fires=False, few=True),
+                    )
+                rare = _FEW * least_compared_with(condition)
+                if rare >= condition.min_count and counts_as_some(condition):
+                    yield (
+                        "is quiet where that rests on too few bad ones",
+                        case(spec, alert, good, enough._replace(then=rare / mode.window), fires=False, few=True),
+                    )
+        if mode.combine == "all":
+            break
+
+
+def _side(side: int, sides: tuple[float, ...]) -> str:
+    return f" ({('low', 'high')[side]} side)" if len(sides) > 1 else ""
+
+
+def _with(values: tuple[float, ...], index: int, value: float) -> tuple[float, ...]:
+    return (*values[:index], value, *values[index + 1 :])
+
+
+def calls_rate(spec: Spec, mode: FailureMode, times: float, index: int | None = None) -> float:
+    """Return the calls per second that are `times` the least that a condition (or any) needs in the window."""
+    conditions = mode.conditions if index is None or mode.combine == "all" else (mode.conditions[index],)
+    return times * max(needed_calls(spec, mode, condition) for condition in conditions) / mode.window
+
+
+def case(
+    spec: Spec,
+    alert: Alert,
+    calm: tuple[float, ...],
+    state: State,
+    *,
+    fires: bool,
+    gone: bool = False,
+    down: bool = False,
+    few: bool = False,
+    far: bool = False,
+) -> Test:
+    """Return a case in which a state begins after a `calm` time, is judged, and ends, among places that must not count.
+
+    What is `far` beyond the threshold passes it before the window is full, so when it fires is not asked.
+    """
+    mode = alert.mode
+    if fires and mode.stage is not None and own_series(spec, mode) is None:
+        state = state._replace(skipped=SKIPPED)
+    played = _Played(calm, state, fires, gone, down, few)
+    scene = scene_of(spec, mode, played, lambda: _scene(spec, mode, played))
+    time = scene.time
+    expected = [expected_alert(spec, alert, state, gone=gone)] if fires else []
+    checks = [(time.judged, expected)]
+    if fires and time.early is not None and (spec.link or not gone) and not far:
+        checks.insert(0, (time.early, []))
+    if fires:
+        checks += [(at, []) for at in (time.resolved, time.after) if at is not None]
+    test: Test = {
+        "interval": duration(time.step),
+        "input_series": scene.inputs,
+        "alert_rule_test": [
+            {"eval_time": time.at(at), "alertname": alert.name, "exp_alerts": alerts} for at, alerts in checks
+        ],
+    }
+    exprs: list[object] = [*scene.recorded]
+    if fires and not gone:
+        exprs += waited(alert, time)
+        # Unless the scene has what others' rules recorded of the past.
+        if not any(condition.reference and condition.reference.offset for condition in mode.conditions):
+            exprs.append(nothing_of_others(spec, time.at(time.judged)))
+    if fires and time.lasting is not None:
+        labels = {**place_of(spec, mode), **alert.labels}
+        exprs.append(firing_at(alert, time.at(time.lasting), [labels]))
+    return {**test, "promql_expr_test": exprs} if exprs else test
+
+
+def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entries, Queries]:
+    """Return what happens when in a case, the series that show it, and the tests of what is recorded of them."""
+    calm, state, fires, gone, down, few = played
+    stopped = stops(mode)
+    away = spec.link if (gone or down) and fires else 0.0
+    if stopped and not fires and spec.told_apart_by and not spec.link:
+        # Who has been gone for so long is not expected any more.
+        away = spec.timing.long_window + mode.for_
+    time = clock(spec, mode, away)._replace(recovers=fires)
+    normal = state._replace(values=calm, rate=calls_rate(spec, mode, _USUAL))
+    during = worlds(spec, mode, state, calm)
+    # Beside the place that is judged all goes on as it does, but where nobody is called there.
+    before = [judged(spec, mode, normal), *during[1:]] if state.others_rate else worlds(spec, mode, normal, calm)
+    if ages(mode):
+        before[0].add(calls_total(mode.stage), normal.rate, version=OLD_VERSION)
+    inputs = counters(before, during, time, gone=gone) + up(spec, time, down=down)
+    inputs += recorded_past(spec, mode, state, time, ENOUGH * max(map(least_compared_with, mode.conditions)))
+    if few or (stopped and not fires):
+        inputs += recorded_elsewhere(spec, mode, state, time) + gone_elsewhere(spec, mode, time)
+    elif not fires:
+        inputs += parts_elsewhere(spec, mode, state, time)
+    # Where others record the very value, it is no longer told what our rule records.
+    counted = not stopped and all(SIGNALS[condition.signal].by_calls for condition in mode.conditions)
+    exprs = [] if few or gone or not (fires or counted) else recorded_values(spec, mode, state, time, parts=fires)
+    if not fires and not few:
+        exprs += [
+            nothing_of_others(spec, time.at(time.bad - 1), read.value.name)
+            for read in (measure(spec, mode, condition) for condition in mode.conditions)
+            if read is not None and read.count is None and read.value.parts
+        ]
+    if fires and stopped and not gone:
+        exprs += recorded_values(spec, mode, normal, time._replace(judged=time.bad - 1), parts=True)
+    return time, inputs, exprs
+
+
+def _never(spec: Spec, alert: Alert) -> Test:
+    """Return the case of a place that never was, beside others that are."""
+    mode = alert.mode
+    time = clock(spec, mode)._replace(recovers=False)
+    calm = tuple(tested_values(spec, mode, condition).good for condition in mode.conditions)
+    rate = calls_rate(spec, mode, ENOUGH)
+    state = State(calm, rate, calm, rate)
+    others = worlds(spec, mode, state, calm)[1 : -1 - len(spec.told_apart_by)]
+    labels = place_if_any(spec, mode)
+    return {
+        "interval": duration(time.step),
+        "input_series": counters(others, others, time, gone=False) + up(spec, time, down=False),
+        "promql_expr_test": [firing_at(alert, time.at(time.judged), [{**labels, **alert.labels}])],
+    }

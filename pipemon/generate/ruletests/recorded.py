@@ -1,0 +1,119 @@
+"""What other rule files record beside the scene of a rule test, and what ours recorded long ago."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pipemon.generate.measures import measure
+from pipemon.generate.recordings import Part
+from pipemon.generate.ruletests.places import series
+from pipemon.generate.ruletests.scenes import ANOTHER, NEIGHBOUR, Clock, State, constant, from_step, labels_of
+from pipemon.generate.ruletests.values import compared_with
+from pipemon.spec.model import FailureMode, Spec
+
+
+def _elsewhere(spec: Spec, labels: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Yield the labels of what other rule files record under the same name: one label differs."""
+    for label in ("pipeline", *(label for label, _ in spec.select)):
+        yield {**labels, label: NEIGHBOUR}
+
+
+def part_of(part: Part, value: float, skipped: float = 0.0) -> float:
+    """Return a part of a measure whose value is `value`, as a share of the observations."""
+    return {"value": value, "rest": 1 - value, "count": 1.0, "calls": 1.0 + skipped, "among": 1.0}[part.of]
+
+
+def recorded_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) -> list[dict[str, str]]:
+    """Return values that the rules of other pipelines and selections record, as bad as can be."""
+    found: dict[str, float] = {}
+    for condition, value in zip(mode.conditions, state.others, strict=True):
+        read = measure(spec, mode, condition)
+        if read is None:
+            continue
+        shown = 0.0 if condition.signal == "no_calls" else value
+        for part in read.parts:
+            own = labels_of(spec, part.recording.labels, part.matchers)
+            places = [*_elsewhere(spec, own), *([{**own, "le": "0.000123"}] if "le" in own else [])]
+            for labels in places:
+                found[series(part.recording.name, labels)] = 1e6 * part_of(part, value)
+        for labels in _elsewhere(spec, labels_of(spec, read.value.labels, read.matchers)):
+            found[series(read.value.name, labels)] = shown
+        if (then := read.reference) is not None and not (condition.reference and condition.reference.offset):
+            for part in then.parts:
+                for labels in _elsewhere(spec, labels_of(spec, part.recording.labels, part.matchers)):
+                    found[series(part.recording.name, labels)] = 1e6 * part_of(part, compared_with(condition))
+            for labels in _elsewhere(spec, labels_of(spec, then.value.labels, then.matchers)):
+                found[series(then.value.name, labels)] = compared_with(condition)
+    return [constant(name, value, time) for name, value in found.items()]
+
+
+def gone_elsewhere(spec: Spec, mode: FailureMode, time: Clock) -> list[dict[str, str]]:
+    """Return counts of calls of places that went while this one stayed, and of one that went long ago."""
+    found = []
+    for condition in mode.conditions:
+        read = measure(spec, mode, condition)
+        if condition.signal != "no_calls" or read is None:
+            continue
+        own = labels_of(spec, read.value.labels, read.matchers)
+        for matcher in read.matchers:
+            name = series(read.value.name, {**own, matcher.label: "gone"})
+            found.append({"series": name, "values": f"5+0x{time.bad} stale"})
+        for label in spec.told_apart_by if not spec.link else ():
+            found.append({"series": series(read.value.name, {**own, label: "gone"}), "values": "5+0x1 stale"})
+    return found
+
+
+def parts_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) -> list[dict[str, str]]:
+    """Return counts that other rules record, from which ours must make nothing, and values of other bounds."""
+    found: dict[str, float] = {}
+    later: list[dict[str, str]] = []
+    for condition, value in zip(mode.conditions, state.others, strict=True):
+        read = measure(spec, mode, condition)
+        if read is None or condition.signal == "no_calls":
+            continue
+        for part in (*read.parts, *(read.reference.parts if read.reference else ())):
+            for labels in _elsewhere(spec, labels_of(spec, part.recording.labels, part.matchers)):
+                found[series(part.recording.name, labels)] = 100 * part_of(part, value)
+        if read.count is None:
+            for labels in _elsewhere(spec, labels_of(spec, read.value.labels, read.matchers)):
+                found |= {series(part.name, labels): value for part in read.value.parts}
+                # Later: until then ours must make nothing of the parts.
+                later.append({"series": series(read.value.name, labels), "values": from_step(value, time.bad, time)})
+        own = labels_of(spec, read.value.labels, read.matchers)
+        if "le" in own:
+            found[series(read.value.name, {**own, "le": "0.000123"})] = value
+    return [*(constant(name, value, time) for name, value in found.items()), *later]
+
+
+def recorded_past(spec: Spec, mode: FailureMode, state: State, time: Clock, count: float) -> list[dict[str, str]]:
+    """Return what rules record of the past, resting on `count` calls; elsewhere it was far less, or far more."""
+    found = []
+    for condition in mode.conditions:
+        read = measure(spec, mode, condition)
+        if read is None or read.reference is None or not (condition.reference and condition.reference.offset):
+            continue
+        then, value = read.reference, compared_with(condition)
+        assert condition.threshold is not None
+        tempting = value * (0.01 if condition.threshold.low is None else 100.0)
+        for recording, matchers, own, others in (
+            (then.value, then.matchers, value, tempting),
+            (then.count, then.count_matchers, count if state.then is None else state.then * mode.window, 100 * count),
+        ):
+            if recording is None:
+                continue
+            labels = labels_of(spec, recording.labels, matchers)
+            if state.then != 0:
+                found.append(constant(series(recording.name, labels), own, time))
+            another = [{**labels, "stage": ANOTHER}] if mode.stage is not None else []
+            for other in (*_elsewhere(spec, labels), *another):
+                found.append(constant(series(recording.name, other), others, time))
+    return found
+
+
+def recorded_of_others(spec: Spec, parts: tuple[Part, ...], steps: int) -> list[dict[str, str]]:
+    """Return counts that the rules of other pipelines and selections record, from which ours must make nothing."""
+    return [
+        {"series": series(part.recording.name, labels), "values": f"{10 + index}+0x{steps}"}
+        for index, part in enumerate(parts)
+        for labels in _elsewhere(spec, labels_of(spec, part.recording.labels, part.matchers))
+    ]

@@ -1,0 +1,96 @@
+"""promtool tests of runs that do not come: too late, in time, never, and a run that leaves a stage out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil
+
+from pipemon import catalogue as c
+from pipemon.generate.rules import Alert, Group
+from pipemon.generate.ruletests.expectations import firing_at, place_if_any, place_of
+from pipemon.generate.ruletests.places import series
+from pipemon.generate.ruletests.scenes import ANOTHER, NEIGHBOUR, kept_labels
+from pipemon.spec.model import Spec
+from pipemon.units import duration
+
+Test = dict[str, object]
+
+_STEPS = 40
+"""Steps until a run is overdue."""
+
+
+def by_schedule(spec: Spec, alert: Alert) -> bool:
+    """Tell whether an alert is one of runs that do not come, which stands alone."""
+    return spec.schedule is not None and "no_calls" in alert.mode.signals
+
+
+def schedule_cases(spec: Spec, group: Group) -> dict[float, list[tuple[str, str, Test]]]:
+    """Return the cases of a group's alerts on runs that do not come, with their failure modes' names, by their step."""
+    alerts = [alert for alert in group.alerts if by_schedule(spec, alert)]
+    if spec.schedule is None or not alerts:
+        return {}
+    step = spec.schedule.limit / _STEPS
+    return {step: [(alert.mode.name, name, test) for alert in alerts for name, test in _cases(spec, alert, step)]}
+
+
+def _cases(spec: Spec, alert: Alert, step: float) -> Iterator[tuple[str, Test]]:
+    """Yield the cases. A run ends well at the first step, and then does or does not again."""
+    mode = alert.mode
+    end = 3 * _STEPS
+    wait = ceil(round(mode.for_ / step, 6))
+    firing = [{**place_of(spec, mode), **alert.labels}]
+    nowhere = [{**place_if_any(spec, mode), **alert.labels}]
+    late, again = _STEPS + wait + 2, 2 * _STEPS
+    tail = ceil(round(mode.keep_firing_for / step, 6))
+    calls = [] if mode.stage is None else [_calls(spec, mode.stage, f"5+0x{end}")]
+    others = _others(spec, step, end)
+
+    def case(lines: list[dict[str, str]], *checks: tuple[int, list[dict[str, str]]]) -> Test:
+        exprs = [firing_at(alert, duration(at * step), labels) for at, labels in checks]
+        return {"interval": duration(step), "input_series": [*lines, *others], "promql_expr_test": exprs}
+
+    once = f"0+0x{again - 1} {_time(again * step)}+0x{end - again}"
+    yield (
+        "fires when no run ends well in time",
+        case([_success(spec, once), *calls], (_STEPS, []), (late, firing), (again + tail + 2, [])),
+    )
+    # Each as late as it may be: the last step before it would be overdue.
+    in_time = " ".join(f"{_time(begin * step)}+0x{_STEPS - 2}" for begin in range(0, end, _STEPS - 1))
+    yield "is quiet while runs are in time", case([_success(spec, in_time), *calls], (late, []), (end - 2, []))
+    lost = f"0+0x{_STEPS // 2} stale"
+    yield (
+        "fires when the last success is lost and no other comes",
+        case([_success(spec, lost), *calls], (_STEPS - 1, []), (late, firing)),
+    )
+    yield "fires when no run ever ended well", case(calls, (_STEPS - 1, []), (late, nowhere))
+    young = case(calls, (late, []))
+    yield "is quiet while Prometheus has not looked so long", {**young, "input_series": [*calls, *others[:-1]]}
+    if mode.stage is not None:
+        half = _STEPS // 2
+        none = _calls(spec, mode.stage, f"5+0x{half - 1} 0+0x{end - half}")
+        fresh = _success(spec, f"0+{_time(step)}x{end}")
+        yield "fires when a run does not call it", case([fresh, none], (half - 1, []), (half + wait + 2, firing))
+
+
+def _success(spec: Spec, values: str) -> dict[str, str]:
+    labels = {"pipeline": spec.pipeline, **kept_labels(spec)}
+    return {"series": series(c.BATCH_LAST_SUCCESS.name, labels), "values": values}
+
+
+def _calls(spec: Spec, stage: str, values: str) -> dict[str, str]:
+    labels = {"pipeline": spec.pipeline, "stage": stage, "version": "1", "track": "stable", **kept_labels(spec)}
+    return {"series": series(c.STAGE_CALLS.name, labels), "values": values}
+
+
+def _others(spec: Spec, step: float, end: int) -> list[dict[str, str]]:
+    """Return the successes of other pipelines and selections, all fresh, and a target: Prometheus looks since long."""
+    own = {"pipeline": spec.pipeline, **kept_labels(spec)}
+    places = [{**own, label: NEIGHBOUR} for label in ("pipeline", *(label for label, _ in spec.select))]
+    fresh = [
+        {"series": series(c.BATCH_LAST_SUCCESS.name, place), "values": f"0+{_time(step)}x{end}"} for place in places
+    ]
+    return [*fresh, {"series": series(c.UP.name, {"job": ANOTHER, "instance": "a"}), "values": f"1+0x{end}"}]
+
+
+def _time(seconds: float) -> str:
+    return format(seconds, ".6f").rstrip("0").rstrip(".")

@@ -1,0 +1,257 @@
+"""Made-up series on which a condition holds or does not: the input of the generated rule tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import accumulate
+from typing import cast
+
+from pipemon import catalogue as c
+from pipemon.catalogue import Metric
+from pipemon.generate.drift.measure import condition_references
+from pipemon.generate.drift.shapes import moved
+from pipemon.generate.queries import calls_total, duration
+from pipemon.generate.ruletests.places import OLD_VERSION, Move, World
+from pipemon.generate.ruletests.values import compared_with, tested_limits
+from pipemon.spec import reads as r
+from pipemon.spec.latency import bound_share
+from pipemon.spec.model import ALL, Condition, FailureMode, Spec
+from pipemon.spec.signals import SIGNALS, Statistic
+from pipemon.units import le
+
+OVERRUN = 2.5
+"""How long the slowest stage takes in the tests, over its budget."""
+
+_WORKERS = 40.0
+_JOB = "serving"
+
+
+class Moves(list[Move]):
+    """What happens at a place, whatever it is called; `skipped` calls come on top of the others."""
+
+    def __init__(self, skipped: float = 0.0) -> None:
+        super().__init__()
+        self.skipped = skipped
+
+    def add(self, metric: Metric, rate: float, suffix: str = "", **labels: str) -> None:
+        """Let a series of `metric` rise by `rate` each second."""
+        self.append(Move("sum", metric, suffix, tuple(labels.items()), rate))
+
+    def add_first(self, metric: Metric, part: float, rate: float, suffix: str, **labels: str) -> None:
+        """Let a `part` of what rises by `rate` in all be that of the first replicas: none of them is like the sum."""
+        self.append(Move("first", metric, suffix, tuple(labels.items()), rate, part))
+
+    def put(self, metric: Metric, value: float, **labels: str) -> None:
+        """Let a gauge be `value` in sum."""
+        self.append(Move("gauge", metric, "", tuple(labels.items()), value))
+
+    def put_each(self, metric: Metric, largest: float, **labels: str) -> None:
+        """Let a gauge be `largest` where most of the traffic is, and less elsewhere."""
+        self.append(Move("largest", metric, "", tuple(labels.items()), largest))
+
+    def stamp(self, metric: Metric, age: float, **labels: str) -> None:
+        """Let a gauge be the time of `age` seconds ago, at whatever time."""
+        self.append(Move("age", metric, "", tuple(labels.items()), age))
+
+
+def moves_of(spec: Spec, mode: FailureMode, values: tuple[float, ...], rate: float, skipped: float = 0.0) -> Moves:
+    """Return what happens where the conditions of a failure mode have these values, at `rate` calls each second."""
+    moves = Moves(skipped)
+    for condition, value in zip(mode.conditions, values, strict=True):
+        _told(moves, spec, mode, condition, value, rate)
+    return moves
+
+
+def measured(world: World, spec: Spec, mode: FailureMode, condition: Condition, value: float, rate: float) -> None:
+    """Add the series on which a condition's value is `value`, at `rate` calls each second."""
+    moves = Moves(world.skipped)
+    _told(moves, spec, mode, condition, value, rate)
+    world.take(moves)
+
+
+def _told(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, value: float, rate: float) -> None:
+    """Add the series on which a condition's value is `value`, at `rate` calls each second."""
+    if condition.reference == ALL:
+        together = tuple((dict(condition.labels) | {"slice": ""}).items())
+        everyone = replace(condition, threshold=None, labels=together)
+        _told(moves, spec, mode, everyone, compared_with(condition), rate)
+    signal = SIGNALS[condition.signal]
+    reads = signal.in_slice if condition.slice and signal.in_slice is not None else signal.reads
+    if isinstance(reads, r.Rate) and _of(mode, reads.counter, reads.whole) == calls_total(mode.stage):
+        rate = value / (1 + moves.skipped)
+    moves.add(calls_total(mode.stage), rate * (1 + moves.skipped))
+    if moves.skipped:
+        moves.add(c.STAGE_SKIPPED, rate * moves.skipped)
+    match reads:
+        case r.Share():
+            _share(moves, mode, reads, condition, value, rate)
+        case r.Mean():
+            _mean(moves, reads, dict(condition.labels), value, rate)
+        case r.Unaccounted():
+            _items(moves, value, rate)
+        case r.Gauge():
+            moves.put(_of(mode, reads.gauge, reads.whole), value)
+        case r.Busy():
+            # More of them when there is more to do, so that it shows over how long they are counted.
+            workers = _WORKERS * (1 + value / 5)
+            moves.put(reads.workers, workers)
+            moves.add(reads.durations, value * workers, "_sum")
+        case r.Distance():
+            _drifted(moves, spec, mode, condition, value, rate)
+        case r.Rate() if reads.counter != c.STAGE_CALLS:
+            moves.add(reads.counter, value)
+        case r.Largest():
+            moves.put(_of(mode, reads.stage, reads.whole), 1.0, job=_JOB)
+            moves.put_each(reads.gauge, value, job=_JOB)
+            # Another process at an instance of the same name.
+            moves.put(reads.gauge, 1.0, job="another")
+        case r.Age():
+            moves.stamp(reads.timestamp, value)
+            moves.stamp(reads.timestamp, 1.5 * value, version=OLD_VERSION)
+        case r.Quantile(whole=None):
+            _quantile(moves, spec, mode, reads.histogram, condition, value, rate)
+        case r.Calibration():
+            _calibration(moves, reads, value, rate)
+        case r.Estimated():
+            _confidences(moves, reads, dict(condition.labels), value, rate)
+        case r.Quantile():
+            _latency(moves, spec, mode, condition, value, rate)
+
+
+def _of(mode: FailureMode, metric: Metric, whole: Metric | None) -> Metric:
+    return metric if mode.stage is not None or whole is None else whole
+
+
+def _share(moves: Moves, mode: FailureMode, reads: r.Share, condition: Condition, value: float, rate: float) -> None:
+    events, labels = _of(mode, reads.events, reads.whole), dict(condition.labels)
+    if mode.stage is None:
+        labels |= dict.fromkeys(reads.whole_labels, c.OTHER)
+    only = dict(reads.only)
+    rest = dict.fromkeys((*reads.events_labels, *only), "another")
+    if reads.of == events:
+        moves.add(events, max(0.0, 1 - value) * rate, **{**labels, **rest})
+    elif reads.of is not None:
+        moves.add(reads.of, rate, **{label: labels[label] for label in reads.labels})
+    moves.add(events, value * rate, **labels, **only)
+    if "slice" in only:
+        # Some of the same, in a slice: it is not counted twice.
+        moves.add(events, value * rate / 2, **{**labels, "slice": "age=young"})
+
+
+def _mean(moves: Moves, reads: r.Mean, labels: Mapping[str, str], value: float, rate: float) -> None:
+    if reads.signed is None:
+        moves.add(reads.histogram, rate, "_count", **labels)
+        moves.add(reads.histogram, value * rate, "_sum", **labels)
+        return
+    # A lower bucket shows whether the rule reads the one of all values.
+    moves.add(reads.histogram, rate / 4, "_bucket", le="1.0", **labels)
+    moves.add(reads.histogram, rate, "_bucket", le="+Inf", **labels)
+    # Of either sign, so that both are seen to count.
+    both = abs(value) / 2
+    moves.add(reads.signed, (max(value, 0.0) + both) * rate, sign="positive", **labels)
+    moves.add(reads.signed, (max(-value, 0.0) + both) * rate, sign="negative", **labels)
+
+
+def _items(moves: Moves, value: float, rate: float) -> None:
+    """Let a share of the items that come in never come out; or, where that is too many, come out and never in."""
+    elsewhere = {c.STAGE_ITEMS_NULL: 0.1, c.STAGE_ITEMS_FAILED: 0.2, c.STAGE_ITEMS_DROPPED: 0.3}
+    for way, share in elsewhere.items():
+        moves.add(way, share * rate)
+    rest = 1 - sum(elsewhere.values())
+    moves.add(c.STAGE_ITEMS_IN, rate)
+    moves.add(c.STAGE_ITEMS_OUT, (rest - value if value <= rest else rest + value) * rate)
+
+
+def _calibration(moves: Moves, reads: r.Calibration, value: float, rate: float) -> None:
+    """Let the sure ones be right less often than they say, and the unsure ones more often: each counts."""
+    for bin, stated, right in (("1.0", 0.95, 0.95 - value), ("0.1", 0.05, 0.05 + value)):
+        moves.add(reads.confidence, stated * rate / 2, confidence_bin=bin)
+        for correct, share in (("yes", right), ("no", 1 - right)):
+            moves.add(reads.outcomes, share * rate / 2, confidence_bin=bin, correct=correct)
+
+
+def _confidences(moves: Moves, reads: r.Estimated, labels: Mapping[str, str], value: float, rate: float) -> None:
+    """Let every other bin be always right, and the rest never: a share `value` of what is stated is in the former."""
+    within = 0.0
+    for number, bin in enumerate(c.CONFIDENCE_BINS):
+        right = number % 2
+        # Labels came for longer than the confidences are looked at.
+        for correct, share in (("yes", right), ("no", 1 - right)):
+            moves.add(reads.outcomes, share * 10 * rate, confidence_bin=bin, correct=correct)
+        within += (value if right else 1 - value) / 5
+        moves.add(reads.confidences, within * rate, "_bucket", le=bin, **labels)
+    moves.add(reads.confidences, rate, "_bucket", le="+Inf", **labels)
+
+
+def _quantile(
+    moves: Moves, spec: Spec, mode: FailureMode, metric: Metric, condition: Condition, value: float, rate: float
+) -> None:
+    """Let an interpolated quantile be `value`: of two buckets, so many are in the lower."""
+    # A trifle more, since times are printed cut off to whole seconds.
+    value *= 1 + 2e-8
+    threshold = tested_limits(spec, mode, condition)
+    edge = threshold.low if threshold.high is None else threshold.high
+    assert edge is not None
+    reach = abs(edge) or 1.0
+    lower, upper = edge - 0.7 * reach, edge + 19 * reach
+    q = float(condition.argument[1:]) / 100
+    inside = (value - lower) / (upper - lower)
+    labels = dict(condition.labels)
+    below = min(max(0.0, (q - inside) / (1 - inside)), 1.0)
+    moves.add_first(metric, below, rate, "_bucket", le=le(lower), **labels)
+    for bound in (le(upper), "+Inf"):
+        moves.add(metric, rate, "_bucket", le=bound, **labels)
+
+
+def _drifted(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, value: float, rate: float) -> None:
+    """Let a feature's values be so far from its baseline, with the baseline's bins."""
+    reference = condition_references(spec, mode, condition)[0]
+    if condition.against is not None:
+        then = replace(reference.baseline, count=rate * max(mode.window, spec.timing.long_window))
+        reference = replace(reference, baseline=then)
+    shares = moved(reference, cast(Statistic, condition.argument), value, rate * mode.window)
+    labels = dict(condition.labels)
+    moves.put(c.FEATURE_INFO, 1.0, **labels, unit=reference.baseline.unit, bins=reference.baseline.bins)
+    if reference.has_categories:
+        for category, share in zip(reference.bins, shares, strict=True):
+            moves.add(c.FEATURE_CATEGORY, share * rate, **labels, category=category)
+        return
+    for bound, within in zip(reference.bins, accumulate(shares), strict=True):
+        moves.add(c.FEATURE_VALUE, within * rate, "_bucket", **labels, le=bound)
+
+
+def _latency(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, value: float, rate: float) -> None:
+    metric = duration(mode.stage)
+    share = bound_share(spec, mode.stage, condition)
+    if share is not None:
+        # A smaller bound that no call meets shows whether the rule reads its own.
+        moves.add(metric, 0.0, "_bucket", le=le(share.bound * 0.37))
+        moves.add(metric, (1 - value) * rate, "_bucket", le=le(share.bound))
+    else:
+        # As many calls in the lower of two buckets as make the interpolated quantile `value`.
+        high = tested_limits(spec, mode, condition).high
+        assert high is not None
+        q = float(condition.argument[1:]) / 100
+        lower, upper = high * 0.4, high * 20
+        inside = (value - lower) / (upper - lower)
+        moves.add_first(metric, max(0.0, (q - inside) / (1 - inside)), rate, "_bucket", le=le(lower))
+        moves.add(metric, rate, "_bucket", le=le(upper))
+    moves.add(metric, rate, "_bucket", le="+Inf")
+    moves.add(metric, rate, "_count")
+    if mode.stage is None:
+        _stage_times(moves, spec, rate)
+
+
+def _stage_times(moves: Moves, spec: Spec, rate: float) -> None:
+    """Let the first stage with a budget take longest for it: not in seconds, which are no measure of that."""
+    budgets = [(stage.name, stage.budget) for stage in spec.stages if stage.budget]
+    for index, (stage, budget) in enumerate(budgets):
+        times = OVERRUN if not index else 0.9
+        where = {"stage": stage, "track": "stable"}
+        moves.put_each(c.STAGE_BUDGET, budget, **where)
+        moves.add(c.STAGE_DURATION, rate, "_count", **where)
+        moves.add(c.STAGE_DURATION, rate * times * budget, "_sum", **where)
+        if not index:
+            # What a candidate in shadow takes is nobody's wait.
+            moves.add(c.STAGE_DURATION, rate, "_count", stage=stage, track="shadow")
