@@ -349,6 +349,7 @@ def test_what_fires_of_no_stage_opens_the_dashboard_of_all_stages() -> None:
     (link,) = properties["Stage", "links"]
     assert "var-stage=${__data.fields.opens}&" in link["url"]
     assert properties["opens", "custom.hidden"] is True
+    assert properties["opens", "custom.hideFrom"]["viz"] is True
     assert '"opens", "All", "stage", "end to end")' in panel["targets"][0]["expr"]
 
 

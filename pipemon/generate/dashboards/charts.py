@@ -283,7 +283,9 @@ def _column(column: Column, gap: str) -> list[Json]:
     if column.unit:
         properties.append(("unit", column.unit))
     if column.hidden:
+        # Tables of Grafana 10 and 11 know the first, those since 12 the second.
         properties.append(("custom.hidden", True))
+        properties.append(("custom.hideFrom", {"viz": True, "legend": False, "tooltip": False}))
     if column.whole:
         properties.append(("decimals", 0))
     if column.states is not None:
