@@ -21,7 +21,7 @@ $(VENV)/.ready: pyproject.toml
 	@touch $@
 
 test: setup ## Run all tests: unit, golden, promtool, real servers, the demo's script, dashboards in a browser
-	$(BIN)/pytest --numprocesses 3 --dist worksteal
+	$(BIN)/pytest --numprocesses 4 --dist worksteal
 
 lint: setup ## Check style, types and formatting
 	$(BIN)/ruff check .
