@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -536,6 +537,17 @@ def test_a_pipeline_beside_it_that_keeps_less_does_not_join_the_notifications_of
     for plans in ([clusters, one_place], [one_place, clusters]):
         route = yaml.safe_load(alertmanager_file(plans, "http://127.0.0.1:9465/alerts"))["route"]
         assert {"pipeline", *clusters.spec.keep} == set(route["group_by"])
+
+
+@pytest.mark.parametrize("path", [*PATHS.values(), HERE / "drifting.yaml", HERE / "undecorated.yaml"])
+def test_rules_of_one_name_write_no_series_that_another_writes(path: Path) -> None:
+    """Where one ends it and the other goes on, Prometheus has two samples of one time, and drops the second."""
+    said: dict[str, list[dict[str, str]]] = {}
+    for recording in rules(plan(load(path)).spec).recordings:
+        said.setdefault(recording.name, []).append(dict(recording.static))
+    for name, each in said.items():
+        for one, other in combinations(each, 2):
+            assert any(one[label] != other[label] for label in one.keys() & other.keys()), name
 
 
 @pytest.mark.parametrize("path", [*PATHS.values(), HERE / "drifting.yaml", HERE / "undecorated.yaml"])

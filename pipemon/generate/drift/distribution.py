@@ -160,32 +160,35 @@ def _category_bins(
 ) -> Recording:
     """Return the rule that counts each category: one that the baseline does not know is rare.
 
-    Those that the baseline alone knows have rules of their own, which make them zero.
+    Those that the baseline alone knows are zero.
     """
     whole = (*scope.by, *_FEATURE, "baseline")
     named = Call("label_replace", (counted.series(), "bin", "$1", "category", "(.+)"))
     layout = Binary(">= bool", constants.read("ratio", "bin"), 0.0)
     known = Binary("*", named, layout, on=(*PLACE, "bin"), group_left=True, included=("part",))
     unknown = Call("label_replace", (named, "part", "rare", "", ""))
-    labels = (*whole, "bin", "part")
-    name = scope.name("pipemon_feature_category_bin", "increase", *_FEATURE, "bin", "part")
-    expr = Aggregate("max", labels, Binary("or", known, unknown, on=(*whole, "bin")))
     zero = tuple(
-        _unheard(scope, reference, name, counted, category, part)
+        _zero(scope, reference, counted, category, part)
         for reference in references
         for category, part in zip(reference.bins, reference.parts, strict=True)
     )
+    labels = (*whole, "bin", "part")
+    name = scope.name("pipemon_feature_category_bin", "increase", *_FEATURE, "bin", "part")
+    heard = Binary("or", known, unknown, on=(*whole, "bin"))
+    # One rule writes both: of two, the one that ends a series and the one that goes on with it do so at one time, and
+    # Prometheus takes but one sample.
+    expr = Aggregate("max", labels, Binary("or", heard, zero[0].series(), on=(*whole, "bin")))
     return Recording(name, expr, labels, (*said, counted, *zero))
 
 
-def _unheard(scope: Scope, reference: Reference, name: str, counted: Recording, category: str, part: str) -> Recording:
-    """Return the rule that has a category of the baseline be zero where nobody counts it."""
+def _zero(scope: Scope, reference: Reference, counted: Recording, category: str, part: str) -> Recording:
+    """Return the rule that says 0 of a category of the baseline, which nobody may count, where others are counted."""
     whole = (*scope.by, *_FEATURE, "baseline")
     which = tuple(Matcher(label, "=", value) for label, value in reference.place(scope.spec) if label != "pipeline")
-    all_ = Aggregate("max", whole, Binary("*", 0.0, counted.series(*which)))
-    expr = Binary("unless", all_, counted.series(*which, Matcher("category", "=", category)), on=whole)
+    expr = Aggregate("max", whole, Binary("*", 0.0, counted.series(*which)))
     # The place is in the labels already; that a rule says it too tells rules of one name apart.
     static = (*reference.place(scope.spec), ("bin", category), ("part", part))
+    name = scope.name("pipemon_feature_category_zero", "increase", *_FEATURE, "bin", "part")
     return Recording(name, expr, (*whole, "bin", "part"), static=static)
 
 
