@@ -103,9 +103,9 @@ def test_alerts_of_no_stage_and_of_what_is_not_scraped_stand_at_the_end(tmp_path
     series = kitchen() | fires("cook", 100) | fires("", 50) | fires("gone", 60)
     labels = 'alertname="{0}",severity="critical"'
     expected = {
-        f'{{at="02",stage="cook",{labels.format("cook")}}}': 100_000.0,
-        f'{{at="end",stage="gone",{labels.format("gone")}}}': 60_000.0,
-        '{at="end",stage="end to end",severity="critical"}': 50_000.0,
+        f'{{at="02",stage="cook",opens="cook",{labels.format("cook")}}}': 100_000.0,
+        f'{{at="end",stage="gone",opens="gone",{labels.format("gone")}}}': 60_000.0,
+        '{at="end",stage="end to end",opens="All",severity="critical"}': 50_000.0,
     }
     promtool(re.sub(r"\$pipeline", "p", panel["targets"][0]["expr"]), series, expected, tmp_path)
 

@@ -104,7 +104,8 @@ def running(
     (folder / "gunicorn.conf.py").write_text(CONFIG.format(port=port, metrics=metrics, more=more))
     (folder / "tmp").mkdir(exist_ok=True)
     inherited = {name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"}
-    env = {**inherited, "TMPDIR": str(folder / "tmp"), **environment}
+    # Python takes what it compiled of another start's file for this one, where both are as long and of one second.
+    env = {**inherited, "TMPDIR": str(folder / "tmp"), "PYTHONDONTWRITEBYTECODE": "1", **environment}
     with children() as started:
         command = [sys.executable, "-m", "gunicorn", "service:app"]
         child = start("gunicorn", command, folder / "gunicorn.log", cwd=folder, env=env)
