@@ -83,7 +83,7 @@ def _forgotten(spec: Spec) -> Iterator[str]:
     if silent and spec.told_apart_by and not (spec.targets or spec.link or spec.schedule):
         label, lasts = spec.told_apart_by[0], duration(spec.timing.long_window)
         yield (
-            f"  {listed(silent, 'and')}: a {label} that is gone is forgotten after {lasts}; "
+            f"  {listed(silent, 'and')}: a value of {label} whose series end is forgotten after {lasts}; "
             "give `targets:`, such as {job: " + spec.pipeline + "}, whose `up` is remembered"
         )
 

@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 from command_line import pipemon
 
+from pipemon.generate.coverage import summary
+from pipemon.generate.inhibition import plan
+from pipemon.spec.load import load
+
 SPEECH = """\
 pipeline: speech
 budget: 500ms
@@ -58,6 +62,32 @@ def test_an_expression_that_drops_where_it_is_is_told_of(tmp_path: Path) -> None
         "  queue: its expression drops cluster, so it is one alert whatever they are",
         "  queue-not-there: its expression drops cluster, so it is one alert whatever they are",
     ]
+
+
+SILENT = """\
+pipeline: shop
+stages: {sort: {}}
+failure_modes:
+  silent: {what: Nobody calls, stage: sort, signal: no_calls}
+  bad: {what: It fails, stage: sort, signal: error_ratio}
+"""
+
+
+@pytest.mark.parametrize(
+    ("head", "forgets"),
+    [
+        ("keep: [cluster]", True),
+        ("keep: [cluster]\ntargets: {job: shop}", False),
+        ("keep: [namespace]\nselect: {namespace: prod}", False),
+        ("", False),
+    ],
+)
+def test_absence_that_forgets_who_is_gone_is_told_of(tmp_path: Path, head: str, forgets: bool) -> None:
+    (tmp_path / "shop.yaml").write_text(f"{head}\n{SILENT}")
+    told = [line for line in summary(plan(load(tmp_path / "shop.yaml"))) if "forgotten" in line]
+    words = "  silent: a value of cluster whose series end is forgotten after 1h; "
+    words += "give `targets:`, such as {job: shop}, whose `up` is remembered"
+    assert told == ([words] if forgets else [])
 
 
 def test_what_nobody_thought_of_is_said_for_each_stage(tmp_path: Path) -> None:
