@@ -62,6 +62,9 @@ class Fake:
     def retention(self) -> float | None:
         return self.kept
 
+    def external_labels(self) -> frozenset[str]:
+        return frozenset()
+
 
 def counted(values: Mapping[str, float], **labels: str) -> list[Sample]:
     own = {"pipeline": "speech", "stage": "vad", "version": "1", "track": "stable", "job": "speech"} | labels

@@ -88,7 +88,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Prometheu
             {"job_name": name, "static_configs": [{"targets": [page], "labels": labels[name]}]}
             for name, page in pages.items()
         ]
-        config = yaml.safe_dump({"global": {"scrape_interval": "200ms"}, "scrape_configs": jobs})
+        everywhere = {"scrape_interval": "200ms", "external_labels": {"environment": "staging"}}
+        config = yaml.safe_dump({"global": everywhere, "scrape_configs": jobs})
         client = stack.enter_context(running_prometheus(config, tmp_path_factory.mktemp("prometheus")))
         until(lambda: len(client.query("up == 1")) == 2, "both scraped")
         for pipeline in pipelines:
@@ -174,6 +175,17 @@ def test_a_label_a_stage_and_a_pipeline_that_are_not_there_end_with_1(
     assert "the label region is not on pipemon_stage_null_outputs_total there" in done.out
     (line, *_) = told(client.url, replace(load(spec), pipeline="speec")).values()
     assert line.words.endswith("is it scraped? The nearest there is 'speech'")
+
+
+def test_a_kept_label_that_alerts_get_on_their_way_out_is_on_no_series_and_no_fault(
+    server: tuple[Prometheus, dict[str, str]], spec: Path
+) -> None:
+    client, _ = server
+    lines = told(client.url, replace(load(spec), keep=("environment", "cluster")))
+    assert not any(line.fault for line in lines.values())
+    assert '(cluster="eu"): vad null_ratio 25% now' in lines["vad-cuts"].words
+    # Another label of no series is one.
+    assert told(client.url, replace(load(spec), keep=("environment", "region")))["vad-cuts"].fault
 
 
 def test_windows_and_looks_back_are_held_against_scraping_and_retention(

@@ -38,7 +38,8 @@ def modes_told(spec: Spec, live: Live) -> Iterator[Line]:
     labels, own = asked_labels(spec, read), {each.name for stage in spec.stages for each in stage.series}
     others = tuple(name for name in names if _exported_by(name, own))
     rows = live.shown(tuple(set(names) - set(others)), labels, spec.pipeline) if set(names) - set(others) else []
-    there = There(spec, [*rows, *(live.shown(others, labels, "") if others else [])], live.others)
+    rows += live.shown(others, labels, "") if others else []
+    there = There(spec, rows, live.others, live.external_labels() if spec.told_apart_by else frozenset())
     if clash := there.clash():
         yield Line(clash, fault=True)
     interval, said = live.interval(there.jobs), spec.timing.scrape_interval

@@ -47,6 +47,9 @@ class Live(Protocol):
     def retention(self) -> float | None:
         """Return how long samples are kept, in seconds, if it is known."""
 
+    def external_labels(self) -> frozenset[str]:
+        """Return the names of the labels that alerts get on their way out, and no series has; none if not known."""
+
 
 class _Server:
     """A Prometheus, or whatever answers its API. What it does not tell of itself is not known."""
@@ -93,6 +96,12 @@ class _Server:
         except UnavailableError:
             return None
 
+    def external_labels(self) -> frozenset[str]:
+        try:
+            return frozenset(self._client.external_labels())
+        except UnavailableError:
+            return frozenset()
+
 
 @dataclass(frozen=True)
 class _Process:
@@ -125,6 +134,9 @@ class _Process:
 
     def retention(self) -> float | None:
         return None
+
+    def external_labels(self) -> frozenset[str]:
+        return frozenset()
 
 
 def running(url: str, spec: Spec) -> tuple[Live, Spec]:

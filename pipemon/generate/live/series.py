@@ -37,12 +37,14 @@ def asked_labels(spec: Spec, read: Iterable[Selector]) -> tuple[str, ...]:
 class There:
     """The series of a spec that are there, each as its labels with `__name__`.
 
-    `others` gives the names of all series, or the values of a label.
+    `others` gives the names of all series, or the values of a label. `external` are labels that alerts get on their way
+    to Alertmanager, and no series has.
     """
 
     spec: Spec
     rows: Sequence[Mapping[str, str]]
     others: Callable[[str], Sequence[str]]
+    external: frozenset[str] = frozenset()
     _by_name: dict[str, list[Mapping[str, str]]] = field(default_factory=dict, init=False)
     _names: list[str] = field(default_factory=list, init=False)
 
@@ -114,7 +116,6 @@ class There:
         left = self._by_name.get(name, [])
         if not left:
             return Lack(f"no series of {name} there{is_there(nearest(name, self.names()))}")
-        selected = dict(self.spec.select)
         for matcher in series.matchers:
             if matcher.label == "le":
                 continue
@@ -122,8 +123,8 @@ class There:
             if not fitting:
                 return self._without(name, left, matcher)
             left = fitting
-        for label in self.spec.keep:
-            if label not in selected and not any(row.get(label) for row in left):
+        for label in self.spec.told_apart_by:
+            if label not in self.external and not any(row.get(label) for row in left):
                 return Lack(f"the label {label} is not on {name} there; add it to the target, or take it out of `keep`")
         return None
 
