@@ -33,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
         os.nice(10)  # the first worker plays the demo, in real time
-    os.environ.setdefault("GOGC", "400")  # promtool spends a quarter of its time on collecting what it could keep
+    os.environ.setdefault("GOGC", "1600")  # promtool spends a quarter of its time on collecting what it could keep
     cache = Path(os.environ.setdefault("PIPEMON_CACHE", str(ROOT / ".cache")))
     try:
         for package, names in PROGRAMS.items():
