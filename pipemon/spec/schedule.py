@@ -48,6 +48,11 @@ def schedule(report: Report, node: Node | None) -> Schedule | None:
 
 def unseen(signal: Signal, compared: str = "") -> str:
     """Return why the last run's values can't tell a signal, or the one that it compares, as a clause, or ""."""
+    if "labelled" in (signal.name, compared):
+        return (
+            "labels of what a run sent come in later runs, so the last run does not tell which share is labelled; "
+            "expected a signal of the labels that came, of which 'label_delay' is the nearest"
+        )
     name = compared if compared in _INSTEAD else signal.name
     if name not in _INSTEAD:
         return ""
