@@ -77,7 +77,8 @@ def _shows(spec: Spec, mode: FailureMode) -> str:
     """Return when the alert fires and what it looks back over: from when on a fault can show."""
     parts = (" ".join(filter(None, describe(spec, mode, condition))) for condition in mode.conditions)
     shown = f" {'and' if mode.combine == 'all' else 'or'} ".join(parts) or "the replicas' bucket bounds differ"
-    if spec.schedule is None or "no_calls" not in mode.signals:
+    says_when = "budget_burn" in mode.signals or (spec.schedule is not None and "no_calls" in mode.signals)
+    if not says_when:
         shown += f" {spec.over(mode)}"
     return f"{shown}, for {duration(mode.for_)}" if mode.for_ else shown
 

@@ -6,7 +6,8 @@ import re
 from dataclasses import fields, replace
 
 from pipemon.spec.expression import OPAQUE
-from pipemon.spec.model import Condition, Spec, Timing
+from pipemon.spec.model import Condition, Objective, Spec, Timing
+from pipemon.spec.objective import burning
 from pipemon.units import duration, seconds
 
 _TIME = r"((?:[0-9]+(?:ms|[smhdwy]))+)"
@@ -31,7 +32,7 @@ def scaled(spec: Spec, factor: float) -> Spec:
             window=shorter(mode.window),
             for_=shorter(mode.for_),
             keep_firing_for=shorter(mode.keep_firing_for),
-            conditions=tuple(_condition(condition, factor) for condition in mode.conditions),
+            conditions=tuple(_condition(condition, spec.objective, factor) for condition in mode.conditions),
             # The series that a person wrote for a test rise by the step, not by the second.
             fires_on=mode.fires_on if factor == 1 else (),
             quiet_on=mode.quiet_on if factor == 1 else (),
@@ -44,7 +45,7 @@ def scaled(spec: Spec, factor: float) -> Spec:
     return replace(spec, timing=timing, failure_modes=modes, schedule=batch, link=shorter(spec.link))
 
 
-def _condition(condition: Condition, factor: float) -> Condition:
+def _condition(condition: Condition, objective: Objective | None, factor: float) -> Condition:
     reference = condition.reference
     if condition.threshold is not None and reference is not None:
         sooner = replace(reference, offset=round(reference.offset / factor, 3), hold=round(reference.hold / factor, 3))
@@ -53,9 +54,10 @@ def _condition(condition: Condition, factor: float) -> Condition:
         past = condition.against
         sooner = replace(past, offset=round(past.offset / factor, 3), hold=round(past.hold / factor, 3))
         return replace(condition, against=sooner)
-    if condition.burns:
-        faster = (replace(burn, long=burn.long / factor, short=burn.short / factor) for burn in condition.burns)
-        return replace(condition, burns=tuple(faster))
+    if condition.burns and objective is not None:
+        faster = tuple(replace(burn, long=burn.long / factor, short=burn.short / factor) for burn in condition.burns)
+        # Its words say over which windows.
+        return replace(condition, burns=faster, threshold=burning(objective, faster))
     if condition.signal != "promql":
         return condition
     return replace(condition, argument=scale_promql(condition.argument, factor))

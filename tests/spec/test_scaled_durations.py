@@ -31,6 +31,8 @@ def untimed(mode: FailureMode) -> FailureMode:
         threshold = condition.threshold
         if threshold is not None and threshold.reference is not None:
             threshold = replace(threshold, reference=replace(threshold.reference, offset=0.0, hold=0.0))
+        if threshold is not None and condition.burns:
+            threshold = replace(threshold, words="")
         argument = "" if condition.signal == "promql" else condition.argument
         return replace(condition, argument=argument, threshold=threshold, burns=())
 
@@ -54,6 +56,20 @@ def test_every_time_is_divided_and_every_value_stays(path: Path) -> None:
         assert untimed(long) == untimed(brief)
     untimed_ones = (replace(each, timing=Timing(), failure_modes=(), schedule=None, link=0) for each in (spec, short))
     assert next(untimed_ones) == next(untimed_ones)
+
+
+def test_a_burn_rate_says_the_windows_that_it_looks_at(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "pipeline: a\nobjective: 99% over 30d\nstages: {b: {}}\n"
+        "failure_modes: {burns: {what: c, stage: b, signal: budget_burn, severity: page}}\n"
+    )
+    (condition,) = scaled(load(path), 60).failure_modes[0].conditions
+    assert condition.threshold is not None
+    assert condition.threshold.words == (
+        "above 14.4% over 1m and 5s or above 6% over 6m and 30s: "
+        "the 1% that 99% over 30d leaves goes 14.4 or 6 times too fast"
+    )
 
 
 @pytest.mark.parametrize(
