@@ -20,9 +20,7 @@ def latency(scope: Scope, mode: FailureMode, condition: Condition, calls: Record
         q = float(condition.argument.removeprefix("p")) / 100
         name = scope.name(metric.name, f"{condition.argument.replace('.', '_')}_rate")
         found = quantile(spec, metric, by, scope.window, q, offset=scope.offset, track=scope.track)
-        # That of no calls is NaN, which compares false: no series is recorded then.
-        value = Recording(name, Binary(">=", found, 0.0), by)
-        return Measure(value, place, calls, place, (Part(calls, place, "count"),))
+        return Measure(Recording(name, found, by), place, calls, place, (Part(calls, place, "count"),))
     # One rule serves all failure modes of a level and a window.
     shared = shared_bounds(spec, mode.stage, scope.window)
     bounds = one_of("le", tuple(le(bound) for bound in shared))

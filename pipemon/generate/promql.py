@@ -194,8 +194,8 @@ def quote(text: str) -> str:
 
 
 def number(value: float) -> str:
-    """Print a number without a binary tail: 0.1 + 0.2 is `0.3`, 5.0 is `5`."""
-    return format(value, ".15g")
+    """Print a number without a binary tail: 0.1 + 0.2 is `0.3`, 5.0 is `5`. Infinity is `Inf`."""
+    return format(value, ".15g").replace("inf", "Inf")
 
 
 def span(window: Window) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Window, select
@@ -139,9 +141,15 @@ def quantile(
     offset: float = 0.0,
     track: str = "",
 ) -> Expr:
-    """Return an interpolated quantile of a histogram, in its unit."""
+    """Return an interpolated quantile of a histogram, in its unit, and nothing where there was none."""
     buckets = total(spec, metric, (*by, "le"), window, *more, suffix="_bucket", offset=offset, track=track)
-    return Call("histogram_quantile", (q, buckets))
+    return interpolated(metric, q, buckets)
+
+
+def interpolated(metric: Metric, q: float, buckets: Expr) -> Expr:
+    """Return a quantile of a histogram's buckets: no series, rather than NaN, where they are empty."""
+    # What is NaN compares false with any number; values of features may be negative, durations are not.
+    return Binary(">=", Call("histogram_quantile", (q, buckets)), -inf if metric is c.FEATURE_VALUE else 0.0)
 
 
 def calls_total(stage: str | None) -> Metric:

@@ -166,6 +166,24 @@ def test_panel_units_rule_and_every_panel_says_what_no_data_means(name: str) -> 
 
 
 @every_board
+def test_where_nothing_comes_in_there_is_no_series_rather_than_nan_drawn_without_a_word(name: str) -> None:
+    """A quantile of empty buckets and 0 / 0 are NaN, which a comparison with a number drops."""
+    for panel in drawn(name):
+        for target in panel["targets"]:
+            nodes = list(walk(promql.parse(filled(target["expr"]))))
+            compared = {str(node.lhs) for node in nodes if isinstance(node, promql.BinaryExpr) and ">" in str(node.op)}
+            for node in nodes:
+                if isinstance(node, promql.Call) and node.func.name == "histogram_quantile":
+                    assert str(node) in compared, panel["title"]
+                if isinstance(node, promql.BinaryExpr) and str(node.op) == "/" and not _number(node.lhs):
+                    assert _number(node.rhs) or str(node.rhs).endswith("> 0)"), panel["title"]
+
+
+def _number(node: Any) -> bool:
+    return isinstance(node, promql.NumberLiteral)
+
+
+@every_board
 def test_panel_no_targets_rule(name: str) -> None:
     assert all(panel["targets"] for panel in drawn(name))
 

@@ -84,6 +84,7 @@ def test_a_dashboard_has_no_error_no_overlap_and_no_panel_without_data_or_the_re
             assert reason not in ("", "-"), f"{panel['title']} is empty and does not say why"
             assert reason in panel["text"], panel
         else:
+            assert not panel["allNull"], f"{panel['title']} is empty without a word: all that it has is NaN or null"
             assert "No data" not in panel["text"], panel
     assert [variable["error"] for variable in report["variables"] if variable.get("error")] == []
     assert [mark["error"] for mark in report["annotations"] if mark.get("error")] == []

@@ -21,8 +21,8 @@ from pipemon.generate.dashboards.panels import (
     value_mapping,
 )
 from pipemon.generate.dashboards.position import placed
-from pipemon.generate.dashboards.series import Choice, chosen, ever_missing
-from pipemon.generate.promql import Binary, Call, Expr, Matcher, Raw
+from pipemon.generate.dashboards.series import Choice, chosen, ever_missing, quantile
+from pipemon.generate.promql import Binary, Expr, Matcher, Raw
 from pipemon.generate.queries import per
 
 _FEATURE = Matcher("feature", "=", "$feature")
@@ -140,7 +140,7 @@ def _bins() -> Panel:
     where = ('stage=~"$stage"', 'feature="$watched"')
     live = _recorded("pipemon_feature_value_bin:increase.+", *where, 'version=~"$version"')
     baseline = "pipemon:baseline:ratio{" + ",".join(('pipeline="$pipeline"', *where, 'le!=""')) + "}"
-    share = f"sum by ({of_bin}) ({live}) / on ({place}) group_left () sum by ({place}) ({live})"
+    share = f"sum by ({of_bin}) ({live}) / on ({place}) group_left () (sum by ({place}) ({live}) > 0)"
     made = lines(
         "drift/bins",
         "$watched: bins, less the baseline",
@@ -198,7 +198,8 @@ def _quantiles(choice: Choice) -> Panel:
         "three that move together are a shift; lines that part are a wider spread, or a second kind of input.",
         [
             replace(
-                choice.query(_quantile(choice, q), f"{{{{stage}}}} {name}"), color=DATA_COLORS[i % len(DATA_COLORS)]
+                choice.query(quantile(choice, c.FEATURE_VALUE, q, ("stage",), _FEATURE), f"{{{{stage}}}} {name}"),
+                color=DATA_COLORS[i],
             )
             for i, (q, name) in enumerate(((0.1, "p10"), (0.5, "p50"), (0.9, "p90")))
         ],
@@ -207,12 +208,6 @@ def _quantiles(choice: Choice) -> Panel:
         from_zero=False,
     )
     return replace(made, repeat="feature")
-
-
-def _quantile(choice: Choice, q: float) -> Expr:
-    # Values may be negative, so nothing is filtered by its sign here.
-    buckets = choice.rate(c.FEATURE_VALUE, ("stage", "le"), _FEATURE, suffix="_bucket")
-    return Call("histogram_quantile", (q, buckets))
 
 
 def _distribution(choice: Choice) -> Panel:

@@ -11,7 +11,7 @@ from pipemon.generate.arrived import Labels
 from pipemon.generate.dashboards.panels import Query
 from pipemon.generate.dashboards.text import RATE_INTERVAL
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Selector, Window, one_of, select
-from pipemon.generate.queries import ALL_VALUES, OF_ALL_SLICES, per
+from pipemon.generate.queries import ALL_VALUES, OF_ALL_SLICES, interpolated, per
 from pipemon.generate.recordings import own
 from pipemon.spec.model import SEVERITIES, Spec
 
@@ -147,7 +147,7 @@ def mean(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
 def quantile(choice: Choice, metric: Metric, q: float, by: tuple[str, ...], *more: Matcher) -> Expr:
     """Return an interpolated quantile of a histogram, and nothing where there was none."""
     buckets = choice.rate(metric, (*by, "le"), *more, suffix="_bucket")
-    return Binary(">=", Call("histogram_quantile", (q, buckets)), 0.0)
+    return interpolated(metric, q, buckets)
 
 
 def feedback(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:

@@ -193,7 +193,7 @@ def vital_signs(spec: Spec) -> tuple[Panel, ...]:
     def flow(name: str) -> Expr:
         return q.total(spec, c.STAGE_CALLS, q.key(spec, name), window, Matcher("stage", "=", name))
 
-    p95 = Binary(">=", q.quantile(spec, c.PIPELINE_DURATION, by, window, 0.95), 0.0)
+    p95 = q.quantile(spec, c.PIPELINE_DURATION, by, window, 0.95)
     budget = f", budget {short(spec.budget)}" if spec.budget else ""
     feedback = Binary(">", q.feedback_ratio(spec, (*spec.keep, "pipeline", "stage"), window), 0.0)
     return (
