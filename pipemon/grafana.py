@@ -69,7 +69,7 @@ class Grafana:
         except ValueError:
             valid, port = False, None
         if not valid:
-            raise OptionError("Grafana's address is none; write it as https://host:port")
+            raise OptionError("Grafana's address is no URL; write it as https://host:port, with a path if it has one")
         if parts.username or parts.password:
             raise OptionError("put no password into Grafana's address; make a token for a service account")
         if not token.isascii() or not token.isprintable() or " " in token:
@@ -197,7 +197,9 @@ class Grafana:
         where = f"Grafana at {self.url}"
         match error.status_code:
             case 401:
-                return UnavailableError(f"{where} does not know the token: it is wrong, expired or of another (401)")
+                return UnavailableError(
+                    f"{where} does not know the token: it is wrong, expired or another Grafana's (401)"
+                )
             case 403:
                 return UnavailableError(
                     f"the token may not {action} in {where}: its service account needs the role Editor, or {permission}"

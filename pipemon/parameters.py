@@ -71,8 +71,10 @@ def token_in(file: Path) -> str:
     """Return the token that a file holds, or end with a usage error where it can't be read."""
     try:
         return file.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise click.UsageError(f"the token can't be read: {error}") from None
+    except OSError as error:
+        raise click.UsageError(f"the token can't be read from {file}: {(error.strerror or '').lower()}") from None
+    except ValueError:
+        raise click.UsageError(f"the token can't be read from {file}: it is no text") from None
 
 
 class Url(click.ParamType[str]):

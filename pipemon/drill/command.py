@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipemon.errors import OptionError, nearest
+from pipemon.parameters import token_in
 
 if TYPE_CHECKING:
     from pipemon.drill.effects import Mean
@@ -125,10 +126,7 @@ def _mode(spec: Spec, name: str) -> FailureMode:
 def _token(file: Path | None) -> str:
     import os  # noqa: PLC0415
 
-    try:
-        token = os.environ.get(_TOKEN, "") if file is None else file.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise click.UsageError(f"the token can't be read: {error}") from None
+    token = os.environ.get(_TOKEN, "") if file is None else token_in(file)
     if not token:
         raise click.UsageError(f"a drill needs the service's token: set {_TOKEN}, or give --token-file")
     return token

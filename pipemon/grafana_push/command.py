@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipemon.errors import UnavailableError
 from pipemon.parameters import token_in
 
 if TYPE_CHECKING:
@@ -22,8 +23,11 @@ _TOKEN, _URL = "GRAFANA_TOKEN", "GRAFANA_URL"
 _SAID = {"new": "added", "changed": "changed", "same": "same", "edited": "kept", "refused": "refused"}
 _WOULD = {"new": "would add", "changed": "would change", "same": "same", "edited": "would keep", "refused": "refused"}
 
-_WHY = {"version-mismatch": ", somebody was faster", "name-exists": ", its title is taken in that folder"}
-"""What Grafana's words for a refusal mean."""
+_WHY = {
+    "version-mismatch": "somebody saved it meanwhile; push again to see what is there now",
+    "name-exists": "another dashboard of that folder has its title; rename that one",
+}
+"""What Grafana's words for a refusal mean, and what to do."""
 
 
 @click.command(short_help="Bring the dashboards into a Grafana.")
@@ -118,16 +122,17 @@ def _pushed(
         decision = decide(grafana, board, folder)
         overwrite = force and decision.state == "edited"
         fine = decision.state == "same"
-        said = ("would overwrite" if overwrite else _WOULD[decision.state]) if dry_run else ""
+        said, why = (_WOULD if dry_run else _SAID)[decision.state], decision.why
+        if overwrite:
+            said = "would overwrite" if dry_run else "overwrote"
         if not dry_run and (overwrite or decision.state in ("new", "changed")):
-            said, fine = _saved(grafana, board, folder, decision)
-        said = said or _SAID[decision.state]
-        why = f": {decision.why}" if decision.why else ""
-        yield f"{said} {name}{why}", fine
+            refused = _refused(grafana, board, folder, decision)
+            said, why, fine = ("not saved", refused, False) if refused else (said, why, True)
+        yield f"{said} {name}{f': {why}' if why else ''}", fine
         for change in decision.changes:
             yield f"  {change}", True
         if decision.state == "edited" and not force:
-            yield "  --force overwrites that; Grafana keeps it as a version", True
+            yield f"  {decision.forced}", True
 
 
 def _make_folder(grafana: Grafana, folder: str) -> None:
@@ -135,21 +140,24 @@ def _make_folder(grafana: Grafana, folder: str) -> None:
 
     try:
         grafana.make_folder(folder, folder)
-    except RefusedError:
+    except RefusedError as error:
         # Another push may have made it meanwhile; a folder of that title is no such luck.
         if grafana.folder(folder) is None:
-            raise
+            title = "; a folder of that title has another uid: it is in its address, give it by --folder"
+            raise UnavailableError(f"{error}{title if error.status == 'name-exists' else ''}") from None
 
 
-def _saved(grafana: Grafana, board: Dashboard, folder: str, decision: Decision) -> tuple[str, bool]:
+def _refused(grafana: Grafana, board: Dashboard, folder: str, decision: Decision) -> str:
+    """Save a dashboard; return why Grafana did not take it, "" where it did."""
     from pipemon.grafana import RefusedError  # noqa: PLC0415
     from pipemon.grafana_push.decide import message  # noqa: PLC0415
 
     try:
         grafana.save(board, folder, message(board), decision.version)
     except RefusedError as error:
-        return f"not saved{_WHY.get(error.status, '')} ({error}):", False
-    return {"new": "added", "changed": "changed", "edited": "overwrote"}[decision.state], True
+        why = _WHY.get(error.status)
+        return f"{why} ({error})" if why else str(error)
+    return ""
 
 
 def _token(file: Path | None) -> str:

@@ -30,6 +30,8 @@ def of_folder(out: Path) -> list[Dashboard]:
 
     Raises OptionError where there is none, or a file is no dashboard.
     """
+    if not out.is_dir():
+        raise OptionError(f"there is no folder {out}")
     folder = out / DASHBOARDS if (out / DASHBOARDS).is_dir() else out
     found = [_read(path) for path in sorted(folder.rglob("*.json"))]
     if not found:

@@ -23,14 +23,15 @@ _MARK = re.compile(re.escape(_MESSAGE) + "([0-9a-f]{16})")
 class Decision:
     """What is to be done with a dashboard, why, and what it would change in Grafana.
 
-    `edited`: a person changed it there since it was pushed; only force overwrites that. `refused`: nothing does.
-    `version` is the one that was looked at, None where there is none.
+    `edited`: a person changed it there since it was pushed; only force overwrites that, and `forced` says what it
+    does. `refused`: nothing does. `version` is the one that was looked at, None where there is none.
     """
 
     state: State
     why: str = ""
     changes: tuple[str, ...] = ()
     version: int | None = None
+    forced: str = "--force makes these changes; what is there now stays in Grafana as a version"
 
 
 def message(board: Dashboard) -> str:
@@ -47,16 +48,17 @@ def decide(grafana: Grafana, board: Dashboard, folder: str) -> Decision:
         return Decision("refused", why)
     save = grafana.last_save(board["uid"])
     sent = pushed(stored, save)
-    elsewhere = moved(stored, folder)
     # Grafana may store a dashboard in another form than it was sent; so what was sent is compared.
-    if not elsewhere and (sent == digest(board) or digest(stored.content) == digest(board)):
+    same = sent == digest(board) or digest(stored.content) == digest(board)
+    changes = () if same else tuple(_changes(stored, board))
+    why = "" if same or sent else who(save)
+    if elsewhere := moved(stored, folder):
+        return Decision(
+            "edited", f"{elsewhere}; {why}" if why else elsewhere, changes, stored.version, _forced(stored, folder)
+        )
+    if same:
         return Decision("same", version=stored.version)
-    changes = tuple(_changes(stored, board))
-    if elsewhere:
-        return Decision("edited", elsewhere, changes, stored.version)
-    if sent is None:
-        return Decision("edited", who(save), changes, stored.version)
-    return Decision("changed", "", changes, stored.version)
+    return Decision("edited" if why else "changed", why, changes, stored.version)
 
 
 def not_ours(stored: Stored) -> str:
@@ -73,7 +75,12 @@ def moved(stored: Stored, folder: str) -> str:
     """Return that a dashboard is not in `folder`, "" where it is."""
     if stored.folder == folder:
         return ""
-    return f"somebody moved it to the folder {stored.folder or 'of those that are in none'}"
+    return f"it is in {f'the folder {stored.folder}' if stored.folder else 'no folder'}, not in {folder}"
+
+
+def _forced(stored: Stored, folder: str) -> str:
+    there = f"; --folder {stored.folder} pushes it where it is" if stored.folder else ""
+    return f"--force moves it to {folder}, with these changes if there are any{there}"
 
 
 def pushed(stored: Stored, save: Save | None) -> str | None:

@@ -164,7 +164,7 @@ def test_what_a_person_changed_is_kept_and_said(desk: Desk) -> None:
     assert f"kept {UID} (speech: cascade): {ANNA} saved it last, as version 2" in ended.out
     assert "“my notes”" in ended.out
     assert '"Anna\'s notes": gone' in ended.out
-    assert "--force overwrites that" in ended.out
+    assert "--force makes these changes" in ended.out
     assert len(desk.double.dashboards[UID]) == 2
 
 
@@ -229,7 +229,13 @@ def test_a_dashboard_that_somebody_moved_is_kept(desk: Desk) -> None:
     desk.push()
     desk.double.dashboards[UID][-1].folder = "annas"
     ended = desk.push()
-    assert (ended.code, "moved it to the folder annas" in ended.out) == (1, True)
+    assert (ended.code, ended.err) == (1, "")
+    assert ended.out.splitlines() == [
+        f"kept {UID} (speech: cascade): it is in the folder annas, not in pipemon",
+        "  --force moves it to pipemon, with these changes if there are any; --folder annas pushes it where it is",
+    ]
+    desk.double.edit(UID, added_by_anna)
+    assert f"not in pipemon; {ANNA} saved it last, as version 2" in desk.push().out
     assert desk.push("--force").code == 0
     assert desk.double.dashboards[UID][-1].folder == "pipemon"
 
@@ -246,7 +252,7 @@ def test_a_save_between_look_and_push_is_not_lost(desk: Desk) -> None:
     desk.double.meanwhile = lambda: desk.double.edit(UID, added_by_anna)
     ended = desk.push()
     assert ended.code == 1
-    assert "not saved, somebody was faster" in ended.out
+    assert f"not saved {UID} (speech: cascade): somebody saved it meanwhile; push again to see" in ended.out
     assert "Anna" in json.dumps(desk.double.now(UID))
 
 
@@ -255,13 +261,13 @@ def test_a_save_between_look_and_push_is_not_lost(desk: Desk) -> None:
     [
         (
             412, "A dashboard with the same name in the folder already exists", "name-exists",
-            "not saved, its title is taken in that folder",
+            "another dashboard of that folder has its title; rename that one (Grafana at",
         ),
         (
             422, "A dashboard with the same name already exists", "name-exists",
-            "not saved, its title is taken in that folder",
+            "another dashboard of that folder has its title; rename that one (Grafana at",
         ),
-        (422, "Dashboard title cannot be empty", "", "not saved (Grafana at"),
+        (422, "Dashboard title cannot be empty", "", "Grafana at"),
     ],
 )  # fmt: skip
 def test_a_dashboard_that_grafana_does_not_take_is_told_and_does_not_keep_the_others_back(
@@ -271,8 +277,8 @@ def test_a_dashboard_that_grafana_does_not_take_is_told_and_does_not_keep_the_ot
     ended = desk.push(what=(str(desk.spec), desk.other("shop")))
     told, added = ended.out.splitlines()[1:]
     assert (ended.code, ended.err) == (1, "")
-    assert told.startswith(words)
-    assert told.endswith(f"refused: {message} ({status}{f', {code}' if code else ''})): {UID} (speech: cascade)")
+    assert told.startswith(f"not saved {UID} (speech: cascade): {words}")
+    assert f"refused: {message} ({status}{f', {code}' if code else ''})" in told
     assert added == "added pipemon-shop (shop: cascade)"
     assert list(desk.double.dashboards) == ["pipemon-shop"]
 
@@ -314,12 +320,13 @@ def test_a_generated_folder_is_pushed_as_it_is(desk: Desk) -> None:
     (boards / "other.json").write_text('{"uid": "x", "title": ""}')
     ended = desk.push(what=("--from", str(desk.folder / "out")))
     assert (ended.code, "is no dashboard: it needs a uid, a title and panels" in ended.err) == (2, True)
+    assert desk.push(what=("--from", "/nowhere")) == (2, "", "pipemon: there is no folder /nowhere\n")
 
 
 def test_a_folder_that_was_made_meanwhile_is_used(desk: Desk) -> None:
     desk.double.folders["other"] = "pipemon"
     ended = desk.push()
-    assert (ended.code, "already exists" in ended.err) == (1, True)
+    assert (ended.code, "has another uid: it is in its address, give it by --folder" in ended.err) == (1, True)
 
 
 @newest
@@ -518,7 +525,10 @@ def test_what_a_person_saved_is_not_deleted_even_by_force(gone: Desk, arguments:
     [
         (lambda double: double.now(UID).update(tags=[]), "the one there is not pipemon's"),
         (lambda double: double.files.update({UID: "speech.json"}), "reads it from speech.json"),
-        (lambda double: setattr(double.dashboards[UID][-1], "folder", "annas"), "moved it to the folder annas"),
+        (
+            lambda double: setattr(double.dashboards[UID][-1], "folder", "annas"),
+            "it is in the folder annas, not in pipemon",
+        ),
     ],
 )
 def test_what_is_not_the_pushs_own_is_not_deleted(

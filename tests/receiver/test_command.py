@@ -32,7 +32,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("--actions actions.yaml", "whoever can send alerts could roll back: give --token-file, too, or --dry-run"),
         ("--dry-run", "--dry-run is about the actions of --actions"),
         ("--token-file short", "the token in short has fewer than 16 characters"),
-        ("--token-file gone", "the token can't be read: [Errno 2] No such file or directory: 'gone'"),
+        ("--token-file gone", "the token can't be read from gone: no such file or directory"),
         ("--grafana-url http://g:3000", "Grafana wants a service account's token: set GRAFANA_TOKEN, or give"),
         ("--key-file token", "--key-file is of a certificate: give --cert-file, too"),
         ("--cert-file token", "the certificate can't be used: "),
