@@ -25,15 +25,15 @@ def frame(state: State, width: int = 120, height: int | None = None, ascii_only:
     `ascii_only`, no other characters are drawn than those that every terminal has.
     """
     foot = list(_foot(state))
-    alerts = {pipeline.name: list(_alerts(pipeline, state.at)) for pipeline in state.pipelines}
-    lines = sum(3 + len(pipeline.stages) + len(alerts[pipeline.name]) for pipeline in state.pipelines)
-    lines += sum(-(-text.cell_len // max(width, 1)) for text in foot)
+    heads = {pipeline.name: [_title(pipeline), *_alerts(pipeline, state.at)] for pipeline in state.pipelines}
+    lines = sum(2 + len(pipeline.stages) for pipeline in state.pipelines)
+    lines += sum(-(-text.cell_len // max(width, 1)) for texts in (foot, *heads.values()) for text in texts)
     spare = lines - height if height is not None else 0
     parts: list[RenderableType] = []
     for pipeline in state.pipelines:
         stages = _fitting(pipeline.stages, spare)
         spare -= max(0, len(pipeline.stages) - len(stages) - 1)
-        parts += [_title(pipeline), *alerts[pipeline.name], _table(stages, state.seconds, width, ascii_only)]
+        parts += [*heads[pipeline.name], _table(stages, state.seconds, width, ascii_only)]
         if hidden := len(pipeline.stages) - len(stages):
             parts.append(Text(f"  and {hidden} more stages, with nothing wrong", style=_DIM))
         parts.append(Text())
@@ -71,16 +71,26 @@ def _title(pipeline: PipelineState) -> Text:
 
 
 def _table(stages: Sequence[StageState], seconds: float, width: int, ascii_only: bool) -> Table:
-    """Return the stages' numbers. Where there is little room, the means go first, then the names are cut."""
-    titles = ("Calls/s", "Errors", "Null", "p50", "p99", "Running")
+    """Return the stages' numbers.
+
+    Where there is little room, the means go first, then how many run, then the names are cut.
+    """
+    titles = ["Calls/s", "Errors", "Null", "p50", "p99", "Running"]
     rows = [_cells(stage.numbers, seconds) for stage in stages]
-    numbers = sum(2 + max([len(title), *(row[i].cell_len for row in rows)]) for i, title in enumerate(titles))
     above, names = "", []
     for stage in stages:
         names.append(_name(stage, above, ascii_only))
         above = stage.name
     longest = max((name.cell_len for name in names), default=5)
-    left = width - numbers - longest - 2
+
+    def room() -> int:
+        each = (max([len(title), *(row[i].cell_len for row in rows)]) for i, title in enumerate(titles))
+        return width - longest - 2 - sum(2 + cells for cells in each)
+
+    left = room()
+    if left < 0:
+        titles.pop()
+        left = room()
     table = Table(box=None, padding=(0, 2, 0, 0), header_style=_DIM, pad_edge=False)
     table.add_column("Stage", no_wrap=True)
     for title in titles:
@@ -88,9 +98,9 @@ def _table(stages: Sequence[StageState], seconds: float, width: int, ascii_only:
     if left >= _ROOM_FOR_MEANS:
         table.add_column("Means", no_wrap=True, overflow="ellipsis", max_width=left)
     for stage, name, row in zip(stages, names, rows, strict=True):
-        name.truncate(max(_SHORTEST_NAME, longest + min(0, left)), overflow="ellipsis")
+        _cut(name, max(_SHORTEST_NAME, longest + min(0, left)))
         means = ", ".join(_mean(mean.feature, mean.value, mean.unit) for mean in stage.means)
-        table.add_row(name, *row, *([Text(means, style=_DIM)] if left >= _ROOM_FOR_MEANS else []))
+        table.add_row(name, *row[: len(titles)], *([Text(means, style=_DIM)] if left >= _ROOM_FOR_MEANS else []))
     return table
 
 
@@ -116,6 +126,14 @@ def _name(stage: StageState, above: str, ascii_only: bool) -> Text:
     if stage.after and stage.after != (above,):
         name.append(f" {'<-' if ascii_only else '←'} {', '.join(stage.after)}", style=_DIM)
     return name
+
+
+def _cut(name: Text, most: int) -> None:
+    """Cut a name to so many characters; of what it comes after nothing is left that says none."""
+    name.truncate(most, overflow="ellipsis")
+    bare = name.plain.rstrip(" <-←…")
+    if name.plain[len(bare) :].strip("…"):
+        name.right_crop(len(name.plain) - len(bare))
 
 
 def _alerts(pipeline: PipelineState, at: float) -> Iterator[Text]:
@@ -158,7 +176,10 @@ def _number(value: float) -> str:
 
 
 def _mean(feature: str, value: float, unit: str) -> str:
-    return f"{feature} {value:.4g}{f' {unit}' if unit else ''}"
+    if unit == "ratio":
+        return f"{feature} {_share(value)}"
+    # Words are counted in words: that is said once.
+    return f"{feature} {value:.4g}{f' {unit}' if unit and unit != feature else ''}"
 
 
 def _seconds(value: float) -> str:

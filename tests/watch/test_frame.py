@@ -94,7 +94,14 @@ def test_a_line_is_never_wider_than_the_terminal(width: int) -> None:
 
 def test_in_80_columns_every_number_is_whole() -> None:
     lines = drawn(pipeline(stage("a_stage_with_a_rather_long_name", 0, CUTS)), width=80)
-    assert lines[3].split("…")[1].split() == ["12.3", "0%", "97%", "2.1", "ms", "41.2", "ms", "of", "50", "ms", "1"]
+    assert lines[3].split("…")[1].split() == ["12.3", "0%", "97%", "2.1", "ms", "41.2", "ms", "of", "50", "ms"]
+
+
+def test_of_what_a_stage_comes_after_nothing_is_left_that_says_none() -> None:
+    speak = replace(stage("speak", 2), after=("vad", "translate"))
+    for width in range(56, 80):
+        lines = drawn(pipeline(stage("vad", 0), stage("translate", 1), speak), width=width)
+        assert not any(line.split("  12.3")[0].rstrip().endswith(("←…", "← …", "k …")) for line in lines), lines
 
 
 def test_where_there_are_few_lines_the_stages_that_are_well_go_first() -> None:
