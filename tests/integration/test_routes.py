@@ -88,6 +88,29 @@ def test_the_owner_of_several_pipelines_has_one_receiver_for_each_severity(
     assert "5 receivers" in told
 
 
+def test_a_file_that_takes_in_the_routes_before_its_own_keeps_its_own_receivers(config: Path, tmp_path: Path) -> None:
+    ours = yaml.safe_load(config.read_text())
+    theirs = {
+        "route": {
+            "receiver": "on-call",
+            "routes": [*ours["route"]["routes"], {"matchers": ['severity="critical"'], "receiver": "pager"}],
+        },
+        "receivers": [
+            {"name": "on-call"},
+            {"name": "pager"},
+            *(each for each in ours["receivers"] if each["name"] != ours["route"]["receiver"]),
+        ],
+        "inhibit_rules": ours.get("inhibit_rules", []),
+        "templates": [str(config.parent / name) for name in ours["templates"]],
+    }
+    merged = tmp_path / "alertmanager.yml"
+    merged.write_text(yaml.safe_dump(theirs))
+    tool("amtool", "check-config", str(merged))
+    asked = ["pipeline=speech owner=speech-team severity=critical", "severity=critical", "severity=warning"]
+    test = ("amtool", "config", "routes", "test", f"--config.file={merged}")
+    assert [tool(*test, *labels.split()).strip() for labels in asked] == ["speech-team-page", "pager", "on-call"]
+
+
 def test_below_the_root_of_another_file_a_storm_is_still_one_notification_a_cluster(tmp_path: Path) -> None:
     (tmp_path / "speech.yaml").write_text(f"keep: [cluster]\n{SPEECH}")
     generate([tmp_path / "speech.yaml"], tmp_path)
