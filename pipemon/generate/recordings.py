@@ -86,12 +86,16 @@ class Measure:
     beside: tuple[Measure, ...] = ()
 
     @property
+    def tops(self) -> tuple[Recording, ...]:
+        """The recording rules that are read as they are: the value, the count, and those of what stands beside."""
+        found = [each for each in (self.value, self.count) if each is not None]
+        more = (*([self.reference] if self.reference else []), *self.beside)
+        return (*found, *(top for each in more for top in each.tops))
+
+    @property
     def recordings(self) -> tuple[Recording, ...]:
         """The recording rules that it needs, each behind those that it reads."""
-        tops = [each for each in (self.value, self.count) if each is not None]
-        found = [each for top in tops for each in in_order(top)]
-        more = (*([self.reference] if self.reference else []), *self.beside)
-        return (*found, *(recording for each in more for recording in each.recordings))
+        return tuple(each for top in self.tops for each in in_order(top))
 
 
 @dataclass(frozen=True)

@@ -147,12 +147,20 @@ def _labels(spec: Spec, mode: FailureMode) -> dict[str, str]:
 def _recordings(spec: Spec, modes: list[FailureMode], readers: dict[str, dict[str, None]]) -> tuple[Recording, ...]:
     """Return what `modes` read, in the order in which it is needed; note who reads it."""
     found: dict[tuple[str, tuple[tuple[str, str], ...]], Recording] = {}
+    # Hundreds of features of one pipeline read the same rules, and each a few thousand constants: looked at once.
+    names: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[str, ...]] = {}
     for mode in modes:
         for condition in mode.conditions:
             read = measure(spec, mode, condition)
-            for needed in read.recordings if read else ():
-                found.setdefault((needed.name, needed.static), needed)
-                readers.setdefault(needed.name, {})[mode.name] = None
+            for top in read.tops if read else ():
+                which = top.name, top.static
+                if which not in names:
+                    needed = in_order(top)
+                    names[which] = tuple(dict.fromkeys(each.name for each in needed))
+                    for each in needed:
+                        found.setdefault((each.name, each.static), each)
+                for name in names[which]:
+                    readers.setdefault(name, {})[mode.name] = None
     # Constants first: who reads one may stand before the feature that it is of.
     return tuple(sorted(found.values(), key=lambda each: not is_constant(each)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from benchmarks.drift import emulation
+from pipemon.generate import rules as generated
 from pipemon.generate.drift.constants import ALPHA, Reference
 from pipemon.generate.drift.distribution import distribution
 from pipemon.generate.drift.statistics import drift
 from pipemon.generate.drift.stepping_up import stepped_up
 from pipemon.generate.drift.watched import ranks_of, references
+from pipemon.generate.recordings import Recording, in_order
 from pipemon.spec.load import load
 from pipemon.spec.model import BENJAMINI_HOCHBERG, BONFERRONI
 
@@ -112,3 +115,37 @@ def test_a_file_says_how_they_share_evenly_where_it_does_not() -> None:
     assert {(each.alpha, each.ranks) for each in references(spec, features)} == {(ALPHA / 3, ())}
     stepping = replace(spec, multiple_testing=BENJAMINI_HOCHBERG)
     assert {(each.alpha, each.ranks) for each in references(stepping, features)} == {(ALPHA / 3, (1, 2, 3))}
+
+
+@pytest.mark.parametrize("count", [2, 20])
+def test_what_many_features_read_is_looked_through_once_and_all_are_its_readers(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"f{i}" for i in range(count)]
+    entry = {"mean": 3.0, "sd": 2.0, "count": 9000, "bounds": [1.0, 2.0], "shares": [0.3, 0.3, 0.4]}
+    learned = {"pipeline": "shop", "from": 0, "to": 1, "features": {f"hear.input.{name}": entry for name in names}}
+    (tmp_path / "shop.baseline.json").write_text(json.dumps(learned))
+    modes = {name: {"what": "x", "stage": "hear", "signal": {"drift": f"input.{name}"}} for name in names}
+    file = {
+        "pipeline": "shop",
+        "owner": "team",
+        "baseline": "shop.baseline.json",
+        "multiple_testing": BENJAMINI_HOCHBERG,
+        "stages": {"hear": {"features": {f"input.{name}": "words" for name in names}}},
+        "failure_modes": modes,
+    }
+    # JSON is YAML.
+    (tmp_path / "shop.yaml").write_text(json.dumps(file))
+    looked: list[str] = []
+
+    def noted(recording: Recording) -> tuple[Recording, ...]:
+        looked.append(recording.name)
+        return in_order(recording)
+
+    monkeypatch.setattr(generated, "in_order", noted)
+    made = generated.rules(load(tmp_path / "shop.yaml"))
+    assert looked
+    assert len(looked) == len(set(looked))
+    constants = [name for name in made.readers if name.startswith("pipemon:baseline")]
+    assert constants
+    assert all(made.readers[name] == tuple(names) for name in constants)

@@ -30,7 +30,8 @@ def stepped_up(found: Drift, every: Iterable[Drift]) -> Drift:
     scope, key, value = found.distribution.scope, found.distribution.key, found.value.series()
     by = (*scope.by, "rank")
     evidence: dict[str, list[Recording]] = {}
-    for each in dict.fromkeys(recording for drift in every for recording in drift.ranked):
+    # By their names: to compare them is to compare all constants that they read.
+    for each in {(one.name, one.static): one for drift in every for one in drift.ranked}.values():
         evidence.setdefault(dict(each.static)["rank"], []).append(each)
     name = scope.name("pipemon_features_beyond_chance", "count", "rank")
     enough = tuple(_enough(name, by, rank, tuple(evidence[rank])) for rank in sorted(evidence, key=int))
