@@ -76,9 +76,9 @@ def drift(scrape_interval: float) -> Json:
     )
 
 
-def _recorded(name: str, *matchers: str) -> str:
+def _recorded(name: str, *matchers: str, labels: str = ".+") -> str:
     """Return the series that drift rules of any pipeline record: their names begin with the labels that it keeps."""
-    return "{" + ",".join((f'__name__=~".+:{name}"', 'pipeline="$pipeline"', *matchers)) + "}"
+    return "{" + ",".join((f'__name__=~"{labels}:{name}"', 'pipeline="$pipeline"', *matchers)) + "}"
 
 
 def _moved() -> Panel:
@@ -111,7 +111,7 @@ def _statistics() -> Panel:
 
     def worst(suffix: str) -> Expr:
         pattern = f"pipemon_feature_(value|category)_({names}){suffix}:increase.+"
-        taken = _recorded(pattern, *where)
+        taken = _recorded(pattern, *where, labels=".+_version_.+")
         for label, group in (("statistic", f".+_({names}){suffix}:.+"), ("window", ".+:increase(.+)")):
             taken = f'label_replace({taken}, "{label}", "$1", "__name__", "{group}")'
         return Raw(f"max by ({', '.join(by)}) ({taken})")
@@ -120,19 +120,27 @@ def _statistics() -> Panel:
     made = lines(
         "drift/statistics",
         "$watched: drift",
-        "How far the values of a window are from the baseline's, and, dashed, what chance alone exceeds as rarely as "
-        "is allowed. Only what is above both this and the failure mode's threshold, which the pipeline's own dashboard "
-        "draws, alerts.",
+        "How far the values of a window are from the baseline's: thick where that is more than chance explains. Only "
+        "what is thick, and above the failure mode's threshold, which the pipeline's own dashboard draws, alerts. "
+        "Dashed: what chance alone exceeds as rarely as is allowed. Below it a line is thick, too, where values are "
+        "rare ones or far out, which are tested apart, and, with multiple_testing: benjamini-hochberg, where several "
+        "features of the stage moved at once.",
         [
             Query(worst(""), legend, fills=True),
             Query(worst("_critical"), f"{legend}, by chance", fills=True),
+            Query(Binary(">", worst("_significant"), 0.0), f"{legend}, more than chance", fills=True),
         ],
         unit="short",
         empty=_UNWATCHED,
         colors={f"/ {name} over/": color for name, color in zip(_STATISTICS, DATA_COLORS, strict=True)},
     )
-    dashed = override("byFrameRefID", letter(1), "custom.lineStyle", {"fill": "dash", "dash": [6, 4]})
-    return replace(made, repeat="watched", overrides=(*made.overrides, dashed))
+    drawn = (
+        override("byFrameRefID", letter(1), "custom.lineStyle", {"fill": "dash", "dash": [6, 4]}),
+        override("byFrameRefID", letter(2), "custom.lineWidth", 4),
+        # The same line once more needs no name of its own.
+        override("byFrameRefID", letter(2), "custom.hideFrom", {"legend": True, "tooltip": True, "viz": False}),
+    )
+    return replace(made, repeat="watched", overrides=(*made.overrides, *drawn))
 
 
 def _bins() -> Panel:
