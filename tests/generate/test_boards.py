@@ -179,6 +179,14 @@ def test_where_nothing_comes_in_there_is_no_series_rather_than_nan_drawn_without
                     assert _number(node.rhs) or str(node.rhs).endswith("> 0)"), panel["title"]
 
 
+@every_board
+def test_where_there_is_nothing_to_repeat_for_no_title_says_all(name: str) -> None:
+    """Of a variable without values Grafana writes All, or, of its values as they are, nothing."""
+    for panel in panels(BOARDS[name]):
+        if repeat := panel.get("repeat"):
+            assert panel["title"].endswith(f": ${{{repeat}:raw}}")
+
+
 def _number(node: Any) -> bool:
     return isinstance(node, promql.NumberLiteral)
 

@@ -165,7 +165,7 @@ SILENT = {
         "Exceptions", "Input: categories", "Output: categories", "Dropped items", "Waiting, p95", "Age of the model",
         "Versions", "Features that could not be taken",
     },
-    "drift": {"Categories", "Which moved first", "$watched: drift", "$watched: bins, less the baseline"},
+    "drift": {"Categories", "Which moved first", "Drift: ${watched:raw}", "Bins, less the baseline: ${watched:raw}"},
     "versions": {"Verdict on the canary", "Agreement", "Decided by the model", "People and model agree",
                  "Wait for a person, p95", "Canary: failed calls", "Canary: null outputs", "Canary: duration, p95"},
     "feedback": {"Feedback by slice", "Stated confidence less accuracy",

@@ -119,7 +119,7 @@ def _statistics() -> Panel:
     legend = "{{version}} {{direction}} {{statistic}} over {{window}}"
     made = lines(
         "drift/statistics",
-        "$watched: drift",
+        "Drift: ${watched:raw}",
         "How far the values of a window are from the baseline's: thick where that is more than chance explains. Only "
         "what is thick, and above the failure mode's threshold, which the pipeline's own dashboard draws, alerts. "
         "Dashed: what chance alone exceeds as rarely as is allowed. Below it a line is thick, too, where values are "
@@ -151,7 +151,7 @@ def _bins() -> Panel:
     share = f"sum by ({of_bin}) ({live}) / on ({place}) group_left () (sum by ({place}) ({live}) > 0)"
     made = lines(
         "drift/bins",
-        "$watched: bins, less the baseline",
+        "Bins, less the baseline: ${watched:raw}",
         "The share of values in each bin of the baseline, less the share that it had there. A bin is called by its "
         "upper bound. Where all lie at zero the values are distributed as in the baseline. Purple is what is more "
         "frequent than it was, teal what is rarer.",
@@ -201,7 +201,7 @@ def _shares(choice: Choice) -> tuple[Panel, ...]:
 def _quantiles(choice: Choice) -> Panel:
     made = lines(
         "drift/quantiles",
-        "$feature: p10, p50, p90",
+        "p10, p50, p90: ${feature:raw}",
         "Half of the values are below p50, and eight of ten between the outer lines, as interpolated from buckets. All "
         "three that move together are a shift; lines that part are a wider spread, or a second kind of input.",
         [
@@ -222,7 +222,7 @@ def _distribution(choice: Choice) -> Panel:
     buckets = choice.rate(c.FEATURE_VALUE, ("le",), _FEATURE, suffix="_bucket", function="increase")
     return heatmap(
         "drift/distribution",
-        "$feature",
+        "Distribution: ${feature:raw}",
         "How often this feature had which value: the stronger the colour, the more often. A band that moves, widens or "
         f"splits is a change that a mean may hide. Empty: {_NO_VALUES}.",
         replace(choice.query(buckets, "{{le}}"), form="heatmap"),

@@ -25,7 +25,7 @@ def distribution(choice: Choice, side: str) -> tuple[Panel, ...]:
     return (
         heatmap(
             f"stage/{side}/distribution",
-            f"{side.capitalize()}: ${side}",
+            f"{side.capitalize()}: ${{{side}:raw}}",
             f"How often this feature of the {side} had which value: the stronger the colour, the more often. A "
             "band that moves, widens or splits is a change that a mean may hide. Empty: no values in this time, or the "
             "stage has no such feature.",
@@ -42,7 +42,7 @@ def means(choice: Choice, side: str) -> tuple[Panel, ...]:
     which = (Matcher("direction", "=", side), Matcher("feature", "=", f"${side}"))
     made = lines(
         f"stage/{side}/mean",
-        f"{side.capitalize()}: ${side}, mean",
+        f"{side.capitalize()}, mean: ${{{side}:raw}}",
         f"Mean of this feature of the {side}, in its own unit, over calls in which there was a value.",
         [choice.query(mean(choice, (), *which), "mean", color=DATA_COLORS[0])],
         unit="short",

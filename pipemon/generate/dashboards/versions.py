@@ -149,7 +149,7 @@ def _means(choice: Choice) -> Panel:
     means = mean(choice, _BY, Matcher("direction", "=", "output"), Matcher("feature", "=", "$feature"))
     made = lines(
         "versions/means",
-        "$feature, mean",
+        "Mean: ${feature:raw}",
         "Mean of this feature of the output, by version. Versions that answer the same inputs should lie together.",
         [choice.query(means, "{{stage}} {{version}} {{track}}")],
         unit="short",
