@@ -19,7 +19,8 @@ _SUM = re.compile(r"\bsum\b")
 _GROUPING = re.compile(r"\b(by|on) \(([^)]*)\)")
 _SELECTOR = re.compile(r"(?<![\w:\"])(?:(\w+)(?=\{)|(\w+:[\w:]+))(?:\{([^}]*)\})?")
 """The name of what is exported, or recorded, and its matchers."""
-_OF_EXPORTED = re.compile(r"\bby \(([^)]*)\) \((?:\w+\()*\w+\{([^}]*)\}")
+_OF_EXPORTED = re.compile(r"\bby \(([^)]*)\) \((?:\w+\()*(?!ALERTS)\w+\{([^}]*)\}")
+"""What a rule reads of what is exported: its own alert only says when it records, and gives no series its labels."""
 _OF_A_CONSTANT = re.compile(r"\)(?: group_left \([^)]*\))?\s+\(*pipemon:")
 _NOTHING = re.compile(r'(?<=label_replace\(0 \* )[\w:]+\{[^}]*le="\+Inf"\}(?=, "below")')
 """A bucket that is only there to be 0 below the first bound."""

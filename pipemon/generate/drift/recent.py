@@ -163,14 +163,13 @@ def _which(made: Recent) -> tuple[Matcher, ...]:
 
 def _now(made: Recent) -> Recording:
     spec, own = made.spec, (*key(made.spec, made.mode.stage), *_FEATURE)
-
-    def having(op: str, window: float | None) -> Expr:
-        which = (*matchers(spec, c.FEATURE_INFO), *_which(made), Matcher("bins", op, made.bins.hash))
-        series = select(c.FEATURE_INFO, which, window=window, target_labels=targets(spec))
-        return Aggregate("group", own, series if window is None else Call("max_over_time", (series,)))
-
-    same = Binary("and", _counted(made, 0.0).expr, having("=", None), on=own)
-    expr = Binary("unless", same, having("!=", made.mode.window + made.earlier), on=own)
+    which = (*matchers(spec, c.FEATURE_INFO), *_which(made))
+    told = select(c.FEATURE_INFO, which, target_labels=targets(spec))
+    other_bins = (*which, Matcher("bins", "!=", made.bins.hash))
+    # An hour or more, in which what is told now is, too: who tells bins now, and no others in that time, has these.
+    lately = select(c.FEATURE_INFO, other_bins, window=made.mode.window + made.earlier, target_labels=targets(spec))
+    known = Binary("and", _counted(made, 0.0).expr, Aggregate("group", own, told), on=own)
+    expr = Binary("unless", known, Aggregate("group", own, Call("max_over_time", (lately,))), on=own)
     return made.rule("now", expr, made.cell, parts=())
 
 

@@ -1,4 +1,4 @@
-"""promtool tests of drift from the recent past, on what is recorded: of rare bins, and of a past that has fired.
+"""promtool tests of drift from the recent past, on what is recorded: of either side, and of a past that has fired.
 
 Counts stand in the place of what rules record of the series of a service, so that hours take few series.
 """
@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from math import ceil, sqrt
 
+from pipemon import catalogue as c
 from pipemon.generate.drift.constants import CORES
 from pipemon.generate.drift.quantiles import normal
 from pipemon.generate.drift.recent import EXPECTED, LEAST, Recent
 from pipemon.generate.measures import measure
 from pipemon.generate.recordings import Recording
 from pipemon.generate.ruletests.places import series
-from pipemon.generate.ruletests.scenes import ANOTHER, kept_labels
+from pipemon.generate.ruletests.scenes import ANOTHER, NEIGHBOUR, kept_labels
 from pipemon.spec.model import FailureMode, Spec
 from pipemon.spec.modes import alert_name
 from pipemon.units import duration
@@ -26,6 +27,16 @@ _BINS = {"1": (1.0, 2.6), "2": (1.2, 2.2), "3": (0.03, 0.15), "4": (0.06, 0.04),
 _BEFORE, _AFTER, _LATER = 100, 200, 300
 _MARGIN = 3
 """Steps before and after what is looked at."""
+_FEW, _ENOUGH = 0.7, 1.4
+"""Values over the least that a verdict takes: too few, and just enough."""
+_STEPS = 3
+"""Steps of each phase of a case; the second is looked at."""
+_MANY = 1e6
+"""More than any threshold."""
+_HARDLY = 10
+"""Values of a category, too few for a verdict."""
+_NAMES = ("on both", "only now", "only then")
+"""Categories, by the sides that count them."""
 
 
 def recent_cases(spec: Spec, mode: FailureMode, step: float) -> Iterator[tuple[str, Test]]:
@@ -38,6 +49,12 @@ def recent_cases(spec: Spec, mode: FailureMode, step: float) -> Iterator[tuple[s
         for each in read.recordings
         if not each.name.startswith("pipemon:")
     }
+    assert read.count is not None
+    enough = _enough(made, read.value, read.count, found, step)
+    yield "takes just enough values on either side, and is quiet on what changes elsewhere", enough
+    yield "has nothing of what nobody tells the bins of", _untold(made, found["now"], step)
+    if made.cell == "category":
+        yield "has 0 of what only the other side counts", _one_sided(made, found, step)
     if "chi_squared" in found:
         yield "tells chance from drift where bins are rare", _rare(made, found, step)
     if made.against.hold:
@@ -50,6 +67,77 @@ def _place(made: Recent) -> dict[str, str]:
     feature = {"direction": made.feature.direction, "feature": made.feature.name}
     place = {"pipeline": made.spec.pipeline, "stage": made.mode.stage or "", "track": "stable"}
     return {**kept_labels(made.spec), **place, **feature, **dict(made.static)}
+
+
+def _enough(made: Recent, value: Recording, count: Recording, found: Mapping[str, Recording], step: float) -> Test:
+    """Return the case of too few values now, then of too few in the past, and then of just enough on either side.
+
+    Under the name of the failure mode much changes meanwhile that is not its feature.
+    """
+    few, enough = (f"{share * LEAST * made.effect:g}+0x" for share in (_FEW, _ENOUGH))
+    short, long = _STEPS - 1, 2 * _STEPS - 1
+    sides = {"count": f"{few}{short} {enough}{long}", "count_then": f"{enough}{short} {few}{short} {enough}{short}"}
+    inputs = [(series(found[side].name, _place(made)), values) for side, values in sides.items()]
+    usable = {label: value for label, value in _place(made).items() if label in count.labels}
+    inputs += [
+        (series(value.name, {**usable, label: ANOTHER}), f"{_MANY:g}+0x{3 * _STEPS - 1}")
+        for label in ("stage", "direction", "feature")
+    ]
+    at_last = [(usable, _ENOUGH * LEAST * made.effect)]
+    checks = enumerate(([], [], at_last))
+    exprs = [_asked(f"{_mine(made, count)} + 0", _within(phase) * step, *samples) for phase, samples in checks]
+    alerts = series("ALERTS", {"alertname": alert_name(made.spec.pipeline, made.mode.name)})
+    return _test(step, inputs, [*exprs, _asked(alerts, _within(0) * step)])
+
+
+def _untold(made: Recent, now: Recording, step: float) -> Test:
+    """Return the case of values that go on being counted when nobody tells their bins any more."""
+    place = {label: value for label, value in _place(made).items() if label not in dict(made.static)}
+    metric, suffix = (c.FEATURE_CATEGORY, "") if made.cell == "category" else (c.FEATURE_VALUE, "_bucket")
+    cell = {made.cell: "+Inf"}
+    inputs = [
+        (series(f"{metric.name}{suffix}", {**place, **cell}), f"0+{LEAST}x{2 * _STEPS}"),
+        (series(c.FEATURE_INFO.name, {**place, "bins": made.bins.hash}), f"1+0x{_STEPS - 1} stale"),
+    ]
+    checks = enumerate(([({**_place(made), **cell}, 1.0)], []))
+    exprs = [_asked(f"sgn({_mine(made, now)})", _within(phase) * step, *samples) for phase, samples in checks]
+    return _test(step, inputs, exprs)
+
+
+def _one_sided(made: Recent, found: Mapping[str, Recording], step: float) -> Test:
+    """Return the case of a category on either side that the other has not, and then of one side alone, and the other.
+
+    They are too few for the alert. Neighbours count another category on both sides, all along.
+    """
+    then = "held" if made.against.hold else "clean"
+    both, now_only, then_only = _NAMES
+    pauses = f"stale _x{_STEPS - 1}"
+    some, always = f"{_HARDLY}+0x{_STEPS - 1}", f"{_HARDLY}+0x{3 * _STEPS - 1}"
+    sides = {
+        "now": ((both, now_only), f"{some} {pauses} {some}"),
+        then: ((both, then_only), f"{_HARDLY}+0x{2 * _STEPS - 1} stale"),
+    }
+    neighbours = [{label: NEIGHBOUR} for label in ("pipeline", *dict(made.spec.select), "failure_mode")]
+    inputs = [
+        (series(found[side].name, {**_place(made), **unlike, "category": name}), told)
+        for side, (names, values) in sides.items()
+        for unlike, own, told in (({}, names, values), *((each, (ANOTHER,), always) for each in neighbours))
+        for name in own
+    ]
+    checks: dict[str, tuple[dict[str, int], ...]] = {
+        "bin_now": ({both: _HARDLY, now_only: _HARDLY, then_only: 0}, {}, {both: _HARDLY, now_only: _HARDLY}),
+        "bin_then": ({both: _HARDLY, then_only: _HARDLY, now_only: 0}, {both: _HARDLY, then_only: _HARDLY}, {}),
+    }
+    exprs = [
+        _asked(
+            f"{_mine(made, found[side])} + 0",
+            _within(phase) * step,
+            *(({**_place(made), "bin": name}, value) for name, value in bins.items()),
+        )
+        for side, phases in checks.items()
+        for phase, bins in enumerate(phases)
+    ]
+    return _test(step, inputs, exprs)
 
 
 def _rare(made: Recent, found: Mapping[str, Recording], step: float) -> Test:
@@ -144,6 +232,11 @@ def _alerts(made: Recent, name: str, values: str, elsewhere: str) -> Iterator[tu
 
 def _mine(made: Recent, recording: Recording) -> str:
     return series(recording.name, {"failure_mode": made.mode.name})
+
+
+def _within(phase: int) -> int:
+    """Return the step at which a phase of a case is looked at."""
+    return phase * _STEPS + 1
 
 
 def _asked(expr: str, at: float, *samples: tuple[Mapping[str, str], float]) -> dict[str, object]:
