@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from pipemon.catalogue import METRICS
-from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Selector, Subquery
+from pipemon.generate.promql import Aggregate, Call, Expr, Matcher, Selector, rebuilt
 from pipemon.generate.recordings import Recording
 from pipemon.spec.model import Spec
 
@@ -44,22 +44,12 @@ def _read(names: dict[str, str], expr: Expr, back: dict[str, str] | None = None)
             raw = next(arg for arg in expr.args if isinstance(arg, Selector))
             args = tuple(_as_arrived(names, arg) if isinstance(arg, Selector) else arg for arg in expr.args)
             return _named_back(back, raw.metric.labels, replace(expr, args=args))
-        case Call():
-            parts = tuple(arg if isinstance(arg, int | float | str) else _read(names, arg) for arg in expr.args)
-            return replace(expr, args=parts)
         case Aggregate(without=False):
             # Of what is summed only the labels that stay are named back.
             kept = {label: name for label, name in names.items() if label in expr.by}
             return replace(expr, expr=_read(names, expr.expr, kept if _is_raw(expr.expr) else names))
-        case Aggregate() | Subquery():
-            return replace(expr, expr=_read(names, expr.expr))
-        case Binary():
-            left, right = (
-                side if isinstance(side, int | float) else _read(names, side) for side in (expr.left, expr.right)
-            )
-            return replace(expr, left=left, right=right)
         case _:
-            return expr
+            return rebuilt(expr, lambda part: _read(names, part))
 
 
 def _is_raw(expr: Expr) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 
@@ -18,6 +18,7 @@ from pipemon.generate.promql import (
     Selector,
     Subquery,
     Window,
+    rebuilt,
 )
 from pipemon.generate.recordings import Recording
 
@@ -106,17 +107,13 @@ def shifted(expr: Expr, ago: float) -> Expr:
     match expr:
         case Selector() | Recorded() | Subquery():
             return replace(expr, offset=expr.offset + ago)
-        case Aggregate():
-            return replace(expr, expr=shifted(expr.expr, ago))
         case Call(function="time"):
             return Binary("-", expr, ago)
-        case Call():
-            return replace(expr, args=tuple(_each(arg, lambda inner: shifted(inner, ago)) for arg in expr.args))
-        case Binary():
-            return _sides(expr, lambda side: shifted(side, ago))
         case Raw():
             # It may be anything: only a subquery of one step can look at it earlier.
             return Call("last_over_time", (Subquery(expr, 1.0, 1.0, ago),))
+        case _:
+            return rebuilt(expr, lambda part: shifted(part, ago))
 
 
 def picked(expr: Expr, matchers: tuple[Matcher, ...]) -> Expr:
@@ -191,14 +188,8 @@ def _inlined(expr: Expr, rules: Mapping[str, Sequence[Recording]], step: Window)
             if expr.window is not None:
                 return Subquery(found, expr.window, step, expr.offset)
             return shifted(found, expr.offset) if expr.offset else found
-        case Aggregate() | Subquery():
-            return replace(expr, expr=inner(expr.expr))
-        case Binary():
-            return _sides(expr, inner)
-        case Call():
-            return replace(expr, args=tuple(_each(arg, inner) for arg in expr.args))
         case _:
-            return expr
+            return rebuilt(expr, inner)
 
 
 def _recorded(rule: Recording, expr: Expr, matchers: tuple[Matcher, ...]) -> Expr | None:
@@ -215,12 +206,3 @@ def _recorded(rule: Recording, expr: Expr, matchers: tuple[Matcher, ...]) -> Exp
 def _fits(value: str, matcher: Matcher) -> bool:
     same = value == matcher.value if matcher.op in ("=", "!=") else re.fullmatch(matcher.value, value) is not None
     return same if matcher.op in ("=", "=~") else not same
-
-
-def _sides(expr: Binary, change: Callable[[Expr], Expr]) -> Binary:
-    left, right = (side if isinstance(side, int | float) else change(side) for side in (expr.left, expr.right))
-    return replace(expr, left=left, right=right)
-
-
-def _each(arg: Expr | float | str, change: Callable[[Expr], Expr]) -> Expr | float | str:
-    return arg if isinstance(arg, int | float | str) else change(arg)

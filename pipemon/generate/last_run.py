@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipemon import catalogue as c
-from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Subquery, select
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, rebuilt, select
 from pipemon.generate.queries import key, matchers, targets
 from pipemon.generate.recordings import Measure, Recording, own
 from pipemon.spec.model import Schedule, Spec
@@ -19,20 +19,9 @@ def of_last_run(expr: Expr) -> Expr:
 
     Over the window, not at the moment: one missing scrape is no missing value.
     """
-    match expr:
-        case Call():
-            function = "last_over_time" if expr.function in _OF_COUNTERS else expr.function
-            args = tuple(arg if isinstance(arg, int | float | str) else of_last_run(arg) for arg in expr.args)
-            return Call(function, args)
-        case Aggregate() | Subquery():
-            return replace(expr, expr=of_last_run(expr.expr))
-        case Binary():
-            left, right = (
-                side if isinstance(side, int | float) else of_last_run(side) for side in (expr.left, expr.right)
-            )
-            return replace(expr, left=left, right=right)
-        case _:
-            return expr
+    if isinstance(expr, Call) and expr.function in _OF_COUNTERS:
+        expr = replace(expr, function="last_over_time")
+    return rebuilt(expr, of_last_run)
 
 
 def measured_on_last_run(found: Measure) -> Measure:

@@ -13,7 +13,7 @@ from functools import reduce
 
 from pipemon.catalogue import Metric
 from pipemon.generate.arrived import arrived
-from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Selector, Subquery, one_of
+from pipemon.generate.promql import Binary, Call, Expr, Matcher, Selector, one_of, rebuilt
 from pipemon.generate.recordings import Recording
 from pipemon.spec.model import Spec
 from pipemon.spec.own_series import STANDS_FOR, picks
@@ -120,18 +120,8 @@ def _read(spec: Spec, expr: Expr) -> Expr:
             return gone
         case Call(args=(Selector(window=window) as inner,)) if window is not None:
             return _either(spec, inner, lambda own: replace(expr, args=(own,)))
-        case Call():
-            args = tuple(arg if isinstance(arg, int | float | str) else _read(spec, arg) for arg in expr.args)
-            return replace(expr, args=args)
-        case Aggregate() | Subquery():
-            return replace(expr, expr=_read(spec, expr.expr))
-        case Binary():
-            left, right = (
-                side if isinstance(side, int | float) else _read(spec, side) for side in (expr.left, expr.right)
-            )
-            return replace(expr, left=left, right=right)
         case _:
-            return expr
+            return rebuilt(expr, lambda part: _read(spec, part))
 
 
 def _either(spec: Spec, series: Selector, asked: Callable[[Selector], Expr]) -> Expr:

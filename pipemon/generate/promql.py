@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from pipemon.catalogue import Metric
@@ -158,6 +159,20 @@ def _check_sides(call: Call, on: tuple[str, ...]) -> None:
 
 
 Expr = Selector | Recorded | Call | Aggregate | Binary | Subquery | Raw
+
+
+def rebuilt(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    """Return an expression with what it is made of changed, one level down; one that is not made of others as it is."""
+    match expr:
+        case Call():
+            return replace(expr, args=tuple(a if isinstance(a, int | float | str) else change(a) for a in expr.args))
+        case Aggregate() | Subquery():
+            return replace(expr, expr=change(expr.expr))
+        case Binary():
+            left, right = (side if isinstance(side, int | float) else change(side) for side in (expr.left, expr.right))
+            return replace(expr, left=left, right=right)
+        case _:
+            return expr
 
 
 class UnknownLabelError(ValueError):
