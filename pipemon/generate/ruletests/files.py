@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
@@ -12,7 +12,7 @@ from pipemon.generate.bounds_alert import bounds_cases
 from pipemon.generate.drift.onset import onset_of
 from pipemon.generate.expressions import keeps_own_labels
 from pipemon.generate.formats.yamltext import comment, listed_one_by_one
-from pipemon.generate.rules import Alert, Rules
+from pipemon.generate.rules import Alert, Group, Rules
 from pipemon.generate.ruletests.burn import burn_cases, burning
 from pipemon.generate.ruletests.cases import (
     ENOUGH,
@@ -48,6 +48,18 @@ class TestFile:
     cases: Iterable[tuple[str, str, Test]]
 
 
+_CasesByStep = Mapping[float, Iterable[tuple[str, str, Test]]]
+_BY_STEP: tuple[tuple[str, Callable[[Rules, Group], _CasesByStep]], ...] = (
+    (".burn-{}", lambda rules, group: burn_cases(rules.spec, group)),
+    ("-{}", lambda rules, group: cusum_cases(rules.spec, group)),
+    (".schedule", lambda rules, group: schedule_cases(rules.spec, group)),
+    (".together-{}", lambda rules, group: together_cases(rules.spec, group)),
+    (".drift-{}", drift_cases),
+    (".shift-{}", lambda rules, group: shift_cases(rules.spec, group)),
+)
+"""What has an interval of its own: how its files are called, and its cases by that interval in seconds."""
+
+
 def test_files(rules: Rules) -> dict[str, str]:
     """Return promtool test files by their name: for each rule group, which has its own interval."""
     return {name: "".join(pieces) for name, pieces in test_pieces(rules)}
@@ -70,22 +82,13 @@ def tests_of(rules: Rules) -> Iterator[TestFile]:
         apart = (burning, by_sum, drifting, shifting, of_several, partial(by_schedule, spec))
         usual = [alert for alert in group.alerts if not any(each(alert) for each in apart)]
         if usual:
-            cases = ((alert.mode.name, *case) for alert in usual for case in _cases(spec, alert))
-            yield TestFile(f"{name}.tests.yml", group.interval, cases)
+            made = ((alert.mode.name, *case) for alert in usual for case in _cases(spec, alert))
+            yield TestFile(f"{name}.tests.yml", group.interval, made)
         if past := list(past_cases(spec, group)):
             yield TestFile(f"{name}.past.tests.yml", past_step(spec), past)
-        for step, burns in burn_cases(spec, group).items():
-            yield TestFile(f"{name}.burn-{duration(step)}.tests.yml", step, burns)
-        for step, sums in cusum_cases(spec, group).items():
-            yield TestFile(f"{name}-{duration(step)}.tests.yml", step, sums)
-        for step, runs in schedule_cases(spec, group).items():
-            yield TestFile(f"{name}.schedule.tests.yml", step, runs)
-        for step, several in together_cases(spec, group).items():
-            yield TestFile(f"{name}.together-{duration(step)}.tests.yml", step, several)
-        for step, drifts in drift_cases(rules, group).items():
-            yield TestFile(f"{name}.drift-{duration(step)}.tests.yml", step, drifts)
-        for step, shifts in shift_cases(spec, group).items():
-            yield TestFile(f"{name}.shift-{duration(step)}.tests.yml", step, shifts)
+        for kind, cases_of in _BY_STEP:
+            for step, cases in cases_of(rules, group).items():
+                yield TestFile(f"{name}{kind.format(duration(step))}.tests.yml", step, cases)
     if (moved := onset_of(spec)) is not None:
         yield TestFile(f"{spec.pipeline}.onset.tests.yml", moved.step, onset_cases(rules))
     if constants := list(constants_cases(rules)):
