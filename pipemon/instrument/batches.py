@@ -95,4 +95,7 @@ def _numbers(results: Any) -> Any:
 def _count_nan(numbers: Any) -> int:
     if numbers.dtype.kind not in "fc" or numbers.ndim == 0:
         return int(is_null(numbers))
-    return int(np.isnan(numbers).reshape(len(numbers), -1).all(axis=1).sum()) if numbers.size else 0
+    missing = np.isnan(numbers)
+    if numbers.ndim > 1:
+        missing = missing.reshape(len(numbers), -1).all(axis=1) if numbers.size else missing[:0]
+    return int(np.count_nonzero(missing))

@@ -82,8 +82,8 @@ class _NumberSeries(FeatureSeries):
         if low >= 0:
             self._positive.inc(float(values.sum()))
             return
-        self._positive.inc(float(values[values > 0].sum()))
-        self._negative.inc(float(-values[values < 0].sum()))
+        self._positive.inc(float(np.maximum(values, 0.0).sum()))
+        self._negative.inc(float(-np.minimum(values, 0.0).sum()))
 
 
 class _CategorySeries(FeatureSeries):

@@ -75,13 +75,11 @@ class Histogram(prometheus_client.Histogram):
 
     def observe_many(self, values: NDArray[np.float64]) -> None:
         """Observe finite values, shape (n,): the same as n times `observe`."""
-        bins = np.searchsorted(self._finite_bounds, values, side="left")
-        counts = np.bincount(bins, minlength=len(self._upper_bounds))
-        total = float(values.sum())
         if self.has_sum:  # multiprocess mode shows it even where it should not be
-            self._sum.inc(total)
-        for index in np.flatnonzero(counts).tolist():
-            self._buckets[index].inc(int(counts[index]))
+            self._sum.inc(float(values.sum()))
+        for bucket, times in zip(self._buckets, _counts(values, self._finite_bounds), strict=True):
+            if times:
+                bucket.inc(times)
 
     def point_out(self, value: float, trace_id: str, span_id: str) -> None:
         """Link the bucket of an observed value to its trace, in place of an earlier one."""
@@ -94,6 +92,18 @@ class Histogram(prometheus_client.Histogram):
         return self._pointed_out
 
 
+def _counts(values: NDArray[np.float64], bounds: NDArray[np.float64]) -> list[int]:
+    """Count the values, shape (n,), in each bin, the last of which is beyond all bounds."""
+    if len(values) < _MANY * len(bounds):
+        found: list[int] = np.bincount(np.searchsorted(bounds, values), minlength=len(bounds) + 1).tolist()
+        return found
+    # A search branches at each step, which way nobody can predict; comparing all with one bound never does.
+    upto = [int(np.count_nonzero(values <= bound)) for bound in bounds.tolist()]
+    return [high - low for low, high in zip([0, *upto], [*upto, len(values)], strict=True)]
+
+
+_MANY = 200
+"""Values a bound from which on comparing all of them with each bound takes less time than searching each one's bin."""
 _ADD_UP = ("_in_progress", "_workers", "_active")
 _SETTINGS = (
     catalogue.PIPELINE_BUDGET, catalogue.STAGE_BUDGET, catalogue.STAGE_TRAINED, catalogue.ROLLOUT_TRAFFIC

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -132,6 +133,33 @@ def test_whatever_happens_between_two_flushes_is_counted_exactly(script: list[tu
         assert read("pipemon_feature_sum_total", sign="positive", **labels) == pytest.approx(positive)
         negative = -sum(value for value in values if value < 0)
         assert read("pipemon_feature_sum_total", sign="negative", **labels) == pytest.approx(negative)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.one_of(st.floats(), st.sampled_from([*BOUNDS, -0.0])), min_size=1, max_size=20))
+def test_a_large_batch_is_counted_as_each_of_its_values_is(values: list[float]) -> None:
+    registry, times = CollectorRegistry(), 1000
+    feature = Feature("x", extract, many=lambda batch: batch, bounds=BOUNDS)
+    stage = Pipeline("p", registry=registry).stage("s", inputs={"batch": feature}, batch=True)(lambda batch: batch)
+    stage(np.tile(values, times))
+    exporter_for(registry).flush_all()
+    usable = [value for value in values if abs(value) <= 1e200]
+    counted = {
+        sample.labels["le"]: sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == "pipemon_feature_value_bucket"
+    }
+    for bound in ("-1.0", "0.0", "0.5", "2.0", "+Inf"):
+        assert counted[bound] == times * sum(value <= float(bound) for value in usable)
+    sums = {
+        sample.labels["sign"]: sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == "pipemon_feature_sum_total"
+    }
+    assert sums["positive"] == pytest.approx(times * sum(value for value in usable if value > 0))
+    assert sums["negative"] == pytest.approx(-times * sum(value for value in usable if value < 0))
 
 
 @pytest.fixture

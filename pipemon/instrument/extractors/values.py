@@ -50,7 +50,7 @@ def _themselves(batch: Any) -> Array:
     """Return the numbers of a batch, NaN for what is none: a text is not, whatever it spells."""
     array = as_array(batch)
     if array is not None and array.ndim == 1 and array.dtype.kind in "biuf":
-        return array.astype(float)
+        return array  # whoever takes it makes a copy
     return np.array([_number(item) for item in (batch if array is None else array)], dtype=float)
 
 
