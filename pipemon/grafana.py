@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import niquests.exceptions as failures
 from grafana_client.api import GrafanaApi
 from grafana_client.client import GrafanaClientError, GrafanaException, GrafanaServerError, GrafanaTimeoutError
 from urllib3.exceptions import InsecureRequestWarning
 
+from pipemon.addresses import web_address
 from pipemon.errors import OptionError, UnavailableError
 
 Answer = TypeVar("Answer")
@@ -62,13 +63,8 @@ class Grafana:
     def __init__(
         self, url: str, token: str, *, ca_file: Path | None = None, insecure: bool = False, timeout: float = 10.0
     ) -> None:
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query + parts.fragment
-        except ValueError:
-            valid, port = False, None
-        if not valid:
+        parts = web_address(url)
+        if parts is None or parts.query or parts.fragment:
             raise OptionError("Grafana's address is no URL; write it as https://host:port, with a path if it has one")
         if parts.username or parts.password:
             raise OptionError("put no password into Grafana's address; make a token for a service account")
@@ -83,7 +79,7 @@ class Grafana:
         self._api = GrafanaApi(
             token,
             host=host,
-            port=port,
+            port=parts.port,
             url_path_prefix=f"{prefix}/" if prefix else "",
             protocol=parts.scheme,
             verify=False if insecure else str(ca_file) if ca_file else True,

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from pipemon.addresses import web_address
 from pipemon.units import seconds
 
 
@@ -57,16 +58,6 @@ class TimeScale(click.FloatRange):
         return found if isfinite(found) else self.fail(f"{value!r} is not a number", param, ctx)
 
 
-def is_web_address(text: str) -> bool:
-    """Tell whether a text is an address of the web: http or https, a host, and no blank."""
-    try:
-        parts = urlsplit(text)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-    return valid and not re.search(r"\s", text)
-
-
 def token_in(file: Path) -> str:
     """Return the token that a file holds, or end with a usage error where it can't be read."""
     try:
@@ -84,7 +75,7 @@ class Url(click.ParamType[str]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return it as it is, or end with a usage error."""
-        if not is_web_address(str(value)):
+        if web_address(str(value)) is None:
             self.fail(f"{value!r} is no URL; write http://host:port, with a path if it has one", param, ctx)
         return str(value)
 

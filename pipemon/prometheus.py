@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
-from urllib.parse import SplitResult, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, unquote, urlencode
 from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
+from pipemon.addresses import web_address
 from pipemon.errors import UnavailableError
 from pipemon.units import seconds
 
@@ -234,12 +235,8 @@ class _SameMethod(HTTPRedirectHandler):
 
 class _Server:
     def __init__(self, name: str, url: str, timeout: float) -> None:
-        try:
-            parts = urlsplit(url)
-            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            valid = False
-        if not valid:
+        parts = web_address(url)
+        if parts is None:
             raise UnavailableError(f"{public(url)!r} is not the address of {name}; write it as http://host:port")
         self.name, self.url, self._timeout = name, public(url).rstrip("/"), timeout
         self._credentials = _credentials(name, parts)

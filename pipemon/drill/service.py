@@ -6,9 +6,9 @@ import http.client
 import json
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+from pipemon.addresses import web_address
 from pipemon.errors import UnavailableError
 
 PATH = "/-/drill"
@@ -18,7 +18,7 @@ class Service:
     """A process at `url`, such as http://127.0.0.1:9464. Every method raises UnavailableError, with one sentence."""
 
     def __init__(self, url: str, token: str, timeout: float = 10.0) -> None:
-        if urlsplit(url).scheme not in ("http", "https"):
+        if web_address(url) is None:
             raise UnavailableError(f"{url!r} is not the address of a service; write it as http://host:port")
         self.url = url.rstrip("/").removesuffix(PATH)
         self._token = token

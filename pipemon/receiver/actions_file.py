@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from pipemon.addresses import web_address
 from pipemon.errors import SpecError
-from pipemon.parameters import is_web_address
 from pipemon.receiver.actions import Action, Actions, Asked
 from pipemon.spec import fields
 from pipemon.spec.model import ACTIONS, Spec
@@ -123,7 +123,7 @@ def _command(report: fields.Report, node: Node | None, where: str) -> tuple[str,
 
 def _url(report: fields.Report, node: Node | None, where: str) -> str:
     text = fields.text(report, node, f"{where}: url")
-    if text and node is not None and not is_web_address(text):
+    if text and node is not None and web_address(text) is None:
         report.add(node, f"{where}: url: {shown(text)} is no URL; write https://host/path", "type")
         return ""
     return text

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from pipemon import catalogue
+from pipemon.addresses import web_address
 from pipemon.errors import OptionError
 from pipemon.generate.formats.yamltext import comment, dump, listed
 from pipemon.spec.model import Spec
@@ -54,12 +54,7 @@ def edge(url: str, labels: Sequence[str], agent: bool, time_scale: float) -> Edg
 
     Raises OptionError for what is no URL, for no label at all, and for one that is not a label or is taken.
     """
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
+    if web_address(url) is None:
         raise OptionError(
             f"--edge sends to --remote-write, and {url!r} is no URL; write https://centre.example/api/v1/write"
         )
