@@ -20,7 +20,7 @@ KINDS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind not in (
 
 
 _SHOWN = 4
-"""Features that are named, where there are many."""
+"""Features and failure modes that are named, where there are many."""
 
 
 def summary(made: Plan) -> Iterator[str]:
@@ -107,7 +107,10 @@ def coverage(spec: Spec) -> Iterator[str]:
     for name, kinds in seen.items():
         missing = [kind for kind in KINDS if kind not in kinds]
         if kinds and missing:
-            yield f"  {name}: nobody thought of {listed(missing)} failures"
+            idle = [mode.name for mode in spec.failure_modes if mode.stage == name and not mode.conditions]
+            which = "" if not idle else listed(idle) if len(idle) <= _SHOWN else f"one of {len(idle)}"
+            unless = f", unless by {which}, which can't be measured yet" if which else ""
+            yield f"  {name}: nobody thought of {listed(missing)} failures{unless}"
     if seen:
         counts = ", ".join(f"{kind} {sum(kind in kinds for kinds in seen.values())}" for kind in KINDS)
         yield f"  of {counted(len(seen), 'stage')} {'is' if len(seen) == 1 else 'are'} watched: {counts}"

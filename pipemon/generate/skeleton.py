@@ -132,7 +132,9 @@ def _feature(own: str, feature: FeatureShape, names: _Names) -> Iterator[_Entry]
     yield _Entry(names.of(*title, "missing"), missing, own, f"{{missing_ratio: {reference}}}", "above: 5%")
     shifted = f"{feature.name} in the {feature.direction} of {own} is not what it was in the good period"
     if feature.categories:
-        yield _Entry(names.of(*title, "shifted"), shifted, own)
+        yield _Entry(names.of(*title, "shifted"), shifted, own, f"{{drift: {reference}}}")
+        unknown = f"{own} has a {feature.name} in its {feature.direction} that nobody declared"
+        yield _Entry(names.of(*title, "unknown"), unknown, own, f"{{new_category: {reference}}}", "above: 1%")
     else:
         yield _Entry(names.of(*title, "shifted"), shifted, own, f"{{mean: {reference}}}", "changes_by: 1 sd")
 

@@ -145,7 +145,8 @@ def _is_quantile(report: Report, text: str, node: Node | None, at: Node, where: 
     if match and 0 < float(match[1]) < 100:
         return True
     found = shown(text) if text else kind(node or at)
-    report.add(node or at, f"{where}: expected a quantile such as p50, p95 or p99.9, found {found}", "type")
+    meant = f"; did you mean 'p{text}'?" if _QUANTILE.fullmatch(f"p{text}") else ""
+    report.add(node or at, f"{where}: expected a quantile such as p50, p95 or p99.9, found {found}{meant}", "type")
     return False
 
 
@@ -215,8 +216,11 @@ def _burned(report: Report, node: Node | None, place: Place, where: str) -> Argu
         return None
     if text in names:
         return Argument(text)
-    found = shown(text) if text else kind(node) if node else "nothing"
     assert node is not None
+    if text == "null_ratio":
+        report.add(node, f"{where}: {text} is measured at a stage; say which with `stage:`", "missing")
+        return None
+    found = shown(text) if text else kind(node)
     report.add(node, f"{where}: expected {fields.listed(names)}, found {found}{nearest(text, names)}", "type")
     return None
 

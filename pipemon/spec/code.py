@@ -85,10 +85,14 @@ def forgotten() -> Iterator[None]:
         for name in set(sys.modules) - before:
             # What is installed stays: it is the same for everyone, and much of it can't be loaded twice.
             file = str(getattr(sys.modules[name], "__file__", None) or "")
-            if file and not any(file.startswith(f"{folder}{os.sep}") for folder in _INSTALLED):
+            if file and not _is_installed(file):
                 del sys.modules[name]
         # A pipeline that is gone holds its stages' names no more.
         gc.collect()
+
+
+def _is_installed(file: str) -> bool:
+    return any(file.startswith(f"{folder}{os.sep}") for folder in _INSTALLED)
 
 
 def _describe(value: object) -> object:
@@ -105,7 +109,9 @@ def _why(error: BaseException, module_name: str, folder: Path) -> str:
         )
         return f"there is no module {first!r} beside this file, here or on Python's path{nearest(first, beside)}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-    own = [frame for frame in frames if frame.filename != __file__]
+    frames = [frame for frame in frames if frame.filename != __file__]
+    # What a library refuses is mended where it was called.
+    own = [frame for frame in frames if not (_is_installed(frame.filename) or frame.filename[0] == "<")] or frames
     where = f" at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
     return f"importing {module_name!r} failed{where}: {_words(error)}"
 

@@ -13,6 +13,7 @@ from pipemon.units import duration, meant, seconds
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
+_OURS = "belongs to pipemon or Prometheus"
 _LONGEST_TIME = 366 * 86400.0
 _ZERO = re.compile(r"0+(?:\.0*)?\s*[a-z]*")
 
@@ -143,7 +144,7 @@ def time(report: Report, node: Node | None, default: float, where: str) -> float
     """Return a duration in seconds, above 0 and at most a year; it must have a unit."""
     if node is None:
         return default
-    written = node.text.strip() if isinstance(node, Scalar) else ""
+    written = node.text.strip() if isinstance(node, Scalar) and node.value is not None else ""
     try:
         value = seconds(written)
     except ValueError:
@@ -182,8 +183,10 @@ def period(report: Report, node: Node, names: dict[str, float], expected: str, l
     return found
 
 
-def labels(report: Report, node: Node | None, where: str, reserved: Iterable[str] = ()) -> tuple[tuple[str, str], ...]:
-    """Return a mapping of label names to values; none may be one of `reserved`."""
+def labels(
+    report: Report, node: Node | None, where: str, reserved: Iterable[str] = (), whose: str = _OURS
+) -> tuple[tuple[str, str], ...]:
+    """Return a mapping of label names to values; none may be one of `reserved`, of which `whose` tells why."""
     if node is None:
         return ()
     if not isinstance(node, Mapping):
@@ -198,7 +201,7 @@ def labels(report: Report, node: Node | None, where: str, reserved: Iterable[str
         if not LABEL.fullmatch(label):
             report.add(key, f"{where}: {shown(label)} is not a label name; use letters, digits and '_'", "name")
         elif label in reserved or label.startswith("__"):
-            report.add(key, f"{where}: the label {label!r} belongs to pipemon or Prometheus", "name")
+            report.add(key, f"{where}: the label {label!r} {whose}", "name")
         elif isinstance(value, Scalar) and value.value is not None and value.text:
             found.append((label, value.text))
         else:
@@ -216,4 +219,4 @@ def alert_labels(report: Report, node: Node | None, where: str, reserved: Iterab
             report.add(value, f"{message}; write a fixed value", "label")
         elif isinstance(value, Scalar) and not value.text.isprintable():
             report.add(value, f"{where}: {label}: expected one line, found {shown(value.text)}", "label")
-    return labels(report, node, where, reserved)
+    return labels(report, node, where, reserved, f"is kept already, or {_OURS}")

@@ -13,7 +13,7 @@ from pipemon.spec.fields import Report
 from pipemon.spec.own_series import STANDS_FOR, VERSIONS, own_series
 from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
 from pipemon.topology import FeatureShape, PipelineShape, ScoreShape, StageShape, find_cycle
-from pipemon.units import duration
+from pipemon.units import check_unit, duration
 
 KEYS = ("after", "budget", "features", "feedback", "scores", "candidates", "one_to_one", "data", *STANDS_FOR, *VERSIONS)
 _PLANNED = ("batch", "schedule", "link")
@@ -106,7 +106,7 @@ def declared_slices(report: Report, node: Node | None) -> tuple[str, ...]:
 def _scores(report: Report, node: Node | None, where: str) -> tuple[ScoreShape, ...]:
     """Return scores: names with their units, or a list of those that are ratios."""
     if isinstance(node, Mapping):
-        named = [(name, key, fields.text(report, unit, f"{where}: {name}")) for name, key, unit in node]
+        named = [(name, key, _unit(report, unit, f"{where}: {name}")) for name, key, unit in node]
     else:
         named = [(word, item, "ratio") for word, item in fields.words(report, node, where)]
     return tuple(ScoreShape(name, unit) for name, item, unit in named if fields.name(report, item, where))
@@ -173,9 +173,23 @@ def _features(report: Report, node: Node | None, where: str) -> tuple[FeatureSha
             found.append(FeatureShape(side, feature, feature, categories=members))
             continue
         unknown = isinstance(unit, Scalar) and unit.value is None
-        text = "" if unknown else fields.text(report, unit, f"{where}: features: {name}")
+        text = "" if unknown else _unit(report, unit, f"{where}: features: {name}")
         found.append(FeatureShape(side, feature, feature, text))
     return tuple(found)
+
+
+def _unit(report: Report, node: Node, where: str) -> str:
+    """Return a unit that the code could declare, or ""."""
+    if not isinstance(node, Scalar) or not isinstance(node.value, str) or not node.value.strip():
+        found = "an empty text" if isinstance(node, Scalar) and node.value == node.text.strip() == "" else kind(node)
+        message = f"{where}: expected a unit such as seconds or ratio, or count where it has none, found {found}"
+        report.add(node, message, "type")
+        return ""
+    try:
+        return check_unit(" ".join(node.value.split()))
+    except ValueError as error:
+        report.add(node, f"{where}: {error}", "unit")
+        return ""
 
 
 def merge(report: Report, code: PipelineShape, declared: Declared) -> PipelineShape:

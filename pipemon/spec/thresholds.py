@@ -12,7 +12,7 @@ from pipemon.spec.fields import Report, listed
 from pipemon.spec.model import LAST_HOUR, Reference, Threshold
 from pipemon.spec.multiples import MULTIPLE, PAST, multiple
 from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
-from pipemon.units import SIZES, seconds
+from pipemon.units import SIZES, meant, seconds
 
 KEYS = ("above", "below", "outside", "changes_by")
 MIN_COUNT = 20
@@ -154,7 +154,7 @@ def _amount(report: Report, node: Node, context: Context, where: str) -> float |
         try:
             return seconds(written)
         except ValueError:
-            hint = nearest(written, ("budget",)) if signal.name == "latency" else ""
+            hint = meant(written) or (nearest(written, ("budget",)) if signal.name == "latency" else "")
             report.add(node, f"{wrong}{hint}", "unit")
             return None
     if match is None or not isfinite(float(match[1])):
@@ -205,6 +205,10 @@ def _expected(context: Context) -> str:
         return "a duration with its unit, such as 300ms, or budget"
     if context.unit == "bytes":
         return "a size such as 500 MB or 2 GiB"
+    if context.unit == "ratio":
+        return "a ratio such as 0.05 or 5%"
+    if context.unit == "seconds":
+        return "seconds, or a duration such as 300ms"
     return f"a number{f' in {context.unit}' if context.unit else ''}"
 
 

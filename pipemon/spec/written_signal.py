@@ -39,18 +39,21 @@ def written_signal(report: Report, node: Node, place: Place) -> tuple[Signal | N
     if name in PLANNED_SIGNALS:
         report.add(at, f"{place.name}: the signal {name!r} is planned, and not in this version", "planned")
     elif name not in SIGNALS:
-        hint = f"; did you mean {ALSO[name.lower()]!r}?" if name.lower() in ALSO else _as_argument(name)
+        hint = f"; did you mean {ALSO[name.lower()]!r}?" if name.lower() in ALSO else _as_argument(name, argument)
         hint = hint or nearest(name, (*SIGNALS, *PLANNED_SIGNALS)) or f"; there are {fields.listed([*SIGNALS], 'and')}"
         report.add(at, f"{place.name}: there is no signal {shown(name)}{hint}", "unknown-signal")
     return SIGNALS.get(name), argument, at
 
 
-def _as_argument(name: str) -> str:
+def _as_argument(name: str, argument: Node | None) -> str:
     """Return a hint for `mean output.words` and `p99`, which name a signal and what it is of in one word."""
     signal, _, rest = name.partition(" ")
     if rest and signal in SIGNALS:
         return f"; did you mean {{{signal}: {rest.strip()}}}?"
-    return f"; did you mean {{latency: {name}}}?" if re.fullmatch(r"p\d+(\.\d+)?", name) else ""
+    if not re.fullmatch(r"p\d+(\.\d+)?", name):
+        return ""
+    of = shown(argument.text.strip())[1:-1] if isinstance(argument, Scalar) else ""
+    return f"; did you mean {{quantile: {name} of {of}}}?" if of else f"; did you mean {{latency: {name}}}?"
 
 
 def named_signal(argument: Node | None) -> str:

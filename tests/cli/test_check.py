@@ -100,7 +100,7 @@ def test_what_nobody_thought_of_is_said_for_each_stage(tmp_path: Path) -> None:
         "  no code says that vad's input.level is taken; name it by `code:`, or ask what runs with --url",
         "  no failure mode watches the stage tts",
         "  vad: nobody thought of software or quality failures",
-        "  asr: nobody thought of input, output or quality failures",
+        "  asr: nobody thought of input, output or quality failures, unless by rude, which can't be measured yet",
         "  of 3 stages are watched: software 1, input 1, output 1, quality 0",
         "  1 of 4 failure modes can't be measured yet",
         "  loud: in burn-in since 2026-11-20, told to nobody",

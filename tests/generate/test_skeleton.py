@@ -94,6 +94,8 @@ def test_each_stage_is_asked_about_its_software_input_and_output(text: str, tmp_
         assert text.count(f"## {stage.name}, ") == 3
         for feature in stage.features:
             assert f"{feature.direction}.{feature.name}" in text
+    mood = {name for mode in spec.failure_modes if "mood" in mode.name for name in mode.signals or {mode.waiting[:18]}}
+    assert not mood or mood == {"missing_ratio", "new_category", "not yet measurable"}
 
 
 def test_what_is_told_later_is_asked_about_where_the_code_declares_it(tmp_path: Path) -> None:

@@ -107,6 +107,7 @@ def test_without_code_a_budget_is_a_bound_and_nothing_else_is_sure_to_be() -> No
     [
         ("this is no Python\n", "SyntaxError: invalid syntax (broken_module.py, line 1)"),
         ("raise KeyError\n", "at broken_module.py:1: KeyError"),
+        ("import pipemon\n\npipemon.Feature('x', len, unit='ms')\n", "at broken_module.py:3: DeclarationError"),
         ("speech = None\n", "has no 'speech'"),
         ("class P:\n    def describe(self): raise OSError('off')\nspeech = P()\n", "can't be asked for its stages"),
         ("class P:\n    def describe(self): return 5\nspeech = P()\n", "is a P, not a pipemon.Pipeline"),
