@@ -108,8 +108,8 @@ def coverage(spec: Spec) -> Iterator[str]:
         missing = [kind for kind in KINDS if kind not in kinds]
         if kinds and missing:
             idle = [mode.name for mode in spec.failure_modes if mode.stage == name and not mode.conditions]
-            which = "" if not idle else listed(idle) if len(idle) <= _SHOWN else f"one of {len(idle)}"
-            unless = f", unless by {which}, which can't be measured yet" if which else ""
+            which = listed(idle) if len(idle) <= _SHOWN else f"one of {len(idle)}"
+            unless = f", unless by {which}, which can't be measured yet" if idle else ""
             yield f"  {name}: nobody thought of {listed(missing)} failures{unless}"
     if seen:
         counts = ", ".join(f"{kind} {sum(kind in kinds for kinds in seen.values())}" for kind in KINDS)

@@ -63,8 +63,8 @@ def likely(word: str, valid: Iterable[str]) -> str:
 
 
 def listed(words: Sequence[str], last: str = "or") -> str:
-    """Return `a, b or c`."""
-    return f" {last} ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
+    """Return `a, b or c`, and "" of nothing."""
+    return f" {last} ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
 
 
 def check_keys(report: Report, mapping: Mapping, known: Iterable[str], planned: Iterable[str], where: str = "") -> None:

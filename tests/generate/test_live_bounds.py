@@ -114,7 +114,7 @@ def test_a_service_that_reads_the_file_and_was_not_restarted_is_found(spec: Call
 
 
 def test_a_page_without_the_pipeline_says_so(spec: Callable[[str], Path]) -> None:
-    assert findings(load(spec("budget")), CollectorRegistry()) == ["there are no durations of shop's stages there"]
+    assert findings(load(spec("budget")), CollectorRegistry()) == ["there are no durations of stages of shop there"]
 
 
 def test_an_address_where_nobody_answers_is_said_in_one_sentence(spec: Callable[[str], Path]) -> None:

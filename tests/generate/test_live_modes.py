@@ -32,12 +32,13 @@ class Fake:
     scraped: float | None = 15.0
     kept: float | None = 15 * 86400.0
     pipelines: Sequence[str] = ()
+    external: Sequence[str] = ()
     one_process: bool = False
     asked: list[Expr] = field(default_factory=list)
 
     def shown(self, names: Sequence[str], labels: Sequence[str], pipeline: str) -> list[dict[str, str]]:
         own = [dict(sample.labels) for sample in self.samples if sample.labels["__name__"] in names]
-        return [row for row in own if pipeline in (row.get("pipeline"), row.get("exported_pipeline"))]
+        return [row for row in own if pipeline in (row.get("pipeline", ""), row.get("exported_pipeline"))]
 
     def now(self, expr: Expr) -> list[Sample] | None:
         self.asked.append(expr)
@@ -63,7 +64,7 @@ class Fake:
         return self.kept
 
     def external_labels(self) -> frozenset[str]:
-        return frozenset()
+        return frozenset(self.external)
 
 
 def counted(values: Mapping[str, float], **labels: str) -> list[Sample]:
@@ -158,7 +159,11 @@ def test_what_is_selected_and_is_not_there_is_told_with_what_is(folder: Path) ->
     assert line.fault
     assert 'no series of pipemon_stage_null_outputs_total with namespace="prod" there, but with "staging"' in line.words
     (line,) = told(folder, Fake(calls(1000, 0)), CUTS, head)
-    assert "the label namespace is not on pipemon_stage_null_outputs_total there" in line.words
+    without = "the label namespace is not on pipemon_stage_null_outputs_total there; "
+    assert line.words.endswith(f"{without}add it to the target, or take it out of `select`")
+    (line,) = told(folder, Fake(calls(1000, 0), external=["namespace"]), CUTS, head)
+    words = "it is an external label, which no rule sees: take it out of `select`, and `keep` it"
+    assert line.words.endswith(f"{without}{words}")
 
 
 def test_a_pipeline_that_is_not_scraped_is_told_with_the_nearest_that_is(folder: Path) -> None:

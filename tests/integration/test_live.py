@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from command_line import pipemon as command
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 from real_servers import running_prometheus, until
 
 import pipemon
@@ -44,6 +44,7 @@ failure_modes:
   crowd: {what: A crowd, stage: asr, signal: in_progress, above: 64}
   flood: {what: A flood, stage: vad, signal: throughput, above: 0.01}
   redo: {what: Again, stage: asr, signal: {feedback: redo}, above: 2x last week}
+  leak: {what: It leaks, stage: asr, signal: memory, above: 64 GiB}
   answers-fail: {what: No answer, signal: error_ratio}
   silence: {what: Nobody calls, stage: vad, signal: no_calls}
   queue: {what: Full, signal: {promql: 'max(up) > 0'}, fires_on: ['up 1x50'], quiet_on: ['up 0x50']}
@@ -52,6 +53,7 @@ failure_modes:
 
 def service(name: str) -> tuple[CollectorRegistry, pipemon.Pipeline]:
     registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
     speech = pipemon.Pipeline(name, version="1", budget="500ms", registry=registry)
 
     @speech.stage("vad", output=pipemon.Feature("segments", len, unit="segments"), budget="50ms")
@@ -129,6 +131,7 @@ def test_each_failure_mode_has_its_value_beside_its_threshold(
     segments = "vad mean output.segments 2.25 segments now, 2.25 segments in the last hour, below"
     assert f"few-segments {eu}{segments} 5 segments: would be firing" in lines
     assert any(line.startswith("silence") and line.endswith("is fine") for line in lines)
+    assert any(line.startswith(f"leak {eu}asr memory ") and line.endswith("is fine") for line in lines)
     assert any(line.startswith("queue: its expression holds now, held in the last hour: would") for line in lines)
     assert any(line.startswith("redo") and "there is no value of last week to compare with" in line for line in lines)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pipemon import catalogue as c
 from pipemon.generate.baseline_bins import baseline_bins
 from pipemon.generate.bounds_file import durations, feature_bounds
+from pipemon.generate.promql import quote
 from pipemon.prometheus import Sample
 from pipemon.spec.fields import listed
 from pipemon.spec.model import Spec
@@ -23,7 +24,8 @@ SERIES = (_STAGE_BUCKET, _RUN_BUCKET, c.FEATURE_INFO.name)
 def bounds_findings(spec: Spec, samples: Sequence[Sample]) -> list[str]:
     """Return a sentence for each thing wrong with the bounds of running replicas; `samples` are of SERIES."""
     if not any(sample.labels["__name__"] == _STAGE_BUCKET for sample in samples):
-        return [f"there are no durations of {spec.pipeline}'s stages there"]
+        selected = listed([f"{label}={quote(value)}" for label, value in spec.select], "and")
+        return [f"there are no durations of stages of {spec.pipeline} there{f' with {selected}' if selected else ''}"]
     return [*_of_durations(spec, samples), *_of_features(spec, samples)]
 
 

@@ -82,7 +82,9 @@ class Judge:
         if not recorded(self.values.expr(found.value, (), self.values.spec.interval(mode))):
             return ""
         if found.value.name not in self.there.names():
-            return f"nothing records {found.value.name} there; are the generated rules loaded?"
+            past = condition.against or condition.reference
+            few = f"there is nothing of {past.words} yet to compare with" if past else "too few values have come"
+            return f"nothing records {found.value.name} there: the generated rules are not loaded, or {few}"
         return "too few values, or other bins than it is compared with" if condition.signal in OF_DRIFT else ""
 
     def _never(self, mode: FailureMode, condition: Condition) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pipemon.catalogue import EXTERNAL
 from pipemon.generate.inlining import selectors
 from pipemon.generate.live.conditions import FINE, FIRING, UNKNOWN, Judge, Judgement
 from pipemon.generate.live.running import Live
@@ -39,7 +40,7 @@ def modes_told(spec: Spec, live: Live) -> Iterator[Line]:
     others = tuple(name for name in names if _exported_by(name, own))
     rows = live.shown(tuple(set(names) - set(others)), labels, spec.pipeline) if set(names) - set(others) else []
     rows += live.shown(others, labels, "") if others else []
-    there = There(spec, rows, live.others, live.external_labels() if spec.told_apart_by else frozenset())
+    there = There(spec, rows, live.others, live.external_labels() if spec.keep else frozenset())
     if clash := there.clash():
         yield Line(clash, fault=True)
     interval, said = live.interval(there.jobs), spec.timing.scrape_interval
@@ -52,8 +53,8 @@ def modes_told(spec: Spec, live: Live) -> Iterator[Line]:
 
 
 def _exported_by(name: str, own: set[str]) -> bool:
-    """Tell whether a series is one of a stage that is not decorated, and so has no label of a pipeline."""
-    return any(name.removesuffix(suffix) in own for suffix in ("", "_bucket", "_count", "_sum"))
+    """Tell whether a series is a process's, or one of a stage that is not decorated: it has no label of a pipeline."""
+    return name in EXTERNAL or any(name.removesuffix(suffix) in own for suffix in ("", "_bucket", "_count", "_sum"))
 
 
 def _told(mode: FailureMode, judged: list[dict[Place, Judgement]]) -> Iterator[Line]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipemon.catalogue import METRICS
+from pipemon.catalogue import EXTERNAL, METRICS
 from pipemon.errors import nearest
 from pipemon.generate.live.counters import met
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Selector, Subquery, quote
@@ -55,7 +55,8 @@ class There:
     @property
     def jobs(self) -> tuple[str, ...]:
         """The jobs that scrape the pipeline."""
-        return tuple(sorted({row["job"] for row in self.rows if "job" in row}))
+        # A process's series are of any job there.
+        return tuple(sorted({row["job"] for row in self.rows if "job" in row and row["__name__"] not in EXTERNAL}))
 
     def names(self) -> Sequence[str]:
         """Return the names of all series that are there, of whatever pipeline."""
@@ -109,7 +110,7 @@ class There:
     def lack(self, series: Selector) -> Lack | None:
         """Return why there is no such series, or none with the labels that are kept; None where all is well."""
         name = series.metric.name + series.suffix
-        if not self.rows:
+        if all(row["__name__"] in EXTERNAL for row in self.rows):
             close = nearest(self.spec.pipeline, self.others("pipeline"))
             asked = f"is it scraped?{is_there(close).replace('; the', ' The')}"
             return Lack(f"no series of the pipeline {self.spec.pipeline!r} there; {asked}")
@@ -136,10 +137,18 @@ class There:
             return Lack("no canary runs there", fault=False)
         there = sorted({row[label] for row in rows if row.get(label)})
         if not there:
-            return Lack(f"the label {label} is not on {name} there")
+            return Lack(f"the label {label} is not on {name} there{self._how(label)}")
         some = listed([quote(each) for each in there[:_MOST]], "and")
         more = f", and {len(there) - _MOST} more" if len(there) > _MOST else ""
         return Lack(f"no series of {name} with {wanted} there, but with {some}{more}")
+
+    def _how(self, label: str) -> str:
+        """Return what to do about a label that is selected and on no series, or ""."""
+        if label not in dict(self.spec.select):
+            return ""
+        if label in self.external:
+            return "; it is an external label, which no rule sees: take it out of `select`, and `keep` it"
+        return "; add it to the target, or take it out of `select`"
 
 
 def _hides(row: Mapping[str, str], label: str) -> bool:
