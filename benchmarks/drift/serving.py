@@ -16,7 +16,7 @@ import pipemon
 from pipemon.features import value
 from pipemon.instrument.exporter import exporter_for
 
-VALUES, BATCH, ROUNDS = 1_000_000, 1000, 5
+VALUES, BATCHES, ROUNDS = 1_000_000, (1000, 10_000), 5
 BOUNDS = (-3.1, -1.28, -0.84, -0.52, -0.25, 0.0, 0.25, 0.52, 0.84, 1.28, 3.1)
 
 
@@ -34,9 +34,10 @@ def main() -> None:
     stage = pipeline.stage("look", after=None, inputs=of)(look)
     stage_of_batches = pipeline.stage("look_at_all", after=None, batch=True, inputs=of)(look_at_all)
     values = np.random.default_rng(1).normal(size=VALUES)
-    singles, parts = values.tolist(), np.split(values, VALUES // BATCH)
+    singles = values.tolist()
+    parts = {size: np.split(values, VALUES // size) for size in BATCHES}
     flush = exporter_for(registry).flush_all
-    for part in parts[:10]:
+    for part in parts[BATCHES[0]][:10]:
         stage_of_batches(part)
         stage(float(part[0]))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -48,11 +49,13 @@ def main() -> None:
         flush()
         return time.process_time() - begun
 
+    how: list[tuple[str, Callable[..., object], Callable[..., object], list[Any]]] = [
+        ("pipemon: one call a value", look, stage, singles)
+    ]
+    for size in BATCHES:
+        how.append((f"pipemon: calls of {size:,} values", look_at_all, stage_of_batches, parts[size]))
     found = {}
-    for name, bare, watched, items in (
-        ("pipemon: one call a value", look, stage, singles),
-        ("pipemon: calls of 1,000 values", look_at_all, stage_of_batches, parts),
-    ):
+    for name, bare, watched, items in how:
         spent = [seconds(watched, items) - seconds(bare, items) for _ in range(ROUNDS)]
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         found[name] = {"seconds": float(np.median(spent)), "megabytes": grown}
