@@ -49,7 +49,8 @@ def cli() -> None:
     """Multi-stage pipeline monitoring for Prometheus and Grafana.
 
     Begin with `pipemon init app.module:pipeline`, which writes a file of failure modes; then `check` and `generate`.
-    Commands end with 0, with 1 where they found something or could not reach it, and with 2 for wrong usage or files.
+    Commands end with 0, with 1 where they found something, and with 2 for wrong usage or files, or what they could
+    not reach or write.
     """
 
 
@@ -418,7 +419,7 @@ def run() -> NoReturn:
         with suppress(OSError):
             sys.stdout.close()  # else what it still holds would be tried once more at the end
         click.echo(f"pipemon: cannot write what there is to say: {(error.strerror or '').lower()}", err=True)
-        sys.exit(1)
+        sys.exit(2)
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0], "demo")
         if error.name is None or error.name.startswith("pipemon"):

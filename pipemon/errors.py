@@ -27,7 +27,9 @@ class OptionError(PipemonError, ValueError):
 
 
 class UnavailableError(PipemonError):
-    """A server or program that a command needs can't be reached or had."""
+    """A server or program that a command needs can't be reached or had: it found nothing, neither good nor bad."""
+
+    exit_code = 2
 
 
 class Problem(NamedTuple):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import ssl
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import SplitResult, quote
 
 import niquests.exceptions as failures
 from grafana_client.api import GrafanaApi
 from grafana_client.client import GrafanaClientError, GrafanaException, GrafanaServerError, GrafanaTimeoutError
 from urllib3.exceptions import InsecureRequestWarning
 
+from pipemon import grafana_answers as answers
 from pipemon.addresses import web_address
 from pipemon.errors import OptionError, UnavailableError
 
@@ -63,16 +67,12 @@ class Grafana:
     def __init__(
         self, url: str, token: str, *, ca_file: Path | None = None, insecure: bool = False, timeout: float = 10.0
     ) -> None:
-        parts = web_address(url)
-        if parts is None or parts.query or parts.fragment:
-            raise OptionError("Grafana's address is no URL; write it as https://host:port, with a path if it has one")
-        if parts.username or parts.password:
-            raise OptionError("put no password into Grafana's address; make a token for a service account")
-        if not token.isascii() or not token.isprintable() or " " in token:
+        parts = _address(url)
+        if not re.fullmatch(r"[!-~]+", token):
             # The HTTP library would print it in its own error.
-            raise OptionError("the token has characters that no token has")
-        if ca_file is not None and not ca_file.is_file():
-            raise OptionError(f"there is no file {ca_file}")
+            raise OptionError("the token is no token: it has blanks, line breaks or letters beyond ASCII")
+        if ca_file is not None:
+            _check_certificates(ca_file)
         self.url, self._timeout = url.rstrip("/"), timeout
         prefix = parts.path.strip("/")
         host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else str(parts.hostname)
@@ -90,17 +90,26 @@ class Grafana:
 
     def folder(self, uid: str) -> str | None:
         """Return the title of a folder, or None if there is none."""
-        found = self._found("read folders", "folders:read", lambda: self._api.folder.get_folder(_part(uid)))
-        return None if found is None else self._parsed(lambda: str(found["title"]))
+        try:
+            found = self._ask("read folders", "folders:read", lambda: self._api.folder.get_folder(_part(uid)))
+        except _AbsentError:
+            return None
+        return self._parsed(lambda: str(found["title"]))
 
     def make_folder(self, uid: str, title: str) -> None:
         """Make a folder. Raises RefusedError if there is one of this uid or title."""
-        self._ask("make folders", "folders:create", lambda: self._api.folder.create_folder(title, uid))
+        made = self._ask("make folders", "folders:create", lambda: self._api.folder.create_folder(title, uid))
+        self._parsed(lambda: str(made["uid"]))
 
     def dashboard(self, uid: str) -> Stored | None:
         """Return a dashboard, or None if there is none."""
-        found = self._found("read dashboards", "dashboards:read", lambda: self._api.dashboard.get_dashboard(_part(uid)))
-        return None if found is None else self._parsed(lambda: _stored(found))
+        try:
+            found = self._ask(
+                "read dashboards", "dashboards:read", lambda: self._api.dashboard.get_dashboard(_part(uid))
+            )
+        except _AbsentError:
+            return None
+        return self._parsed(lambda: _stored(found))
 
     def last_save(self, uid: str) -> Save | None:
         """Return the last save of a dashboard that is there, or None if Grafana keeps none."""
@@ -127,7 +136,10 @@ class Grafana:
 
     def delete(self, uid: str) -> None:
         """Delete a dashboard, whatever its version; one that is gone already is no error."""
-        self._found("delete dashboards", "dashboards:delete", lambda: self._api.dashboard.delete_dashboard(_part(uid)))
+        with suppress(_AbsentError):
+            self._ask(
+                "delete dashboards", "dashboards:delete", lambda: self._api.dashboard.delete_dashboard(_part(uid))
+            )
 
     def annotate(self, text: str, tags: list[str], start: float) -> int:
         """Make an annotation that begins at a Unix time, for all dashboards that ask for one of its tags; its id."""
@@ -150,71 +162,58 @@ class Grafana:
     def end_annotation(self, number: int, end: float) -> None:
         """Let an annotation end at a Unix time; one that somebody has deleted is no error."""
         body = {"timeEnd": round(end * 1000)}
-        self._found(
-            "change annotations",
-            "annotations:write",
-            lambda: self._api.client.PATCH(f"/annotations/{number}", json=body),
-        )
-
-    def _found(self, action: str, permission: str, ask: Callable[[], Answer]) -> Answer | None:
-        try:
-            return self._ask(action, permission, ask)
-        except _AbsentError:
-            return None
+        with suppress(_AbsentError):
+            self._ask(
+                "change annotations",
+                "annotations:write",
+                lambda: self._api.client.PATCH(f"/annotations/{number}", json=body),
+            )
 
     def _ask(self, action: str, permission: str, ask: Callable[[], Answer]) -> Answer:
-        where = f"Grafana at {self.url}"
         try:
             with warnings.catch_warnings():
                 # Whoever asked for it knows.
                 warnings.simplefilter("ignore", InsecureRequestWarning)
                 return ask()
         except (GrafanaTimeoutError, failures.Timeout):
-            raise UnavailableError(f"{where} did not answer in {self._timeout:g} seconds") from None
+            told = (
+                f"Grafana at {self.url} did not answer in {self._timeout:g} seconds; is it busy, or the address wrong?"
+            )
+            raise UnavailableError(told) from None
         except GrafanaServerError as error:
-            raise UnavailableError(f"{where} failed: {_told(error)}") from None
+            raise UnavailableError(answers.failed(self.url, error.status_code, error.response)) from None
         except GrafanaClientError as error:
             raise self._refusal(error, action, permission) from None
         except failures.TooManyRedirects as error:
-            to = error.response.headers.get("Location", "") if error.response is not None else ""
-            raise UnavailableError(f"{where} sends on to {to or 'elsewhere'}; give the address it has there") from None
-        except failures.JSONDecodeError:
-            raise UnavailableError(f"{self.url} does not answer as Grafana does; is it the right address?") from None
-        except failures.SSLError as error:
-            if "WRONG_VERSION_NUMBER" in str(error):
-                raise UnavailableError(f"{where} does not speak TLS; write http://, if that is meant") from None
+            found = error.response
+            to = found.headers.get("Location", "") if found is not None else ""
             raise UnavailableError(
-                f"the certificate of {where} is not trusted; name the authority's by --ca-file: {_short(error)}"
+                answers.sent_on(self.url, str(found.url) if found is not None else self.url, to)
             ) from None
+        except failures.JSONDecodeError:
+            raise UnavailableError(answers.no_grafana(self.url)) from None
+        except failures.SSLError as error:
+            raise UnavailableError(answers.untrusted(self.url, _short(error))) from None
+        except (failures.ChunkedEncodingError, failures.ContentDecodingError) as error:
+            raise UnavailableError(f"the answer of {self.url} broke off: {_short(error)}; try again") from None
         except (GrafanaException, failures.RequestException, OSError, ValueError) as error:
-            raise UnavailableError(f"{where} can't be reached: {_short(error)}") from None
+            raise UnavailableError(answers.unreached(self.url, _short(error))) from None
 
     def _refusal(self, error: GrafanaClientError, action: str, permission: str) -> UnavailableError:
-        where = f"Grafana at {self.url}"
-        match error.status_code:
-            case 401:
-                return UnavailableError(
-                    f"{where} does not know the token: it is wrong, expired or another Grafana's (401)"
-                )
-            case 403:
-                return UnavailableError(
-                    f"the token may not {action} in {where}: its service account needs the role Editor, or {permission}"
-                    " (403)"
-                )
-            case 404 if _is_html(error):
-                return UnavailableError(f"{self.url} does not answer as Grafana does; is it the right address? (404)")
-            case 404:
-                return _AbsentError(f"{where} has no such thing: {_told(error)}")
-            case 400 | 409 | 412 | 422:
-                return RefusedError(f"{where} refused: {_told(error)}", _status(error))
-            case _:
-                return UnavailableError(f"{where} refused: {_told(error)}")
+        status, body = error.status_code, error.response
+        told = answers.refused(self.url, status, body, action, permission)
+        if answers.is_grafanas(body):
+            if status == 404 and not answers.no_such_route(body):
+                return _AbsentError(told)
+            if status in (400, 409, 412, 422):
+                return RefusedError(told, answers.status_word(body))
+        return UnavailableError(told)
 
     def _parsed(self, parse: Callable[[], Answer]) -> Answer:
         try:
             return parse()
         except (ValueError, TypeError, KeyError, IndexError, AttributeError):
-            raise UnavailableError(f"{self.url} does not answer as Grafana does; is it the right address?") from None
+            raise UnavailableError(answers.no_grafana(self.url)) from None
 
 
 class _AbsentError(UnavailableError):
@@ -246,26 +245,30 @@ def _save(answer: Any) -> Save | None:
     )
 
 
+def _address(url: str) -> SplitResult:
+    """Return the parts of Grafana's address. Raises OptionError where it can't be one."""
+    parts = web_address(url)
+    if parts is None:
+        raise OptionError("Grafana's address is no URL; write it as https://host:port, with a path if it has one")
+    if parts.query or parts.fragment:
+        raise OptionError("Grafana's address has a ? or # in it; give its root alone, as https://host:port")
+    if parts.username or parts.password:
+        raise OptionError("put no password into Grafana's address; make a token for a service account")
+    return parts
+
+
+def _check_certificates(file: Path) -> None:
+    if not file.is_file():
+        raise OptionError(f"there is no file {file}")
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError as error:
+        why = "it has no certificate as PEM" if isinstance(error, ssl.SSLError) else (error.strerror or "").lower()
+        raise OptionError(f"the certificates can't be read from {file}: {why}") from None
+
+
 def _part(uid: str) -> str:
     return quote(uid, safe="")
-
-
-def _is_html(error: GrafanaException) -> bool:
-    return isinstance(error.response, str) and not error.response.lstrip().startswith("{")
-
-
-def _told(error: GrafanaException) -> str:
-    """Return the status and Grafana's own words, where they are for people."""
-    said = error.response if isinstance(error.response, dict) else {}
-    words = " ".join(str(said.get(key) or "") for key in ("message", "error")).split()
-    status = f", {_status(error)}" if _status(error) else ""
-    return f"{' '.join(words)[:300] or 'no reason given'} ({error.status_code}{status})"
-
-
-def _status(error: GrafanaException) -> str:
-    """Return Grafana's word for why, "" for none."""
-    status = error.response.get("status") if isinstance(error.response, dict) else None
-    return status if isinstance(status, str) else ""
 
 
 def _short(error: Exception) -> str:

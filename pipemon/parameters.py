@@ -61,7 +61,7 @@ class TimeScale(click.FloatRange):
 def token_in(file: Path) -> str:
     """Return the token that a file holds, or end with a usage error where it can't be read."""
     try:
-        return file.read_text(encoding="utf-8").strip()
+        return file.read_text(encoding="utf-8-sig").strip()
     except OSError as error:
         raise click.UsageError(f"the token can't be read from {file}: {(error.strerror or '').lower()}") from None
     except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -76,6 +77,11 @@ def push(
         raise click.UsageError("--insecure trusts any certificate, so --ca-file has no use")
     if not url:
         raise click.UsageError(f"say where Grafana is: --url, or {_URL}")
+    if not re.fullmatch(r"[a-zA-Z0-9_-]{1,40}", folder):
+        raise click.UsageError(
+            f"--folder is a uid, as in a folder's address /dashboards/f/UID: at most 40 letters, digits, - and _;"
+            f" {folder!r} is none"
+        )
     boards = _boards(specs, made, gone)
     token = _token(token_file)
 
@@ -162,6 +168,8 @@ def _refused(grafana: Grafana, board: Dashboard, folder: str, decision: Decision
 
 def _token(file: Path | None) -> str:
     token = os.environ.get(_TOKEN, "").strip() if file is None else token_in(file)
+    if not token and file:
+        raise click.UsageError(f"there is no token in {file}")
     if not token:
         raise click.UsageError(f"Grafana wants a service account's token: set {_TOKEN}, or give --token-file")
     return token

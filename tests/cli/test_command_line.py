@@ -69,7 +69,7 @@ def test_a_prometheus_that_is_not_there_is_told_in_one_sentence(tmp_path: Path) 
     (tmp_path / "speech.yaml").write_text("pipeline: speech\nstages: {vad: {}}\nfailure_modes: {a: {what: b}}\n")
     arguments = ("speech.yaml", "--url", "http://127.0.0.1:1", "--over", "30m", "--out", "baseline.json")
     told = pipemon("baseline", *arguments, cwd=tmp_path)
-    assert (told.code, told.out) == (1, "")
+    assert (told.code, told.out) == (2, "")
     assert told.err == "pipemon: Prometheus can't be reached at http://127.0.0.1:1: Connection refused\n"
     assert not (tmp_path / "baseline.json").exists()
 
@@ -81,12 +81,12 @@ def test_output_into_a_pipe_that_closes_early_ends_quietly(tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_output_onto_a_full_disk_ends_with_1_and_a_sentence() -> None:
+def test_output_onto_a_full_disk_ends_with_2_and_a_sentence() -> None:
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "pipemon", "schema"]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=240)
     assert (done.returncode, done.stderr) == (
-        1,
+        2,
         "pipemon: cannot write what there is to say: no space left on device\n",
     )
 

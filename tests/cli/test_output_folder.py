@@ -88,7 +88,7 @@ def test_an_output_folder_that_cannot_be_written_is_told_in_one_sentence_and_lef
     block(here, how)
     before, paths = snapshot(here / "monitoring"), {*here.rglob("*")}
     told = pipemon("generate", "speech.yaml", cwd=here)
-    assert (told.code, told.out) == (1, "")
+    assert (told.code, told.out) == (2, "")
     assert told.err.startswith("pipemon: cannot write monitoring")
     assert {*here.rglob("*")} == paths
     assert len(told.err.splitlines()) == 1
@@ -101,7 +101,7 @@ def test_a_file_that_cannot_be_written_is_told_in_one_sentence(here: Path, comma
     (here / "occupied").write_text("a file")
     source = "shop:shop" if command == "init" else "speech.yaml"
     told = pipemon(command, source, "--out", "occupied/made", cwd=here)
-    assert (told.code, told.out) == (1, "")
+    assert (told.code, told.out) == (2, "")
     assert told.err.startswith("pipemon: cannot write occupied")
     assert told.err.endswith(": not a directory\n")
     assert len(told.err.splitlines()) == 1

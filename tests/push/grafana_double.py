@@ -220,7 +220,13 @@ class _Handler(BaseHTTPRequestHandler):
             status, kind, text = double.faulty
             self._send(status, kind, text.encode())
         else:
-            self._send(*self._checked(path, dict(parse_qsl(parts.query)), data))
+            self._send(*(self._page(path) or self._checked(path, dict(parse_qsl(parts.query)), data)))
+
+    def _page(self, path: str) -> tuple[int, str, bytes] | None:
+        """What Grafana answers to who asks outside its API, or for no part of it."""
+        if path.startswith("/api/api/"):
+            return 404, "application/json", b'{"message":"Not found","traceID":""}'
+        return None if path.startswith("/api/") else (404, "text/html", b"<!DOCTYPE html><html>Grafana</html>")
 
     def _checked(self, path: str, query: dict[str, str], data: bytes) -> tuple[int, str, bytes]:
         double = self.double

@@ -135,6 +135,7 @@ def test_a_change_of_the_failure_modes_is_pushed_and_told_in_words(desk: Desk) -
     assert desk.push().out == f"same {UID} (speech: cascade)\n"
 
 
+@newest
 def test_a_new_stage_is_told_by_its_panels(desk: Desk) -> None:
     desk.push()
     desk.write("budget: 50ms}", "budget: 50ms}\n  asr: {after: vad}")
@@ -179,6 +180,7 @@ def test_force_overwrites_it_and_it_stays_in_the_history(desk: Desk) -> None:
     assert desk.push().out.startswith("same")
 
 
+@newest
 def test_what_grafana_adds_when_a_person_saves_is_not_told_as_a_change(desk: Desk) -> None:
     desk.push()
 
@@ -225,6 +227,7 @@ def test_an_edit_that_was_taken_back_by_hand_is_none(desk: Desk) -> None:
     assert desk.push().code == 0
 
 
+@newest
 def test_a_dashboard_that_somebody_moved_is_kept(desk: Desk) -> None:
     desk.push()
     desk.double.dashboards[UID][-1].folder = "annas"
@@ -256,6 +259,7 @@ def test_a_save_between_look_and_push_is_not_lost(desk: Desk) -> None:
     assert "Anna" in json.dumps(desk.double.now(UID))
 
 
+@newest
 @pytest.mark.parametrize(
     ("status", "message", "code", "words"),
     [
@@ -283,6 +287,7 @@ def test_a_dashboard_that_grafana_does_not_take_is_told_and_does_not_keep_the_ot
     assert list(desk.double.dashboards) == ["pipemon-shop"]
 
 
+@newest
 @pytest.mark.parametrize("arguments", [(), ("--force",)])
 def test_a_dashboard_of_somebody_else_is_never_overwritten(desk: Desk, arguments: tuple[str, ...]) -> None:
     desk.push()
@@ -323,21 +328,27 @@ def test_a_generated_folder_is_pushed_as_it_is(desk: Desk) -> None:
     assert desk.push(what=("--from", "/nowhere")) == (2, "", "pipemon: there is no folder /nowhere\n")
 
 
+@newest
 def test_a_folder_that_was_made_meanwhile_is_used(desk: Desk) -> None:
     desk.double.folders["other"] = "pipemon"
     ended = desk.push()
-    assert (ended.code, "has another uid: it is in its address, give it by --folder" in ended.err) == (1, True)
+    assert (ended.code, "has another uid: it is in its address, give it by --folder" in ended.err) == (2, True)
 
 
 @newest
 @pytest.mark.parametrize(
     ("token", "words"),
-    [("glsa_wrong", "does not know the token"), (VIEWER, "the token may not make folders"), ("glsa_\nx", "no token")],
+    [
+        ("glsa_wrong", "does not know the token"),
+        (VIEWER, "the token may not make folders"),
+        ("glsa_\nx", "no token"),
+        ("Bearer glsa_x", "it has blanks"),
+    ],
 )
 def test_a_token_that_is_refused_is_told_and_never_printed(desk: Desk, token: str, words: str) -> None:
     desk.token(token)
     ended = desk.push()
-    assert ended.out == ""
+    assert (ended.code, ended.out) == (2, "")
     assert words in ended.err
 
 
@@ -346,16 +357,17 @@ def test_a_token_that_may_not_read_the_history_is_told_by_a_dry_run_too(desk: De
     desk.push()
     desk.token(VIEWER)
     ended = desk.push("--dry-run")
-    assert (ended.code, ended.out) == (1, "")
+    assert (ended.code, ended.out) == (2, "")
     assert "the token may not read the history of dashboards" in ended.err
     assert "(403)" in ended.err
 
 
+@newest
 def test_a_folder_that_is_deleted_meanwhile_is_told(desk: Desk) -> None:
     desk.double.meanwhile = desk.double.folders.clear
     ended = desk.push()
-    assert ended.code == 1
-    assert "has no such thing: folder not found (404, not-found)" in ended.err
+    assert ended.code == 2
+    assert "can't save dashboards: folder not found (404, not-found); if somebody deleted it" in ended.err
     assert not desk.double.dashboards
 
 
@@ -365,53 +377,71 @@ def test_the_token_comes_from_a_file_or_the_environment(desk: Desk, monkeypatch:
     ended = desk.push()
     assert (ended.code, "set GRAFANA_TOKEN, or give --token-file" in ended.err) == (2, True)
     file = desk.folder / "token"
-    file.write_text(f"{EDITOR}\n")
+    # As Windows' editor writes it.
+    file.write_bytes(f"\ufeff{EDITOR}\r\n".encode())
     assert desk.push("--token-file", str(file)).code == 0
+    file.write_text("\n")
+    ended = desk.push("--token-file", str(file))
+    assert (ended.code, f"there is no token in {file}" in ended.err) == (2, True)
 
 
 @newest
-@pytest.mark.parametrize(
-    ("faulty", "words"),
-    [
-        ((500, "application/json", '{"message": "disk full"}'), "failed: disk full (500)"),
-        ((502, "text/html", "<html>Bad gateway</html>"), "failed: no reason given (502)"),
-        ((404, "text/html", "<html>nothing here</html>"), "does not answer as Grafana does"),
-        ((200, "text/html", "<html>Please log in</html>"), "does not answer as Grafana does"),
-        ((200, "application/json", "{"), "does not answer as Grafana does"),
-        ((200, "application/json", "[]"), "does not answer as Grafana does"),
-        ((429, "application/json", '{"message": "slow down"}'), "refused: slow down (429)"),
-    ],
-)
-def test_a_server_that_fails_or_is_no_grafana_is_told_in_a_sentence(
-    desk: Desk, faulty: tuple[int, str, str], words: str
-) -> None:
-    desk.double.faulty = faulty
+def test_a_server_that_is_no_grafana_ends_it_with_2_and_a_sentence(desk: Desk) -> None:
+    desk.double.faulty = (200, "text/html", "<html>Please log in</html>")
     ended = desk.push()
-    assert (ended.code, ended.out) == (1, "")
-    assert words in ended.err
-    assert ended.err.count("\n") == 1
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert f"{desk.double.url} does not answer as Grafana does; give Grafana's root" in ended.err
+
+
+@newest
+@pytest.mark.parametrize("path", ["/grafana", "/api", "/d/pipemon-speech"])
+def test_an_address_beside_grafanas_root_is_told_from_a_folder_that_is_not_there(desk: Desk, path: str) -> None:
+    ended = desk.push("--dry-run", url=f"{desk.double.url}{path}")
+    assert (ended.code, ended.out) == (2, "")
+    assert f"{path} does not answer as Grafana does (404 Not Found" in ended.err
+
+
+@newest
+@pytest.mark.parametrize("folder", ["My dashboards", "a/b", "", "x" * 41])
+def test_a_folder_is_named_by_its_uid(desk: Desk, folder: str) -> None:
+    ended = desk.push("--folder", folder)
+    assert (ended.code, "--folder is a uid, as in a folder's address" in ended.err) == (2, True)
+    assert not desk.double.asked
 
 
 @newest
 def test_no_answer_in_time_and_no_connection_are_told(desk: Desk) -> None:
     desk.double.slow = 0.5
     ended = desk.push("--timeout", "0.1")
-    assert (ended.code, "did not answer in 0.1 seconds" in ended.err) == (1, True)
+    assert (ended.code, "did not answer in 0.1 seconds" in ended.err) == (2, True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         ended = desk.push(url=f"http://127.0.0.1:{free.getsockname()[1]}")
-    assert (ended.code, "can't be reached: Connection refused" in ended.err) == (1, True)
+    assert (ended.code, "can't be reached: Connection refused" in ended.err) == (2, True)
 
 
 @newest
-def test_a_redirection_is_told_and_not_followed_with_the_token(desk: Desk) -> None:
-    desk.double.sends_to = "https://grafana.example"
+@pytest.mark.parametrize("there", ["https://grafana.example", "/grafana"])
+def test_a_redirection_is_told_and_not_followed_with_the_token(desk: Desk, there: str) -> None:
+    desk.double.sends_to = there
     ended = desk.push()
-    assert (ended.code, "sends on to https://grafana.example/api/folders/pipemon" in ended.err) == (1, True)
+    root = there if "://" in there else f"{desk.double.url}{there}"
+    assert (ended.code, f"{desk.double.url} sends on to {root}; give that address\n" in ended.err) == (2, True)
 
 
 @newest
-@pytest.mark.parametrize("url", ["grafana", "ftp://grafana", "http://", "http://a:b", "http://me:secret@grafana"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "grafana",
+        "ftp://grafana",
+        "http://",
+        "http://a:b",
+        "http://me:secret@grafana",
+        "http://a b",
+        "http://a/?orgId=1",
+    ],
+)
 def test_an_address_that_is_none_is_refused(desk: Desk, url: str) -> None:
     ended = desk.push(url=url)
     assert (ended.code, "secret" in ended.err) == (2, False)
@@ -422,15 +452,16 @@ def test_grafana_may_be_under_a_path_and_behind_a_proxy(desk: Desk, monkeypatch:
     desk.double.behind = "/monitoring"
     assert desk.push(url=f"{desk.double.url}/monitoring/").code == 0
     monkeypatch.setenv("HTTP_PROXY", desk.double.url)
+    (desk.folder / "speech.json").write_text(json.dumps(desk.double.now(UID)))
     # The client reads that once a process.
-    ended = pipemon("push", str(desk.spec), "--url", "http://grafana.example/monitoring")
-    assert (ended.code, ended.out.splitlines()[0], ended.err) == (0, f"same {UID} (speech: cascade)", "")
+    ended = pipemon("push", "--from", str(desk.folder), "--url", "http://grafana.example/monitoring")
+    assert (ended.code, ended.out, ended.err) == (0, f"same {UID} (speech: cascade)\n", "")
 
 
 @newest
 def test_a_grafana_without_tls_is_not_said_to_have_a_wrong_certificate(desk: Desk) -> None:
     ended = desk.push(url=desk.double.url.replace("http:", "https:"))
-    assert (ended.code, "does not speak TLS; write http://" in ended.err) == (1, True)
+    assert (ended.code, "does not speak TLS; write http://" in ended.err) == (2, True)
 
 
 @newest
@@ -441,9 +472,16 @@ def test_certificates_are_checked_against_the_named_authority(desk: Desk, docume
     authority.issue_cert("127.0.0.1").configure_cert(context)
     with serving(GrafanaDouble(*documents), context) as double:
         ended = desk.push(url=double.url)
-        assert (ended.code, "is not trusted; name the authority's by --ca-file" in ended.err) == (1, True)
+        assert (ended.code, "is not trusted; name the authority's by --ca-file" in ended.err) == (2, True)
         assert desk.push("--ca-file", str(desk.folder / "ca.pem"), url=double.url).code == 0
         assert desk.push("--insecure", url=double.url).out.startswith("same")
+        ended = desk.push("--ca-file", str(desk.folder / "ca.pem"), url=double.url.replace("127.0.0.1", "localhost"))
+        assert (ended.code, "is of another name; give the name that it is of" in ended.err) == (2, True)
+    ended = desk.push("--ca-file", str(desk.spec))
+    assert (ended.code, ended.err) == (
+        2,
+        f"pipemon: the certificates can't be read from {desk.spec}: it has no certificate as PEM\n",
+    )
 
 
 def test_the_dashboards_of_any_pipeline_are_pushed_too(tmp_path: Path) -> None:
@@ -509,6 +547,7 @@ def test_nothing_need_be_pushed_to_delete(gone: Desk) -> None:
     assert not gone.double.dashboards
 
 
+@newest
 @pytest.mark.parametrize("arguments", [(), ("--force",)])
 def test_what_a_person_saved_is_not_deleted_even_by_force(gone: Desk, arguments: tuple[str, ...]) -> None:
     """Not even where the content is what was pushed: somebody took it over."""
@@ -551,5 +590,5 @@ def test_a_pipeline_that_is_pushed_is_not_gone(gone: Desk) -> None:
 def test_a_token_that_may_not_delete_is_told(gone: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gone.double, "_delete", lambda uid: (_ for _ in ()).throw(Refusal(403, "no")))
     ended = prune(gone)
-    assert (ended.code, "the token may not delete dashboards" in ended.err) == (1, True)
+    assert (ended.code, "the token may not delete dashboards" in ended.err) == (2, True)
     assert "dashboards:delete (403)" in ended.err

@@ -140,14 +140,14 @@ def test_on_a_terminal_it_leaves_the_screen_as_it_was(service: str) -> None:
 def test_an_address_where_nothing_is_ends_it_with_a_sentence() -> None:
     (port,) = free_ports(1)
     ended = pipemon("watch", f"http://127.0.0.1:{port}/metrics")
-    assert (ended.code, ended.out, ended.err.count("\n")) == (1, "", 1)
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
     assert "can't be reached" in ended.err
 
 
 def test_a_pipeline_that_is_not_there_is_told_with_the_nearest_that_is(service: str) -> None:
     ended = pipemon("watch", service, "--pipeline", "speach")
     assert (ended.code, ended.err) == (
-        1,
+        2,
         f"pipemon: there is nothing of the pipeline speach at {service}; did you mean 'speech'?\n",
     )
 
