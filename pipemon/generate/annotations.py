@@ -19,7 +19,7 @@ from pipemon.generate.recordings import Measure, here
 from pipemon.spec.cusum import summed
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
-from pipemon.spec.signals import OF_DRIFT, SHIFT, SIGNALS, TOGETHER
+from pipemon.spec.signals import OF_DRIFT, SHIFT, SIGNALS, TOGETHER, signal_in
 from pipemon.units import duration
 
 SENTENCE_ENDS = (".", "!", "?", "\u2026", "\u3002", "\uff01", "\uff1f")
@@ -55,7 +55,7 @@ def describe(spec: Spec, mode: FailureMode, condition: Condition) -> tuple[str, 
     if condition.reference == STABLE:
         where = f"the canary of {where}"
     within = f" in {condition.slice}" if condition.slice else ""
-    signal, feature = SIGNALS[condition.signal], condition.feature
+    signal, feature = signal_in(spec, condition.signal), condition.feature
     side = f"{where} {feature.direction}" if feature is not None else where
     name = feature.name if feature is not None else ""
     match signal.argument:
@@ -104,7 +104,7 @@ def unit(spec: Spec, mode: FailureMode, condition: Condition) -> str:
     """Return the unit of a condition's value: `ratio`, `seconds`, `age` or that of the signal or feature."""
     if condition.signal == "latency":
         return "seconds" if bound_share(spec, mode.stage, condition) is None else "ratio"
-    signal = SIGNALS[condition.signal]
+    signal = signal_in(spec, condition.signal)
     if signal.unit == "feature" and condition.feature is not None:
         return condition.feature.unit
     if signal.unit == "score" and mode.stage is not None:
@@ -120,6 +120,9 @@ def template(value: str, unit: str) -> str:
         return f"{{{{ {value} | humanizeDuration }}}}"
     if unit == "bytes":
         return f"{{{{ {value} | humanize1024 }}}}B"
+    if unit == "items":
+        # To the last one, as a threshold is written.
+        return f'{{{{ {value} | printf "%.0f" }}}} items'
     suffix = {"": "", "none": "", "count": "", "seconds": "s"}.get(unit, f" {plain(unit)}")
     return f'{{{{ {value} | printf "%.4g" }}}}{suffix}'
 
@@ -132,6 +135,8 @@ def printed(value: float, unit: str) -> str:
         return _humanized(value)
     if unit == "bytes":
         return _humanized_size(value)
+    if unit == "items":
+        return f"{value:.0f} items"
     return f"{value:.4g}" + {"": "", "none": "", "count": "", "seconds": "s"}.get(unit, f" {unit}")
 
 

@@ -47,6 +47,7 @@ def summary(made: Plan) -> Iterator[str]:
         yield from (f"  {words}" for words in too_little(spec, mode))
         yield from _of_nothing(mode)
     yield from _forgotten(spec)
+    yield from _of_any_size(spec)
     yield from _on_trust(spec)
     for words in interpolated(spec):
         yield f"  {words}"
@@ -86,6 +87,13 @@ def _forgotten(spec: Spec) -> Iterator[str]:
             f"  {listed(silent, 'and')}: a value of {label} whose series end is forgotten after {lasts}; "
             "give `targets:`, such as {job: " + spec.pipeline + "}, whose `up` is remembered"
         )
+
+
+def _of_any_size(spec: Spec) -> Iterator[str]:
+    """Yield that a batch pipeline's runs may be of any size: one that ended well on no input is a success, too."""
+    if spec.schedule is not None and spec.stages and not any("throughput" in mode.signals for mode in spec.measurable):
+        way = f"{{stage: {spec.stages[0].name}, signal: throughput, below: 0.5x last week}}"
+        yield f"  no failure mode watches how many items a run has; a run on nothing ends well: {way}"
 
 
 def _of_nothing(mode: FailureMode) -> Iterator[str]:

@@ -10,6 +10,7 @@ from pipemon.generate.promql import Aggregate, Binary, Call, Recorded, select
 from pipemon.generate.queries import live, matchers, per, targets, total
 from pipemon.generate.recordings import Measure, Recording, Scope, own
 from pipemon.spec import reads as r
+from pipemon.spec.model import Spec
 
 
 def rate(scope: Scope, counter: Metric) -> Measure:
@@ -18,6 +19,18 @@ def rate(scope: Scope, counter: Metric) -> Measure:
     name = scope.name(counter.name.removesuffix("_total"), "rate")
     expr = total(scope.spec, counter, scope.by, scope.window, offset=scope.offset, track=scope.track)
     return Measure(Recording(name, expr, scope.by), scope.place, counted, scope.place if counted else ())
+
+
+def items(scope: Scope, reads: r.Counted) -> Measure:
+    """Return how many a batch pipeline's last run counted. It is compared with the past only where that had some."""
+    counted = scope.counted(counter_of(scope.spec, scope.stage, reads))
+    before = counted if scope.offset else None
+    return Measure(counted, scope.place, before, scope.place if before else ())
+
+
+def counter_of(spec: Spec, stage: str | None, reads: r.Counted) -> Metric:
+    """Return what counts the items of a stage: of one that is not decorated, its calls."""
+    return reads.undecorated if stage is not None and spec.stage(stage).series else reads.counter
 
 
 def gauge(scope: Scope, metric: Metric) -> Measure:

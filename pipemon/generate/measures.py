@@ -19,7 +19,7 @@ from pipemon.generate.drift.together import features_moved, has_others
 from pipemon.generate.held import held
 from pipemon.generate.last_run import measured_on_last_run, since_success
 from pipemon.generate.latency import latency
-from pipemon.generate.levels import age, busy, gauge, largest, rate
+from pipemon.generate.levels import age, busy, gauge, items, largest, rate
 from pipemon.generate.overrun import overrun, tells
 from pipemon.generate.pieces import added_up
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, select
@@ -30,7 +30,7 @@ from pipemon.spec.cusum import summed
 from pipemon.spec.latency import burned_condition
 from pipemon.spec.model import ALL, STABLE, Condition, FailureMode, Spec
 from pipemon.spec.pieces import piece, windows_of
-from pipemon.spec.signals import DRIFT, SIGNALS
+from pipemon.spec.signals import DRIFT, SIGNALS, signal_in
 
 
 def measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure | None:
@@ -113,15 +113,15 @@ def _burned(scope: Scope, mode: FailureMode, condition: Condition, burned: Condi
 
 
 def _measure(scope: Scope, mode: FailureMode, condition: Condition) -> Measure | None:
-    signal = SIGNALS[condition.signal]
+    signal = signal_in(scope.spec, condition.signal)
     match signal.in_slice if condition.slice and signal.in_slice is not None else signal.reads:
         case r.Share() as share:
             return _share(scope, share, condition)
         case r.Unaccounted():
-            items = scope.counted(c.STAGE_ITEMS_IN)
+            came = scope.counted(c.STAGE_ITEMS_IN)
             expr = unaccounted(scope.spec, scope.by, scope.window, "increase")
             lost = Recording(scope.name("pipemon_stage_items_unaccounted", "increase"), expr, scope.by)
-            return _divided(scope, "pipemon_stage_items_unaccounted_per_items_in:ratio_increase", lost, items)
+            return _divided(scope, "pipemon_stage_items_unaccounted_per_items_in:ratio_increase", lost, came)
         case r.Mean() as mean:
             return _mean(scope, mean, condition)
         case r.Quantile(whole=None) as found:
@@ -144,6 +144,8 @@ def _measure(scope: Scope, mode: FailureMode, condition: Condition) -> Measure |
             return Measure(every, scope.place, None, (), (Part(every, scope.place, "calls"),))
         case r.Rate() as found:
             return rate(scope, _of(scope, found.counter, found.whole))
+        case r.Counted() as found:
+            return items(scope, found)
         case r.Gauge() as found:
             return gauge(scope, _of(scope, found.gauge, found.whole))
         case r.Largest() as found:

@@ -67,8 +67,9 @@ def skeleton(shape: PipelineShape, code: str) -> str:
         text += f"baseline: {shape.name}.baseline.json   # written by: pipemon baseline\n"
     text += "\nfailure_modes:\n" + "".join(map(_written, _whole(shape, names)))
     for stage in shape.stages:
+        software = "is it slow, failing, overloaded, stuck, called less, called again and again?"
         for title, entries in (
-            ("software: is it slow, failing, overloaded, stuck, called again and again?", _software(stage, names)),
+            (f"software: {software}", _software(stage, names)),
             ("input: is it empty, missing, shifted, repeated?", _side(stage, "input", names)),
             ("output: is it empty, missing, shifted, repeated, worse than before?", _output(stage, names)),
         ):
@@ -99,6 +100,8 @@ def _software(stage: StageShape, names: _Names) -> Iterator[_Entry]:
         bound = duration(min(_SLOW, stage.duration_bounds[-1]) if stage.duration_bounds else _SLOW)
         yield _Entry(names.of(own, "slow"), late, own, "{latency: p95}", f"above: {bound}")
     yield _Entry(names.of(own, "silent"), f"No call reaches {own}", own, "no_calls")
+    fewer = f"Far fewer calls, or items of a batch, than usual reach {own}"
+    yield _Entry(names.of(own, "called-less"), fewer, own, "throughput", "below: 0.5x last week")
     load = ("load", "above: 90%") if stage.workers else ("in_progress", "above: 100")
     yield _Entry(names.of(own, "overloaded"), f"{own} has more to do than it can", own, *load)
     if stage.stream:

@@ -188,7 +188,7 @@ def _of_signal(
     if signal.name == SHIFT and feature is not None and (wrong := shift.fault(feature, learned, place.no_baseline)):
         report.add(at, f"{place.name}: {signal.name}: {wrong}", "comparison")
         return None
-    own = signal.unit if signal.unit in ("calls/s", "calls", "cores", "bytes") else argument_found.unit
+    own = signal.unit if signal.unit in ("calls/s", "calls", "items", "cores", "bytes") else argument_found.unit
     signed = bool(feature and feature.bounds and feature.bounds[0] < 0)
     unit = "" if signal.unit in ("ratio", "none") else feature.unit if feature else own
     context = Context(

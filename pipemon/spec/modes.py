@@ -31,7 +31,7 @@ from pipemon.spec.model import (
 )
 from pipemon.spec.objective import burning, burns
 from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
-from pipemon.spec.signals import CUSUM, SHIFT, SIGNALS, Signal, for_seconds
+from pipemon.spec.signals import CUSUM, SHIFT, SIGNALS, Signal, for_seconds, signal_in
 from pipemon.spec.signals import kind as alert_kind
 from pipemon.spec.thresholds import MIN_EVENTS
 from pipemon.spec.together import counted
@@ -144,7 +144,7 @@ def _mode(report: Report, written: Written, body: Mapping, names: Collection[str
     found, combine, waiting = conditions(report, body, key, place)
     pace, usual_window = _pace(report, name, body.get("pace"), stage, found)
     first = found[0] if found else None
-    signal = SIGNALS["compare" if first.reference == STABLE else first.signal] if first else None
+    signal = signal_in(spec, "compare" if first.reference == STABLE else first.signal) if first else None
     default_severity = signal.severity if signal else "ticket"
     below = around.defaults.get(report.file(key), Defaults())
     said = over(values(report, body, name, around.reserved), below, says_mode=body.get("mode") is not None)

@@ -13,6 +13,7 @@ from pipemon.spec import fields
 from pipemon.spec.expression import fault, parse
 from pipemon.spec.fields import Report
 from pipemon.spec.reader import Items, Mapping, Node, kind, shown
+from pipemon.spec.reads import Counted
 from pipemon.spec.signals import SIGNALS, Signal
 from pipemon.topology import OwnSeries, StageShape
 
@@ -229,6 +230,7 @@ def without_canary(stage: StageShape) -> str:
 def _not_exported(signal: Signal, stage: StageShape) -> str:
     reads = [getattr(signal.reads, each.name) for each in fields_of(signal.reads) if each.name != "whole"]
     wanted = [metric for metric in reads if isinstance(metric, Metric) and metric.name in c.METRICS]
+    wanted = [signal.reads.undecorated] if isinstance(signal.reads, Counted) else wanted
     keys = {metric: key for key, metric in STANDS_FOR.items()}
     given = {each.key for each in stage.series}
     if signal.needs or (signal.name != "promql" and not wanted) or any(metric not in keys for metric in wanted):

@@ -116,6 +116,17 @@ class Rate:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """How many the last run of a batch pipeline counted.
+
+    `undecorated` is what a stage that is not decorated has of it: a call there is one.
+    """
+
+    counter: Metric
+    undecorated: Metric
+
+
+@dataclass(frozen=True)
 class Gauge:
     """What gauges sum to over all replicas, on average over the window."""
 
@@ -171,6 +182,6 @@ class Written:
 
 
 Reads = (
-    Share | Unaccounted | Mean | Quantile | Calibration | Estimated | Distance | Shifted | Together | Rate | Gauge
-    | Largest | Busy | Age | Silence | Burned | Summed | Written
+    Share | Unaccounted | Mean | Quantile | Calibration | Estimated | Distance | Shifted | Together | Rate | Counted
+    | Gauge | Largest | Busy | Age | Silence | Burned | Summed | Written
 )  # fmt: skip

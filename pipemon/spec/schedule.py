@@ -16,7 +16,7 @@ _SHORTEST, _LONGEST = 300.0, 31 * 86_400.0
 _LEAST_GRACE = 600.0
 
 _INSTEAD = {
-    "throughput": "no_calls", "in_progress": "latency", "load": "latency", "cpu": "latency", "memory": "latency",
+    "in_progress": "latency", "load": "latency", "cpu": "latency", "memory": "latency",
     "budget_burn": "error_ratio", "cusum": "error_ratio", "shift": "drift",
 }  # fmt: skip
 """Signals of what goes on over time, which the values of a last run have lost, and what comes nearest."""
@@ -58,7 +58,7 @@ def unseen(signal: Signal, compared: str = "") -> str:
         return ""
     return (
         f"a pipeline with a schedule has the values of its last run only, which do not tell {name}; expected a share, "
-        f"a mean, a quantile, drift, age or no_calls, of which {_INSTEAD[name]!r} is the nearest"
+        f"a mean, a quantile, drift, age, throughput or no_calls, of which {_INSTEAD[name]!r} is the nearest"
     )
 
 

@@ -295,7 +295,12 @@ def _arguments() -> dict[str, Schema]:
         "promql": _TEXT,
         "signal": {"anyOf": [{"type": "string"}, {"type": "object"}]},
     }
-    return {signal.name: {"description": signal.words, **forms[signal.argument]} for signal in SIGNALS.values()}
+    return {signal.name: {"description": _said(signal), **forms[signal.argument]} for signal in SIGNALS.values()}
+
+
+def _said(signal: Signal) -> str:
+    of_run = f"; with a schedule, {signal.of_run.words} of the last run" if signal.of_run else ""
+    return f"{signal.words}{of_run}"
 
 
 def _signal() -> Schema:

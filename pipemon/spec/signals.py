@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from pipemon import catalogue as c
 from pipemon.spec import reads as r
-from pipemon.spec.model import Kind, Severity
+from pipemon.spec.model import Kind, Severity, Spec
 
 Argument = Literal[
     "none", "quantile", "feature", "feature_quantile", "category", "feature_category",
@@ -21,7 +21,7 @@ Argument = Literal[
 """What stands after a signal's name. A category is written `input.language=fr`; of a `feature_category`, only the
 feature is named; of a `statistic`, `ks of input.level_dbfs`; of what is `summed`, `feedback redo`."""
 Against = Literal["past", "stable", "baseline"]
-Unit = Literal["ratio", "seconds", "feature", "score", "none", "calls/s", "calls", "cores", "bytes"]
+Unit = Literal["ratio", "seconds", "feature", "score", "none", "calls/s", "calls", "items", "cores", "bytes"]
 Need = Literal["", "one_to_one", "workers", "stream", "queued", "trained", "labels", "decisions"]
 
 
@@ -67,6 +67,7 @@ class Signal:
     extrapolated of a counter that just began, or of replicas that just went, must have left it. `panel` is None
     for what every stage's row shows anyhow. `slow` tells that what it reads comes in slowly, so that it is gradual
     unless a failure mode says otherwise. `also` are words that others use for it, too far from it for a likeness.
+    `of_run` is the signal as it is of a batch pipeline's last run, where that is another: see `signal_in`.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Signal:
     panel: Drawn | None = None
     slow: bool = False
     also: tuple[str, ...] = ()
+    of_run: Signal | None = None
 
 
 _ENDS = ("above", "below", "outside")
@@ -537,7 +539,24 @@ _SIGNALS = (
             "all",
             "How many end a second, whatever their outcome. Fewer than usual: look at what calls it.",
         ),
-        also=("rate", "rps", "qps"),
+        also=("rate", "rps", "qps", "volume", "row_count", "batch_size"),
+        # A run of a batch job is over when its values come: what went through in it is a number of items.
+        of_run=Signal(
+            name="throughput",
+            words="items",
+            reads=r.Counted(c.STAGE_ITEMS_IN, undecorated=c.STAGE_CALLS),
+            unit="items",
+            kind="input",
+            comparisons=_ENDS,
+            against=("past",),
+            by_calls=False,
+            panel=Drawn(
+                "Items of the last run",
+                "items",
+                "How many items came in, whatever became of them; a call that is no batch is one. Fewer than usual: "
+                "look at what the stage before, or the source of the data, sent.",
+            ),
+        ),
     ),
     Signal(
         name="in_progress",
@@ -633,6 +652,12 @@ ALSO: dict[str, str] = {word: signal.name for signal in _SIGNALS for word in sig
 
 PLANNED_SIGNALS: tuple[str, ...] = ()
 """Named by the language, not built yet: refused by name rather than ignored."""
+
+
+def signal_in(spec: Spec, name: str) -> Signal:
+    """Return the signal of a name as it is in a pipeline: of one with a schedule, that of its last run."""
+    signal = SIGNALS[name]
+    return signal.of_run or signal if spec.schedule is not None else signal
 
 
 def kind(signal: Signal, direction: str | None) -> Kind:

@@ -9,7 +9,7 @@ from pipemon.spec import fields
 from pipemon.spec.arguments import Place
 from pipemon.spec.fields import Report
 from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
-from pipemon.spec.signals import ALSO, PLANNED_SIGNALS, SIGNALS, Signal
+from pipemon.spec.signals import ALSO, PLANNED_SIGNALS, SIGNALS, Signal, signal_in
 
 BESIDE = ("above", "below", "outside", "changes_by", "from", "min_calls", "slice", "against", "hold")
 
@@ -42,7 +42,7 @@ def written_signal(report: Report, node: Node, place: Place) -> tuple[Signal | N
         hint = f"; did you mean {ALSO[name.lower()]!r}?" if name.lower() in ALSO else _as_argument(name, argument)
         hint = hint or nearest(name, (*SIGNALS, *PLANNED_SIGNALS)) or f"; there are {fields.listed([*SIGNALS], 'and')}"
         report.add(at, f"{place.name}: there is no signal {shown(name)}{hint}", "unknown-signal")
-    return SIGNALS.get(name), argument, at
+    return signal_in(place.spec, name) if name in SIGNALS else None, argument, at
 
 
 def _as_argument(name: str, argument: Node | None) -> str:

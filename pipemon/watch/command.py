@@ -85,10 +85,17 @@ def _state(source: Source, specs: tuple[Spec, ...], only: str) -> State:
             )
         names = (only,)
     known = {spec.pipeline: spec.stages for spec in specs}
+    # What a gateway has of a batch job does not rise.
+    batch = {spec.pipeline for spec in specs if spec.schedule is not None and reading.totals}
     judged = reading.alerts is not None or any(name in known for name in names)
     alerts = _alerts(reading, specs)
     pipelines = [
-        state(reading, name, alerts if reading.alerts is not None or name in known else None, known.get(name, ()))
+        state(
+            reading.of_last_run() if name in batch else reading,
+            name,
+            alerts if reading.alerts is not None or name in known else None,
+            known.get(name, ()),
+        )
         for name in names
     ]
     return State(tuple(pipelines), reading.at, reading.seconds, public(source.url), _judged_by(reading, specs, judged))

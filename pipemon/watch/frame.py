@@ -105,7 +105,7 @@ def _table(stages: Sequence[StageState], seconds: float, width: int, ascii_only:
 
 
 def _cells(numbers: Numbers, seconds: float) -> tuple[Text, ...]:
-    silent = seconds > 0 and not numbers.per_second > 0
+    silent = seconds > 0 and numbers.per_second == 0
     return (
         Text("no calls" if silent else _number(numbers.per_second), style=_WAITS if silent else ""),
         Text(_share(numbers.error_ratio), style=_BAD if numbers.errors_bad else ""),

@@ -19,7 +19,9 @@ def would_fire(spec: Spec, reading: Reading) -> tuple[Alert, ...]:
 
     What needs the past, an interpolated quantile or Prometheus itself is not told by a page: `untold` has those.
     """
-    if reading.seconds <= 0:
+    if spec.schedule is not None:
+        reading = reading.of_last_run()
+    elif reading.seconds <= 0:
         return ()
     page = Page(reading.samples, reading.at, reading.seconds)
     return tuple(

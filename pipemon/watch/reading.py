@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf, isfinite, nan
 from typing import Literal, TypeVar
@@ -58,7 +58,7 @@ class Reading:
     """Increases of counters over `seconds` up to the Unix time `at`, and values of gauges, each summed by its labels.
 
     `seconds` is 0 where there is only one scrape yet. `alerts` are None where nobody evaluates rules. `samples` are
-    all series of a page, the counters as increases; none of a Prometheus.
+    all series of a page, the counters as increases; none of a Prometheus. `totals` are the same as the page has them.
     """
 
     at: float
@@ -67,6 +67,11 @@ class Reading:
     gauges: Mapping[Key, float]
     alerts: tuple[Alert, ...] | None = None
     samples: tuple[Sample, ...] = ()
+    totals: tuple[Sample, ...] = ()
+
+    def of_last_run(self) -> Reading:
+        """Return what the page of a gateway has of a batch job: all that its last run counted, over no time."""
+        return replace(self, seconds=0.0, increases=summed(self.totals, COUNTERS), samples=self.totals)
 
     def series(self, name: str, **labels: str) -> list[tuple[dict[str, str], float]]:
         """Return the labels and values of the series of a name that have these labels; never a shadow call's."""

@@ -73,7 +73,8 @@ class Page:
         began, before = self._scrapes[0]
         steps = increases(before, counters)
         risen = tuple(Sample(each.labels, steps[_series(each)]) if _counts(each) else each for each in samples)
-        return Reading(time.time(), now - began, summed(risen, COUNTERS), summed(risen, GAUGES), samples=risen)
+        found = summed(risen, COUNTERS), summed(risen, GAUGES)
+        return Reading(time.time(), now - began, *found, samples=risen, totals=tuple(samples))
 
 
 def _series(sample: Sample) -> frozenset[tuple[str, str]]:

@@ -328,5 +328,14 @@ def test_one_process_tells_its_counters_since_it_began_and_nothing_of_rates_or_t
     ]
 
 
+def test_the_items_of_a_last_run_are_told_to_the_last_one(folder: Path) -> None:
+    live = Fake([*calls(1, 0), *counted({"items_in_total": 123_456})])
+    few = "  few: {what: Few, stage: vad, signal: throughput, below: %s}"
+    (line,) = told(folder, live, few % "200000", HEAD + "schedule: daily\n")
+    assert line.words == "few: vad throughput 123456 items now, below 200000 items: would be firing"
+    (line,) = told(folder, live, few % "0.5x yesterday", HEAD + "schedule: daily\n")
+    assert line.words.endswith("unknown: there is no value of yesterday to compare with")
+
+
 def test_nothing_is_told_of_what_nothing_measures(folder: Path) -> None:
     assert told(folder, Fake([]), "  rude: {what: Rude}") == []

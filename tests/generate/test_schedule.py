@@ -9,8 +9,10 @@ from typing import cast
 
 import pytest
 import yaml
+from real_servers import tool
 from rule_subsets import failing_modes
 
+from pipemon.generate.coverage import summary
 from pipemon.generate.dashboards.pipeline import dashboard
 from pipemon.generate.formats.scraping import prometheus_document
 from pipemon.generate.inhibition import plan
@@ -47,6 +49,71 @@ def test_drift_is_that_of_the_last_run(tmp_path: Path) -> None:
     found = rules(plan(load(tmp_path / "kitchen.yaml")).spec)
     assert {mode.name for mode in found.spec.measurable} == kept
     assert failing_modes(found, tmp_path) == {}
+
+
+BY_HAND = """
+pipeline: nightly
+scrape_interval: 2m
+schedule: daily
+stages: {load: {}}
+failure_modes:
+  few: {what: Few rows came, stage: load, signal: throughput, below: 1000}
+  fewer: {what: Half as many as last night came, stage: load, signal: throughput, below: 0.5x yesterday}
+"""
+
+
+@pytest.mark.integration
+def test_the_items_of_the_last_run_are_those_of_all_its_shards_told_by_hand(tmp_path: Path) -> None:
+    """Nights of 1500, 1100 and 500 rows, the last with a scrape lost; then a run anew of 1500."""
+    (tmp_path / "nightly.yaml").write_text(BY_HAND)
+    (tmp_path / "rules.yml").write_text(rule_file(rules(plan(load(tmp_path / "nightly.yaml")).spec)))
+
+    def pushed(*rows: int, track: str = "stable", **labels: str) -> dict[str, str]:
+        own = {"pipeline": "nightly", "stage": "load", "version": "1", "track": track, **labels}
+        name = "pipemon_stage_items_in_total" + "{" + ",".join(f'{k}="{v}"' for k, v in own.items()) + "}"
+        first, second, third, anew = rows
+        # A sample every 4m, and none at 49h.
+        return {"series": name, "values": f"{first}x359 {second}x359 {third}x14 _ {third}x13 {anew}x20"}
+
+    def firing(at: str, *modes: str) -> dict[str, object]:
+        samples = [{"labels": f'{{failure_mode="{mode}"}}', "value": 1} for mode in modes]
+        expr = 'count by (failure_mode) (ALERTS{alertstate="firing"})'
+        return {"expr": expr, "eval_time": at, "exp_samples": samples}
+
+    test = {
+        "interval": "4m",
+        "input_series": [
+            pushed(800, 600, 300, 1200, shard="a"),
+            pushed(700, 500, 200, 300, shard="b"),
+            pushed(5000, 5000, 5000, 5000, track="shadow", shard="a"),
+        ],
+        "promql_expr_test": [
+            firing("23h"),
+            firing("47h"),
+            firing("48h4m"),
+            firing("48h8m", "few", "fewer"),
+            firing("49h", "few", "fewer"),
+            firing("50h4m"),
+        ],
+    }
+    document = {"rule_files": ["rules.yml"], "evaluation_interval": "4m", "tests": [test]}
+    (tmp_path / "tests.yml").write_text(yaml.safe_dump(document))
+    tool("promtool", "test", "rules", "tests.yml", cwd=tmp_path)
+
+
+@pytest.mark.parametrize(("signal", "asks"), [("null_ratio", True), ("throughput, below: 10", False)])
+def test_runs_that_may_be_of_any_size_are_asked_about(signal: str, asks: bool, tmp_path: Path) -> None:
+    head = BY_HAND.partition("  few:")[0]
+    (tmp_path / "nightly.yaml").write_text(f"{head}  empty: {{what: Nothing comes, stage: load, signal: {signal}}}\n")
+    told = [line for line in summary(plan(load(tmp_path / "nightly.yaml"))) if "how many items a run has" in line]
+    assert (
+        told
+        == [
+            "  no failure mode watches how many items a run has; a run on nothing ends well: "
+            "{stage: load, signal: throughput, below: 0.5x last week}"
+        ]
+        * asks
+    )
 
 
 def test_counters_are_read_as_they_were_pushed(made: Rules) -> None:

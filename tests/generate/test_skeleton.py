@@ -89,7 +89,16 @@ def test_each_stage_is_asked_about_its_software_input_and_output(text: str, tmp_
     for stage in spec.stages:
         own = [mode for mode in spec.failure_modes if mode.stage == stage.name]
         asked = " ".join(mode.name for mode in own)
-        for question in ("slow", "returns-nothing", "missing", "shifted", "repeated", "worse", "overloaded"):
+        for question in (
+            "slow",
+            "called-less",
+            "returns-nothing",
+            "missing",
+            "shifted",
+            "repeated",
+            "worse",
+            "overloaded",
+        ):
             assert question in asked, (stage.name, question)
         assert text.count(f"## {stage.name}, ") == 3
         for feature in stage.features:

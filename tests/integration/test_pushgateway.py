@@ -267,6 +267,7 @@ stages: {score: {}}
 failure_modes:
   late: {what: No run came, signal: no_calls, for: 30s}
   empty: {what: Scores are empty, stage: score, signal: null_ratio, above: 20%, for: 30s}
+  few: {what: Few rows came, stage: score, signal: throughput, below: 40, for: 30s}
 """
 
 
@@ -279,11 +280,11 @@ def test_the_rules_of_a_schedule_tell_what_a_run_pushed_and_that_none_comes(gate
     def scored(row: int | None) -> int | None:
         return row
 
-    def run(null: int) -> None:
+    def run(null: int, rows: int = 40) -> None:
         registry = CollectorRegistry()
         score = pipemon.Pipeline("nightly", registry=registry).stage("score")(scored)
         with pipemon.batch_job("nightly", gateway=gateway, pipeline="nightly", registry=registry):
-            for index in range(40):
+            for index in range(rows):
                 score(None if index < null else index)
 
     def firing() -> set[str]:
@@ -292,8 +293,9 @@ def test_the_rules_of_a_schedule_tell_what_a_run_pushed_and_that_none_comes(gate
     run(null=20)
     with running_prometheus((out / "prometheus.yml").read_text(), out) as prometheus:
         until(lambda: "empty" in firing(), "the bad run's alert")
-        run(null=0)
-        until(lambda: "empty" not in firing(), "the end of it with the next run")
+        assert "few" not in firing()
+        run(null=0, rows=39)
+        until(lambda: "empty" not in firing() and "few" in firing(), "the end of it with the next run, a small one")
         until(lambda: "late" in firing(), "the alert on no further run")
         (success,) = prometheus.query(LAST_SUCCESS + '{pipeline="nightly"}')
         (since,) = prometheus.query('ALERTS_FOR_STATE{failure_mode="late"}')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from math import inf, isnan
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,8 @@ def chain() -> Chain:
     return found
 
 
-def spec(folder: Path, mode: str) -> Spec:
-    (folder / "chain.yaml").write_text(f"{SPEC}  it: {{what: It breaks, {mode}}}\n")
+def spec(folder: Path, mode: str, head: str = SPEC) -> Spec:
+    (folder / "chain.yaml").write_text(f"{head}  it: {{what: It breaks, {mode}}}\n")
     return load(folder / "chain.yaml")
 
 
@@ -189,6 +190,19 @@ def test_too_few_calls_are_no_evidence(tmp_path: Path) -> None:
     assert would_fire(made, chain.reading()) == ()
     chain.calls(None)
     assert would_fire(made, chain.reading())
+
+
+def test_what_a_batch_job_pushed_is_judged_as_it_is_though_nothing_of_it_rises(tmp_path: Path) -> None:
+    chain = Chain()
+    chain.calls(*[None] * 9)
+    pushed = tuple(chain.samples())
+    still = Reading(0.0, 60.0, {}, {}, samples=(), totals=pushed)
+    few = "stage: hear, signal: throughput, below: %s"
+    daily = SPEC.replace("budget: 1s", "budget: 1s\nschedule: daily")
+    assert would_fire(spec(tmp_path, few % 10, daily), still)
+    assert would_fire(spec(tmp_path, few % 9, daily), still) == ()
+    (hear, _) = state(replace(still.of_last_run(), gauges=summed(pushed, GAUGES)), "chain", ()).stages
+    assert (hear.numbers.null_ratio, isnan(hear.numbers.per_second)) == (1.0, True)
 
 
 def test_feedback_and_latency_are_judged(chain: Chain, tmp_path: Path) -> None:

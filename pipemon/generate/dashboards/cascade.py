@@ -154,6 +154,7 @@ def _last_run(choice: Choice) -> tuple[Panel, ...]:
 
     found: tuple[tuple[Column, Expr], ...] = (
         (Column("", "Calls", "short"), placed(choice, pushed(choice.rate(c.STAGE_CALLS, by)))),
+        (Column("", "Items", "short"), pushed(choice.rate(c.STAGE_ITEMS_IN, by))),
         (Column("", "Failed", "percentunit"), pushed(share(choice, c.STAGE_FAILURES, by))),
         (Column("", "Null outputs", "percentunit"), pushed(share(choice, c.STAGE_NULL_OUTPUTS, by))),
         (Column("", "Missing inputs", "percentunit"), pushed(missing(choice, by, Matcher("direction", "=", "input")))),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipemon.generate.dashboards.level import Level, threshold_lines
 from pipemon.generate.dashboards.panels import Panel
-from pipemon.spec.signals import SIGNALS, Signal
+from pipemon.spec.signals import SIGNALS, Signal, signal_in
 
 _UNITS = {"calls/s": "cps", "ratio": "percentunit", "seconds": "s"}
 
@@ -12,8 +12,8 @@ _UNITS = {"calls/s": "cps", "ratio": "percentunit", "seconds": "s"}
 def work_panels(level: Level) -> tuple[Panel, ...]:
     """Return a panel for each signal that a failure mode watches and that the rows do not show anyhow."""
     found = []
-    for signal in SIGNALS.values():
-        watches = level.watching(signal.name)
+    for name in SIGNALS:
+        signal, watches = signal_in(level.spec, name), level.watching(name)
         if signal.panel is not None and watches:
             title, legend, about = signal.panel
             scores = {watch.condition.argument for watch in watches} if signal.argument == "score" else {""}

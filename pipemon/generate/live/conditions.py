@@ -239,6 +239,8 @@ class _One:
     def _noun(self) -> str:
         if self.condition.feature is not None:
             return "values"
+        if unit(self.values.spec, self.mode, self.condition) == "items":
+            return "items"
         return "runs" if self.mode.stage is None else "calls"
 
 

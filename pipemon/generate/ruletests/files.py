@@ -28,6 +28,7 @@ from pipemon.generate.ruletests.cases import (
 from pipemon.generate.ruletests.cusum import by_sum, cusum_cases
 from pipemon.generate.ruletests.drift import constants_cases, drift_cases, drifting
 from pipemon.generate.ruletests.expectations import fires_whatever_else, firing_at, place_if_any, place_of, waited
+from pipemon.generate.ruletests.lost_run import lost_run_cases
 from pipemon.generate.ruletests.onset import onset_cases
 from pipemon.generate.ruletests.past import past_cases, past_step
 from pipemon.generate.ruletests.recorded import recorded_elsewhere
@@ -117,6 +118,7 @@ def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
     yield from cases_on_just_enough_calls(spec, alert, every)
     yield from cases_just_before(spec, alert, every)
     yield from cases_on_few_calls(spec, alert, every)
+    yield from lost_run_cases(spec, alert)
 
 
 def _written(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:

@@ -17,7 +17,7 @@ from pipemon.generate.ruletests.synthetic import measured
 from pipemon.generate.ruletests.values import compared_with
 from pipemon.spec import reads as r
 from pipemon.spec.model import Condition, FailureMode, Spec
-from pipemon.spec.signals import SIGNALS
+from pipemon.spec.signals import signal_in
 from pipemon.units import duration
 
 _PER_STEP = 12
@@ -61,7 +61,10 @@ def _scene(spec: Spec, mode: FailureMode, condition: Condition, alone: bool) -> 
     slow = until - ceil(round(window / step * _PER_STEP, 6))
     stage = {"stage": mode.stage, "track": "stable"} if mode.stage is not None else {}
     place = {"pipeline": spec.pipeline, "version": "1", **stage}
-    is_rate = isinstance(SIGNALS[condition.signal].reads, r.Rate)
+    reads = signal_in(spec, condition.signal).reads
+    is_rate = isinstance(reads, r.Rate | r.Counted)
+    # What a run counted is there from its end on, however far back is looked.
+    counted_over = window if spec.schedule is None else mode.window
     # Skipped calls once, and once none, not even a series of them.
     skipped = SKIPPED if mode.stage is not None and not is_rate and alone else 0.0
     worlds = [
@@ -76,11 +79,11 @@ def _scene(spec: Spec, mode: FailureMode, condition: Condition, alone: bool) -> 
     for index, world in enumerate(worlds):
         measured(world, spec, mode, condition, (1 + index / 2) * value, rate)
     if is_rate:
-        rate = value
-    expected = [(part.recording, part.matchers, part_of(part, value) * rate * window) for part in then.parts]
+        rate = value if isinstance(reads, r.Rate) else value / counted_over
+    expected = [(part.recording, part.matchers, part_of(part, value) * rate * counted_over) for part in then.parts]
     expected.append((then.value, then.matchers, value))
     if then.count is not None and not then.parts:
-        expected.append((then.count, then.count_matchers, rate * window))
+        expected.append((then.count, then.count_matchers, rate * counted_over))
     beside = []
     if not alone:
         # Of the counts others record too, so only the value tells.
@@ -90,6 +93,10 @@ def _scene(spec: Spec, mode: FailureMode, condition: Condition, alone: bool) -> 
     if spec.schedule is None:
         lines = value_lines(worlds, step / _PER_STEP, slow, until - slow)
     else:
-        lines = run_lines(worlds, window, slow, until - slow)
+        lines = run_lines(worlds, counted_over, slow, until - slow)
     asked = [recorded_value(spec, recording, matchers, value, at=at) for recording, matchers, value in expected]
+    if spec.schedule is not None:
+        # A run from before that, of which no more is there, is not the one.
+        later = duration(end * step + 2 * window)
+        asked += [{**test, "eval_time": later, "exp_samples": []} for test in asked]
     return None, [*lines, *beside], asked

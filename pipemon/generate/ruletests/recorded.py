@@ -95,12 +95,13 @@ def recorded_past(spec: Spec, mode: FailureMode, state: State, time: Clock, coun
         then, value = read.reference, compared_with(condition)
         assert condition.threshold is not None
         tempting = value * (0.01 if condition.threshold.low is None else 100.0)
-        for recording, matchers, own, others in (
-            (then.value, then.matchers, value, tempting),
-            (then.count, then.count_matchers, count if state.then is None else state.then * mode.window, 100 * count),
-        ):
-            if recording is None:
-                continue
+        rests_on = count if state.then is None else state.then * mode.window
+        told = [(then.value, then.matchers, value, tempting)]
+        if then.count is not None:
+            told.append((then.count, then.count_matchers, rests_on, 100 * count))
+        if then.count == then.value:
+            told = [(then.value, then.matchers, rests_on, tempting)]
+        for recording, matchers, own, others in told:
             labels = labels_of(spec, recording.labels, matchers)
             if state.then != 0:
                 found.append(constant(series(recording.name, labels), own, time))

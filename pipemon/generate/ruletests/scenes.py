@@ -348,6 +348,15 @@ def run_lines(worlds: list[World], calls: float, slow: int, steps: int) -> list[
     ]
 
 
+def pushed_lines(worlds: list[World], calls: float, steps: int) -> Iterator[dict[str, str]]:
+    """Yield what a run of `calls` seconds pushed, for so many steps: then no scrape has it."""
+    for world in worlds:
+        for name, rate in world.rates.items():
+            yield {"series": name, "values": f"{_plain(rate * calls)}+0x{steps} stale"}
+        for name, (value, _) in world.gauges.items():
+            yield {"series": name, "values": f"{_plain(value)}+0x{steps} stale"}
+
+
 def value_lines(worlds: list[World], step: float, slow: int, steps: int) -> list[dict[str, str]]:
     """Return the counters of some places: first at half their speed, then for so many steps, then no more."""
     return [

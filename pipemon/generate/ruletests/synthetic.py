@@ -11,13 +11,14 @@ from pipemon import catalogue as c
 from pipemon.catalogue import Metric
 from pipemon.generate.drift.measure import condition_references
 from pipemon.generate.drift.shapes import moved
+from pipemon.generate.levels import counter_of
 from pipemon.generate.queries import calls_total, duration
 from pipemon.generate.ruletests.places import OLD_VERSION, Move, World
 from pipemon.generate.ruletests.values import compared_with, tested_limits
 from pipemon.spec import reads as r
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import ALL, Condition, FailureMode, Spec
-from pipemon.spec.signals import SIGNALS, Statistic
+from pipemon.spec.signals import Statistic, signal_in
 from pipemon.units import le
 
 OVERRUN = 2.5
@@ -76,10 +77,14 @@ def _told(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, val
         together = tuple((dict(condition.labels) | {"slice": ""}).items())
         everyone = replace(condition, threshold=None, labels=together)
         _told(moves, spec, mode, everyone, compared_with(condition), rate)
-    signal = SIGNALS[condition.signal]
+    signal = signal_in(spec, condition.signal)
     reads = signal.in_slice if condition.slice and signal.in_slice is not None else signal.reads
     if isinstance(reads, r.Rate) and _of(mode, reads.counter, reads.whole) == calls_total(mode.stage):
         rate = value / (1 + moves.skipped)
+    if isinstance(reads, r.Counted):
+        # Of a run of so many seconds.
+        metric, value = counter_of(spec, mode.stage, reads), value / mode.window
+        rate = value if metric == reads.undecorated else rate
     moves.add(calls_total(mode.stage), rate * (1 + moves.skipped))
     if moves.skipped:
         moves.add(c.STAGE_SKIPPED, rate * moves.skipped)
@@ -101,6 +106,8 @@ def _told(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, val
             _drifted(moves, spec, mode, condition, value, rate)
         case r.Rate() if reads.counter != c.STAGE_CALLS:
             moves.add(reads.counter, value)
+        case r.Counted() if metric == reads.counter:
+            moves.add(metric, value)
         case r.Largest():
             moves.put(_of(mode, reads.stage, reads.whole), 1.0, job=_JOB)
             moves.put_each(reads.gauge, value, job=_JOB)

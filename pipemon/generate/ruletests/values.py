@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import floor, log10
+from math import copysign, floor, log10
 
 from pipemon.generate.expressions import counts_as_some, limits
 from pipemon.spec.model import Condition, FailureMode, Spec, Threshold
@@ -24,6 +24,9 @@ def compared_with(condition: Condition) -> float:
     if threshold.adds:
         step = threshold.high or 1.0
         return float(f"{min(4 * step, 0.5) if _is_share(condition) else 4 * step:.3g}")
+    if SIGNALS[condition.signal].of_run is not None:
+        # Of a last run it is a count, and what it rests on.
+        return 1.5 * condition.min_count
     if SIGNALS[condition.signal].unit in ("ratio", "score"):
         return 0.2 if threshold.high is None else float(f"{min(0.05, 0.4 / threshold.high):.2g}")
     return 0.3 if SIGNALS[condition.signal].unit == "seconds" else 10.0
@@ -94,6 +97,9 @@ def edge_values(spec: Spec, mode: FailureMode, condition: Condition) -> list[tup
     for edge in (threshold.low, threshold.high):
         if edge is not None:
             step = margin(condition) * (edge - good)
+            if edge:
+                # Of a wide range, its middle is far from the lower end.
+                step = copysign(min(abs(step), abs(edge) / 2), step)
             # To few digits, so that nobody who prints a value has to round a tie.
             digits = -floor(log10(abs(step)))
             found.append((round(edge + step, digits), round(edge - step, digits)))
