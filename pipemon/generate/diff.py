@@ -94,7 +94,7 @@ def _facts(spec: Spec, mode: FailureMode) -> dict[str, str]:
     return {
         "fires on": says(spec, mode),
         "looks back": duration(mode.window) if spec.schedule is None else "to the last run",
-        "stays": f"{duration(mode.keep_firing_for)} after it" if mode.keep_firing_for else "no longer than it lasts",
+        "keeps firing": f"{duration(mode.keep_firing_for)} after its end" if mode.keep_firing_for else "no longer",
         "is": _to(spec, mode),
         "is at": mode.stage or "the whole pipeline",
         "has the labels": _words(mode.labels),

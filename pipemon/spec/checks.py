@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipemon.errors import nearest
 from pipemon.spec import fields
 from pipemon.spec.fields import Report
-from pipemon.spec.reader import Mapping, Node, kind, shown
+from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
 
 CHECKS = {
     "alerts/comparison": "An alert without a condition fires whenever it has data.",
@@ -69,8 +69,9 @@ def checks_off(report: Report, node: Node | None) -> tuple[tuple[str, str], ...]
             report.add(body, message, "type")
         else:
             fields.check_keys(report, body, ("off",), (), f"checks: {name}")
-            if reason := fields.text(report, body.get("off"), f"checks: {name}: off"):
+            why = body.get("off")
+            if why is None or (isinstance(why, Scalar) and isinstance(why.value, str) and not why.value.strip()):
+                report.add(why or key, f"checks: {name}: say why it is off: {{off: the reason}}", "missing")
+            elif reason := fields.text(report, why, f"checks: {name}: off"):
                 found.append((name, reason))
-            elif body.get("off") is None:
-                report.add(key, f"checks: {name}: say why it is off: {{off: the reason}}", "missing")
     return tuple(found)

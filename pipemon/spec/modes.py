@@ -159,6 +159,11 @@ def _mode(report: Report, written: Written, body: Mapping, names: Collection[str
         # A few minutes of last week say little.
         usual_window = max(usual_window, spec.timing.long_window)
     window = _window(report, body, name, usual_window, spec)
+    if _of_last_hour(found) and window > spec.timing.long_window:
+        message = (
+            f"{name}: {duration(window)} can't be told from the hour before; give it a `window` of an hour or less"
+        )
+        report.add(body.get("window") or body.get("pace") or key, message, "range")
     if spec.schedule is None and past is not None and past.offset and window < spec.timing.long_window:
         message = f"{name}: window: {duration(window)} of {past.words} say little; give it an hour or more"
         report.add(body.get("window") or key, message, "range")
@@ -236,6 +241,11 @@ def _kind(first: Condition, signal: Signal) -> Kind:
     return alert_kind(SIGNALS[summed(first).signal] if first.tolerated else signal, _direction(first))
 
 
+def _of_last_hour(found: tuple[Condition, ...]) -> bool:
+    """Tell whether something is compared with the hour before, which is what makes a change sudden."""
+    return any(past.hold for each in found if (past := each.against or each.reference) is not None)
+
+
 def _direction(condition: Condition) -> str | None:
     return condition.feature.direction if condition.feature else None
 
@@ -262,6 +272,8 @@ def _pace(
     # What is added up step by step takes the steps that it needs, whoever sends the data.
     whose = "" if any(condition.signal == SHIFT for condition in found) else whose
     slow = bool(found) and all(SIGNALS[condition.signal].slow for condition in found)
+    if _of_last_hour(found):
+        whose, slow = "", False
     usual: Pace = "gradual" if slow else "sudden"
     usual, window = (usual, _WINDOW[usual]) if slow else _OF_DATA.get(whose, (usual, _WINDOW[usual]))
     pace = cast(Pace, fields.choice(report, node, PACES, usual, f"{name}: pace"))

@@ -278,6 +278,7 @@ def test_a_check_is_off_with_a_reason(tmp_path: Path) -> None:
     [
         ("checks: {promql/functions: {}}", "checks: promql/functions: say why it is off: {off: the reason}"),
         ("checks: {promql/functions: off}", "say why it is off: {off: the reason}"),
+        ("checks: {promql/functions: {off: ' '}}", "say why it is off: {off: the reason}"),
         (
             "checks: {promql/function: {off: why}}",
             "there is no check 'promql/function'; did you mean 'promql/functions'?",

@@ -60,7 +60,8 @@ def _panel(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
                 yield f"asks something else in query {ref}"
     was_at, now_at = _thresholds(old), _thresholds(new)
     if was_at != now_at:
-        yield f"has its threshold at {_listed(now_at)} (was {_listed(was_at)})"
+        now_words = f"has its threshold at {_listed(now_at)}" if now_at else "has no threshold any more"
+        yield f"{now_words} (was {_listed(was_at)})"
     for words, keys in _OTHERWISE.items():
         if any(key in new and not _has(_without_steps(old.get(key)), _without_steps(new[key])) for key in keys):
             yield words
@@ -108,4 +109,4 @@ def _has(old: Any, new: Any) -> bool:
 
 
 def _listed(values: tuple[float, ...]) -> str:
-    return ", ".join(f"{value:g}" for value in values) or "no value"
+    return ", ".join(f"{value:g}" for value in values) or "none"
