@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 from itertools import pairwise
 
 from pipemon import catalogue as c
-from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, one_of, select
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Subquery, one_of, select
 from pipemon.generate.queries import ALL_VALUES, live, per, total
 from pipemon.generate.recordings import Measure, Part, Recording, Scope, own, picked
 from pipemon.spec import reads as r
@@ -59,14 +60,29 @@ def estimated_accuracy(scope: Scope, reads: r.Estimated, condition: Condition) -
 
 
 def _known(scope: Scope, reads: r.Estimated) -> Recording:
-    """Return the rule of the share that was right in each bin, as labels told for some days, of each version."""
-    spec, by = scope.spec, (*scope.by, "version", _BIN)
-    learned = Scope(spec, scope.stage, spec.timing.calibrated_over, scope.by, scope.place)
-    right = total(spec, reads.outcomes, by, learned.window, _RIGHT, function="increase")
-    labelled = select(reads.outcomes, live(spec), window=learned.window)
-    enough = Binary(">=", Aggregate("sum", by, Call("increase", (labelled,))), FEWEST)
+    """Return the rule of the share that was right in each bin, as labels told for some days, of each version.
+
+    The days are added up of hours, as the windows of burn rates are: counters of a week are every sample of every
+    replica. The last full hour ends the days, so a version that is too new to have enough labels in them is known by
+    those of its last hour: no canary waits for an hour to be full.
+    """
+    timing, more = scope.spec.timing, ("version", _BIN)
+    learned = replace(scope, window=timing.calibrated_over)
+    hourly = learned if scope.spec.schedule is not None else replace(scope, window=timing.long_window)
     stem = reads.outcomes.name.removesuffix("_total")
-    return Recording(learned.name(f"{stem}_right", "ratio_increase", "version", _BIN), Binary("/", right, enough), by)
+    right = hourly.counted(reads.outcomes, _RIGHT, more=more, called=f"{stem}_right")
+    labelled = hourly.counted(reads.outcomes, more=more)
+    hours = right.series(*own(scope.spec)), labelled.series()
+    expr = _of_enough(*hours)
+    if hourly is not learned:
+        # What a gateway keeps of a run is there in each hour after it.
+        days = (Call("sum_over_time", (Subquery(each, learned.window, hourly.window),)) for each in hours)
+        expr = Binary("or", _of_enough(*days), expr)
+    return Recording(learned.name(f"{stem}_right", "ratio_increase", *more), expr, right.labels, (right, labelled))
+
+
+def _of_enough(right: Expr, labelled: Expr) -> Expr:
+    return Binary("/", right, Binary(">=", labelled, FEWEST))
 
 
 def _stated(scope: Scope, reads: r.Estimated) -> Recording:

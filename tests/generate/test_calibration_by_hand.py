@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from real_servers import tool
 
 from pipemon.generate.inhibition import plan
 from pipemon.generate.rules import rule_file, rules
@@ -139,6 +140,39 @@ def test_a_new_version_says_nothing_by_the_labels_of_another(tmp_path: Path) -> 
     pages.label(*outputs(random, 5, 0.1), f"{PLACE},{V1}")
     pages.state(random.uniform(0.5, 1.0, 500), f"{FEATURE},{V2}")
     pages.judge(tmp_path, {ACCURACY: None})
+
+
+@pytest.mark.integration
+def test_what_a_bin_is_worth_is_that_of_full_hours_and_of_a_new_version_that_of_its_last_hour(tmp_path: Path) -> None:
+    """A version that fell from 90% to 50% after two of 3.5 hours, one that began 2 minutes before the third."""
+    name = "pipeline_stage_version_confidence_bin:pipemon_calibration_right:ratio_increase7d"
+    rises = {
+        ("1", "yes"): "0+90x120 10850+50x90",
+        ("1", "no"): "0+10x120 1250+50x90",
+        ("2", "yes"): "_x178 0+3x40",
+        ("2", "no"): "_x178 0+1x40",
+        ("3", "yes"): "_x208 0+3x10",
+        ("3", "no"): "_x208 0+1x10",
+    }
+    series = [
+        {
+            "series": f'pipemon_calibration_total{{{PLACE},version="{version}",track="stable",'
+            f'confidence_bin="1.0",correct="{correct}"}}',
+            "values": values,
+        }
+        for (version, correct), values in rises.items()
+    ]
+    expected = {"1": (90 + 90 + 50) / 300, "2": 0.75}
+    samples = [
+        {"labels": f'{{{PLACE},version="{version}",confidence_bin="1.0"}}', "value": round(value, 6)}
+        for version, value in expected.items()
+    ]
+    check = {"expr": f"round({name}, 1e-6)", "eval_time": "3h30m", "exp_samples": samples}
+    (tmp_path / "shop.yaml").write_text(SPEC)
+    (tmp_path / "rules.yml").write_text(rule_file(rules(plan(load(tmp_path / "shop.yaml")).spec)))
+    test = {"interval": "1m", "input_series": series, "promql_expr_test": [check]}
+    (tmp_path / "tests.yml").write_text(yaml.safe_dump({"rule_files": ["rules.yml"], "tests": [test]}))
+    tool("promtool", "test", "rules", "tests.yml", cwd=tmp_path)
 
 
 @pytest.mark.parametrize("threshold", [0.05, 0.1])
