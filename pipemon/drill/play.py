@@ -60,6 +60,8 @@ def play(drill: Drill, services: Sequence[Service], watch: Watch, rule: str, say
     say(f"ended; {effects} effects")
     if watch.firing is not None and not effects:
         say("though no call had an effect: the alert came by itself")
+    if why := watch.unsent():
+        say(why)
     resolved = _until_gone(watch, spec, mode, pause) if watch.pending is not None else None
     say("resolved" if resolved is not None else "not resolved yet" if watch.firing is not None else "it did not fire")
     pending, firing, notified, resolved = map(_rounded, (watch.pending, watch.firing, watch.notified, resolved))

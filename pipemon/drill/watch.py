@@ -31,6 +31,8 @@ class Watch:
     firing: float | None = None
     notified: float | None = None
     held_back_by: str = ""
+    arrived: bool = False
+    """Whether Alertmanager has had it."""
 
     _sent: float | None = None
 
@@ -65,11 +67,20 @@ class Watch:
         mine = [alert for alert in routed if alert.labels.get("alertname") == self.alert]
         holders = [names.get(each, each) for alert in mine for each in alert.inhibited_by]
         silenced = [each for alert in mine for each in alert.silenced_by]
+        self.arrived = self.arrived or bool(mine)
         self.held_back_by = ", ".join(dict.fromkeys(holders)) or ("a silence" if silenced else "")
         if mine and not self.held_back_by and self._sent is not None:
             now = self.notifications()
             if now is not None and now > self._sent:
                 self.notified = passed
+
+    def unsent(self) -> str:
+        """Return why it was not notified, "" where it was, does not fire or is held back."""
+        if self.firing is None or self.notified is not None or self.held_back_by or self.alertmanager is None:
+            return ""
+        if self.arrived:
+            return "Alertmanager had it, and sent no notification without a failure: its log says to which receiver"
+        return "Alertmanager has not had it: does Prometheus name it under `alerting`?"
 
     def gone(self) -> bool:
         """Tell whether the alert has resolved."""

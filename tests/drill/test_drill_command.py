@@ -301,6 +301,8 @@ def test_what_is_held_back_or_reaches_nobody_is_not_taken_for_notified(file: Pat
     assert (watches["empty"].held_back_by, watches["empty"].notified) == ("ChainCrashes", None)
     assert (watches["crashes"].held_back_by, watches["crashes"].notified) == ("", None)
     assert watches["crashes"].firing is not None
+    assert watches["empty"].unsent() == ""
+    assert watches["crashes"].unsent().startswith("Alertmanager had it, and sent no notification without a failure")
 
 
 def test_without_a_prometheus_nothing_begins(file: Path, service: tuple[int, Drills]) -> None:
