@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     "--spec", "specs", multiple=True, type=click.Path(path_type=Path), help="Failure modes to judge by; repeatable."
 )
 @click.option("--pipeline", default="", help="Show this one only.")
-@click.option("--over", type=Duration(), default="1m", show_default=True, help="How far the numbers look back.")
+@click.option("--over", type=Duration(), help="How far the numbers look back; by default 1m, or 4 scrapes.")
 @click.option("--every", type=Duration(), default="2s", show_default=True, help="Time between two looks.")
 @click.option("--once", is_flag=True, help="Print one picture and end.")
-def watch(url: str, specs: tuple[Path, ...], pipeline: str, over: float, every: float, once: bool) -> None:
+def watch(url: str, specs: tuple[Path, ...], pipeline: str, over: float | None, every: float, once: bool) -> None:
     """Draw the cascade in the terminal, live, with the broken stage lit.
 
     URL is a process's page, ending in /metrics, or a Prometheus. A page needs two looks: the second comes after
@@ -42,23 +42,24 @@ def watch(url: str, specs: tuple[Path, ...], pipeline: str, over: float, every: 
     from pipemon.watch.sources import Page, source  # noqa: PLC0415
 
     loaded = _specs(specs)
-    found = source(url, over, {label: name for spec in loaded for label, name in spec.labels})
+    interval = max((spec.timing.scrape_interval for spec in loaded), default=None)
+    found = source(url, over, {label: name for spec in loaded for label, name in spec.labels}, interval)
 
-    def look() -> State:
-        return _state(found, loaded, pipeline)
+    def seen() -> State:
+        return look(found, loaded, pipeline)
 
     console = Console(highlight=False)
     try:
-        shown = look()
+        shown = seen()
         if once:
             if isinstance(found, Page):
                 time.sleep(every)
-                shown = look()
+                shown = seen()
             _print(console, shown)
         elif console.is_terminal and not console.is_dumb_terminal:
-            _live(console, look, shown, every)
+            _live(console, seen, shown, every)
         else:
-            _lines(console, look, shown, every)
+            _lines(console, seen, shown, every)
     except KeyboardInterrupt:
         # That is how it ends.
         return
@@ -72,40 +73,41 @@ def _specs(paths: tuple[Path, ...]) -> tuple[Spec, ...]:
     return load_all(paths)
 
 
-def _state(source: Source, specs: tuple[Spec, ...], only: str) -> State:
+def look(source: Source, specs: tuple[Spec, ...] = (), only: str = "") -> State:
+    """Return the state of what a source has, of the pipeline `only` if it is named. Raises UnavailableError."""
     from pipemon.prometheus import public  # noqa: PLC0415
     from pipemon.watch.state import State, pipelines_of, state  # noqa: PLC0415
 
     reading = source.read()
-    names = pipelines_of(reading)
+    known = {spec.pipeline: spec.stages for spec in specs}
+    # A page may be of a process that has nothing to do with them; a Prometheus is to have them.
+    names = tuple(dict.fromkeys((*pipelines_of(reading), *(() if reading.seen is None else known))))
     if only:
         if only not in names:
             raise UnavailableError(
                 f"there is nothing of the pipeline {only} at {public(source.url)}{nearest(only, names)}"
             )
         names = (only,)
-    known = {spec.pipeline: spec.stages for spec in specs}
     # What a gateway has of a batch job does not rise.
     batch = {spec.pipeline for spec in specs if spec.schedule is not None and reading.totals}
-    judged = reading.alerts is not None or any(name in known for name in names)
     alerts = _alerts(reading, specs)
+    judged = {name: alerts is not None and (reading.alerts is not None or name in known) for name in names}
     pipelines = [
         state(
             reading.of_last_run() if name in batch else reading,
             name,
-            alerts if reading.alerts is not None or name in known else None,
+            alerts if judged[name] else None,
             known.get(name, ()),
         )
         for name in names
     ]
-    return State(tuple(pipelines), reading.at, reading.seconds, public(source.url), _judged_by(reading, specs, judged))
+    told = _judged_by(reading, specs, any(judged.values()))
+    return State(tuple(pipelines), reading.at, reading.seconds, public(source.url), told)
 
 
-def _alerts(reading: Reading, specs: tuple[Spec, ...]) -> tuple[Alert, ...]:
-    if reading.alerts is not None:
+def _alerts(reading: Reading, specs: tuple[Spec, ...]) -> tuple[Alert, ...] | None:
+    if reading.seen is not None:
         return reading.alerts
-    if not specs:
-        return ()
     from pipemon.watch.judge import would_fire  # noqa: PLC0415
 
     return tuple(alert for spec in specs for alert in would_fire(spec, reading))
@@ -114,8 +116,11 @@ def _alerts(reading: Reading, specs: tuple[Spec, ...]) -> tuple[Alert, ...]:
 def _judged_by(reading: Reading, specs: tuple[Spec, ...], judged: bool) -> str:
     if reading.alerts is not None:
         return "What fires is Prometheus' word."
+    lit = "Lit: over 5% errors or null outputs, or p99 over budget"
+    if reading.seen is not None:
+        return f"No failure mode's rule is loaded there: nothing can fire. {lit}."
     if not judged:
-        return "Lit: over 5% errors or null outputs, or p99 over budget; --spec names your failure modes."
+        return f"{lit}; --spec names your failure modes."
     from pipemon.watch.judge import untold  # noqa: PLC0415
 
     names = [name for spec in specs for name in untold(spec)]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import inf, isnan
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -13,7 +15,7 @@ from rich.text import Text
 from pipemon.watch.reading import Alert
 from pipemon.watch.state import Numbers, PipelineState, StageState, State
 
-_ROOM_FOR_MEANS, _SHORTEST_NAME = 12, 8
+_SHORTEST_NAME = 8
 _BAD, _LIT, _WAITS, _GOOD, _DIM = "bold red", "bold reverse red", "yellow", "green", "dim"
 
 
@@ -21,14 +23,17 @@ def frame(state: State, width: int = 120, height: int | None = None, ascii_only:
     """Return what to print: each pipeline with what fires and its stages, and where the numbers come from.
 
     The broken stage, the first along the cascade that is in trouble, has a mark and a background of its own.
-    Where it would be more than `height` lines, stages that are well are left out, the last ones first. With
+    Where it would be more than `height` lines, whose word it is is left out, then stages that are well, the last
+    ones first. With
     `ascii_only`, no other characters are drawn than those that every terminal has.
     """
+    heads = {pipeline.name: [_title(pipeline, width), *_alerts(pipeline, state.at)] for pipeline in state.pipelines}
+    rows = sum(2 + len(pipeline.stages) for pipeline in state.pipelines)
+    lines = rows + _lines(width, *heads.values())
     foot = list(_foot(state))
-    heads = {pipeline.name: [_title(pipeline), *_alerts(pipeline, state.at)] for pipeline in state.pipelines}
-    lines = sum(2 + len(pipeline.stages) for pipeline in state.pipelines)
-    lines += sum(-(-text.cell_len // max(width, 1)) for texts in (foot, *heads.values()) for text in texts)
-    spare = lines - height if height is not None else 0
+    if height is not None and lines + _lines(width, foot) > height:
+        foot = list(_foot(replace(state, judged_by="")))
+    spare = lines + _lines(width, foot) - height if height is not None else 0
     parts: list[RenderableType] = []
     for pipeline in state.pipelines:
         stages = _fitting(pipeline.stages, spare)
@@ -40,14 +45,18 @@ def frame(state: State, width: int = 120, height: int | None = None, ascii_only:
     return Group(*parts, *foot)
 
 
+def _lines(width: int, *texts: Sequence[Text]) -> int:
+    return sum(-(-text.cell_len // max(width, 1)) for each in texts for text in each)
+
+
 def _foot(state: State) -> Iterator[Text]:
     if not state.pipelines:
         yield Text("There is no pipeline here that pipemon measures.", style=_WAITS)
-    if state.trouble:
-        yield Text(f"Nothing new: {state.trouble}", style=_BAD)
     shown = time.strftime("%H:%M:%S", time.localtime(state.at))
+    if state.trouble:
+        yield Text(f"Nothing new since {shown}: {state.trouble}", style=_BAD)
     over = f"over {_seconds(state.seconds)}" if state.seconds else "after one look: rates come with the next"
-    yield Text(f"{shown}, {over}, from {state.url}. {state.judged_by}", style=_DIM)
+    yield Text(f"{shown}, {over}, from {state.url}. {state.judged_by}".rstrip(), style=_DIM)
 
 
 def _fitting(stages: tuple[StageState, ...], spare: int) -> list[StageState]:
@@ -58,25 +67,35 @@ def _fitting(stages: tuple[StageState, ...], spare: int) -> list[StageState]:
     return [stage for stage in stages if stage.name not in hidden]
 
 
-def _title(pipeline: PipelineState) -> Text:
+def _title(pipeline: PipelineState, width: int) -> Text:
+    """Return a pipeline's name and its runs; where there is little room, how many run goes first, then the median."""
     runs = pipeline.runs
-    words = Text.assemble((pipeline.name, "bold"))
-    if not isnan(runs.in_progress):
-        words.append(f"  {_number(runs.per_second)} runs/s, ")
-        words.append(f"{_share(runs.error_ratio)} failed", style=_BAD if runs.errors_bad else "")
-        words.append(f", p50 {_time(runs.p50)}, p99 ")
-        words.append(_p99(runs), style=_BAD if runs.slow else "")
-        words.append(f", {runs.in_progress:.0f} running")
-    return words
+    name = Text.assemble((pipeline.name, "bold"), "  ")
+    if pipeline.stages and all(stage.gone for stage in pipeline.stages):
+        return name + Text("no data", style=_WAITS)
+    if isnan(runs.per_second) and isnan(runs.in_progress):
+        return name
+    words = [
+        Text(f"{_number(runs.per_second)} runs/s"),
+        Text(f"{_share(runs.error_ratio)} failed", style=_BAD if runs.errors_bad else ""),
+        Text(f"p50 {_time(runs.p50)}"),
+        Text.assemble("p99 ", (_p99(runs), _BAD if runs.slow else "")),
+        *([] if isnan(runs.in_progress) else [Text(f"{runs.in_progress:.0f} running")]),
+    ]
+    comma = Text(", ")
+    for left_out in (4, 2):
+        if (name + comma.join(words)).cell_len > width:
+            del words[left_out : left_out + 1]
+    return name + comma.join(words)
 
 
 def _table(stages: Sequence[StageState], seconds: float, width: int, ascii_only: bool) -> Table:
     """Return the stages' numbers.
 
-    Where there is little room, the means go first, then how many run, then the names are cut.
+    Where there is little room, means go first, then how many run, then the names are cut.
     """
     titles = ["Calls/s", "Errors", "Null", "p50", "p99", "Running"]
-    rows = [_cells(stage.numbers, seconds) for stage in stages]
+    rows = [_cells(stage, seconds) for stage in stages]
     above, names = "", []
     for stage in stages:
         names.append(_name(stage, above, ascii_only))
@@ -95,19 +114,32 @@ def _table(stages: Sequence[StageState], seconds: float, width: int, ascii_only:
     table.add_column("Stage", no_wrap=True)
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
-    if left >= _ROOM_FOR_MEANS:
-        table.add_column("Means", no_wrap=True, overflow="ellipsis", max_width=left)
-    for stage, name, row in zip(stages, names, rows, strict=True):
+    means = [_means(stage, left, ascii_only) for stage in stages]
+    if any(means):
+        table.add_column("Means", no_wrap=True)
+    for name, row, told in zip(names, rows, means, strict=True):
         _cut(name, max(_SHORTEST_NAME, longest + min(0, left)))
-        means = ", ".join(_mean(mean.feature, mean.value, mean.unit) for mean in stage.means)
-        table.add_row(name, *row[: len(titles)], *([Text(means, style=_DIM)] if left >= _ROOM_FOR_MEANS else []))
+        table.add_row(name, *row[: len(titles)], *([Text(told, style=_DIM)] if any(means) else []))
     return table
 
 
-def _cells(numbers: Numbers, seconds: float) -> tuple[Text, ...]:
-    silent = seconds > 0 and numbers.per_second == 0
+def _means(stage: StageState, room: int, ascii_only: bool) -> str:
+    """Return as many of a stage's means as there is room for: half a number is none."""
+    more = ", ..." if ascii_only else ", …"
+    found = ""
+    for i, mean in enumerate(stage.means):
+        longer = f"{found}{', ' if found else ''}{_mean(mean.feature, mean.value, mean.unit)}"
+        if cell_len(longer) + (len(more) if i + 1 < len(stage.means) else 0) > room:
+            return f"{found}{more}" if found else ""
+        found = longer
+    return found
+
+
+def _cells(stage: StageState, seconds: float) -> tuple[Text, ...]:
+    numbers = stage.numbers
+    silent = "no data" if stage.gone else "no calls" if seconds > 0 and numbers.per_second == 0 else ""
     return (
-        Text("no calls" if silent else _number(numbers.per_second), style=_WAITS if silent else ""),
+        Text(silent or _number(numbers.per_second), style=_WAITS if silent else ""),
         Text(_share(numbers.error_ratio), style=_BAD if numbers.errors_bad else ""),
         Text(_share(numbers.null_ratio), style=_BAD if numbers.nulls_bad else ""),
         Text(_time(numbers.p50)),

@@ -58,7 +58,9 @@ class Reading:
     """Increases of counters over `seconds` up to the Unix time `at`, and values of gauges, each summed by its labels.
 
     `seconds` is 0 where there is only one scrape yet. `alerts` are None where nobody evaluates rules. `samples` are
-    all series of a page, the counters as increases; none of a Prometheus. `totals` are the same as the page has them.
+    all series of a page, the counters as increases; none of a Prometheus. `totals` are the same as the page has
+    them. `seen` are the pipelines and stages that a Prometheus had in the last hour, with those that are gone by now;
+    None of a page.
     """
 
     at: float
@@ -68,6 +70,7 @@ class Reading:
     alerts: tuple[Alert, ...] | None = None
     samples: tuple[Sample, ...] = ()
     totals: tuple[Sample, ...] = ()
+    seen: frozenset[tuple[str, str]] | None = None
 
     def of_last_run(self) -> Reading:
         """Return what the page of a gateway has of a batch job: all that its last run counted, over no time."""

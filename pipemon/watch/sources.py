@@ -10,6 +10,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from pipemon import catalogue as c
+from pipemon.errors import OptionError, UnavailableError
 from pipemon.prometheus import Prometheus, Sample, page_samples
 from pipemon.units import duration
 from pipemon.watch.reading import (
@@ -25,29 +26,37 @@ from pipemon.watch.reading import (
 _KEPT_SCRAPES = 20
 _AS_THEY_ARE: Mapping[str, str] = {}
 _COUNTED = ("_total", "_bucket", "_count", "_sum")
+_USUAL = 60.0
+_SCRAPES = 4
+"""So many are looked back over where nobody said how far, or a minute, if that is more."""
+_REMEMBERED = "1h"
+"""How long a stage that is gone is shown, as on the dashboards."""
 
 Scrape = Mapping[frozenset[tuple[str, str]], float]
 """The counters of a page, by their labels, the name among them."""
 
 
 class Source(Protocol):
-    """Whatever can be read; `over` is the seconds that a reading looks back."""
+    """Whatever can be read."""
 
     url: str
-    over: float
 
     def read(self) -> Reading:
         """Return what there is now. Raises UnavailableError."""
 
 
-def source(url: str, over: float, labels: Mapping[str, str] = _AS_THEY_ARE) -> Source:
+def source(
+    url: str, over: float | None, labels: Mapping[str, str] = _AS_THEY_ARE, interval: float | None = None
+) -> Source:
     """Return the source at an address: one that ends in /metrics is a process's page, any other a Prometheus.
 
-    `labels` are those that arrive there under other names, where a target has one of the same name.
+    `over` is how many seconds a reading looks back; by default a minute, or four scrapes of a Prometheus. `labels` are
+    those that arrive there under other names, where a target has one of the same name; `interval` is the seconds
+    between two scrapes where Prometheus does not tell.
     """
     if urlsplit(url).path.rstrip("/").endswith("/metrics"):
-        return Page(url, over)
-    return Server(url, over, labels)
+        return Page(url, over or _USUAL)
+    return Server(url, over, labels, interval)
 
 
 @dataclass
@@ -90,12 +99,17 @@ class Server:
     """A Prometheus: `over` seconds back from now, all replicas together."""
 
     url: str
-    over: float
+    over: float | None
     labels: Mapping[str, str] = field(default_factory=dict)
+    interval: float | None = None
+    _told_interval: float | None = None
+    _has_rules: bool = False
 
     def read(self) -> Reading:
-        """Ask for each metric once."""
-        prometheus, window = Prometheus(self.url), duration(self.over)
+        """Ask for each metric once. Raises OptionError where `over` is less than two scrapes."""
+        prometheus = Prometheus(self.url)
+        there = self._there(prometheus)
+        over = self._over(prometheus, there)
 
         def asked(name: str, labels: tuple[str, ...], expr: str) -> list[Sample]:
             found = prometheus.query(f"sum by ({', '.join(labels)}) ({expr})")
@@ -104,16 +118,59 @@ class Server:
         counted: list[Sample] = []
         for name, labels in COUNTERS.items():
             selected = f'{name}{{le="+Inf"}}' if name == FEATURE_BUCKET else name
-            counted += asked(name, labels, self._named_back(labels, f"increase({selected}[{window}])"))
-        # Replicas have the same budget each; what they have in progress adds up.
+            counted += asked(name, labels, self._named_back(labels, f"increase({selected}[{duration(over)}])"))
         shown: list[Sample] = []
         for name, labels in GAUGES.items():
-            running = name in (c.STAGE_IN_PROGRESS.name, c.PIPELINE_IN_PROGRESS.name)
-            each = self._named_back(labels, name)
-            shown += asked(name, labels, each if running else f"max by ({', '.join(labels)}) ({each})")
+            shown += asked(name, labels, self._shown(name, labels))
         return Reading(
-            time.time(), self.over, summed(counted, COUNTERS), summed(shown, GAUGES), tuple(_alerts(prometheus))
+            time.time(),
+            over,
+            summed(counted, COUNTERS),
+            summed(shown, GAUGES),
+            self._alerts(prometheus),
+            seen=frozenset((one["pipeline"], one["stage"]) for one in there if one.get("track") != "shadow"),
         )
+
+    def _there(self, prometheus: Prometheus) -> list[Mapping[str, str]]:
+        """Return the stages of the last hour, and the targets that export them."""
+        labels = (*c.STAGE_CALLS.labels, "job", "instance")
+        series = self._named_back(labels, f"last_over_time({c.STAGE_CALLS.name}[{_REMEMBERED}])")
+        return [sample.labels for sample in prometheus.query(f"count by ({', '.join(labels)}) ({series})")]
+
+    def _over(self, prometheus: Prometheus, there: list[Mapping[str, str]]) -> float:
+        if self._told_interval is None:
+            known = {(one.get("job"), one.get("instance")) for one in there}
+            try:
+                targets = prometheus.targets()
+            except UnavailableError:  # others that answer Prometheus' queries have no such page
+                targets = []
+            each = (t.interval for t in targets if (t.labels.get("job"), t.labels.get("instance")) in known)
+            self._told_interval = max(filter(None, each), default=self.interval)
+        interval = self._told_interval or 0.0
+        if self.over is not None and self.over < 2 * interval:
+            told = f"--over {duration(self.over)} is less than two scrapes of {duration(interval)}"
+            raise OptionError(f"{told}; give {duration(_SCRAPES * interval)}")
+        return self.over or max(_USUAL, _SCRAPES * interval)
+
+    def _shown(self, name: str, labels: tuple[str, ...]) -> str:
+        """Return a gauge: what runs now adds up over replicas, what is said of a place is said until it is gone."""
+        now = self._named_back(labels, name)
+        if name in (c.STAGE_IN_PROGRESS.name, c.PIPELINE_IN_PROGRESS.name):
+            return now
+        last = self._named_back(labels, f"last_over_time({name}[{_REMEMBERED}])")
+        place = ", ".join(label for label in ("pipeline", "stage") if label in labels)
+        by = f"max by ({', '.join(labels)})"
+        return f"{by} ({now}) or on ({place}) {by} ({last})"
+
+    def _alerts(self, prometheus: Prometheus) -> tuple[Alert, ...] | None:
+        """Return what fires and waits; None where no rule of a failure mode is loaded, so that nothing could."""
+        found = tuple(_alerts(prometheus))
+        if not (found or self._has_rules):
+            try:
+                self._has_rules = any("failure_mode" in rule.labels for rule in prometheus.rules())
+            except UnavailableError:  # who evaluates them may be another
+                self._has_rules = True
+        return found if found or self._has_rules else None
 
     def _named_back(self, labels: tuple[str, ...], expr: str) -> str:
         """Return series with the labels that arrive under other names, where they do, under their own."""

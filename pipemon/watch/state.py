@@ -34,8 +34,8 @@ class Mean:
 class Numbers:
     """What is known of a stage, or of a pipeline's runs, over the last seconds; NaN where nothing was seen.
 
-    Times are in seconds. `p99` is infinite beyond the histogram's last bound. `in_progress` is NaN, and `budget`
-    None, where none is exported.
+    `per_second` is 0 where it is there and nobody calls, and NaN where it is gone. Times are in seconds. `p99` is
+    infinite beyond the histogram's last bound. `in_progress` is NaN, and `budget` None, where none is exported.
     """
 
     per_second: float
@@ -64,7 +64,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class StageState:
-    """A stage: `depth` is how many stages are before it on the longest way."""
+    """A stage: `depth` is how many stages are before it on the longest way; of one that is `gone` nothing is new."""
 
     name: str
     after: tuple[str, ...]
@@ -73,12 +73,14 @@ class StageState:
     means: tuple[Mean, ...]
     alerts: tuple[Alert, ...]
     broken: bool
+    gone: bool = False
 
     @property
     def well(self) -> bool:
         """Whether there is nothing about it to look at."""
         numbers = self.numbers
-        return not (self.broken or self.alerts or numbers.errors_bad or numbers.nulls_bad or numbers.slow)
+        bad = numbers.errors_bad or numbers.nulls_bad or numbers.slow
+        return not (self.broken or self.gone or self.alerts or bad)
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,9 @@ class State:
 def pipelines_of(reading: Reading) -> tuple[str, ...]:
     """Return the names of the pipelines that a reading has something of."""
     names = (c.STAGE_CALLS.name, c.STAGE_IN_PROGRESS.name, c.PIPELINE_RUNS.name)
-    return tuple(sorted({labels["pipeline"] for name in names for labels, _ in reading.series(name)}))
+    found = {labels["pipeline"] for name in names for labels, _ in reading.series(name)}
+    found |= {pipeline for pipeline, _ in reading.seen or ()} | {alert.pipeline for alert in reading.alerts or ()}
+    return tuple(sorted(found))
 
 
 def state(
@@ -119,7 +123,8 @@ def state(
     """
     stages = {labels["stage"] for labels, _ in reading.series(c.STAGE_CALLS.name, pipeline=name)}
     stages |= {labels["stage"] for labels, _ in reading.series(c.STAGE_IN_PROGRESS.name, pipeline=name)}
-    if reading.alerts is not None:
+    stages |= {stage for pipeline, stage in reading.seen or () if pipeline == name}
+    if reading.seen is not None:
         # A Prometheus has all of them; the page of one process need not.
         stages |= {stage.name for stage in declared}
     after: dict[str, set[str]] = {stage: set() for stage in stages}
@@ -145,6 +150,7 @@ def state(
             means=tuple(_means(reading, name, stage)),
             alerts=tuple(alert for alert in own if alert.stage == stage),
             broken=stage == broken,
+            gone=reading.seconds > 0 and isnan(numbers[stage].per_second),
         )
         for stage in order
     )
@@ -177,7 +183,7 @@ def _depths(after: Mapping[str, set[str]]) -> dict[str, int]:
 def _of_stage(reading: Reading, pipeline: str, stage: str, declared: float | None) -> Numbers:
     which = {"pipeline": pipeline, "stage": stage}
     budget = _most(reading, c.STAGE_BUDGET.name, which)
-    calls = reading.total(c.STAGE_CALLS.name, **which)
+    calls = _known(reading, c.STAGE_CALLS.name, which)
     ran = calls - reading.total(c.STAGE_SKIPPED.name, **which)
     return Numbers(
         per_second=_ratio(calls, reading.seconds),
@@ -191,7 +197,7 @@ def _of_stage(reading: Reading, pipeline: str, stage: str, declared: float | Non
 
 
 def _of_runs(reading: Reading, pipeline: str) -> Numbers:
-    runs = reading.total(c.PIPELINE_RUNS.name, pipeline=pipeline)
+    runs = _known(reading, c.PIPELINE_RUNS.name, {"pipeline": pipeline})
     return Numbers(
         per_second=_ratio(runs, reading.seconds),
         error_ratio=_ratio(reading.total(c.PIPELINE_FAILURES.name, pipeline=pipeline), runs),
@@ -205,13 +211,14 @@ def _of_runs(reading: Reading, pipeline: str) -> Numbers:
 
 def _means(reading: Reading, pipeline: str, stage: str) -> Iterable[Mean]:
     which = {"pipeline": pipeline, "stage": stage}
-    for labels, _ in sorted(
-        reading.series(c.FEATURE_INFO.name, **which), key=lambda one: (one[0]["direction"], one[0]["feature"])
-    ):
-        feature = {"direction": labels["direction"], "feature": labels["feature"]}
-        mean = mean_of(reading, **which, **feature)
+    told = reading.series(c.FEATURE_INFO.name, **which)
+    # Two versions may tell it with other bins.
+    units = {(labels["direction"], labels["feature"]): labels["unit"] for labels, _ in told}
+    for (direction, feature), unit in sorted(units.items()):
+        mean = mean_of(reading, **which, direction=direction, feature=feature)
+        both = {("input", feature), ("output", feature)} <= units.keys()
         if not isnan(mean):
-            yield Mean(labels["feature"], mean, labels["unit"])
+            yield Mean(f"{direction} {feature}" if both else feature, mean, unit)
 
 
 def mean_of(reading: Reading, **which: str) -> float:

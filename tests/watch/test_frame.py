@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from dataclasses import replace
 from math import inf, nan
 
@@ -73,6 +74,16 @@ def test_a_stage_without_calls_says_so() -> None:
     assert "no calls       -     -    -    -        0" in drawn(pipeline(stage("vad", 0, SILENT)))[3]
 
 
+def test_a_stage_that_is_gone_says_so_and_is_not_left_out() -> None:
+    gone = replace(stage("vad", 0, replace(SILENT, per_second=nan, in_progress=nan)), gone=True)
+    lines = drawn(pipeline(gone, stage("asr", 1)))
+    assert lines[3].split()[:3] == ["vad", "no", "data"]
+    assert lines[0].startswith("speech  12.3 runs/s")
+    assert drawn(pipeline(gone))[0] == "speech  no data"
+    lines = drawn(pipeline(*[stage(f"s{i}", 0) for i in range(9)], gone), height=8)
+    assert any("no data" in line for line in lines)
+
+
 def test_a_stage_after_several_names_them() -> None:
     stages = (
         stage("a", 0),
@@ -90,6 +101,18 @@ def test_a_line_is_never_wider_than_the_terminal(width: int) -> None:
     lines = drawn(pipeline(stage("a_stage_with_a_rather_long_name", 0, means=means), stage("b", 1)), width=width)
     assert max(map(len, lines)) <= width
     assert any("feature_0" in line for line in lines) == (width >= 120)
+
+
+def test_of_means_and_of_runs_only_what_has_room_is_told_and_no_half_number() -> None:
+    means = (Mean("level_dbfs", -43.21, "dBFS"), Mean("words", 2.5, "words"))
+    seen = set()
+    for width in range(60, 120):
+        head, *lines = drawn(pipeline(stage("vad", 0, means=means)), width=width)
+        assert head.endswith(("p99 410 ms of 500 ms", "p99 410 ms of 500 ms, 3 running"))
+        (told,) = [line.partition("50 ms")[2].partition("level")[2] for line in lines if "vad" in line]
+        assert ("Means" in "".join(lines)) == bool(told)
+        seen.add(told)
+    assert seen == {"", "_dbfs -43.21 dBFS, …", "_dbfs -43.21 dBFS, words 2.5"}
 
 
 def test_in_80_columns_every_number_is_whole() -> None:
@@ -111,6 +134,8 @@ def test_where_there_are_few_lines_the_stages_that_are_well_go_first() -> None:
     assert len(lines) <= 20
     assert any(line.startswith("▶ s25") for line in lines)
     assert "  and 16 more stages, with nothing wrong" in lines
+    # Whose word it is goes before a stage does.
+    assert any("s1" in line for line in drawn(pipeline(stage("s1", 0)), height=6, width=60))
 
 
 def test_only_ascii_where_the_terminal_has_no_more() -> None:
@@ -122,7 +147,7 @@ def test_only_ascii_where_the_terminal_has_no_more() -> None:
 
 def test_what_could_not_be_read_is_said_under_what_was_seen_last() -> None:
     lines = drawn(pipeline(stage("vad", 0)), trouble="it can't be reached")
-    assert "Nothing new: it can't be reached" in lines
+    assert f"Nothing new since {time.strftime('%H:%M:%S', time.localtime(1234))}: it can't be reached" in lines
     assert any("vad" in line for line in lines)
 
 

@@ -16,6 +16,7 @@ import pipemon
 from pipemon.prometheus import Sample
 from pipemon.spec.load import load
 from pipemon.spec.model import Spec
+from pipemon.topology import StageShape
 from pipemon.watch import sources
 from pipemon.watch.judge import untold, would_fire
 from pipemon.watch.reading import COUNTERS, GAUGES, Alert, Key, Reading, increases, summed
@@ -104,6 +105,40 @@ def test_the_numbers_are_those_of_the_calls(chain: Chain) -> None:
     assert hear.means[0].value == pytest.approx(-40)
     assert 0 < hear.numbers.p50 <= hear.numbers.p99 < 0.1
     assert seen.runs.error_ratio == pytest.approx(1 / 23)
+
+
+def test_a_feature_is_told_once_though_two_versions_have_it_and_with_its_direction_where_both_have() -> None:
+    samples = []
+    for direction, feature, version, value in (
+        ("input", "words", "1", 3.0), ("output", "level", "1", 1.0),
+        ("output", "words", "1", 5.0), ("output", "words", "2", 7.0),
+    ):  # fmt: skip
+        labels = {"pipeline": "p", "stage": "s", "version": version, "track": "stable", "direction": direction}
+        labels |= {"feature": feature}
+        for name, further, number in (
+            ("pipemon_feature_info", {"unit": feature, "bins": version}, 1.0),
+            ("pipemon_feature_sum_total", {"sign": "positive"}, value),
+            ("pipemon_feature_value_bucket", {"le": "+Inf"}, 1.0),
+            ("pipemon_stage_calls_total", {}, 1.0),
+        ):
+            samples.append(Sample({"__name__": name, **labels, **further}, number))
+    (only,) = state(Reading(0, 1, summed(samples, COUNTERS), summed(samples, GAUGES)), "p", ()).stages
+    assert [(mean.feature, mean.value) for mean in only.means] == [
+        ("input words", 3.0),
+        ("level", 1.0),
+        ("output words", 6.0),
+    ]
+
+
+def test_what_a_prometheus_had_is_gone_where_nothing_is_new_and_what_it_should_have_is_too(chain: Chain) -> None:
+    nothing = Reading(0, 60, {}, {}, (), seen=frozenset({("chain", "hear")}))
+    assert pipelines_of(nothing) == ("chain",)
+    assert [(stage.name, stage.gone) for stage in state(nothing, "chain", ()).stages] == [("hear", True)]
+    declared = (StageShape("hear"), StageShape("tell", after=("hear",)))
+    assert [stage.name for stage in state(nothing, "chain", (), declared).stages] == ["hear", "tell"]
+    assert not any(stage.gone for stage in state(chain.reading(), "chain", ()).stages)
+    alert = Alert("chain", "", "nobody-calls", "critical", "firing")
+    assert pipelines_of(Reading(0, 60, {}, {}, (alert,), seen=frozenset())) == ("chain",)
 
 
 def test_shadow_calls_do_not_count() -> None:

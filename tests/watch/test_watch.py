@@ -20,9 +20,14 @@ from command_line import pipemon
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
 from real_servers import running_prometheus, until
 
+from pipemon import Pipeline
 from pipemon.demo.processes import children, free_ports, start
+from pipemon.errors import OptionError
 from pipemon.generate.output import Options, generate
+from pipemon.watch.command import look
+from pipemon.watch.reading import Reading
 from pipemon.watch.sources import Server
+from pipemon.watch.state import state
 
 SERVICE = """\
 import sys, time, pipemon
@@ -152,21 +157,72 @@ def test_a_pipeline_that_is_not_there_is_told_with_the_nearest_that_is(service: 
     )
 
 
+@pytest.mark.parametrize(
+    ("reading", "words"),
+    [
+        (
+            Reading(0, 60, {}, {}, seen=frozenset()),
+            "No failure mode's rule is loaded there: nothing can fire. Lit: over",
+        ),
+        (Reading(0, 60, {}, {}, (), seen=frozenset()), "What fires is Prometheus' word."),
+        (Reading(0, 60, {}, {}), "Lit: over 5% errors or null outputs, or p99 over budget; --spec names"),
+    ],
+)
+def test_whose_word_it_is_that_something_is_wrong_is_told(reading: Reading, words: str) -> None:
+    class Given:
+        url = "http://here"
+
+        def read(self) -> Reading:
+            return reading
+
+    assert look(Given(), (), "").judged_by.startswith(words)
+
+
 @pytest.mark.integration
 def test_a_prometheus_tells_all_replicas_and_what_fires(service: str, tmp_path: Path) -> None:
     target = service.removeprefix("http://").removesuffix("/metrics")
     labels = {"pipeline": "speech", "stage": "vad", "failure_mode": "vad-cuts", "severity": "critical"}
     rule = {"alert": "SpeechVadCuts", "expr": "vector(1)", "labels": labels}
+    registry = CollectorRegistry()
+    chain = Pipeline("chain", version="1", registry=registry)
+
+    @chain.stage("hear")
+    def hear(call: int) -> int:
+        return call
+
+    @chain.stage("tell", after="hear")
+    def tell(call: int) -> int:
+        return call
+
+    tell(hear(1))
+    server, thread = start_http_server(0, "127.0.0.1", registry)
     config = {
         "global": {"scrape_interval": "500ms", "evaluation_interval": "500ms"},
         "rule_files": ["rules.yml"],
-        "scrape_configs": [{"job_name": "speech", "static_configs": [{"targets": [target]}]}],
+        "scrape_configs": [
+            {"job_name": "speech", "static_configs": [{"targets": [target]}]},
+            {"job_name": "chain", "static_configs": [{"targets": [f"127.0.0.1:{server.server_port}"]}]},
+        ],
     }
     (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "one", "rules": [rule]}]}))
     with running_prometheus(yaml.safe_dump(config), tmp_path) as prometheus:
         source = Server(prometheus.url, 10.0)
         until(lambda: source.read().total("pipemon_stage_calls_total", stage="vad") > 50, "calls in Prometheus")
         until(lambda: source.read().alerts, "the alert")
+        until(lambda: ("chain", "tell") in (source.read().seen or ()), "the other pipeline")
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        short = Server(prometheus.url, 2.0)
+        until(lambda: not short.read().series("pipemon_stage_calls_total", pipeline="chain"), "nothing new of it")
+        assert [(s.name, s.depth, s.gone) for s in state(short.read(), "chain", ()).stages] == [
+            ("hear", 0, True),
+            ("tell", 1, True),
+        ]
+        # Four scrapes are less than a minute, and one is too little.
+        assert Server(prometheus.url, None).read().seconds == 60
+        with pytest.raises(OptionError, match=r"--over 600ms is less than two scrapes of 500ms; give 2s"):
+            Server(prometheus.url, 0.6).read()
         began = time.time()
         ended = pipemon("watch", prometheus.url, "--once", "--over", "10s")
         assert ended.code == 0
