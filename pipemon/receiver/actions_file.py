@@ -89,7 +89,7 @@ def _action(report: fields.Report, node: Node, where: str) -> Action | None:
         report.add(node, f"{where}: expected `command:` or `url:`, found {kind(node)}", "type")
         return None
     before = len(report.problems)
-    fields.check_keys(report, node, _KEYS, (), where)
+    fields.check_keys(report, node, _KEYS, where)
     command = _command(report, node.get("command"), where)
     url = _url(report, node.get("url"), where)
     if (node.get("command") is None) == (node.get("url") is None):

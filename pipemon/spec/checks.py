@@ -68,7 +68,7 @@ def checks_off(report: Report, node: Node | None) -> tuple[tuple[str, str], ...]
             message = f"checks: {name}: say why it is off: {{off: the reason}}, found {kind(body)}"
             report.add(body, message, "type")
         else:
-            fields.check_keys(report, body, ("off",), (), f"checks: {name}")
+            fields.check_keys(report, body, ("off",), f"checks: {name}")
             why = body.get("off")
             if why is None or (isinstance(why, Scalar) and isinstance(why.value, str) and not why.value.strip()):
                 report.add(why or key, f"checks: {name}: say why it is off: {{off: the reason}}", "missing")

@@ -132,7 +132,7 @@ def _split(report: Report, item: Node, place: Place) -> tuple[Node, Mapping]:
     beside = _only(item, BESIDE)
     signal = item.get("signal")
     if signal is not None:
-        fields.check_keys(report, item, _IN_SIGNALS, (), place.name)
+        fields.check_keys(report, item, _IN_SIGNALS, place.name)
         return signal, beside
     rest = tuple((key, value) for key, value in item.entries if key.text not in BESIDE)
     return Mapping(rest, item.line, item.column), beside

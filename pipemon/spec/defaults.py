@@ -48,7 +48,7 @@ def defaults(report: Report, node: Node | None, reserved: Iterable[str]) -> Defa
         message = f"defaults: expected a mapping such as {{severity: ticket}}, found {kind(node)}"
         report.add(node, message, "type")
         return Defaults()
-    fields.check_keys(report, node, KEYS, (), "defaults")
+    fields.check_keys(report, node, KEYS, "defaults")
     return values(report, node, "defaults", reserved)
 
 

@@ -25,6 +25,19 @@ _MEANT = {
 }  # fmt: skip
 """Words that other tools use for ours, too far from them for a likeness."""
 
+_AT_THE_TOP = (
+    "select", "keep", "targets", "scrape_interval", "code", "stages", "objective", "slices", "severities", "checks",
+    "multiple_testing", "failure_modes",
+)  # fmt: skip
+_WHOLE = "it is of a pipeline as a whole, at the top of its file; what runs otherwise is a pipeline of its own"
+_ELSEWHERE = {
+    **dict.fromkeys(_AT_THE_TOP, "it stands at the top of the file"),
+    **dict.fromkeys(("schedule", "link"), _WHOLE),
+    **dict.fromkeys(("batch", "workers", "queued_at"), "the code declares it, beside @stage"),
+    "ignore": "a check is switched off, with a reason, by `checks:` at the top of the file",
+}
+"""Words of ours that are of another place, and of which."""
+
 
 class Report:
     """The problems of a pipeline's files, collected so that all are told at once.
@@ -67,16 +80,13 @@ def listed(words: Sequence[str], last: str = "or") -> str:
     return f" {last} ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
 
 
-def check_keys(report: Report, mapping: Mapping, known: Iterable[str], planned: Iterable[str], where: str = "") -> None:
-    """Report every key that is neither known nor, by its name, planned."""
+def check_keys(report: Report, mapping: Mapping, known: Iterable[str], where: str = "") -> None:
+    """Report every key that is not known, with the place where it belongs or the nearest that is known."""
     known, prefix = tuple(known), f"{where}: " if where else ""
     for name, key, _ in mapping:
-        if name in known:
-            continue
-        if name in planned:
-            report.add(key, f"{prefix}{name!r} is planned, and not in this version; remove it", "planned")
-        else:
-            hint = likely(name, known) or f"; known are {listed(known, 'and')}"
+        if name not in known:
+            place = f"; {_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
+            hint = place or likely(name, known) or f"; known are {listed(known, 'and')}"
             report.add(key, f"{prefix}unknown key {shown(name)}{hint}", "unknown-key")
 
 

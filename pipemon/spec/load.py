@@ -93,7 +93,7 @@ def _readable(name: str) -> str:
 def _resolved(source: Source, beside: Path | None) -> Spec:
     """Return the spec of a pipeline's files. What is wrong is in the source's report; the spec means nothing then."""
     report, root = source.report, source.root
-    fields.check_keys(report, root, KEYS, ())
+    fields.check_keys(report, root, KEYS)
     shape = _shape(report, root, beside)
     named = _named_baselines(report, root, shape, beside)
     learned, no_baseline = _baselines(report, root, named)

@@ -44,7 +44,6 @@ KEYS = (
     "for", "keep_firing_for", "severity", "owner", "labels", "do", "then", "runbook", "mode", "leads_to", "fires_on",
     "quiet_on",
 )  # fmt: skip
-_PLANNED = ("because", "ignore")
 
 PACES: tuple[Pace, ...] = ("sudden", "gradual")
 _WINDOW: dict[Pace, float] = {"sudden": 300.0, "gradual": 6 * 3600.0}
@@ -133,7 +132,7 @@ def _body(written: Written) -> Mapping:
 
 def _mode(report: Report, written: Written, body: Mapping, names: Collection[str], around: Surroundings) -> FailureMode:
     name, key, spec = written.name, written.key, around.spec
-    fields.check_keys(report, body, KEYS, _PLANNED, name)
+    fields.check_keys(report, body, KEYS, name)
     what = fields.text(report, body.get("what"), f"{name}: what")
     if body.get("what") is None:
         report.add(key, f"{name}: say in the team's words what goes wrong: `what: ...`", "missing")
@@ -299,7 +298,7 @@ def _then(report: Report, name: str, node: Node | None, spec: Spec) -> Action | 
         message = f"{where}: expected an action on a stage, such as {{rollback: vad}}, found {kind(node)}"
         report.add(node, message, "type")
         return None
-    fields.check_keys(report, node, ACTIONS, (), where)
+    fields.check_keys(report, node, ACTIONS, where)
     known = [(action, key, target) for action, key, target in node if action in ACTIONS]
     if len(known) > 1:
         report.add(known[1][1], f"{where}: one action each, found {known[0][0]!r} and {known[1][0]!r}", "comparison")

@@ -110,7 +110,7 @@ def _histogram(
         at: Node = node
         found, bounds = _selector(report, node, where), tuple[float, ...]()
     else:
-        fields.check_keys(report, node, ("histogram", "bounds"), (), where)
+        fields.check_keys(report, node, ("histogram", "bounds"), where)
         inner = node.get("histogram")
         if inner is None:
             report.add(node, f"{where}: say which: {{histogram: request_duration_seconds, bounds: [300ms]}}", "missing")

@@ -28,7 +28,7 @@ def with_thresholds(text: str, file: str, thresholds: Mapping[str, str]) -> str:
         found = _WRITTEN.match(text, at)
         if found is None or at in changes:
             message = f"{name}: this 'auto' belongs to an anchor; write {thresholds[name]} yourself"
-            raise SpecError([Problem(file, node.line, node.column, message, "planned")])
+            raise SpecError([Problem(file, node.line, node.column, message, "anchor")])
         changes[at] = found.end(), thresholds[name]
     for at, (end, written) in sorted(changes.items(), reverse=True):
         text = text[:at] + written + text[end:]

@@ -28,7 +28,7 @@ def schedule(report: Report, node: Node | None) -> Schedule | None:
         return None
     every, grace_node = node, None
     if isinstance(node, Mapping):
-        fields.check_keys(report, node, KEYS, (), "schedule")
+        fields.check_keys(report, node, KEYS, "schedule")
         found, grace_node = node.get("every"), node.get("grace")
         if found is None:
             report.add(node, "schedule: say how often: {every: daily, grace: 2h}", "missing")

@@ -650,9 +650,6 @@ SIGNALS: dict[str, Signal] = {signal.name: signal for signal in _SIGNALS}
 ALSO: dict[str, str] = {word: signal.name for signal in _SIGNALS for word in signal.also}
 """Signals by the words that others use for them."""
 
-PLANNED_SIGNALS: tuple[str, ...] = ()
-"""Named by the language, not built yet: refused by name rather than ignored."""
-
 
 def signal_in(spec: Spec, name: str) -> Signal:
     """Return the signal of a name as it is in a pipeline: of one with a schedule, that of its last run."""

@@ -16,7 +16,6 @@ from pipemon.topology import FeatureShape, PipelineShape, ScoreShape, StageShape
 from pipemon.units import check_unit, duration
 
 KEYS = ("after", "budget", "features", "feedback", "scores", "candidates", "one_to_one", "data", *STANDS_FOR, *VERSIONS)
-_PLANNED = ("batch", "schedule", "link")
 
 Data = Literal["", "user", "enterprise"]
 DATA = ("user", "enterprise")
@@ -60,7 +59,7 @@ def declared_stages(report: Report, node: Node | None) -> Declared:
             report.add(value, message, "type")
             body = Mapping((), value.line, value.column)
         where = f"stages: {name}"
-        fields.check_keys(report, body, KEYS, _PLANNED, where)
+        fields.check_keys(report, body, KEYS, where)
         after = body.get("after")
         names = None if after is None else _names(report, after, f"{where}: after")
         budget = fields.time(report, body.get("budget"), 0.0, f"{where}: budget") or None

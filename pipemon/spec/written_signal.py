@@ -9,7 +9,7 @@ from pipemon.spec import fields
 from pipemon.spec.arguments import Place
 from pipemon.spec.fields import Report
 from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
-from pipemon.spec.signals import ALSO, PLANNED_SIGNALS, SIGNALS, Signal, signal_in
+from pipemon.spec.signals import ALSO, SIGNALS, Signal, signal_in
 
 BESIDE = ("above", "below", "outside", "changes_by", "from", "min_calls", "slice", "against", "hold")
 
@@ -22,7 +22,7 @@ def written_signal(report: Report, node: Node, place: Place) -> tuple[Signal | N
         if isinstance(argument, Scalar) and argument.value is None:
             argument = None
         more = [key for key, _ in node.entries[1:]]
-        signals = [key for key in more if key.text in SIGNALS or key.text in PLANNED_SIGNALS]
+        signals = [key for key in more if key.text in SIGNALS]
         if signals:
             message = f"{place.name}: one signal each, found {name!r} and {signals[0].text!r}; list them in `signals:`"
             report.add(signals[0], message, "comparison")
@@ -36,11 +36,9 @@ def written_signal(report: Report, node: Node, place: Place) -> tuple[Signal | N
         message = f"{place.name}: expected a signal such as null_ratio or {{latency: p99}}, found {kind(node)}"
         report.add(node, message, "type")
         return None, None, node
-    if name in PLANNED_SIGNALS:
-        report.add(at, f"{place.name}: the signal {name!r} is planned, and not in this version", "planned")
-    elif name not in SIGNALS:
+    if name not in SIGNALS:
         hint = f"; did you mean {ALSO[name.lower()]!r}?" if name.lower() in ALSO else _as_argument(name, argument)
-        hint = hint or nearest(name, (*SIGNALS, *PLANNED_SIGNALS)) or f"; there are {fields.listed([*SIGNALS], 'and')}"
+        hint = hint or nearest(name, SIGNALS) or f"; there are {fields.listed([*SIGNALS], 'and')}"
         report.add(at, f"{place.name}: there is no signal {shown(name)}{hint}", "unknown-signal")
     return signal_in(place.spec, name) if name in SIGNALS else None, argument, at
 

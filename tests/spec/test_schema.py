@@ -34,8 +34,8 @@ OF_KEYS = ("[unknown-key]", "takes above", "takes no threshold")
 
 
 def is_of_keys(line: str) -> bool:
-    """Whether a fault is one of a key: not known, planned, or not of this signal."""
-    return any(mark in line for mark in OF_KEYS) or ("' is planned, and not in this version; remove it" in line)
+    """Whether a fault is one of a key: not known, or not of this signal."""
+    return any(mark in line for mark in OF_KEYS)
 
 
 def read_or_none(path: Path) -> object:
