@@ -26,7 +26,7 @@ def arrivals(report: Report, node: Node | None, taken: Collection[str]) -> tuple
     for label, key, value in node:
         name = fields.text(report, value, f"labels: {label}")
         if label not in OWN:
-            hint = nearest(label, OWN) or f"; there are {fields.listed(OWN, 'and')}"
+            hint = nearest(label, OWN) or "; those of alerts stand under `defaults:`, as {labels: {team: voice}}"
             report.add(key, f"labels: pipemon's series have no label {shown(label)}{hint}", "name")
         elif name and (not fields.LABEL.fullmatch(name) or name.startswith("__")):
             report.add(

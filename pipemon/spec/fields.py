@@ -22,6 +22,9 @@ _MEANT = {
     "title": "what", "action": "do", "fix": "do", "playbook": "do", "team": "owner", "metric": "signal",
     "expr": "signal: {promql: ...}", "causes": "leads_to", "depends_on": "after", "upstream": "after",
     "critical": "page", "warning": "ticket", "info": "notice",
+    "service": "pipeline", "slos": "failure_modes", "alerts": "failure_modes", "rules": "failure_modes",
+    "disable": "mode: observe", "disabled": "mode: observe", "interval": "scrape_interval", "group_by": "keep",
+    "query": "signal: {promql: ...}", "annotations": "do",
 }  # fmt: skip
 """Words that other tools use for ours, too far from them for a likeness."""
 
