@@ -36,6 +36,7 @@ from pipemon.generate.ruletests.scenes import Clock, State, clock, counters, up,
 from pipemon.generate.ruletests.schedule import by_schedule, schedule_cases
 from pipemon.generate.ruletests.shift import shift_cases, shifting
 from pipemon.generate.ruletests.together import of_several, together_cases
+from pipemon.generate.ruletests.worth import worth_cases, worth_step
 from pipemon.spec.model import BOUNDS_DIFFER, FailureMode, Spec
 from pipemon.units import duration
 
@@ -87,6 +88,8 @@ def tests_of(rules: Rules) -> Iterator[TestFile]:
             yield TestFile(f"{name}.tests.yml", group.interval, made)
         if past := list(past_cases(spec, group)):
             yield TestFile(f"{name}.past.tests.yml", past_step(spec), past)
+        if worth := list(worth_cases(spec, group)):
+            yield TestFile(f"{name}.worth.tests.yml", worth_step(spec), worth)
         for kind, cases_of in _BY_STEP:
             for step, cases in cases_of(rules, group).items():
                 yield TestFile(f"{name}{kind.format(duration(step))}.tests.yml", step, cases)
