@@ -22,10 +22,17 @@ _CHANGES = (
     ("src/boot.ts", "mode: 'dark'", "mode: location.hash === '#light' ? 'light' : 'dark'"),
     ("src/main.tsx", "!r.isActive || [", "["),
     ("src/panels/core.tsx", "wrapHeaderText: false,", "wrapHeaderText: false, wrapText: false,"),
+    (
+        "src/prom.ts",
+        "return { frames };",
+        "const nothing = { schema: { refId: q.refId, meta: {}, fields: [] }, data: { values: [] } };"
+        " return { frames: frames.length || q.format !== 'table' ? frames : [nothing] };",
+    ),
     ("src/panels/plots.tsx", "const flip = ", "const flip = theme.isDark && "),
 )
 """What is changed in the renderer's files: it waits for panels that have not asked yet, on a busy machine; it knows
-cells that wrap, and the light theme, in which Grafana does not turn the colours of heatmaps round."""
+cells that wrap, that Grafana's server says of an empty table which query's it is, and the light theme, in which the
+colours of heatmaps are not turned round."""
 _PATIENCE_MS = 180_000
 _KEPT = ("node_modules", "dist")
 

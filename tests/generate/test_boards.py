@@ -202,8 +202,8 @@ def test_target_rate_interval_rule(name: str) -> None:
     told = [target for panel in drawn(name) for target in panel["targets"] if "Written" not in panel["title"]]
     for instant, usual in ((False, "$__rate_interval"), (True, "5m")):
         texts = [target["expr"] for target in told if target["instant"] is instant]
-        windows = {window for text in texts for window in re.findall(r"\[([^\]]*)\]", text)}
-        # A stage that is gone is remembered for an hour.
+        windows = {window for text in texts for window in re.findall(r"\[([^\]]*)\](?! @ end)", text)}
+        # A stage that is gone is remembered for an hour, as are the places of all at the end of a graph.
         remembered = {"1h"} if instant else set()
         assert windows <= {usual} | remembered | ({"10m"} if name == "speech" else set())
 
@@ -309,6 +309,36 @@ def test_failures_differ_from_what_they_are_stacked_on_not_by_their_colour_alone
             assert all(given[of, "custom.fillOpacity"] > custom["fillOpacity"] for of in red)
 
 
+@every_board
+def test_no_edge_of_red_is_drawn_where_nothing_failed(name: str) -> None:
+    for panel in drawn(name):
+        for target in panel["targets"]:
+            if panel["title"].endswith((", by outcome", "what became of them")) and not target[
+                "legendFormat"
+            ].startswith(("ok", "usable")):
+                assert target["expr"].endswith(" > 0"), panel["title"]
+
+
+def test_limits_that_move_are_dashed_as_the_fixed_ones_are() -> None:
+    found = 0
+    for panel in drawn("speech"):
+        over = panel["fieldConfig"]["overrides"]
+        dashed = {o["matcher"]["options"] for o in over if o["properties"][0]["id"] == "custom.lineStyle"}
+        for target in panel["targets"]:
+            if ": fires " in target["legendFormat"]:
+                found += 1
+                assert target["refId"] in dashed, panel["title"]
+    assert found > 3
+
+
+def test_a_bar_above_its_budget_is_told_by_its_name_too_not_by_its_colour_alone() -> None:
+    (panel,) = [panel for panel in drawn("speech") if panel["title"] == "Where the time goes, now"]
+    limited = [over["matcher"]["options"] for over in panel["fieldConfig"]["overrides"]]
+    assert limited
+    assert all(" ≤ " in name for name in limited)
+    assert {*limited} <= {target["legendFormat"] for target in panel["targets"]}
+
+
 def test_the_same_scrape_interval_gives_the_same_bytes_and_another_other_steps() -> None:
     assert json.dumps(generic()) == json.dumps(generic(15.0))
     slow: dict[str, Any] = generic(300.0)["cascade"]
@@ -391,9 +421,17 @@ def test_shares_of_the_traffic_are_of_the_calls_that_a_version_served_not_of_tho
     [
         ("resources", "GPU in use", [f"host GPU {gpu}" for gpu in range(8)]),
         ("feedback", "Stated confidence less accuracy", [f"asr {tenth / 10:.1f}" for tenth in range(1, 11)]),
+        ("cascade", "Calls", ["vad", "asr", "nlu", "tts"]),
+        (
+            "stage",
+            "Input: missing values",
+            [f"audio_{what}" for what in ("high_band_db", "level_dbfs", "snr_db", "seconds")],
+        ),
+        ("versions", "Failed calls", ["asr 1.0.0 stable", "vad 1.0.0 stable", "vad 1.0.0 canary", "vad 2.0.0 shadow"]),
+        ("versions", "Failed calls", [f"vad 1.{i}.0 {track}" for i in (8, 9) for track in ("stable", "canary")]),
     ],
 )
-def test_series_that_have_an_order_have_a_colour_each(name: str, title: str, series: list[str]) -> None:
+def test_series_that_stand_beside_each_other_have_a_colour_each(name: str, title: str, series: list[str]) -> None:
     (panel,) = [panel for panel in drawn(name) if panel["title"] == title]
     found: dict[str, str] = {}
     for over in panel["fieldConfig"]["overrides"]:

@@ -410,7 +410,7 @@ def test_two_keys_with_the_same_checksum_get_two_ids() -> None:
 
 
 def test_times_that_are_measured_read_as_people_say_them() -> None:
-    assert [short(0.3), short(1.2), short(90)] == ["300ms", "1.2s", "90s"]
+    assert [short(0.3), short(1.2), short(90), short(1800)] == ["300ms", "1.2s", "90s", "30m"]
 
 
 def test_long_pipeline_names_keep_their_dashboards_apart() -> None:

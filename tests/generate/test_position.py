@@ -46,9 +46,9 @@ def kitchen() -> dict[str, str]:
     return calls | edges
 
 
-def fires(stage: str, since: float, more: str = "") -> dict[str, str]:
-    """A critical alert of a stage that fires, and since which second."""
-    labels = f'pipeline="p",stage="{stage}",alertname="{stage}",severity="critical"{more}'
+def fires(stage: str, since: float, more: str = "", severity: str = "critical") -> dict[str, str]:
+    """An alert of a stage that fires, and since which second."""
+    labels = f'pipeline="p",stage="{stage}",alertname="{stage}",severity="{severity}"{more}'
     return {f'ALERTS{{{labels},alertstate="firing"}}': "1x40", f"ALERTS_FOR_STATE{{{labels}}}": f"{since}x40"}
 
 
@@ -87,6 +87,34 @@ def test_a_stage_that_may_only_suffer_is_dim(since: dict[str, float], states: di
     promtool(f"max by (stage) ({tiles()})", series, {f'{{stage="{n}"}}': v for n, v in every.items()}, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("above", "below", "state"),
+    [("info", "critical", CAUSE), ("warning", "critical", CAUSE), ("critical", "warning", FIRING["ticket"] - 3)],
+)
+def test_what_is_less_severe_is_no_cause_of_what_is_more(above: str, below: str, state: int, tmp_path: Path) -> None:
+    series = kitchen() | fires("wash", 100, severity=above) | fires("bake", 200, severity=below)
+    bake = 'label_replace(vector(1), "stage", "bake", "", "")'
+    promtool(f"max(({tiles()}) and on (stage) {bake})", series, {"{}": state}, tmp_path)
+    (panel,) = titled(dashboard(cascade(3, 0, (mode(conditions=(ERRORS,)),))), "Cascade now")
+    series = fires("s0", 100, severity=above) | fires("s2", 200, severity=below)
+    series = {name.replace('pipeline="p"', 'pipeline="chain"'): values for name, values in series.items()}
+    promtool(panel["targets"][2]["expr"], series, {"{}": state}, tmp_path)
+
+
+def test_end_to_end_may_suffer_from_any_stage(tmp_path: Path) -> None:
+    (panel,) = titled(
+        dashboard(cascade(2, 0, (mode(conditions=(ERRORS,)), mode(stage=None, name="whole", conditions=(ERRORS,))))),
+        "Cascade now",
+    )
+    of_all = panel["targets"][-1]
+    assert of_all["legendFormat"] == "end to end"
+    for stages, state in ((("",), CAUSE), (("", "s1"), EFFECT)):
+        series = {
+            name.replace('pipeline="p"', 'pipeline="chain"'): v for s in stages for name, v in fires(s, 100).items()
+        }
+        promtool(of_all["expr"], series, {"{}": state}, tmp_path)
+
+
 @pytest.mark.parametrize(("first", "second"), [(100, EFFECT), (400, EFFECT), (600, CAUSE)])
 def test_so_it_is_on_the_pipelines_own_dashboard(first: float, second: float, tmp_path: Path) -> None:
     made: dict[str, Any] = dashboard(cascade(3, 0, (mode(conditions=(ERRORS,)),)))
@@ -110,9 +138,10 @@ def test_alerts_of_no_stage_and_of_what_is_not_scraped_stand_at_the_end(tmp_path
     promtool(re.sub(r"\$pipeline", "p", panel["targets"][0]["expr"]), series, expected, tmp_path)
 
 
-def test_a_stage_that_is_no_longer_scraped_is_not_forgotten(tmp_path: Path) -> None:
+def test_stages_that_are_no_longer_scraped_are_not_forgotten_nor_their_places(tmp_path: Path) -> None:
     gone = {name: values.replace("x40", "x10 stale") for name, values in kitchen().items()}
-    promtool(f"max({tiles()})", gone, {"{}": -2.0}, tmp_path)
+    places = {"wash": "01", "cook": "02", "slice": "02", "bake": "03", "serve": "04"}
+    promtool(tiles(), gone, {f'{{at="{place}",stage="{name}"}}': -2.0 for name, place in places.items()}, tmp_path)
     (panel,) = titled(generic()["cascade"], "Health of the stages")
     assert panel["fieldConfig"]["defaults"]["mappings"][0]["options"]["-2"]["text"] == "no data"
 
@@ -138,7 +167,7 @@ def test_a_stage_whose_job_pushed_is_well_until_an_alert_fires(tmp_path: Path) -
     promtool(f"min({tiles()})", pushed, {"{}": 0.0}, tmp_path)
     promtool(f"max({tiles()})", pushed | fires("cook", 100), {"{}": CAUSE}, tmp_path)
     (counted,) = titled(generic()["cascade"], "What the last run counted")
-    calls, failed = (target["expr"].replace("$pipeline", "p") for target in counted["targets"][:2])
+    calls, _, failed = (target["expr"].replace("$pipeline", "p") for target in counted["targets"][:3])
     pushed |= {name.replace("calls_total", "failures_total"): "3x40" for name in pushed if "calls_total" in name}
     promtool(f"max({calls})", pushed, {"{}": 30.0}, tmp_path)
     promtool(f"max({failed})", pushed, {"{}": 0.1}, tmp_path)

@@ -177,6 +177,10 @@ SILENT = {
 """Panels with nothing to show of a cascade that is well, without canary, labels, GPUs, categories or hours of data."""
 
 LINES_THAT_NEED_MORE = {
+    "Calls/s, by outcome": dict.fromkeys(("null", "failed", "cancelled"), "as far as any did"),
+    "Runs/s, by outcome": {"failed": "as far as any did"},
+    "Calls, by outcome": dict.fromkeys(("null", "failed", "cancelled"), "as far as any did"),
+    "Items, by what became of them": dict.fromkeys(("null", "failed", "dropped"), "as far as any did"),
     "In progress": {"workers": "where the stage says so"},
     "Share of the traffic": {"{{stage}} {{version}} {{track}} meant": "where the roll-out says so"},
 }

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from pipemon import catalogue as c
 from pipemon.generate.dashboards.board import any_uid, board, marks, to_stage, variables
-from pipemon.generate.dashboards.charts import SIGNAL_COLORS, Column, coarse, in_order, lines, table
+from pipemon.generate.dashboards.charts import Column, coarse, in_order, lines, table
+from pipemon.generate.dashboards.colors import SIGNAL_COLORS
 from pipemon.generate.dashboards.layout import RECENT, Row, place
 from pipemon.generate.dashboards.panels import Json, Line, Panel, letter, stat, state_timeline
 from pipemon.generate.dashboards.position import OPENS, PLACE, began, opening, placed
@@ -18,7 +19,7 @@ from pipemon.generate.last_run import of_last_run
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.generate.queries import per
 
-NO_RUNS = "no runs, or no function is declared as the run"
+NO_RUNS = "no runs"
 
 
 def cascade(scrape_interval: float) -> Json:
@@ -58,9 +59,9 @@ def _state(choice: Choice, step: float) -> Panel:
         "Health of the stages",
         "The state of each stage, in the order of the cascade: its most severe firing alert, or **ok** where calls "
         "arrive, or a batch job's last run is there, and nothing fires. **downstream**, and dim: a stage before it "
-        "fires for as long, so it may only suffer from that. **no calls**: it is scraped, and nobody calls it. "
-        "**no data**: it was there in the last hour, and is not scraped now; is the process down? Empty: Prometheus "
-        "has nothing of this pipeline.",
+        "fires as severely for as long, so it may only suffer from that. **no calls**: it is scraped, and nobody "
+        "calls it. **no data**: it was there in the last hour, and is not scraped now; is the process down? Empty: "
+        "Prometheus has nothing of this pipeline.",
         [choice.rows(placed(choice, health(choice, step)))],
         unit="none",
         min_step=step,
@@ -75,10 +76,10 @@ def _firing(choice: Choice, step: float) -> Panel:
     columns = (
         Column(PLACE, "#", width=50, whole=True),
         Column("severity", "Severity", states=SEVERITY_STATES, width=80),
-        Column("stage", "Stage", link=to_stage(f"${{__data.fields.{OPENS}}}"), width=110),
+        Column("stage", "Stage", link=to_stage(f"${{__data.fields.{OPENS}}}"), width=95),
         Column("failure_mode", "Failure mode"),
         Column("alertname", "Alert"),
-        Column("Value", "Since", unit="dateTimeFromNow", width=135),
+        Column("Value", "Since", unit="dateTimeFromNow", width=120),
         Column(OPENS, OPENS, hidden=True),
     )
     by = ("severity", "stage", "failure_mode", "alertname")
@@ -123,7 +124,7 @@ def _vital_signs(choice: Choice, step: float) -> tuple[Panel, ...]:
 
     def one(key: str, title: str, about: str, expr: Expr, unit: str, empty: str, above: Line | None = None) -> Panel:
         queries = [choice.query(expr, title, instant=True)]
-        about = f"{about} Empty: {empty}."
+        about = f"{about} Empty: {empty}, or no function is declared as the run."
         return stat(f"cascade/{key}", title, about, queries, unit=unit, min_step=step, empty=empty, above=above)
 
     return (
@@ -137,7 +138,7 @@ def _vital_signs(choice: Choice, step: float) -> tuple[Panel, ...]:
             "under Software.",
             per(p95, budget),
             "percentunit",
-            f"{NO_RUNS}, or no budget is declared",
+            "no runs, or no budget",
             Line(1.0, "red"),
         ),
     )
@@ -167,7 +168,7 @@ def _last_run(choice: Choice) -> tuple[Panel, ...]:
         f"started, then at its log. Empty: {empty}.",
         [choice.query(ago, "since a success", instant=True)],
         unit="s",
-        empty=empty,
+        empty="no batch job",
         height=6,
     )
     counted = table(

@@ -6,54 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from pipemon.catalogue import FEEDBACK_SIGNALS, OTHER
+from pipemon.generate.dashboards.colors import BY_NAME
 from pipemon.generate.dashboards.panels import (
     DATA_COLORS,
-    NEUTRAL,
     Json,
     Line,
     Panel,
     Query,
+    dashes,
     letter,
     override,
     solid,
     steps,
     timeseries,
 )
-
-# Grafana's own palettes have the colours of states, which say that a stage is broken, and its shades of a colour are
-# unreadable where there are many. So a series has its hue by the last letter of its name, and by the one before it the
-# darker or the lighter of two.
-_LIGHTER = ("#5CBDB6", "#BB9AEC", "#CFAF7F", "#95A0E6", "#A9C9D6", "#CB93B7")
-_BY_NAME = tuple(
-    override("byRegexp", f"/{before}[{letters}]$/i", "color", {"mode": "fixed", "fixedColor": color})
-    for before, colors in ((".", DATA_COLORS), ("[a-i0-4]", _LIGHTER))
-    for letters, color in zip(("er01", "ds23", "tn45", "yh67", "mokg8", "acbf9"), colors, strict=True)
-)
-SIGNAL_COLORS = {
-    f"/(^| ){signal}$/": color
-    for signal, color in zip(
-        (*FEEDBACK_SIGNALS, OTHER), (DATA_COLORS[1], DATA_COLORS[0], DATA_COLORS[2], NEUTRAL), strict=True
-    )
-}
-"""Of users' feedback, by the end of a series' name: a redo is to be seen beside what is accepted."""
-
-_LOW, _MIDDLE, _HIGH = (0xCF, 0xAF, 0x7F), (0x9B, 0x6A, 0xDB), (0x1F, 0x9E, 0x9E)
-
-
-def _between(low: tuple[int, int, int], high: tuple[int, int, int], share: float) -> str:
-    return "#" + "".join(f"{round(a + share * (b - a)):02X}" for a, b in zip(low, high, strict=True))
-
-
-CONFIDENCE_COLORS = {
-    f"/ {tenth / 10:.1f}$/".replace(".", r"\."): (
-        _between(_LOW, _MIDDLE, (tenth - 1) / 4) if tenth <= 5 else _between(_MIDDLE, _HIGH, (tenth - 5) / 5)
-    )
-    for tenth in range(1, 11)
-}
-"""Of the tenths of a confidence, by the end of a series' name: along a scale, since they have an order."""
-GPU_COLORS = {f"/GPU {gpu}$/": color for gpu, color in enumerate((*DATA_COLORS, *_LIGHTER[:2]))}
-"""Of the eight that a host has at most, as a rule, by the end of a series' name: by chance two would be alike."""
 
 
 def heatmap(
@@ -144,6 +110,7 @@ def lines(
     empty: str = "no calls",
     stacked: bool = False,
     from_zero: bool = True,
+    at_least: float | None = None,
     around: float | None = None,
     at: Sequence[Line] = (),
     colors: Mapping[str, str] | None = None,
@@ -152,7 +119,8 @@ def lines(
     """Return lines whose series nobody knows before: one query may give many, each of a colour by its name.
 
     `colors` are those of names that a regular expression picks, as `/redo$/`. `around` is for what may be below zero:
-    how far from it the axis reaches at least, to both sides.
+    how far from it the axis reaches at least, to both sides; `at_least` how far it does where it begins at zero: above
+    nothing but zeros Grafana would have a hundred.
     """
     made = timeseries(
         key,
@@ -164,7 +132,7 @@ def lines(
         lines=at,
         stacked=stacked,
         from_zero=from_zero,
-        at_least={"percentunit": 0.05, "cps": 0.1}.get(unit) if from_zero else None,
+        at_least={"percentunit": 0.05, "cps": 0.1}.get(unit, at_least) if from_zero else None,
         height=height,
     )
     given = [("byRegexp", pattern, color) for pattern, color in (colors or {}).items()]
@@ -175,7 +143,7 @@ def lines(
     if around is not None:
         custom |= {"axisSoftMin": -around, "axisSoftMax": around}
     defaults = made.defaults | {"color": {"mode": "fixed", "fixedColor": DATA_COLORS[0]}, "custom": custom}
-    return replace(made, defaults=defaults, overrides=(*_BY_NAME, *own, *solid(queries, stacked)))
+    return replace(made, defaults=defaults, overrides=(*BY_NAME, *own, *solid(queries, stacked), *dashes(queries)))
 
 
 def coarse(panels: Sequence[Panel]) -> tuple[Panel, ...]:

@@ -57,12 +57,13 @@ def drift(scrape_interval: float) -> Json:
         description="A panel for each feature that a failure mode watches for drift.",
     )
     rows = [
-        Row("row/moved", "Which moved first", ((_moved(),), _shares(choice))),
+        Row("row/moved", "Which moved first", ((_moved(),),)),
         Row("row/statistics", "Drift, and what chance makes", ((_statistics(),),)),
         # Panels that repeat have a row of their own: Grafana lays out the repeats beside what else is in it.
         Row("row/bins", "Bins, less the baseline", ((_bins(),),)),
         Row("row/quantiles", "Quantiles", ((_quantiles(choice),),)),
         Row("row/distributions", "Distributions", ((_distribution(choice),),)),
+        Row("row/shares", "Missing values and categories", (_shares(choice),)),
     ]
     return board(
         any_uid("drift"),

@@ -127,7 +127,8 @@ class Level:
                 color, ends = SEVERITY_COLORS[watch.mode.severity], (threshold.low, threshold.high)
                 for end in (end for end in ends if end is not None):
                     line = moving_limit(self.spec, watch.mode, watch.condition, reference, end)
-                    yield Query(line, f"{words}, {threshold.words}{self.kept()}", color=color)
+                    legend = f"{words}{_of_slice(watch)}: fires {threshold.words}{self.kept()}"
+                    yield Query(line, legend, color=color, dashed=True)
 
 
 def runbook_links(modes: Iterable[FailureMode]) -> tuple[Json, ...]:
@@ -137,7 +138,11 @@ def runbook_links(modes: Iterable[FailureMode]) -> tuple[Json, ...]:
 
 def _legend(spec: Spec, watch: Watch, words: str) -> str:
     version = " of {{version}}" if "version" in watch.measure.value.labels else ""
-    return f"{words}{version} {spec.over(watch.mode)}"
+    return f"{words}{_of_slice(watch)}{version} {spec.over(watch.mode)}"
+
+
+def _of_slice(watch: Watch) -> str:
+    return f" of {watch.condition.slice}" if watch.condition.slice else ""
 
 
 def level_of(spec: Spec, stage: str | None) -> Level:

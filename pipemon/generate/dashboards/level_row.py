@@ -12,6 +12,7 @@ from pipemon.generate.dashboards.level import Level, Watch, level_of, runbook_li
 from pipemon.generate.dashboards.level_features import feature_panels
 from pipemon.generate.dashboards.level_work import work_panels
 from pipemon.generate.dashboards.panels import NEUTRAL, NULL_COLOR, Line, Panel, Query
+from pipemon.generate.dashboards.series import some
 from pipemon.generate.dashboards.states import SEVERITY_COLORS
 from pipemon.generate.dashboards.text import RATE_INTERVAL, note, plain, short
 from pipemon.generate.promql import Binary, Call, Expr, Raw
@@ -72,15 +73,15 @@ def _calls(level: Level) -> Panel:
     spec, by, here = level.spec, level.by, level.here
     absent = level.watching("no_calls")
     about = (
-        f"How many {level.calls} end a second, by how they ended, one above the other. A drop to nothing: look at "
-        "the stage before, then at the process."
+        f"How many {level.calls} end a second, by how they ended, one above the other, as far as any did. A drop "
+        "to nothing: look at the stage before, then at the process."
     )
     if level.stage is None:
         runs = q.total(spec, c.PIPELINE_RUNS, by, RATE_INTERVAL)
         failed = q.total(spec, c.PIPELINE_FAILURES, by, RATE_INTERVAL)
         outcomes = [
             Query(_not_negative(Binary("-", runs, failed)), "ok" + level.kept(), color="green"),
-            Query(failed, "failed" + level.kept(), color="red"),
+            Query(some(failed), "failed" + level.kept(), color="red"),
         ]
     else:
         total, null, failed, cancelled = (
@@ -90,9 +91,9 @@ def _calls(level: Level) -> Panel:
         ok = Binary("-", Binary("-", Binary("-", total, null), failed), cancelled)
         outcomes = [
             Query(_not_negative(ok), "ok" + level.kept(), color="green"),
-            Query(null, "null" + level.kept(), color=NULL_COLOR),
-            Query(failed, "failed" + level.kept(), color="red"),
-            Query(cancelled, "cancelled" + level.kept(), color=NEUTRAL),
+            Query(some(null), "null" + level.kept(), color=NULL_COLOR),
+            Query(some(failed), "failed" + level.kept(), color="red"),
+            Query(some(cancelled), "cancelled" + level.kept(), color=NEUTRAL),
         ]
     title = f"{level.calls.capitalize()}/s, by outcome"
     return level.panel("calls", title, about, outcomes, absent, unit="cps", stacked=True)

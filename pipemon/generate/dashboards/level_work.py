@@ -17,7 +17,7 @@ def work_panels(level: Level) -> tuple[Panel, ...]:
         if signal.panel is not None and watches:
             title, legend, about = signal.panel
             scores = {watch.condition.argument for watch in watches} if signal.argument == "score" else {""}
-            title += f" {scores.pop()}" if len(scores) == 1 else ""
+            title += f": {scores.pop()}" if len(scores) == 1 else ""
             found.append(
                 level.panel(
                     signal.name,

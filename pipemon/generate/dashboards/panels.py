@@ -21,7 +21,7 @@ DATA_COLORS = ("#1F9E9E", "#9B6ADB", "#B58F5A", "#6A78D1", "#7FA9BC", "#A8648F")
 NULL_COLOR = "#F08CC4"
 """Null outputs, and nothing else."""
 NEUTRAL = "#8E8E8E"
-CORES = "suffix: cores"
+CORES = "suffix:cores"
 """The unit of processors: Grafana has none of its own."""
 
 
@@ -30,7 +30,8 @@ class Query:
     """One query of a panel. `color` is fixed, or None for the next of DATA_COLORS.
 
     `form` is Grafana's: `time_series`, `table` or `heatmap`. With `exemplars`, those are asked for too. `fills`
-    tells that a `$name` among its labels' values is a variable of the dashboard; else each is taken literally.
+    tells that a `$name` among its labels' values is a variable of the dashboard; else each is taken literally. What is
+    `dashed` is a limit that moves.
     """
 
     expr: Expr
@@ -40,6 +41,7 @@ class Query:
     form: str = "time_series"
     exemplars: bool = False
     fills: bool = False
+    dashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def timeseries(
     }
     mode = "shades" if many_series else "fixed"
     colors = _colors_by_name(names, mode) if names else _colors(queries, mode)
-    over = (*colors, *solid(queries, stacked))
+    over = (*colors, *solid(queries, stacked), *dashes(queries))
     return Panel(key, title, description, "timeseries", height, options, defaults, over, tuple(queries), min_step)
 
 
@@ -259,6 +261,14 @@ def solid(queries: Sequence[Query], stacked: bool) -> tuple[Json, ...]:
     """Return what makes failures, stacked on others, an area that nothing shines through: not colour alone."""
     failed = (letter(i) for i, query in enumerate(queries) if stacked and query.color == "red")
     return tuple(override("byFrameRefID", each, "custom.fillOpacity", 100) for each in failed)
+
+
+def dashes(queries: Sequence[Query]) -> tuple[Json, ...]:
+    """Return what draws limits that move as the fixed ones are drawn."""
+    limits = (letter(i) for i, query in enumerate(queries) if query.dashed)
+    return tuple(
+        override("byFrameRefID", each, "custom.lineStyle", {"fill": "dash", "dash": [10, 10]}) for each in limits
+    )
 
 
 def _colors_by_name(names: Sequence[str], mode: str) -> tuple[Json, ...]:

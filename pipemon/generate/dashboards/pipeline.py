@@ -111,6 +111,7 @@ def _shape(spec: Spec, names: tuple[str, ...]) -> tuple[Panel, ...]:
         "cascade/waterfall",
         step,
         stages if len(names) <= FEW_STAGES else (),
+        budget=Line(spec.budget, "red") if spec.budget else None,
         min_step=spec.timing.scrape_interval,
     )
     return (graph, *times)

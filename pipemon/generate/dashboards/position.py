@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipemon import catalogue as c
-from pipemon.generate.dashboards.series import Choice
+from pipemon.generate.dashboards.series import Choice, either
 from pipemon.generate.dashboards.states import END_TO_END
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 
@@ -15,6 +15,8 @@ PLACE = "at"
 """The label of a stage's place. By its name it comes first, so Prometheus sorts the answers along the cascade."""
 OPENS = "opens"
 """The label with the stage that a link opens."""
+_LESS_SEVERE = 1e10
+"""Seconds, some centuries: more than any two alerts began after each other."""
 AT_THE_END = "end"
 """The place of what is of no stage: after all digits."""
 
@@ -22,7 +24,7 @@ _EDGE = ("stage", "upstream")
 
 
 def placed(choice: Choice, expr: Expr) -> Expr:
-    """Return series with the label `at`: from 01 on along the cascade, `end` where nothing of the stage is scraped.
+    """Return series with the label `at`: from 01 on along the cascade, `end` where nothing of the stage is known.
 
     What is of no stage is called end to end.
     """
@@ -41,22 +43,26 @@ def opening(expr: Expr) -> Expr:
 
 def _position(choice: Choice) -> Expr:
     """Return 1 for each stage with none before it, and one more than the furthest before it for the others."""
-    edges = Aggregate("max", _EDGE, choice.at_end(c.STAGE_UPSTREAM))
-    second = Aggregate("max", ("stage",), Binary("+", choice.at_end(c.STAGE_UPSTREAM), 1.0))
+    second = Aggregate("max", ("stage",), Binary("+", choice.lately(c.STAGE_UPSTREAM), 1.0))
     found: Expr = second
     for _ in range(DEEPEST - 2):
-        further = Binary("+", edges, _as_upstream("max", found), on=("upstream",), group_left=True)
+        further = Binary("+", edges(choice), _as_upstream("max", found), on=("upstream",), group_left=True)
         found = Binary("or", Aggregate("max", ("stage",), further), second)
-    first = Aggregate("max", ("stage",), Binary("+", Binary("*", choice.at_end(c.STAGE_CALLS), 0.0), 1.0))
+    first = Aggregate("max", ("stage",), Binary("+", Binary("*", choice.lately(c.STAGE_CALLS), 0.0), 1.0))
     return Binary("or", found, first)
 
 
-def after_its_cause(choice: Choice, began: Expr, patience: float) -> Expr:
-    """Return since when something fires, of the stages above which something does for as long, but for `patience`.
+def edges(choice: Choice) -> Expr:
+    """Return 1 for each stage and one before it, also of a process that went down lately."""
+    return Aggregate("max", _EDGE, choice.lately(c.STAGE_UPSTREAM))
 
-    `began` is that time by stage, in Unix seconds. `patience` is how much later a cause may be seen than its effect.
+
+def after_its_cause(choice: Choice, began: Expr, patience: float) -> Expr:
+    """Return since when something fires, of the stages above which something as severe does for as long.
+
+    `began` is that time by stage, as `most_severe_began` tells it. `patience` is how much later a cause may be seen
+    than its effect.
     """
-    edges = Aggregate("max", _EDGE, choice.series(c.STAGE_UPSTREAM))
     above: Expr | None = None
     for _ in range(NEAR):
         before = _as_upstream("min", began)
@@ -64,7 +70,7 @@ def after_its_cause(choice: Choice, began: Expr, patience: float) -> Expr:
             # The two differ in a label, or one of them would hide the other.
             own = Call("label_replace", (before, "of", "itself", "", ""))
             before = Aggregate("min", ("upstream",), Binary("or", own, _as_upstream("min", above)))
-        joined = Binary("*", edges, before, on=("upstream",), group_left=True)
+        joined = Binary("*", edges(choice), before, on=("upstream",), group_left=True)
         above = Aggregate("min", ("stage",), joined)
     assert above is not None
     return Binary(">=", began, Binary("-", above, patience), on=("stage",))
@@ -80,3 +86,12 @@ def began(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
     firing = choice.series(c.ALERTS, Matcher("alertstate", "=", "firing"), *told)
     since = Binary("and", choice.series(c.ALERTS_FOR_STATE, *told), firing, ignoring=("alertstate",))
     return Aggregate("min", by, since)
+
+
+def most_severe_began(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
+    """Return since when the most severe that fires holds, and some centuries later the less severe it is.
+
+    So what is less severe is no cause of what is more, however long it has been firing.
+    """
+    page, ticket, notice = (began(choice, by, which, *more) for which in choice.by_severity())
+    return either(page, Binary("+", ticket, _LESS_SEVERE), Binary("+", notice, 2 * _LESS_SEVERE))

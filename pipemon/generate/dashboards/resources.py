@@ -5,7 +5,8 @@ from __future__ import annotations
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
 from pipemon.generate.dashboards.board import any_uid, board, marks, variables
-from pipemon.generate.dashboards.charts import GPU_COLORS, Column, lines, table
+from pipemon.generate.dashboards.charts import Column, lines, table
+from pipemon.generate.dashboards.colors import GPU_COLORS
 from pipemon.generate.dashboards.layout import Row, place
 from pipemon.generate.dashboards.panels import CORES, Json, Panel
 from pipemon.generate.dashboards.series import Choice, chosen, ever
@@ -91,6 +92,7 @@ def _stages(choice: Choice) -> tuple[Panel, ...]:
             [choice.query(progress, "{{stage}}")],
             unit="short",
             empty="nothing of this pipeline",
+            at_least=1.0,
         ),
         lines(
             "stages/load",
@@ -116,7 +118,7 @@ def _gpus(choice: Choice) -> tuple[Panel, ...]:
         queries = [choice.query(theirs, "{{Hostname}} GPU {{gpu}}")]
         if ours is not None:
             queries.append(choice.query(ours, "{{instance}} GPU {{gpu}}"))
-        return lines(f"gpu/{key}", title, about, queries, unit=unit, empty=_NO_GPU, colors=GPU_COLORS)
+        return lines(f"gpu/{key}", title, about, queries, unit=unit, empty=_NO_GPU, colors=GPU_COLORS, at_least=1.0)
 
     used = Binary("*", dcgm("FB_USED"), _MIB)
     return (

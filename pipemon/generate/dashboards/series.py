@@ -18,6 +18,9 @@ from pipemon.spec.model import SEVERITIES, Spec
 RANGE = "$__range"
 """Grafana's own window: all of the time that is looked at."""
 
+REMEMBERED = 3600.0
+"""Seconds that what a process exported is remembered when it is not scraped any more: it may be down, or begin anew."""
+
 _PIPELINE = Matcher("pipeline", "=", "$pipeline")
 _VARIABLES = {
     "stage": Matcher("stage", "=~", "$stage"),
@@ -62,9 +65,10 @@ class Choice:
             metric, self.of(metric, *more), suffix=suffix, window=window, offset=offset, target_labels=self.targets
         )
 
-    def at_end(self, metric: Metric, *more: Matcher, suffix: str = "") -> Selector:
-        """Return the series of a metric as of the end of a graph: what does not change along it."""
-        return replace(self.series(metric, *more, suffix=suffix), at_end=True)
+    def lately(self, metric: Metric, *more: Matcher, suffix: str = "") -> Expr:
+        """Return the most that each series was in the last hour of a graph: what does not change along it."""
+        series = self.series(metric, *more, suffix=suffix, window=REMEMBERED)
+        return Call("max_over_time", (replace(series, at_end=True),))
 
     def rate(
         self, metric: Metric, by: tuple[str, ...], *more: Matcher, suffix: str = "", function: str = "rate"
@@ -72,6 +76,15 @@ class Choice:
         """Return `sum by (by) (rate(metric[window]))`."""
         series = self.series(metric, *more, suffix=suffix, window=self.window)
         return Aggregate("sum", by, Call(function, (series,)))
+
+    def by_severity(self) -> tuple[Matcher, Matcher, Matcher]:
+        """Return what picks alerts of page, ticket and notice; a team's own words for a severity count as ticket."""
+        page, _, notice = self.severities
+        return (
+            Matcher("severity", "=", page),
+            Matcher("severity", "!~", f"{page}|{notice}"),
+            Matcher("severity", "=", notice),
+        )
 
     def over(self, window: Window) -> Choice:
         """Return the same with another window."""
@@ -115,6 +128,11 @@ def ran(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
     return Binary("or", Binary("-", calls, choice.rate(c.STAGE_SKIPPED, by, *more)), calls)
 
 
+def some(expr: Expr) -> Expr:
+    """Return what is above nothing: an area of no height would be drawn as the edge of the one below it."""
+    return Binary(">", expr, 0.0)
+
+
 def share(choice: Choice, metric: Metric, by: tuple[str, ...], *more: Matcher) -> Expr:
     """Return the share of calls of one outcome."""
     return per(choice.rate(metric, by, *more), ran(choice, by, *more))
@@ -126,14 +144,14 @@ def missing(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
 
 
 def ever(choice: Choice, metric: Metric, by: tuple[str, ...], *more: Matcher) -> Expr:
-    """Return a rate where the counter ever rose: of what never happened there is nothing to see."""
-    rose = Aggregate("max", by, choice.at_end(metric, *more))
+    """Return a rate where the counter rose lately: of what never happened there is nothing to see."""
+    rose = Aggregate("max", by, choice.lately(metric, *more))
     return Binary("and", choice.rate(metric, by, *more), Binary(">", rose, 0.0))
 
 
 def ever_missing(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
     """Return the same of the features that ever were missing: of hundreds of others there is nothing to see."""
-    rose = Aggregate("max", by, choice.at_end(c.FEATURE_MISSING, *more))
+    rose = Aggregate("max", by, choice.lately(c.FEATURE_MISSING, *more))
     return Binary("and", missing(choice, by, *more), Binary(">", rose, 0.0))
 
 

@@ -10,7 +10,7 @@ from pipemon.generate.dashboards.charts import Column, heatmap, lines, table
 from pipemon.generate.dashboards.layout import Row, place
 from pipemon.generate.dashboards.panels import CORES, DATA_COLORS, NEUTRAL, NULL_COLOR, Json, Panel
 from pipemon.generate.dashboards.position import began
-from pipemon.generate.dashboards.series import Choice, chosen, ever, quantile, share
+from pipemon.generate.dashboards.series import Choice, chosen, ever, quantile, share, some
 from pipemon.generate.dashboards.stage_data import buckets, distribution, features, means, output
 from pipemon.generate.dashboards.states import SEVERITY_STATES
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr
@@ -96,20 +96,21 @@ def _software(choice: Choice) -> tuple[Panel, ...]:
         replace(choice.query(quantile(choice, c.STAGE_DURATION, q, ()), name), exemplars=True)
         for q, name in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
     )
-    budget = choice.query(Aggregate("max", (), choice.series(c.STAGE_BUDGET)), "budget", color=NEUTRAL)
+    most = Aggregate("max", (), choice.series(c.STAGE_BUDGET))
+    budget = replace(choice.query(most, "budget", color=NEUTRAL), dashed=True)
     progress = Aggregate("sum", (), choice.series(c.STAGE_IN_PROGRESS))
     workers = Aggregate("sum", (), choice.series(c.STAGE_WORKERS))
     return (
         lines(
             "stage/calls",
             "Calls, by outcome",
-            "How many calls end a second, by how they ended, one above the other. A drop to nothing: look at the stage "
-            "before, then at the process.",
+            "How many calls end a second, by how they ended, one above the other, as far as any did. A drop to "
+            "nothing: look at the stage before, then at the process.",
             [
                 choice.query(ok, "ok", color="green"),
-                choice.query(null, "null", color=NULL_COLOR),
-                choice.query(failed, "failed", color="red"),
-                choice.query(cancelled, "cancelled", color=NEUTRAL),
+                choice.query(some(null), "null", color=NULL_COLOR),
+                choice.query(some(failed), "failed", color="red"),
+                choice.query(some(cancelled), "cancelled", color=NEUTRAL),
             ],
             unit="cps",
             stacked=True,
@@ -118,8 +119,8 @@ def _software(choice: Choice) -> tuple[Panel, ...]:
             "stage/duration",
             "Duration",
             "Half of the calls end within p50, 19 of 20 within p95, 99 of 100 within p99, as interpolated from "
-            "buckets; "
-            "the grey line is the budget. Where the service exports exemplars, points lead to traces of single calls.",
+            "buckets; the dashed line is the budget. Where the service exports exemplars, points lead to traces of "
+            "single calls.",
             [
                 replace(p50, color=DATA_COLORS[0]),
                 replace(p95, color=DATA_COLORS[1]),
@@ -141,7 +142,7 @@ def _software(choice: Choice) -> tuple[Panel, ...]:
             "stage/errors",
             "Failed calls",
             "Share of calls that raised.",
-            [choice.query(share(choice, c.STAGE_FAILURES, ()), "failed", color="red")],
+            [choice.query(share(choice, c.STAGE_FAILURES, ()), "failed", color=DATA_COLORS[0])],
             unit="percentunit",
         ),
         lines(
@@ -159,10 +160,11 @@ def _software(choice: Choice) -> tuple[Panel, ...]:
             "while calls do not, each takes longer; at the line of the workers calls begin to wait.",
             [
                 choice.query(progress, "in progress", color=DATA_COLORS[0]),
-                choice.query(workers, "workers", color=NEUTRAL),
+                replace(choice.query(workers, "workers", color=NEUTRAL), dashed=True),
             ],
             unit="short",
             empty="nothing of this stage",
+            at_least=1.0,
         ),
         lines(
             "stage/cpu",
@@ -176,22 +178,26 @@ def _software(choice: Choice) -> tuple[Panel, ...]:
 
 
 def _streams(choice: Choice) -> tuple[Panel, ...]:
-    items = (
-        (c.STAGE_ITEMS_OUT, "usable", "green"),
+    lost = (
         (c.STAGE_ITEMS_NULL, "null", NULL_COLOR),
         (c.STAGE_ITEMS_FAILED, "failed", "red"),
         (c.STAGE_ITEMS_DROPPED, "dropped", NEUTRAL),
     )
     waits = ((c.STAGE_WAIT, "in the queue"), (c.STAGE_FIRST_ITEM, "to the first item"))
-    lost: Expr = choice.rate(c.STAGE_ITEMS_IN, ())
-    for metric, _, _ in items:
-        lost = Binary("-", lost, choice.rate(metric, ()))
+    usable = choice.rate(c.STAGE_ITEMS_OUT, ())
+    unaccounted: Expr = Binary("-", choice.rate(c.STAGE_ITEMS_IN, ()), usable)
+    for metric, _, _ in lost:
+        unaccounted = Binary("-", unaccounted, choice.rate(metric, ()))
     return (
         lines(
             "stage/items",
             "Items, by what became of them",
-            "Items of batches and streams a second, by how they came out; a call that is neither is one item.",
-            [choice.query(choice.rate(metric, ()), words, color=color) for metric, words, color in items],
+            "Items of batches and streams a second, by how they came out, as far as any did; a call that is "
+            "neither is one item.",
+            [
+                choice.query(usable, "usable", color="green"),
+                *(choice.query(some(choice.rate(metric, ())), words, color=color) for metric, words, color in lost),
+            ],
             unit="cps",
             stacked=True,
         ),
@@ -200,7 +206,7 @@ def _streams(choice: Choice) -> tuple[Panel, ...]:
             "Items unaccounted for",
             "Items a second that came in and came out in no way. For a stage whose items are one to one it has to be "
             "nothing; others make more or fewer of them.",
-            [choice.query(Call("round", (Call("abs", (lost,)), 1e-6)), "unaccounted for", color=DATA_COLORS[0])],
+            [choice.query(Call("round", (Call("abs", (unaccounted,)), 1e-6)), "unaccounted for", color=DATA_COLORS[0])],
             unit="cps",
         ),
         lines(

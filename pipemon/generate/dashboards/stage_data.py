@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
-from pipemon.generate.dashboards.charts import SIGNAL_COLORS, heatmap, lines
+from pipemon.generate.dashboards.charts import heatmap, lines
+from pipemon.generate.dashboards.colors import SIGNAL_COLORS
 from pipemon.generate.dashboards.panels import DATA_COLORS, NULL_COLOR, Panel, Query
 from pipemon.generate.dashboards.series import Choice, feedback, mean, missing, share
 from pipemon.generate.promql import Matcher
@@ -31,7 +32,7 @@ def distribution(choice: Choice, side: str) -> tuple[Panel, ...]:
             "stage has no such feature.",
             buckets(choice, c.FEATURE_VALUE, *which),
             unit="short",
-            empty="no values, or no such feature",
+            empty=f"no values, or no {side} features with numbers",
             repeat=side,
         ),
     )
@@ -46,7 +47,7 @@ def means(choice: Choice, side: str) -> tuple[Panel, ...]:
         f"Mean of this feature of the {side}, in its own unit, over calls in which there was a value.",
         [choice.query(mean(choice, (), *which), "mean", color=DATA_COLORS[0])],
         unit="short",
-        empty="no values, or no such feature",
+        empty=f"no values, or no {side} features with numbers",
         from_zero=False,
         height=6,
     )

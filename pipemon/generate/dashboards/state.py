@@ -6,7 +6,7 @@ from pipemon import catalogue as c
 from pipemon.generate import queries as q
 from pipemon.generate import recordings as m
 from pipemon.generate.dashboards.panels import Line, Panel, Query, stat
-from pipemon.generate.dashboards.position import AT_THE_END, PLACE, began
+from pipemon.generate.dashboards.position import AT_THE_END, PLACE, most_severe_began
 from pipemon.generate.dashboards.series import either, of_spec
 from pipemon.generate.dashboards.states import (
     END_TO_END,
@@ -76,11 +76,11 @@ def cascade_state(spec: Spec) -> Panel:
         queries.append(Query(_state(spec, None), "end to end", instant=True))
     description = (
         f"{topology_words(spec)}. Look for the first stage that is not ok: what comes after it may only suffer from "
-        "it, and is dim, **downstream**, where a stage before it fires for as long. Each shows its most severe firing "
-        "alert (critical, warning, info), over all replicas. **ok**: calls arrive, and no alert fires. **no calls**: "
-        f"it is scraped, and nobody calls it. **no data**: Prometheus has nothing of it for {duration(recent(spec))}: "
-        "is the process down, is it scraped, are the rules loaded? **not watched**: no failure mode of it can be "
-        "measured yet."
+        "it, and is dim, **downstream**, where a stage before it fires as severely for as long. Each shows its most "
+        "severe firing alert (critical, warning, info), over all replicas. **ok**: calls arrive, and no alert fires. "
+        f"**no calls**: it is scraped, and nobody calls it. **no data**: Prometheus has nothing "
+        f"of it for {duration(recent(spec))}: is the process down, is it scraped, are the rules loaded? **not "
+        "watched**: no failure mode of it can be measured yet."
     )
     return stat(
         "cascade/state",
@@ -111,12 +111,15 @@ def _state(spec: Spec, stage: str | None) -> Expr:
 
 
 def _after_its_cause(spec: Spec, stage: str | None) -> Expr | None:
-    """Return something where a stage before this one fires for as long; None where there is no stage before."""
-    above = tuple(sorted(_above(spec, stage))) if stage else ()
+    """Return something where a stage before this one fires as severely for as long; None where there is none before.
+
+    Before what is of no stage are all.
+    """
+    above = tuple(sorted(_above(spec, stage))) if stage else order(spec)
     if not above:
         return None
     choice = of_spec(spec)
-    own, others = (began(choice, (), one_of("stage", names)) for names in ((stage or "",), above))
+    own, others = (most_severe_began(choice, (), one_of("stage", names)) for names in ((stage or "",), above))
     return Binary(">=", own, Binary("-", others, recent(spec)))
 
 

@@ -50,7 +50,9 @@ def web(url: str) -> str:
 
 
 def short(seconds: float) -> str:
-    """Print a measured time as people say it: `300ms`, `1.2s`."""
+    """Print a measured time as people say it: `300ms`, `1.2s`, `30m`."""
+    if seconds >= 60 and seconds % 60 == 0:
+        return duration(seconds)
     return f"{seconds * 1000:g}ms" if seconds < 1 else f"{seconds:g}s"
 
 

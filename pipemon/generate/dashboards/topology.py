@@ -16,8 +16,8 @@ from pipemon.generate.dashboards.panels import (
     Query,
     letter,
 )
-from pipemon.generate.dashboards.position import PLACE, after_its_cause, began, placed
-from pipemon.generate.dashboards.series import Choice, either, quantile
+from pipemon.generate.dashboards.position import PLACE, after_its_cause, edges, most_severe_began, placed
+from pipemon.generate.dashboards.series import REMEMBERED, Choice, either, quantile
 from pipemon.generate.dashboards.states import (
     END_TO_END,
     FIRING,
@@ -27,12 +27,11 @@ from pipemon.generate.dashboards.states import (
     QUIET,
     STAGE_WORDS,
 )
+from pipemon.generate.dashboards.text import short
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.generate.queries import per
 
 _STAGES = Matcher("stage", "!=", "")
-REMEMBERED = 3600.0
-"""Seconds that a stage is remembered of which there is nothing any more: its process may be down."""
 
 
 def firing(choice: Choice, *more: Matcher) -> Expr:
@@ -41,16 +40,14 @@ def firing(choice: Choice, *more: Matcher) -> Expr:
 
 
 def by_severity(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
-    """Return the number of the most severe firing alert. Severities with words of a team's own count as warnings."""
-    page, _, notice = choice.severities
-    which = (("=", page, FIRING["page"]), ("!~", f"{page}|{notice}", FIRING["ticket"]), ("=", notice, FIRING["notice"]))
-    found: Expr | None = None
-    for op, words, value in which:
-        alerts = firing(choice, *more, Matcher("severity", op, words))
-        one = Binary("*", Aggregate("max", by, alerts), float(value))
-        found = one if found is None else Binary("or", found, one)
-    assert found is not None
-    return found
+    """Return the number of the most severe firing alert."""
+    values = (FIRING["page"], FIRING["ticket"], FIRING["notice"])
+    return either(
+        *(
+            Binary("*", Aggregate("max", by, firing(choice, *more, which)), float(value))
+            for which, value in zip(choice.by_severity(), values, strict=True)
+        )
+    )
 
 
 def health(choice: Choice, patience: float) -> Expr:
@@ -58,14 +55,14 @@ def health(choice: Choice, patience: float) -> Expr:
     where none arrive, -2 where it was there in the last hour and nothing of it is now.
 
     A stage of a batch job is called as long as what it pushed is there: whether a run is overdue its alert tells. The
-    number is lower where a stage further up fires for as long, give or take `patience` seconds.
+    number is lower where a stage further up fires as severely for as long, give or take `patience` seconds.
     """
     calls = choice.rate(c.STAGE_CALLS, ("stage",))
     alive = Binary("-", Binary("> bool", calls, 0.0), float(QUIET - NO_CALLS))
     pushed = Aggregate("max", ("stage",), choice.series(c.STAGE_CALLS))
     of_job = Binary("*", Binary("and", pushed, choice.series(c.BATCH_LAST_SUCCESS), on=()), float(QUIET))
     fires = by_severity(choice, ("stage",), _STAGES)
-    effects = after_its_cause(choice, began(choice, ("stage",), _STAGES), patience)
+    effects = after_its_cause(choice, most_severe_began(choice, ("stage",), _STAGES), patience)
     suffers = Binary("-", Binary("and", fires, effects, on=("stage",)), float(LESS_OF_AN_EFFECT))
     seen = Aggregate("max", ("stage",), Call("count_over_time", (choice.series(c.STAGE_CALLS, window=REMEMBERED),)))
     gone = Binary("+", Binary("*", seen, 0.0), float(NO_DATA))
@@ -86,10 +83,9 @@ def node_graph(choice: Choice, key: str, min_step: float, height: int = 7, share
         ("mainstat", choice.rate(c.STAGE_CALLS, ("stage",))),
         ("secondarystat", quantile(choice, c.STAGE_DURATION, 0.95, ("stage",))),
     ]
-    edges = Aggregate("max", ("stage", "upstream"), choice.series(c.STAGE_UPSTREAM))
     queries = [choice.rows(_named(_named(told, "id"), "title"))]
     queries += [choice.rows(_named(expr, "id")) for _, expr in by_id]
-    source = _named(_named(edges, "source", "upstream"), "target")
+    source = _named(_named(edges(choice), "source", "upstream"), "target")
     queries.append(choice.rows(Call("label_join", (source, "id", "/", "upstream", "stage"))))
     letters = [letter(i) for i in range(len(queries) - 1)]
     nodes = {"id": "byRefId", "options": f"/^(?:{'|'.join(letters)})$/"}
@@ -106,7 +102,7 @@ def node_graph(choice: Choice, key: str, min_step: float, height: int = 7, share
         "The cascade",
         "Each circle is a stage, and arrows are the way of a call. The ring's colour and the word below tell its "
         "health: **critical**, **warning** or **info** is its most severe firing alert, **downstream** and dim where a "
-        "stage before it fires for as long; **ok**: calls arrive and "
+        "stage before it fires as severely for as long; **ok**: calls arrive and "
         "nothing fires; **no calls**: it is scraped and nobody calls it; **no data**: it is no longer scraped. Inside: "
         "calls a second and p95 of their time. "
         "Look for the first one, from the left, that is not ok: what comes after it may only suffer from it. "
@@ -146,27 +142,28 @@ def waterfall(
     now_step: float,
     stages: Sequence[tuple[str, Line | None]] = (),
     *,
+    budget: Line | None = None,
     min_step: float | None = None,
     height: int = 7,
 ) -> tuple[Panel, ...]:
     """Return where the time of a run goes: a bar for each of the `stages`, in their order, and all over time.
 
-    Without `stages`, with their budgets, there is a bar for each that is called.
+    Without `stages`, with their budgets, there is a bar for each that is called; `budget` is that of a run.
     """
     about = (
         "Mean time of a call of each stage, in the order of the cascade, then of a whole run, then its budget: the "
-        "bars are drawn to one scale. A red one is above its own budget. The longest is where to save time."
+        "bars are drawn to one scale. A red one is above its own budget, which stands beside "
+        "its name. The longest is where to save time."
     )
     mean = _time_of_a_run(choice)
     queries: list[Query] = []
-    limits = {}
+    limits: dict[str, Line] = {}
     if stages:
         for name, line in stages:
             here = _here(choice, name)
-            queries.append(choice.query(_time_of_a_run(here), name, instant=True))
-            if line is not None:
-                limits[name] = line
-        queries.append(choice.query(_end_to_end(choice), "end to end", instant=True))
+            queries.append(choice.query(_time_of_a_run(here), _within(name, line, limits), instant=True))
+        name = _within(END_TO_END, budget, limits)
+        queries.append(choice.query(_end_to_end(choice), name, instant=True))
         queries.append(choice.query(_budget(choice), "budget", instant=True))
     else:
         below = Binary("or", _called(_end_to_end(choice), END_TO_END), _called(_budget(choice), "its budget"))
@@ -203,6 +200,15 @@ def waterfall(
     plain = [_unstacked(count - 2, "solid", 2), _unstacked(count - 1, "dash", 2)]
     drawn = replace(over_time, overrides=(*over_time.overrides, *plain), min_step=min_step)
     return replace(now, min_step=now_step), drawn
+
+
+def _within(name: str, line: Line | None, limits: dict[str, Line]) -> str:
+    """Note the limit of a bar, and return what it is called: whether it is above is not told by its colour alone."""
+    if line is None:
+        return name
+    told = f"{name} ≤ {short(line.value)}"
+    limits[told] = line
+    return told
 
 
 def _called(expr: Expr, name: str) -> Expr:

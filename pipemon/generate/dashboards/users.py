@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from pipemon import catalogue as c
 from pipemon.generate.dashboards.board import any_uid, board, marks, variables
-from pipemon.generate.dashboards.charts import CONFIDENCE_COLORS, SIGNAL_COLORS, heatmap, lines
+from pipemon.generate.dashboards.charts import heatmap, lines
+from pipemon.generate.dashboards.colors import CONFIDENCE_COLORS, SIGNAL_COLORS
 from pipemon.generate.dashboards.layout import Row, place
 from pipemon.generate.dashboards.panels import Json, Panel
 from pipemon.generate.dashboards.series import Choice, chosen, ever, feedback, ran
@@ -42,7 +43,7 @@ def _quality(choice: Choice) -> tuple[Panel, ...]:
     )
     mean = per(Binary("-", positive, negative), choice.rate(c.QUALITY_SCORE, by, ALL_VALUES, suffix="_bucket"))
     counted = choice.rate(c.QUALITY_SCORE, by, ALL_VALUES, suffix="_bucket", function="increase")
-    any_scored = Aggregate("max", by, choice.at_end(c.QUALITY_SCORE, ALL_VALUES, suffix="_bucket"))
+    any_scored = Aggregate("max", by, choice.lately(c.QUALITY_SCORE, ALL_VALUES, suffix="_bucket"))
     scored = Binary("and", counted, Binary(">", any_scored, 0.0))
     bins = ("stage", "confidence_bin")
     right = choice.rate(c.CALIBRATION, bins, Matcher("correct", "=", "yes"))
@@ -70,10 +71,9 @@ def _quality(choice: Choice) -> tuple[Panel, ...]:
         lines(
             "quality/calibration",
             "Stated confidence less accuracy",
-            "For outputs of about the same stated confidence: how much more often the model said to be right "
-            "than it was. "
-            "Zero is calibrated, above it the model is too sure of itself.",
-            [choice.query(off, "{{stage}} {{confidence_bin}}")],
+            "For outputs of about the same stated confidence, by tenths: how much more often the model said to be "
+            "right than it was. Zero is calibrated, above it the model is too sure of itself.",
+            [choice.query(off, "{{stage}} up to {{confidence_bin}}")],
             unit="percentunit",
             empty="no confidence was compared with the truth in this time",
             from_zero=False,
@@ -133,7 +133,7 @@ def _labels(choice: Choice) -> tuple[Panel, ...]:
 def _feedback(choice: Choice) -> tuple[Panel, ...]:
     by = ("stage", "signal", "slice")
     place = ("stage", "slice")
-    came = Binary(">", Aggregate("max", by, choice.at_end(c.FEEDBACK, _SLICED)), 0.0)
+    came = Binary(">", Aggregate("max", by, choice.lately(c.FEEDBACK, _SLICED)), 0.0)
     # The share of the only signal that anybody tells is all.
     several = Binary(">", Aggregate("count", place, came), 1.0)
     of_slice = per(ever(choice, c.FEEDBACK, by, _SLICED), choice.rate(c.FEEDBACK, place, _SLICED), place)

@@ -8,19 +8,16 @@ from dataclasses import replace
 from pipemon import catalogue as c
 from pipemon.generate.dashboards.board import any_uid, board, marks, variable, variables
 from pipemon.generate.dashboards.charts import Column, coarse, lines, table
+from pipemon.generate.dashboards.colors import TRACK_COLORS
 from pipemon.generate.dashboards.layout import RECENT, Row, place
-from pipemon.generate.dashboards.panels import DATA_COLORS, Json, Panel, letter, override, state_timeline
+from pipemon.generate.dashboards.panels import Json, Panel, letter, override, state_timeline
 from pipemon.generate.dashboards.series import Choice, chosen, feedback, mean, missing, quantile, share
 from pipemon.generate.dashboards.states import VERDICT_STATES
 from pipemon.generate.dashboards.topology import by_severity
-from pipemon.generate.promql import Aggregate, Binary, Expr, Matcher
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.generate.queries import per
 
 _BY = ("stage", "version", "track")
-_TRACKS = {
-    f"/ {track}( |$)/": color for track, color in zip(("stable", "canary", "shadow"), DATA_COLORS[:3], strict=True)
-}
-"""A track has one colour, whatever the stage."""
 
 
 def versions(scrape_interval: float) -> Json:
@@ -57,7 +54,8 @@ def _verdict(choice: Choice) -> tuple[Panel, ...]:
     by = ("stage", "version", "track")
     everything = choice.all_tracks()
     calls = everything.rate(c.STAGE_CALLS, by)
-    traffic = per(calls, choice.rate(c.STAGE_CALLS, ("stage",)), ("stage",))
+    # Counters of one scrape are extrapolated each by itself, so that in a short window a part can be above the whole.
+    traffic = Call("clamp_max", (per(calls, choice.rate(c.STAGE_CALLS, ("stage",)), ("stage",)), 1.0))
     meant = Aggregate("max", by, everything.series(c.ROLLOUT_TRAFFIC))
     bad = by_severity(choice, ("stage", "failure_mode"), Matcher("kind", "=", "rollout"))
     calm = Binary(
@@ -74,7 +72,7 @@ def _verdict(choice: Choice) -> tuple[Panel, ...]:
             everything.query(meant, "{{stage}} {{version}} {{track}} meant"),
         ],
         unit="percentunit",
-        colors=_TRACKS,
+        colors=TRACK_COLORS,
         height=7,
     )
     dashed = override("byFrameRefID", letter(1), "custom.lineStyle", {"fill": "dash", "dash": [6, 4]})
@@ -126,20 +124,20 @@ def _beside(choice: Choice) -> tuple[Panel, ...]:
     return (
         lines(
             "versions/errors", "Failed calls", "Share of calls that raised, by version.",
-            [choice.query(share(choice, c.STAGE_FAILURES, _BY), legend)], unit="percentunit", colors=_TRACKS,
+            [choice.query(share(choice, c.STAGE_FAILURES, _BY), legend)], unit="percentunit", colors=TRACK_COLORS,
         ),
         lines(
             "versions/nulls", "Null outputs", "Share of calls that returned nothing usable, by version.",
-            [choice.query(share(choice, c.STAGE_NULL_OUTPUTS, _BY), legend)], unit="percentunit", colors=_TRACKS,
+            [choice.query(share(choice, c.STAGE_NULL_OUTPUTS, _BY), legend)], unit="percentunit", colors=TRACK_COLORS,
         ),
         lines(
             "versions/p95", "Duration, p95", "19 of 20 calls took no longer, by version.",
-            [choice.query(quantile(choice, c.STAGE_DURATION, 0.95, _BY), legend)], unit="s", colors=_TRACKS,
+            [choice.query(quantile(choice, c.STAGE_DURATION, 0.95, _BY), legend)], unit="s", colors=TRACK_COLORS,
         ),
         lines(
             "versions/redo", "Redo per call", "How often users had to ask again, by version.",
             [choice.query(feedback(choice, _BY, redo), legend)], unit="percentunit", empty="no feedback",
-            colors=_TRACKS,
+            colors=TRACK_COLORS,
         ),
     )  # fmt: skip
 
@@ -155,7 +153,7 @@ def _means(choice: Choice) -> Panel:
         unit="short",
         from_zero=False,
         empty="no values, or no output features",
-        colors=_TRACKS,
+        colors=TRACK_COLORS,
     )
     return replace(made, repeat="feature")
 
@@ -206,7 +204,7 @@ def _differences(choice: Choice) -> tuple[Panel, ...]:
             "that agreed.",
             [choice.query(agreement, "{{stage}} {{version}} {{track}} with {{candidate}}")],
             unit="percentunit",
-            colors=_TRACKS,
+            colors=TRACK_COLORS,
             empty="no outputs are compared",
         ),
     )
