@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 
@@ -13,6 +14,7 @@ from disturbances import FAULTS, set_up
 from factory_scrapes import scraped
 from inspection import Setup
 from phases import Phase
+from processor_time import by_processor_time, sleeping_by
 from production import Line
 from real_servers import running_alertmanager
 from rule_tests import check, fired
@@ -37,6 +39,14 @@ ONE_ALERT = {
     "canary_worse": ("canary-worse", set()),
 }
 """For each fault the failure mode whose alert is sent, and its effects, which fire and are held back."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _whatever_else_runs_here() -> Iterator[None]:
+    """Measure the stages by the processor time that they take, and what the hot tablet loses."""
+    stages = (inspection.take_picture, inspection.cut_out, inspection.classify, inspection.classify_by_candidate)
+    with by_processor_time(*stages, inspection.inspect) as clock, sleeping_by(clock, inspection):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import agency
@@ -12,6 +13,7 @@ import screening
 import shop
 import valuation
 from phases import Phase, series
+from processor_time import by_processor_time
 from rule_tests import check, fired
 
 from pipemon.generate.inhibition import Plan, plan
@@ -36,6 +38,12 @@ FRAUD: dict[str, Expected] = {
     "hidden": ("fraud-gets-through", set()),
     "wallet": ("unknown-channel", set()),
 }
+
+
+@pytest.fixture(autouse=True)
+def _whatever_else_runs_here() -> Iterator[None]:
+    with by_processor_time(valuation.value, valuation.offer, screening.score, screening.screen):
+        yield
 
 
 def planned(module: object) -> Plan:
