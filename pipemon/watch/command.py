@@ -43,7 +43,7 @@ def watch(url: str, specs: tuple[Path, ...], pipeline: str, over: float | None, 
 
     loaded = _specs(specs)
     interval = max((spec.timing.scrape_interval for spec in loaded), default=None)
-    found = source(url, over, {label: name for spec in loaded for label, name in spec.labels}, interval)
+    found = source(url, over, {label: name for spec in loaded for label, name in spec.labels}, interval, _batch(loaded))
 
     def seen() -> State:
         return look(found, loaded, pipeline)
@@ -73,6 +73,10 @@ def _specs(paths: tuple[Path, ...]) -> tuple[Spec, ...]:
     return load_all(paths)
 
 
+def _batch(specs: tuple[Spec, ...]) -> frozenset[str]:
+    return frozenset(spec.pipeline for spec in specs if spec.schedule is not None)
+
+
 def look(source: Source, specs: tuple[Spec, ...] = (), only: str = "") -> State:
     """Return the state of what a source has, of the pipeline `only` if it is named. Raises UnavailableError."""
     from pipemon.prometheus import public  # noqa: PLC0415
@@ -89,7 +93,7 @@ def look(source: Source, specs: tuple[Spec, ...] = (), only: str = "") -> State:
             )
         names = (only,)
     # What a gateway has of a batch job does not rise.
-    batch = {spec.pipeline for spec in specs if spec.schedule is not None and reading.totals}
+    batch = _batch(specs)
     alerts = _alerts(reading, specs)
     judged = {name: alerts is not None and (reading.alerts is not None or name in known) for name in names}
     pipelines = [

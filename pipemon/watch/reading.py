@@ -73,8 +73,9 @@ class Reading:
     seen: frozenset[tuple[str, str]] | None = None
 
     def of_last_run(self) -> Reading:
-        """Return what the page of a gateway has of a batch job: all that its last run counted, over no time."""
-        return replace(self, seconds=0.0, increases=summed(self.totals, COUNTERS), samples=self.totals)
+        """Return what there is of a batch job: all that its last run counted, over no time."""
+        counted = summed(self.totals, COUNTERS) if self.totals else self.increases
+        return replace(self, seconds=0.0, increases=counted, samples=self.totals)
 
     def series(self, name: str, **labels: str) -> list[tuple[dict[str, str], float]]:
         """Return the labels and values of the series of a name that have these labels; never a shadow call's."""

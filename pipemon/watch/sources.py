@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from pipemon import catalogue as c
 from pipemon.errors import OptionError, UnavailableError
+from pipemon.generate.promql import literal, quote
 from pipemon.prometheus import Prometheus, Sample, page_samples
 from pipemon.units import duration
 from pipemon.watch.reading import (
@@ -46,17 +47,21 @@ class Source(Protocol):
 
 
 def source(
-    url: str, over: float | None, labels: Mapping[str, str] = _AS_THEY_ARE, interval: float | None = None
+    url: str,
+    over: float | None,
+    labels: Mapping[str, str] = _AS_THEY_ARE,
+    interval: float | None = None,
+    batch: Iterable[str] = (),
 ) -> Source:
     """Return the source at an address: one that ends in /metrics is a process's page, any other a Prometheus.
 
     `over` is how many seconds a reading looks back; by default a minute, or four scrapes of a Prometheus. `labels` are
     those that arrive there under other names, where a target has one of the same name; `interval` is the seconds
-    between two scrapes where Prometheus does not tell.
+    between two scrapes where Prometheus does not tell. `batch` are pipelines of which it has the last run.
     """
     if urlsplit(url).path.rstrip("/").endswith("/metrics"):
         return Page(url, over or _USUAL)
-    return Server(url, over, labels, interval)
+    return Server(url, over, labels, interval, tuple(batch))
 
 
 @dataclass
@@ -96,12 +101,13 @@ def _counts(sample: Sample) -> bool:
 
 @dataclass
 class Server:
-    """A Prometheus: `over` seconds back from now, all replicas together."""
+    """A Prometheus: `over` seconds back from now, all replicas together; of `batch` pipelines, the last run."""
 
     url: str
     over: float | None
     labels: Mapping[str, str] = field(default_factory=dict)
     interval: float | None = None
+    batch: tuple[str, ...] = ()
     _told_interval: float | None = None
     _has_rules: bool = False
 
@@ -117,8 +123,7 @@ class Server:
 
         counted: list[Sample] = []
         for name, labels in COUNTERS.items():
-            selected = f'{name}{{le="+Inf"}}' if name == FEATURE_BUCKET else name
-            counted += asked(name, labels, self._named_back(labels, f"increase({selected}[{duration(over)}])"))
+            counted += asked(name, labels, self._named_back(labels, self._counted(name, duration(over))))
         shown: list[Sample] = []
         for name, labels in GAUGES.items():
             shown += asked(name, labels, self._shown(name, labels))
@@ -130,6 +135,15 @@ class Server:
             self._alerts(prometheus),
             seen=frozenset((one["pipeline"], one["stage"]) for one in there if one.get("track") != "shadow"),
         )
+
+    def _counted(self, name: str, window: str) -> str:
+        """Return how far the counters of a name went in a window; of batch pipelines, where they stand."""
+        all_values = 'le="+Inf",' if name == FEATURE_BUCKET else ""
+        if not self.batch:
+            return f"increase({name}{{{all_values}}}[{window}])"
+        label, names = self.labels.get("pipeline", "pipeline"), quote("|".join(map(literal, self.batch)))
+        rising, pushed = (f"{name}{{{all_values}{label}{op}{names}}}[{window}]" for op in ("!~", "=~"))
+        return f"(increase({rising}) or last_over_time({pushed}))"
 
     def _there(self, prometheus: Prometheus) -> list[Mapping[str, str]]:
         """Return the stages of the last hour, and the targets that export them."""

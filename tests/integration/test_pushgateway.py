@@ -25,6 +25,7 @@ from pipemon.demo.processes import free_ports
 from pipemon.generate.output import Options, generate
 from pipemon.instrument.exposition import push
 from pipemon.instrument.log import Quietly
+from pipemon.watch.sources import Server
 
 LAST_SUCCESS = "pipemon_batch_last_success_timestamp_seconds"
 CALLS = "pipemon_stage_calls_total"
@@ -296,6 +297,7 @@ def test_the_rules_of_a_schedule_tell_what_a_run_pushed_and_that_none_comes(gate
         assert "few" not in firing()
         run(null=0, rows=39)
         until(lambda: "empty" not in firing() and "few" in firing(), "the end of it with the next run, a small one")
+        assert Server(prometheus.url, 5.0, batch=("nightly",)).read().total(CALLS, stage="score") == 39
         until(lambda: "late" in firing(), "the alert on no further run")
         (success,) = prometheus.query(LAST_SUCCESS + '{pipeline="nightly"}')
         (since,) = prometheus.query('ALERTS_FOR_STATE{failure_mode="late"}')
