@@ -73,7 +73,7 @@ def backtest(
     for spec in loaded:
         made = plan(scaled(spec, time_scale))
         every = evaluations(rules(made.spec), step)
-        count = sum(queries(each, period) for each in every)
+        count = queries(every, period)
         with click.progressbar(length=count, label=f"{spec.pipeline}: asking Prometheus", file=sys.stderr) as bar:
             found = replay(made, prometheus, period, every, lambda: bar.update(1))
         for line in report(found):
@@ -115,7 +115,8 @@ def _tuned(spec: Spec, prometheus: Prometheus, period: Period, rate: float, *, w
     with click.progressbar(modes, label=label, file=sys.stderr) as bar:
         choices = [chosen(spec, mode, prometheus, period, rate) for mode in bar]
     for choice in choices:
-        told = choice.why or f"{choice.key} {choice.written} would have fired {times(choice.count)}"
+        fired = f"have fired {times(choice.count)}" if choice.count else "never have fired"
+        told = choice.why or f"{choice.key} {choice.written} would {fired}"
         click.echo(f"{spec.pipeline}: {choice.mode}: {told}")
     found = {choice.mode: choice.written for choice in choices if choice.written}
     if not write or not found:

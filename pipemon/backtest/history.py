@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -67,14 +67,20 @@ def fetched(prometheus: Prometheus, expr: Expr, period: Period, step: float, don
     Where the server refuses a piece, as one that reads too much, it is halved. Raises UnavailableError.
     """
     query, found = text(expr), Points()
+    for each in longest(period, step):
+        for labels, points in _piece(prometheus, query, each, step).items():
+            found.setdefault(labels, []).extend(points)
+        done()
+    return found
+
+
+def longest(period: Period, step: float) -> Iterator[Period]:
+    """Yield the `pieces` of a period, in their order, each as long as a server may be asked for at once."""
     start = period.start
     while start <= period.end:
         end = min(period.end, start + (_STEPS - 1) * step)
-        for labels, points in _piece(prometheus, query, Period(start, end), step).items():
-            found.setdefault(labels, []).extend(points)
-        done()
+        yield Period(start, end)
         start = end + step
-    return found
 
 
 def _piece(prometheus: Prometheus, query: str, period: Period, step: float) -> Points:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from pipemon.backtest.evaluation import Past
 from pipemon.backtest.firing import Firing, firings
 from pipemon.backtest.history import Known, Period, Points, absent, aligned, fetched, known, pieces, recorded
 from pipemon.backtest.notifying import notified
@@ -43,14 +44,16 @@ class Replayed:
 class Evaluation:
     """An alert's expression without recording rules, and how often it is evaluated, in seconds.
 
-    Of a cumulative sum it is what each step adds, since no query adds it up (`adds_up`). What is left of its own rules
-    in it is what they alone can tell: their own past, and drift, whose rules would be a query of a megabyte.
+    Of a cumulative sum it is what each step adds, since no query adds it up (`adds_up`). Of drift from a baseline it
+    reads its rules, which would be a query of a megabyte: they are worked out here, it has a `past`. What any other has
+    left of its own rules is what they alone can tell: their own past.
     """
 
     alert: Alert
     expr: Expr
     step: float
     adds_up: bool = False
+    past: Past | None = None
 
     def holds_at(self, points: Sequence[tuple[float, float]]) -> list[float]:
         """Return when the expression holds, of the points (Unix time, value) of one of its series."""
@@ -59,7 +62,7 @@ class Evaluation:
 
 def evaluations(made: Rules, step: float | None = None) -> list[Evaluation]:
     """Return how each failure mode's alert is evaluated over the past: as its group is, or by a longer `step`."""
-    found = []
+    found, past = [], Past(made.spec, made.recordings)
     for group in made.groups:
         every = max(group.interval, step or 0.0)
         for alert in group.alerts:
@@ -68,6 +71,8 @@ def evaluations(made: Rules, step: float | None = None) -> list[Evaluation]:
             if CUSUM in alert.mode.signals:
                 # Each step is added once, however seldom the others are evaluated.
                 found.append(Evaluation(alert, _added(made, alert), group.interval, adds_up=True))
+            elif alert.mode.signals & OF_DRIFT and past.can_tell(alert.expr):
+                found.append(Evaluation(alert, alert.expr, every, past=past))
             else:
                 rules_in = () if alert.mode.signals & OF_DRIFT else made.recordings
                 expr = exported_series(made.spec, inlined(alert.expr, rules_in, group.interval))
@@ -84,9 +89,28 @@ def _added(made: Rules, alert: Alert) -> Expr:
     return exported_series(made.spec, inlined(each, made.recordings, made.spec.interval(alert.mode)))
 
 
-def queries(each: Evaluation, period: Period) -> int:
-    """Return how many queries an evaluation begins with."""
+def queries(every: Sequence[Evaluation], period: Period) -> int:
+    """Return how many queries `replay` begins with."""
+    alone = sum(_pieces(each, period) for each in every if each.past is None)
+    return alone + sum(
+        _pieces(several[0], period) * len(past.asked(each.expr for each in several))
+        for past, several in _worked_out(every)
+    )
+
+
+def _pieces(each: Evaluation, period: Period) -> int:
     return pieces(aligned(period, each.step), each.step)
+
+
+def _worked_out(every: Sequence[Evaluation]) -> Iterator[tuple[Past, list[Evaluation]]]:
+    """Yield the evaluations that are worked out here, together those that read the same at the same times."""
+    by_step: dict[float, list[Evaluation]] = {}
+    for each in every:
+        if each.past is not None:
+            by_step.setdefault(each.step, []).append(each)
+    for several in by_step.values():
+        assert several[0].past is not None
+        yield several[0].past, several
 
 
 def replay(
@@ -102,18 +126,24 @@ def replay(
     lacks: dict[str, list[str]] = {}
     unasked: dict[str, tuple[str, ...]] = {}
     recorded_of: dict[str, Known] = {}
+    worked: dict[str, Points] = {}
+    for past, several in _worked_out(every):
+        exprs, step = [each.expr for each in several], several[0].step
+        found_here = past.points(prometheus, exprs, aligned(period, step), step, done)
+        worked |= {each.alert.mode.name: points for each, points in zip(several, found_here, strict=True)}
     for each in every:
         mode, within = each.alert.mode, aligned(period, each.step)
         # Where the rules were loaded then, what they recorded is there.
-        own = [one for one in own_past(each.expr) if not one.name.startswith("pipemon:")]
+        own = [] if each.past else [one for one in own_past(each.expr) if not one.name.startswith("pipemon:")]
         if missing := absent(prometheus, list(map(text, own)), within):
             unasked[mode.name] = tuple(missing)
-            for _ in range(queries(each, period)):
+            for _ in range(_pieces(each, period)):
                 done()
             continue
         if own:
             recorded_of[mode.name] = recorded(prometheus, own[0], within, each.step)
-        points = _since(began, fetched(prometheus, each.expr, within, each.step, done))
+        points = worked.get(mode.name)
+        points = _since(began, fetched(prometheus, each.expr, within, each.step, done) if points is None else points)
         found = [
             Firing(labels, start, end)
             for labels, held in points.items()
@@ -121,7 +151,9 @@ def replay(
         ]
         fired[mode.name] = tuple(sorted(found, key=lambda firing: (firing.start, firing.labels)))
         if not points:
-            read = dict.fromkeys(text(replace(s, window=None, offset=0.0)) for s in selectors(each.expr))
+            asked = each.past.asked([each.expr]) if each.past else [each.expr]
+            every_read = (one for expr in asked for one in selectors(expr))
+            read = dict.fromkeys(text(replace(one, window=None, offset=0.0)) for one in every_read)
             lacks[mode.name] = absent(prometheus, list(read), within)
     return Replayed(plan, period, there, notified(plan, fired, period.end), lacks, unasked, recorded_of)
 

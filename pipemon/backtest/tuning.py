@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
-from math import ceil, floor, log10
+from math import ceil, floor, inf, log10
 
+from pipemon.backtest.evaluation import Past
 from pipemon.backtest.firing import firings
 from pipemon.backtest.history import Period, Points, aligned, fetched
 from pipemon.generate.annotations import unit
@@ -15,9 +16,10 @@ from pipemon.generate.inlining import inlined
 from pipemon.generate.measures import measure
 from pipemon.generate.own_series import exported_series
 from pipemon.generate.promql import Binary, Expr, number
+from pipemon.generate.recordings import Measure
 from pipemon.prometheus import Prometheus
 from pipemon.spec.model import FailureMode, Spec
-from pipemon.spec.signals import SIGNALS
+from pipemon.spec.signals import DRIFT, SIGNALS
 from pipemon.units import duration
 
 MOST_OF_THE_TIME = 0.05
@@ -65,33 +67,50 @@ def chosen(spec: Spec, mode: FailureMode, prometheus: Prometheus, period: Period
     key = condition.threshold.auto
     step = spec.interval(mode)
     within = aligned(period, step)
-    points = fetched(prometheus, value_expr(spec, mode), within, step, lambda: None)
+    points = values(spec, mode, prometheus, within, step)
     if not points:
         return Choice(mode.name, key, None, why="it has no values in this time")
     held = {time for series in points.values() for time, _ in series}
     allowed = rate * len(held) * step
-    threshold, count = smallest(points, key, step, mode.for_, mode.keep_firing_for, allowed)
+    # What chance explains is no drift, whatever the threshold.
+    least = 0.0 if condition.signal == DRIFT else -inf
+    threshold, count = smallest(points, key, step, mode.for_, mode.keep_firing_for, allowed, least)
     if SIGNALS[condition.signal].unit == "ratio" and condition.signal != "feedback" and not 0 < threshold < 1:
         return Choice(mode.name, key, None, why=f"it was {'all' if threshold >= 1 else 'none'} of the calls too often")
     return Choice(mode.name, key, threshold, amount(threshold, unit(spec, mode, condition)), count)
 
 
-def value_expr(spec: Spec, mode: FailureMode) -> Expr:
-    """Return what an undecided failure mode compares, where there is enough traffic, without recording rules."""
+def values(spec: Spec, mode: FailureMode, prometheus: Prometheus, period: Period, step: float) -> Points:
+    """Return what an undecided failure mode compares, where there is enough traffic. Raises UnavailableError."""
+    (condition,) = mode.undecided
+    if condition.signal != DRIFT:
+        expr, found = _ready(spec, mode)
+        asked = exported_series(spec, inlined(expr, found.recordings, spec.interval(mode)))
+        return fetched(prometheus, asked, period, step, lambda: None)
+    # It is watched beside the others of its stage, with which it shares the false alarms.
+    decided = replace(mode, conditions=mode.undecided)
+    spec = replace(spec, failure_modes=tuple(decided if each is mode else each for each in spec.failure_modes))
+    expr, found = _ready(spec, decided)
+    (points,) = Past(spec, found.recordings).points(prometheus, [expr], period, step, lambda: None)
+    return points
+
+
+def _ready(spec: Spec, mode: FailureMode) -> tuple[Expr, Measure]:
     (condition,) = mode.undecided
     found = measure(spec, mode, condition)
     assert found is not None
     ready = reduce(lambda a, b: Binary("and", a, b), guards(spec, mode, found, condition), narrowed(spec, mode, found))
-    return exported_series(spec, inlined(ready, found.recordings, spec.interval(mode)))
+    return ready, found
 
 
 def smallest(
-    points: Points, key: str, step: float, for_: float, keep_firing_for: float, allowed: float
+    points: Points, key: str, step: float, for_: float, keep_firing_for: float, allowed: float, over: float = -inf
 ) -> tuple[float, int]:
     """Return the threshold, and how often the alert would have fired with it.
 
     It is the last of those, tried from beyond all values inwards, with which it would have fired at most `allowed`
-    times, and at most a twentieth of the time: with the next one it would not, whatever further ones would do.
+    times, and at most a twentieth of the time: with the next one it would not, whatever further ones would do. It is
+    `over` a number where one is given.
     """
     sign = -1.0 if key == "below" else 1.0
     series = [[(time, sign * value) for time, value in each] for each in points.values()]
@@ -99,8 +118,9 @@ def smallest(
     least, most = min(values), max(values)
     size = _step(least, most)
     until = max(time for each in series for time, _ in each)
-    best, count = ceil(most / size), 0
-    for tried in range(best, floor(least / size) - 1, -1):
+    last = floor(least / size) if over == -inf else max(floor(least / size), floor(over / size) + 1)
+    best, count = max(ceil(most / size), last), 0
+    for tried in range(best, last - 1, -1):
         fired = [
             (until + step if end is None else end) - start
             for each in series

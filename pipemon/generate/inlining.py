@@ -63,10 +63,10 @@ def self_referring(recordings: Iterable[Recording]) -> tuple[str, ...]:
 
 
 def selectors(expr: Expr | float | str) -> Iterator[Selector]:
-    """Yield the exported series that an expression reads."""
+    """Yield the exported series that an expression reads, without those that `unless` takes away: they may be none."""
     if isinstance(expr, Selector):
         yield expr
-    for part in parts(expr):
+    for part in parts(expr)[:1] if isinstance(expr, Binary) and expr.op == "unless" else parts(expr):
         yield from selectors(part)
 
 

@@ -85,12 +85,19 @@ def fault(
     return None
 
 
-def unreachable(threshold: Threshold, statistic: str, most: float) -> str:
-    """Say why a threshold means nothing, or "": the statistic can't be above it, or always is."""
+def unreachable(threshold: Threshold, statistic: str, most: float, *, sudden: bool = False) -> str:
+    """Say why a threshold means nothing, or "": the statistic can't be above it, or always is.
+
+    One that a backtest is to choose is none yet; where drift is `sudden` it can't.
+    """
     bounded, high = statistic in AT_MOST_ONE, threshold.high
     if high is None:
-        usual = STATISTICS[cast(Statistic, statistic)]
-        return f"'auto' chooses no threshold of drift; the usual one of {statistic} is {usual}"
+        return (
+            f"'auto' chooses no threshold of sudden drift, since the hour before stays as it was while it fires; "
+            f"the usual one of {statistic} is {STATISTICS[cast(Statistic, statistic)]}"
+            if sudden
+            else ""
+        )
     if not 0 < high < (1 if bounded else inf):
         return f"expected a number above 0{' and under 1' if bounded else ''}, found {high:g}"
     if high >= most:

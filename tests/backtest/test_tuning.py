@@ -52,6 +52,12 @@ def test_below_is_the_same_from_the_other_side() -> None:
     assert smallest(points, "below", 10, 0, 0, allowed=2) == (-4.0, 2)
 
 
+def test_a_threshold_of_drift_is_over_0_which_is_what_chance_explains() -> None:
+    drifted: Points = {A: series(*bumps([0.4, 0.2]))}
+    assert smallest(drifted, "above", 10, 0, 0, allowed=2, over=0.0) == (0.001, 2)
+    assert smallest({A: series(*[0.0] * 100)}, "above", 10, 0, 0, allowed=1, over=0.0) == (0.01, 0)
+
+
 def test_the_alerts_of_all_places_count() -> None:
     points: Points = {A: series(*bumps([10, 4])), B: series(*bumps([8, 3]))}
     assert smallest(points, "above", 10, 0, 0, allowed=2) == (4.0, 2)

@@ -119,7 +119,7 @@ def beside_drift(tmp_path: Path, mode: str, **files: str) -> list[str]:
         ("signal: {drift: input.heat}, pace: sudden", "not yet measurable: nobody knows the bins of heat"),
         ("signal: {mean: input.heat}, below: 3, against: last week", "only drift takes it"),
         ("signal: {drift: input.dish}, against: last week, hold: 2h", "only what is compared with the last hour"),
-        ("signal: {drift: input.dish}, pace: sudden, above: auto", "'auto' chooses no threshold of drift"),
+        ("signal: {drift: input.dish}, pace: sudden, above: auto", "no threshold of sudden drift, since"),
     ],
 )
 def test_what_can_not_be_compared_so_is_refused(tmp_path: Path, mode: str, said: str) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import drifting_past
 import learned_past
 import pytest
 from click.testing import CliRunner, Result
@@ -13,7 +14,7 @@ from past import BEGIN, SPEC, STEP, Values, blocks, engine_agrees, past
 from real_servers import running_prometheus
 
 from pipemon.backtest.history import Period
-from pipemon.backtest.replay import evaluations, replay
+from pipemon.backtest.replay import evaluations, queries, replay
 from pipemon.cli import cli
 from pipemon.generate.inhibition import plan
 from pipemon.generate.measures import measure
@@ -109,6 +110,31 @@ def test_what_labels_told_late_fires_in_the_very_evaluations_too(tmp_path: Path)
         found = replay(made, prometheus, Period(BEGIN, BEGIN + 2 * 3600), every, lambda: None)
     assert {name for name, firings in found.fired.items() if not firings} == set(), found.absent
     engine_agrees(rule_file(rules(made.spec)), values, found, every, tmp_path / "engine")
+
+
+def test_drift_is_worked_out_of_what_was_exported_and_fires_in_the_very_evaluations_too(tmp_path: Path) -> None:
+    """Numbers, categories, several at once by Benjamini and Hochberg, a new version, other bins than the baseline's."""
+    made, values = plan(load(drifting_past.write_spec(tmp_path))), drifting_past.drifting_past(1)
+    blocks(values, tmp_path / "server" / "data")
+    with running_prometheus("{}", tmp_path / "server") as prometheus:
+        every, asked = evaluations(rules(made.spec)), 0
+
+        def done() -> None:
+            nonlocal asked
+            asked += 1
+
+        found = replay(made, prometheus, Period(BEGIN, BEGIN + 3600), every, done)
+        assert asked == queries(every, Period(BEGIN, BEGIN + 3600)), "progress ends at its end"
+        auto = drifting_past.SPEC.replace("above: 0.6", "above: auto")
+        spec = drifting_past.write_spec(tmp_path, auto)
+        asked_for = ["backtest", str(spec), "--url", prometheus.url, "--from", str(BEGIN), "--to", str(BEGIN + 3600)]
+        told = CliRunner().invoke(cli, [*asked_for, "--budget", "48/day", "--write"])
+    engine_agrees(rule_file(rules(made.spec)), values, found, every, tmp_path / "engine")
+    assert {name for name, firings in found.fired.items() if not firings} == set(), found.absent
+    said = re.search(r"far-louder: above ([0-9.]+) would have fired once\n", told.stdout)
+    assert said, told.output
+    assert spec.read_text() == auto.replace("auto", said[1])
+    assert "  far-louder (ticket): once; " in told.stdout
 
 
 def sudden(tmp_path: Path) -> Path:

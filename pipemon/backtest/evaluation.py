@@ -1,0 +1,164 @@
+"""Recording rules over a past that has only what was exported: asked for once, and the rest worked out here.
+
+With all its rules inside of it a query for drift would be a megabyte, and read the same counts some fifty times. What
+reads exported series alone is asked for, each once however many rules read it, and the rules' algebra is done here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from pipemon.backtest import vectors
+from pipemon.backtest.history import Period, Points, fetched, longest
+from pipemon.backtest.vectors import Column, Vector
+from pipemon.generate.inlining import own_past, parts, selectors, self_referring
+from pipemon.generate.own_series import exported_series
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Recorded, Selector, Subquery, text
+from pipemon.generate.recordings import Recording
+from pipemon.prometheus import Prometheus
+from pipemon.spec.model import Spec
+
+
+class Past:
+    """What a pipeline's rules would have recorded."""
+
+    def __init__(self, spec: Spec, recordings: Iterable[Recording]) -> None:
+        self.spec = spec
+        self._rules: dict[str, list[Recording]] = {}
+        for each in recordings:
+            self._rules.setdefault(each.name, []).append(each)
+        self._own = frozenset(self_referring(each for several in self._rules.values() for each in several))
+
+    def can_tell(self, expr: Expr) -> bool:
+        """Tell whether all that an expression reads can be asked for or worked out: no rule's own past is in it."""
+        return all(self._knows(each) for each in self._reached(expr))
+
+    def asked(self, exprs: Iterable[Expr]) -> tuple[Expr, ...]:
+        """Return what is asked for, of the server."""
+        every = (each for expr in exprs for each in self._reached(expr))
+        return tuple({text(each): exported_series(self.spec, each) for each in every if _is_asked(each)}.values())
+
+    def points(
+        self, prometheus: Prometheus, exprs: Sequence[Expr], period: Period, step: float, done: Callable[[], None]
+    ) -> list[Points]:
+        """Return the values of each expression each `step` seconds; calls `done` after each answer of the server.
+
+        Raises UnavailableError.
+        """
+        found: list[Points] = [{} for _ in exprs]
+        for piece in longest(period, step):
+            worked = _Piece(self, prometheus, piece, step, done)
+            for points, expr in zip(found, exprs, strict=True):
+                for labels, column in worked.vector(expr).items():
+                    known = np.flatnonzero(~np.isnan(np.broadcast_to(column, worked.times.shape)))
+                    values = np.broadcast_to(column, worked.times.shape)[known].tolist()
+                    points.setdefault(labels, []).extend(zip(worked.times[known].tolist(), values, strict=True))
+        return [{labels: row for labels, row in points.items() if row} for points in found]
+
+    def rules(self, name: str) -> Sequence[Recording]:
+        """Return the rules that record series of a name."""
+        return self._rules[name]
+
+    def _reached(self, expr: Expr) -> Iterator[Expr]:
+        """Yield an expression's parts, and those of the rules that it reads, down to what is asked for."""
+        todo, seen = [expr], set[str]()
+        while todo:
+            each = todo.pop()
+            yield each
+            if isinstance(each, Recorded):
+                if each.name not in seen and each.name not in self._own:
+                    seen.add(each.name)
+                    todo += [rule.expr for rule in self._rules.get(each.name, ())]
+            elif not _is_asked(each):
+                todo += [part for part in parts(each) if not isinstance(part, int | float | str)]
+
+    def _knows(self, expr: Expr) -> bool:
+        match expr:
+            case Recorded():
+                here = expr.name in self._rules and expr.name not in self._own
+                return here and expr.window is None and not expr.offset
+            case _ if _is_asked(expr):
+                return True
+            case Aggregate():
+                return expr.op in vectors.AGGREGATIONS
+            case Binary():
+                return expr.op in vectors.OPERATORS
+            case Call():
+                return expr.function in vectors.FUNCTIONS
+            case _:
+                return False
+
+
+class _Piece:
+    """The evaluations of a piece of a period, each rule worked out once."""
+
+    def __init__(
+        self, past: Past, prometheus: Prometheus, period: Period, step: float, done: Callable[[], None]
+    ) -> None:
+        self._past, self._prometheus, self._period, self._step, self._done = past, prometheus, period, step, done
+        steps = round((period.end - period.start) / step)
+        self.times: Column = period.start + step * np.arange(steps + 1, dtype=np.float64)
+        self._recorded: dict[str, Vector] = {}
+        self._answers: dict[str, Vector] = {}
+
+    def vector(self, expr: Expr) -> Vector:
+        found = self._value(expr)
+        assert isinstance(found, dict)
+        return found
+
+    def _value(self, expr: Expr | float) -> Vector | Column:
+        match expr:
+            case int() | float():
+                return np.array([float(expr)])
+            case Recorded():
+                return vectors.chosen(self._of_rules(expr.name), expr.matchers)
+            case _ if _is_asked(expr):
+                return self._answer(expr)
+            case Aggregate():
+                return vectors.aggregated(expr, self.vector(expr.expr))
+            case Binary():
+                left, right = self._value(expr.left), self._value(expr.right)
+                return vectors.joined(expr, left, right)
+            case Call(function="time"):
+                return self.times
+            case Call(function="vector", args=(number,)):
+                assert not isinstance(number, str)
+                column = self._value(number)
+                assert not isinstance(column, dict)
+                return {(): column}
+            case Call(function="label_replace", args=(inner, *texts)):
+                assert not isinstance(inner, int | float | str)
+                return vectors.relabelled(self.vector(inner), *map(str, texts))
+            case Call(args=(inner, *numbers)):
+                assert not isinstance(inner, int | float | str)
+                return vectors.each(expr.function, self.vector(inner), [float(text(number)) for number in numbers])
+        raise ValueError(f"{text(expr)} can't be worked out")
+
+    def _of_rules(self, name: str) -> Vector:
+        if name not in self._recorded:
+            self._recorded[name] = vectors.either(
+                vectors.labelled(self.vector(rule.expr), rule.static) for rule in self._past.rules(name)
+            )
+        return self._recorded[name]
+
+    def _answer(self, expr: Expr) -> Vector:
+        """Return what the server says of exported series."""
+        if (wanted := text(expr)) not in self._answers:
+            found, asked = Vector(), exported_series(self._past.spec, expr)
+            for labels, points in fetched(self._prometheus, asked, self._period, self._step, self._done).items():
+                at = np.round((np.array([time for time, _ in points]) - self.times[0]) / self._step).astype(int)
+                found[labels] = np.full(len(self.times), np.nan)
+                found[labels][at] = [value for _, value in points]
+            self._answers[wanted] = found
+        return self._answers[wanted]
+
+
+def _is_asked(expr: Expr) -> bool:
+    """Tell whether an expression reads exported series and no rule's."""
+    match expr:
+        case Selector() | Subquery():
+            return not own_past(expr)
+        case _:
+            return not own_past(expr) and next(selectors(expr), None) is not None
