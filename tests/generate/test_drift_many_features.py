@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from drifting import SPEC, WINDOW, Scrapes, Test, baseline, of_categories, promtool
 from numpy.typing import NDArray
+from rule_subsets import documents, failing
 from scipy import stats
 
 from benchmarks.drift import emulation
@@ -96,6 +97,23 @@ def test_the_more_features_have_moved_the_less_each_must_show_as_scipy_has_it(tm
         "exp_samples": [{"labels": "{}", "value": len(MOVED) * FEATURES}],
     }
     assert promtool(tmp_path, names, scrapes, [told, known]) == ""
+
+
+@pytest.mark.integration
+def test_a_generated_rule_test_passes_only_where_features_share_by_benjamini_and_hochberg(tmp_path: Path) -> None:
+    """Where others have moved a feature needs less than Bonferroni's; alone it needs that."""
+    stepping = load(HERE / "stepping.yaml")
+    rules, files = documents(generated.rules(stepping))
+    evenly, _ = documents(generated.rules(replace(stepping, multiple_testing=BONFERRONI)))
+    (file,) = (each for each in files if any("moved" in case["name"] for case in each["tests"]))
+    both = [case for case in file["tests"] if "moved" in case["name"]]
+    assert [case["name"] for case in both] == [
+        "hotter-than-usual: fires where the others have moved too",
+        "hotter-than-usual: is quiet where it alone has moved",
+    ]
+    assert failing(tmp_path, rules, {**file, "tests": both}) == ""
+    said = failing(tmp_path, evenly, {**file, "tests": both})
+    assert said.count("got:") == said.count("got: nil") == 1, said
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ CASES = [
     ("combined", EVERY_SIGNAL.with_name("combined.yaml")),
     ("drifting", EVERY_SIGNAL.with_name("drifting.yaml")),
     ("shifting", EVERY_SIGNAL.with_name("shifting.yaml")),
+    ("stepping", EVERY_SIGNAL.with_name("stepping.yaml")),
     ("undecorated", EVERY_SIGNAL.with_name("undecorated.yaml")),
     ("nightly", EVERY_SIGNAL.with_name("nightly.yaml")),
     ("line", EVERY_SIGNAL.with_name("line.yaml")),

@@ -48,6 +48,18 @@ def moved(reference: Reference, statistic: Statistic, value: float, count: float
     return mixed(_crossing(lambda part: distance(reference, statistic, mixed(part), count), value))
 
 
+def moved_inside(reference: Reference, statistic: Statistic, value: float, count: float) -> Shares:
+    """Return shares at such a distance of which nothing is rare: some of the first bin of the core is in its last one."""
+    core = [index for index, part in enumerate(reference.parts) if part == "core"]
+
+    def mixed(part: float) -> Shares:
+        found = list(reference.shares)
+        found[core[0]], found[core[-1]] = (1 - part) * found[core[0]], found[core[-1]] + part * found[core[0]]
+        return tuple(found)
+
+    return mixed(_crossing(lambda part: distance(reference, statistic, mixed(part), count), value))
+
+
 def _crossing(rising: Callable[[float], float], level: float) -> float:
     low, high = 0.0, 1.0
     for _ in range(_STEPS):

@@ -19,6 +19,7 @@ from pipemon.generate.rules import Alert, Group, Rules
 from pipemon.generate.ruletests.cases import tested_values
 from pipemon.generate.ruletests.expectations import expected_alert, nothing_of_others, recorded_value
 from pipemon.generate.ruletests.places import series
+from pipemon.generate.ruletests.ranks import ranked_cases
 from pipemon.generate.ruletests.recent import recent_cases
 from pipemon.generate.ruletests.scenes import ANOTHER, Clock, State, constant, counters, kept_labels, worlds
 from pipemon.generate.ruletests.twins import (
@@ -145,6 +146,8 @@ def _cases(rules: Rules, alert: Alert) -> Iterator[tuple[str, Test]]:
         yield from recent_cases(spec, mode, drift_step(mode))
     elif reference.has_categories:
         yield "has none of what nobody counts", uncounted(spec, mode, condition, drift_step(mode))
+    if condition.against is None:
+        yield from ranked_cases(spec, alert, _STEPS)
 
 
 def _case(spec: Spec, alert: Alert, value: float, number: float, *, fires: bool, bins: bool = False) -> Test:

@@ -9,8 +9,9 @@ from typing import cast
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
+from pipemon.generate.drift.constants import Reference
 from pipemon.generate.drift.measure import condition_references
-from pipemon.generate.drift.shapes import moved
+from pipemon.generate.drift.shapes import Shares, moved
 from pipemon.generate.levels import counter_of
 from pipemon.generate.queries import calls_total, duration
 from pipemon.generate.ruletests.places import OLD_VERSION, Move, World
@@ -218,7 +219,11 @@ def _drifted(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, 
         then = replace(reference.baseline, count=rate * max(mode.window, spec.timing.long_window))
         reference = replace(reference, baseline=then)
     shares = moved(reference, cast(Statistic, condition.argument), value, rate * mode.window)
-    labels = dict(condition.labels)
+    distributed(moves, reference, shares, rate, **dict(condition.labels))
+
+
+def distributed(moves: Moves, reference: Reference, shares: Shares, rate: float, **labels: str) -> None:
+    """Let a feature have values at `rate` each second, with these shares of its baseline's bins."""
     moves.put(c.FEATURE_INFO, 1.0, **labels, unit=reference.baseline.unit, bins=reference.baseline.bins)
     if reference.has_categories:
         for category, share in zip(reference.bins, shares, strict=True):
