@@ -35,9 +35,9 @@ class Past:
         """Tell whether all that an expression reads can be asked for or worked out: no rule's own past is in it."""
         return all(self._knows(each) for each in self._reached(expr))
 
-    def asked(self, exprs: Iterable[Expr]) -> tuple[Expr, ...]:
-        """Return what is asked for, of the server."""
-        every = (each for expr in exprs for each in self._reached(expr))
+    def asked(self, exprs: Iterable[Expr], *, needed: bool = False) -> tuple[Expr, ...]:
+        """Return what is asked of the server; only what is `needed` for a value, without what `unless` takes away."""
+        every = (each for expr in exprs for each in self._reached(expr, needed=needed))
         return tuple({text(each): exported_series(self.spec, each) for each in every if _is_asked(each)}.values())
 
     def points(
@@ -61,7 +61,7 @@ class Past:
         """Return the rules that record series of a name."""
         return self._rules[name]
 
-    def _reached(self, expr: Expr) -> Iterator[Expr]:
+    def _reached(self, expr: Expr, *, needed: bool = False) -> Iterator[Expr]:
         """Yield an expression's parts, and those of the rules that it reads, down to what is asked for."""
         todo, seen = [expr], set[str]()
         while todo:
@@ -72,7 +72,8 @@ class Past:
                     seen.add(each.name)
                     todo += [rule.expr for rule in self._rules.get(each.name, ())]
             elif not _is_asked(each):
-                todo += [part for part in parts(each) if not isinstance(part, int | float | str)]
+                inside = parts(each)[:1] if needed and isinstance(each, Binary) and each.op == "unless" else parts(each)
+                todo += [part for part in inside if not isinstance(part, int | float | str)]
 
     def _knows(self, expr: Expr) -> bool:
         match expr:

@@ -18,7 +18,7 @@ from pipemon.generate.own_series import exported_series
 from pipemon.generate.promql import Expr, text
 from pipemon.generate.rules import Alert, Rules
 from pipemon.prometheus import Prometheus
-from pipemon.spec.model import BOUNDS_DIFFER
+from pipemon.spec.model import BOUNDS_DIFFER, FailureMode, Spec
 from pipemon.spec.signals import CUSUM, OF_DRIFT
 
 
@@ -28,7 +28,7 @@ class Replayed:
 
     `recorded` tells what of it is known of those that read what their own rules recorded then. `absent` has, for
     those that never fired, what has no series; `unasked`, for those that no query can evaluate, the series of their
-    own rules that they read.
+    own rules that they read. `judged` is for how long in all, in seconds, there was a verdict on drift.
     """
 
     plan: Plan
@@ -38,6 +38,7 @@ class Replayed:
     absent: dict[str, list[str]]
     unasked: dict[str, tuple[str, ...]]
     recorded: dict[str, Known]
+    judged: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -127,10 +128,14 @@ def replay(
     unasked: dict[str, tuple[str, ...]] = {}
     recorded_of: dict[str, Known] = {}
     worked: dict[str, Points] = {}
+    judged: dict[str, float] = {}
     for past, several in _worked_out(every):
-        exprs, step = [each.expr for each in several], several[0].step
+        step, names = several[0].step, [each.alert.mode.name for each in several]
+        exprs = [each.expr for each in several] + [_verdict(plan.spec, each.alert.mode) for each in several]
         found_here = past.points(prometheus, exprs, aligned(period, step), step, done)
-        worked |= {each.alert.mode.name: points for each, points in zip(several, found_here, strict=True)}
+        worked |= dict(zip(names, found_here, strict=False))
+        for name, told in zip(names, found_here[len(names) :], strict=True):
+            judged[name] = step * len({time for row in told.values() for time, _ in row})
     for each in every:
         mode, within = each.alert.mode, aligned(period, each.step)
         # Where the rules were loaded then, what they recorded is there.
@@ -142,8 +147,8 @@ def replay(
             continue
         if own:
             recorded_of[mode.name] = recorded(prometheus, own[0], within, each.step)
-        points = worked.get(mode.name)
-        points = _since(began, fetched(prometheus, each.expr, within, each.step, done) if points is None else points)
+        here = worked.get(mode.name)
+        points = _since(began, fetched(prometheus, each.expr, within, each.step, done) if here is None else here)
         found = [
             Firing(labels, start, end)
             for labels, held in points.items()
@@ -151,11 +156,18 @@ def replay(
         ]
         fired[mode.name] = tuple(sorted(found, key=lambda firing: (firing.start, firing.labels)))
         if not points:
-            asked = each.past.asked([each.expr]) if each.past else [each.expr]
+            asked = each.past.asked([each.expr], needed=True) if each.past else [each.expr]
             every_read = (one for expr in asked for one in selectors(expr))
             read = dict.fromkeys(text(replace(one, window=None, offset=0.0)) for one in every_read)
             lacks[mode.name] = absent(prometheus, list(read), within)
-    return Replayed(plan, period, there, notified(plan, fired, period.end), lacks, unasked, recorded_of)
+    return Replayed(plan, period, there, notified(plan, fired, period.end), lacks, unasked, recorded_of, judged)
+
+
+def _verdict(spec: Spec, mode: FailureMode) -> Expr:
+    """Return what a failure mode of drift compares: there is none where too little is known."""
+    found = measure(spec, mode, mode.conditions[0])
+    assert found is not None
+    return found.value.series(*found.matchers)
 
 
 def _since(began: float, points: Points) -> Points:

@@ -55,8 +55,7 @@ def _mode(found: Replayed, mode: FailureMode, weeks: float) -> Iterator[str]:
         if own.since - found.period.start > found.plan.spec.interval(mode):
             name += f", known from {moment(own.since)} on, when its rules began to record; unknown before"
     if not fired:
-        lacks = found.absent.get(mode.name, [])
-        yield f"{name}: never" + (f", and it could not: no series {', '.join(lacks)}" if lacks else "")
+        yield f"{name}: never{_why(found, mode)}"
         return
     end = found.period.end
     lengths = [firing.length(end) for firing in fired]
@@ -73,6 +72,18 @@ def _mode(found: Replayed, mode: FailureMode, weeks: float) -> Iterator[str]:
         yield f"    {moment(firing.start)} for {_length(firing, end)}{_where(found, firing)}{_became(mode, firing)}"
     if len(fired) > _MOST:
         yield f"    and {len(fired) - _MOST} more"
+
+
+def _why(found: Replayed, mode: FailureMode) -> str:
+    """Return why a failure mode could not fire, at all or for most of the time; "" where it could."""
+    if lacks := found.absent.get(mode.name, []):
+        return f", and it could not: no series {', '.join(lacks)}"
+    judged = found.judged.get(mode.name, found.known.length)
+    if not judged:
+        return ", and it could not: too few values for a verdict in any window, or other bins than the baseline's"
+    if judged < found.known.length / 2:
+        return f", and there were values enough for a verdict for {whole(judged)} of it only"
+    return ""
 
 
 def weekly(count: int, weeks: float) -> str:

@@ -6,12 +6,13 @@ from typing import Any as _Any
 
 if _TYPE_CHECKING:
     from pipemon.baseline.calls import Learning, learning
+    from pipemon.baseline.files import save
     from pipemon.baseline.tables import learn
 
-__all__ = ["Learning", "learn", "learning"]
+__all__ = ["Learning", "learn", "learning", "save"]
 
 # Loaded when first asked for: the command is told of without numpy.
-_LATER = {"Learning": "calls", "learn": "tables", "learning": "calls"}
+_LATER = {"Learning": "calls", "learn": "tables", "learning": "calls", "save": "files"}
 
 
 def __getattr__(name: str) -> _Any:

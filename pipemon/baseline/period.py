@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import time
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,9 @@ _WINDOWS, _FEWEST_WINDOWS = 72, 24
 """Into how many windows a period is divided to see how much their shares vary, and at least."""
 _SCRAPES = 4
 """Scrapes a window at least: Prometheus guesses what lies between its ends and the scrapes."""
+
+_YEAR, _LOOKS = 365 * 86_400.0, 500
+"""How far back values are looked for where a server does not say how long it keeps them, and how often."""
 
 _Counts = dict[str, dict[str, float]]
 """By feature, then by bucket, category or sign."""
@@ -89,7 +93,7 @@ def learn(spec: Spec, prometheus: Prometheus, start: float, end: float, version:
                 categories=dict(zip(chosen, shares, strict=True)),
             )
     if not found:
-        raise UnavailableError(f"Prometheus has no values of {spec.pipeline}'s features in that period")
+        raise UnavailableError(period.nothing())
     common = Counter(versions.values()).most_common(1)[0][0] if versions else ""
     return Baseline(
         spec.pipeline,
@@ -147,6 +151,29 @@ class _Period:
                 versions = listed(sorted(several), "and")
                 raise OptionError(f"{stage} ran in versions {versions} in that period; name one: --model-version")
         return {stage: next(iter(versions)) for stage, versions in found.items()}
+
+    def nothing(self) -> str:
+        """Say that there are no values, of which server and period, and where there are some."""
+        which = f" of version {self.version}" if self.version else ""
+        told = f"Prometheus at {self.prometheus.url} has no values of {self.spec.pipeline}'s features{which}"
+        told += f" from {_moment(self.start)} to {_moment(self.end)}"
+        step = (self.prometheus.retention() or _YEAR) / _LOOKS
+        observed = select(
+            c.FEATURE_OBSERVED,
+            (*matchers(self.spec, c.FEATURE_OBSERVED), *self._which),
+            window=step,
+            target_labels=targets(self.spec),
+        )
+        every = text(Aggregate("count", (), Call("present_over_time", (observed,))))
+        now = time()
+        looks = [
+            at
+            for series in self.prometheus.query_range(every, now - _LOOKS * step, now, step)
+            for at, _ in series.points
+        ]
+        if not looks:
+            return f"{told}, nor of any other time; is it scraped, and are its pipeline and labels named so?"
+        return f"{told}; it has some between {_moment(min(looks) - step)} and {_moment(max(looks))}"
 
     def check_bins(self) -> None:
         """Raise OptionError where a feature's bins changed: what is summed over different ones is no histogram."""

@@ -215,8 +215,7 @@ def _of_signal(
     ):
         return None
     if signal.name == DRIFT and threshold is not None:
-        most = drift.most(text, learned) if against is None else inf
-        wrong = drift.unreachable(threshold, text, most, sudden=against is not None and bool(against.hold))
+        wrong = drift.unreachable(threshold, text, drift.most(text, learned) if against is None else inf, against)
         if wrong:
             report.add(beside.get("above") or at, f"{place.name}: drift: {wrong}", "range")
             return None

@@ -85,17 +85,17 @@ def fault(
     return None
 
 
-def unreachable(threshold: Threshold, statistic: str, most: float, *, sudden: bool = False) -> str:
+def unreachable(threshold: Threshold, statistic: str, most: float, against: Reference | None) -> str:
     """Say why a threshold means nothing, or "": the statistic can't be above it, or always is.
 
-    One that a backtest is to choose is none yet; where drift is `sudden` it can't.
+    One that a backtest is to choose is none yet; `against` the hour before it can't.
     """
     bounded, high = statistic in AT_MOST_ONE, threshold.high
     if high is None:
         return (
             f"'auto' chooses no threshold of sudden drift, since the hour before stays as it was while it fires; "
             f"the usual one of {statistic} is {STATISTICS[cast(Statistic, statistic)]}"
-            if sudden
+            if against is not None and against.hold
             else ""
         )
     if not 0 < high < (1 if bounded else inf):

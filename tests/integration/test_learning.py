@@ -19,6 +19,8 @@ from real_servers import running_prometheus, until
 
 import pipemon
 from pipemon.baseline.bins import shares
+from pipemon.baseline.period import learn
+from pipemon.errors import UnavailableError
 from pipemon.generate.formats.scraping import prometheus_file
 from pipemon.prometheus import Prometheus
 from pipemon.spec import baseline as baselines
@@ -68,6 +70,7 @@ class Learned:
     features: dict[str, dict[str, float]]
     baseline: Baseline
     printed: str
+    refused: list[str]
 
 
 def pipemon_command(*arguments: str) -> str:
@@ -75,6 +78,12 @@ def pipemon_command(*arguments: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def nothing(spec: Path, prometheus: Prometheus, start: float, end: float, version: str | None) -> str:
+    with pytest.raises(UnavailableError) as told:
+        learn(load(spec), prometheus, start, end, version)
+    return str(told.value)
 
 
 @pytest.fixture(scope="module")
@@ -125,10 +134,19 @@ def learned(folder: Path) -> Learned:
         serve(prometheus, BAD, 3 * COUNT)
         period = ("--from", f"{since}", "--to", f"{end}")
         printed = pipemon_command("baseline", str(folder / "chain.yaml"), "--url", prometheus.url, *period)
+        refused = [nothing(folder / "chain.yaml", prometheus, *asked) for asked in ((0, 9e5, None), (since, end, "9"))]
     exposition.close()
     path = folder / "chain.baseline.json"
     document = json.loads(path.read_text())
-    return Learned(folder, document["features"], baselines.load(path), printed)
+    return Learned(folder, document["features"], baselines.load(path), printed, refused)
+
+
+def test_where_there_is_nothing_it_says_of_which_time_and_version_and_when_there_is_something(learned: Learned) -> None:
+    long_ago, of_another = learned.refused
+    told = "has no values of chain's features from 1970-01-01 00:00 UTC to 1970-01-11 10:00 UTC; it has some between 2"
+    assert told in long_ago
+    assert "has no values of chain's features of version 9 from 2" in of_another
+    assert of_another.endswith(", nor of any other time; is it scraped, and are its pipeline and labels named so?")
 
 
 @pytest.mark.parametrize(("feature", "column"), [("level", 0), ("share", 1), ("offset", 2)])

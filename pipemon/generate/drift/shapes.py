@@ -49,7 +49,7 @@ def moved(reference: Reference, statistic: Statistic, value: float, count: float
 
 
 def moved_inside(reference: Reference, statistic: Statistic, value: float, count: float) -> Shares:
-    """Return shares at such a distance of which nothing is rare: some of the first bin of the core is in its last one."""
+    """Return shares at such a distance, and none of it rare: some of the first bin of the core is in its last one."""
     core = [index for index, part in enumerate(reference.parts) if part == "core"]
 
     def mixed(part: float) -> Shares:

@@ -1,4 +1,4 @@
-"""promtool tests of features that share their false alarms by Benjamini and Hochberg: the more moved, the less each shows.
+"""promtool tests of features that share false alarms by Benjamini and Hochberg: the more moved, the less each shows.
 
 A feature moves by what is more than chance where others have moved as well, and is within it where none has.
 """
