@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
+import socket
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +20,10 @@ from grafana_double import VERSIONS as GRAFANA
 from grafana_double import read_document
 from jsonschema import Draft202012Validator
 from openapi_schema_validator import OAS30Validator
-from real_servers import tool
+from real_servers import program, tool, until
 from test_versions import VERSIONS
+
+from pipemon.demo.processes import children, free_ports, start
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = ROOT / "examples" / "stack"
@@ -48,12 +54,13 @@ def mounts(service: str, *further: dict[str, Any]) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in the place of the stack's, after the command of `generate`."""
+    """A folder in the place of the stack's, after the command of `generate`; a minute of it is three seconds there."""
     folder = tmp_path_factory.mktemp("stack")
     ((inside, outside),) = mounts("generate").items()
     program, *arguments = SERVICES["generate"]["command"]
     assert program == "pipemon"
-    ended = pipemon(*(text.replace(f"={inside}", f"={folder / outside}") for text in arguments), cwd=image_folder())
+    told = [text.replace(f"={inside}", f"={folder / outside}") for text in arguments]
+    ended = pipemon(*told, "--time-scale=20", cwd=image_folder())
     assert (ended.code, ended.err) == (0, "")
     return folder
 
@@ -124,6 +131,53 @@ def test_what_is_mounted_or_named_is_generated_and_waited_for(stack: Path) -> No
 def test_prometheus_and_alertmanager_take_their_configurations(stack: Path) -> None:
     assert "1 rule files found" in tool("promtool", "check", "config", str(stack / "generated" / "prometheus.yml"))
     tool("amtool", "check-config", str(stack / "generated" / "alertmanager" / "alertmanager.yml"))
+
+
+@pytest.mark.integration
+def test_an_alert_comes_from_prometheus_by_alertmanager_to_the_receiver(stack: Path, tmp_path: Path) -> None:
+    """By the services' own commands and generated files, but for the places: that nobody calls, since nobody does."""
+    names = ("prometheus", "alertmanager", "receiver", "speech")
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
+    inside = {"/monitoring": tmp_path / "generated", "/prometheus": tmp_path / "tsdb", "/alertmanager": tmp_path / "am"}
+    shutil.copytree(stack / "generated", tmp_path / "generated")
+    for path in (tmp_path / "generated").rglob("*.yml"):
+        path.write_text(ADDRESS.sub(lambda found: found[0].replace(*moved(found, ports)), path.read_text()))
+
+    def placed(word: str) -> str:
+        option, _, value = word.partition("=")
+        top = next((folder for folder in inside if value.startswith(folder)), None)
+        return word if top is None else f"{option}={inside[top]}{value.removeprefix(top)}"
+
+    commands = {
+        name: [
+            str(program(name, f"prometheus-{name}")),
+            *map(placed, SERVICES[name]["command"]),
+            f"--web.listen-address=127.0.0.1:{ports[name]}",
+        ]
+        for name in ("alertmanager", "prometheus")
+    }
+    receive = [word for word in SERVICES["receiver"]["command"][1:] if not word.startswith(("--host", "--port"))]
+    commands["receiver"] = [sys.executable, "-m", "pipemon", *receive, f"--port={ports['receiver']}"]
+    with children() as started:
+        # Prometheus finds its Alertmanager within five seconds, and what nobody took it sends again after a minute.
+        for name in ("receiver", "alertmanager", "prometheus"):
+            started.append(start(name, commands[name], tmp_path / f"{name}.log", cwd=tmp_path))
+            until(lambda port=ports[name]: _listens(port), f"{name} listens")  # type: ignore[misc]
+        (line,) = until(lambda: re.findall(".*nobody-calls.*", (tmp_path / "receiver.log").read_text()), "the alert")
+    assert "FIRING critical speech nobody-calls" in line
+    assert "Do: Place a test call" in line
+
+
+def _listens(port: int) -> bool:
+    with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
+
+
+def moved(found: re.Match[str], ports: dict[str, int]) -> tuple[str, str]:
+    """Where a service listens in Docker, and where it does here; what is no service's stays."""
+    there = f"{found[1]}:{found[2]}"
+    return there, f"127.0.0.1:{ports[found[1]]}" if found[1] in ports else there
 
 
 def test_provisioning_is_what_grafana_takes(stack: Path) -> None:

@@ -144,6 +144,12 @@ def test_templates_use_what_grafana_has(spec: Spec) -> None:
             assert not re.search(r"\$value\b", templates)
 
 
+def test_no_alert_says_that_it_holds_others_back(spec: Spec) -> None:
+    """Grafana has no inhibition: what Prometheus' alert of the same failure mode says of it would not be so."""
+    assert any("holds_back" in alert.annotations for alert in prometheus_rules(plan(spec).spec).alerts)
+    assert not any("holds_back" in rule["annotations"] for rule in rules(spec).values())
+
+
 def every(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         for each in value.values():

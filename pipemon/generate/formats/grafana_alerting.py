@@ -148,8 +148,9 @@ def _expression(ref: str, kind: str, **own: object) -> Json:
 
 
 def _annotations(spec: Spec, alert: Alert) -> dict[str, str]:
-    """Return the alert's annotations without what Grafana's templates lack: they can ask no query."""
+    """Return the alert's annotations without what Grafana lacks: templates that ask a query, and inhibition."""
     found = {name: text for name, text in alert.annotations.items() if not _QUERIED.search(text)}
+    found.pop("holds_back", None)
     if "description" not in found:
         words = says(spec, alert.mode)
         found["description"] = plain(f"{words[:1].upper()}{words[1:]}.")
