@@ -33,7 +33,7 @@ from pipemon.generate.ruletests.onset import onset_cases
 from pipemon.generate.ruletests.past import past_cases, past_step
 from pipemon.generate.ruletests.recorded import recorded_elsewhere
 from pipemon.generate.ruletests.scenes import Clock, State, clock, counters, up, worlds
-from pipemon.generate.ruletests.schedule import by_schedule, schedule_cases
+from pipemon.generate.ruletests.schedule import by_schedule, overdue_cases, schedule_cases
 from pipemon.generate.ruletests.shift import shift_cases, shifting
 from pipemon.generate.ruletests.together import of_several, together_cases
 from pipemon.generate.ruletests.worth import worth_cases, worth_step
@@ -55,6 +55,7 @@ _BY_STEP: tuple[tuple[str, Callable[[Rules, Group], _CasesByStep]], ...] = (
     (".burn-{}", lambda rules, group: burn_cases(rules.spec, group)),
     ("-{}", lambda rules, group: cusum_cases(rules.spec, group)),
     (".schedule", lambda rules, group: schedule_cases(rules.spec, group)),
+    (".overdue", lambda rules, group: overdue_cases(rules.spec, group)),
     (".together-{}", lambda rules, group: together_cases(rules.spec, group)),
     (".drift-{}", drift_cases),
     (".shift-{}", lambda rules, group: shift_cases(rules.spec, group)),

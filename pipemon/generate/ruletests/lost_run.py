@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import ceil
 
 from pipemon.generate.measures import measure
 from pipemon.generate.promql import literal, quote
-from pipemon.generate.recordings import in_order
 from pipemon.generate.rules import Alert
 from pipemon.generate.ruletests.cases import ENOUGH, calls_rate, tested_values
 from pipemon.generate.ruletests.expectations import firing_at, place_of
@@ -54,8 +54,7 @@ def _recorded(spec: Spec, mode: FailureMode) -> str:
         read = measure(spec, mode, condition)
         if read is None:
             continue
-        tops = [read.value, read.count]
-        if read.reference is not None and not (condition.reference and condition.reference.offset):
-            tops += [read.reference.value, read.reference.count]
-        names |= dict.fromkeys(each.name for top in tops if top is not None for each in in_order(top))
+        past = condition.reference is not None and condition.reference.offset
+        now = replace(read, reference=None) if past else read
+        names |= dict.fromkeys(each.name for each in now.recordings)
     return "|".join(map(literal, names))

@@ -17,6 +17,8 @@ Test = dict[str, object]
 
 _STEPS = 40
 """Steps until a run is overdue."""
+_SOON = 10
+"""Evaluations until one is that was long ago when the test began."""
 
 
 def by_schedule(spec: Spec, alert: Alert) -> bool:
@@ -70,6 +72,27 @@ def _cases(spec: Spec, alert: Alert, step: float) -> Iterator[tuple[str, Test]]:
         none = _calls(spec, mode.stage, f"5+0x{half - 1} 0+0x{end - half}")
         fresh = _success(spec, f"0+{_time(step)}x{end}")
         yield "fires when a run does not call it", case([fresh, none], (half - 1, []), (half + wait + 2, firing))
+
+
+def overdue_cases(spec: Spec, group: Group) -> dict[float, list[tuple[str, str, Test]]]:
+    """Return the case of how long each of these alerts waits, evaluation by evaluation, as `schedule_cases` does."""
+    found: dict[float, list[tuple[str, str, Test]]] = {}
+    for alert in group.alerts:
+        if spec.schedule is not None and by_schedule(spec, alert):
+            mode, step = alert.mode, spec.interval(alert.mode)
+            end = _SOON + 1 + ceil(round(mode.for_ / step, 6))
+            success = _success(spec, f"{_time(_SOON * step - spec.schedule.limit)}+0x{end}")
+            calls = [] if mode.stage is None else [_calls(spec, mode.stage, f"5+0x{end}")]
+            firing = [{**place_of(spec, mode), **alert.labels}]
+            test: Test = {
+                "interval": duration(step),
+                "input_series": [success, *calls, *_others(spec, step, end)],
+                "promql_expr_test": [
+                    firing_at(alert, duration(at * step), labels) for at, labels in ((end - 1, []), (end, firing))
+                ],
+            }
+            found.setdefault(step, []).append((mode.name, "waits for as long as it says, and no longer", test))
+    return found
 
 
 def _success(spec: Spec, values: str) -> dict[str, str]:
