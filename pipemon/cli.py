@@ -295,7 +295,7 @@ def generate(
     from pipemon.generate.coverage import summary  # noqa: PLC0415
     from pipemon.generate.edge.device import edge as edge_device  # noqa: PLC0415
     from pipemon.generate.formats.provisioning import DATASOURCE_UID  # noqa: PLC0415
-    from pipemon.generate.output import Options  # noqa: PLC0415
+    from pipemon.generate.output import Options, labels_differ  # noqa: PLC0415
     from pipemon.generate.output import generate as make  # noqa: PLC0415
 
     if not edge and (remote_write or external_label or agent):
@@ -327,6 +327,11 @@ def generate(
         click.echo(
             f"pipemon: {out / name} is of an earlier run, and Prometheus loads it still: delete it if it is gone, "
             "else generate all files of this folder in one run",
+            err=True,
+        )
+    if labels_differ([one.spec for one in made.plans]):
+        click.echo(
+            "pipemon: `labels:` is not the same for all pipelines: the dashboards for any of them read pipemon's own",
             err=True,
         )
     if versions:

@@ -19,6 +19,7 @@ from pipemon.baseline.histograms import feature_baseline
 from pipemon.baseline.summary import features_of, rounded, rounded_shares
 from pipemon.catalogue import Metric
 from pipemon.errors import OptionError, UnavailableError
+from pipemon.generate.own_series import exported_series
 from pipemon.generate.promql import Aggregate, Call, Matcher, select, text
 from pipemon.generate.queries import matchers, targets, total
 from pipemon.prometheus import Prometheus, Sample
@@ -184,7 +185,8 @@ class _Period:
             target_labels=targets(self.spec),
         )
         bins = Aggregate("count", (*_BY, "bins"), Call("present_over_time", (info,)))
-        names = Counter(_name(sample.labels) for sample in self.prometheus.query(text(bins), time=self.end))
+        asked = text(exported_series(self.spec, bins))
+        names = Counter(_name(sample.labels) for sample in self.prometheus.query(asked, time=self.end))
         changed = [name for name, several in sorted(names.items()) if several > 1]
         if changed:
             raise OptionError(f"the bins of {listed(changed, 'and')} changed in that period; choose one after that")
@@ -214,7 +216,7 @@ class _Period:
 
     def _query(self, metric: Metric, window: float, *by: str, suffix: str = "") -> str:
         summed = total(self.spec, metric, (*_BY, *by), window, *self._which, function="increase", suffix=suffix)
-        return text(summed)
+        return text(exported_series(self.spec, summed))
 
     @property
     def _which(self) -> tuple[Matcher, ...]:

@@ -18,6 +18,7 @@ from pipemon.spec.model import Spec
 _RAW = frozenset(METRICS.values())
 _NAMES = frozenset(series for metric in METRICS.values() for series in metric.series)
 _TOLD = re.compile(r'\b(pipemon_\w+)\{((?:\w+(?:=|!=|=~|!~)"(?:[^"\\]|\\.)*",?)*)\}')
+_ASKED = re.compile(r"label_values\((\w+)(\{.*\})?, (\w+)\)")
 _LABEL = re.compile(r'(\w+)((?:=|!=|=~|!~)"(?:[^"\\]|\\.)*")')
 Labels = tuple[tuple[str, str], ...]
 """Labels of pipemon, each with the name under which it arrives."""
@@ -77,6 +78,16 @@ def _without(names: dict[str, str], labels: Iterable[str], expr: Expr) -> Expr:
         if label in names:
             expr = Call("label_replace", (expr, names[label], "", "", ""))
     return expr
+
+
+def values_arrived(labels: Labels, asked: str) -> str:
+    """Return what a dashboard's variable asks, `label_values(series, label)`, by the labels under which they arrive."""
+    names = dict(labels)
+    found = _ASKED.fullmatch(asked)
+    if not names or found is None or found[1] not in _NAMES:
+        return asked
+    which = _LABEL.sub(lambda told: names.get(told[1], told[1]) + told[2], found[2] or "")
+    return f"label_values({found[1]}{which}, {names.get(found[3], found[3])})"
 
 
 def arriving(spec: Spec, recording: Recording) -> Recording:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipemon.generate.alertmanager import alertmanager_file
 from pipemon.generate.bounds_file import bounds_file
-from pipemon.generate.dashboards.board import pipeline_uid
+from pipemon.generate.dashboards.board import Scraped, pipeline_uid
 from pipemon.generate.dashboards.generic import generic
 from pipemon.generate.dashboards.importing import importable
 from pipemon.generate.dashboards.pipeline import dashboard
@@ -138,9 +138,18 @@ def dashboard_files(spec: Spec) -> dict[str, str]:
 
 
 def generic_dashboard_files(specs: Sequence[Spec]) -> dict[str, str]:
-    """Return the texts of the dashboards that suit any pipeline by their paths: no pipeline is called so."""
-    made = generic(min(spec.timing.scrape_interval for spec in specs))
+    """Return the texts of the dashboards that suit any pipeline by their paths: no pipeline is called so.
+
+    They read labels as they arrive where they do alike of all specs: see `labels_differ`.
+    """
+    labels = () if labels_differ(specs) else specs[0].labels
+    made = generic(Scraped(min(spec.timing.scrape_interval for spec in specs), labels))
     return {f"{DASHBOARDS}/any/{name}.json": jsontext.dump(board) for name, board in made.items()}
+
+
+def labels_differ(specs: Sequence[Spec]) -> bool:
+    """Tell whether pipemon's labels arrive under other names for one pipeline than for another."""
+    return len({frozenset(spec.labels) for spec in specs}) > 1
 
 
 def _import_files(made: Mapping[str, str]) -> dict[str, str]:

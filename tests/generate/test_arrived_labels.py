@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
+from promql_names import known_series, labels_of
 from real_servers import program
 from rule_subsets import documents, failing, failing_modes
+from test_boards import filled
+from test_dashboard import panels
 
+from pipemon.catalogue import METRICS
+from pipemon.cli import cli
 from pipemon.errors import SpecError
 from pipemon.generate.inhibition import plan
 from pipemon.generate.lint.findings import lint
-from pipemon.generate.output import Options, texts
+from pipemon.generate.output import Options, generic_dashboard_files, texts
 from pipemon.generate.rules import rule_file, rules
 from pipemon.spec.load import load
 from pipemon.spec.model import Spec
@@ -60,6 +68,63 @@ def test_panels_and_the_runbook_read_them_too(spec: Spec) -> None:
     for name in ("grafana/dashboards/speech.json", "runbooks/speech.md"):
         assert "exported_stage" in "".join(made[name])
     assert "exported_stage" not in "".join(made["alertmanager/alertmanager.yml"])
+
+
+def test_named_checks_read_the_rules_as_they_are_written(tmp_path: Path) -> None:
+    asked = 'sum(rate(pipemon_stage_failures_total{%s="speech"}[5m])) > 1'
+    written = "".join(
+        f"  {name}: {{what: It fails, signal: {{promql: '{asked % label}'}}}}\n"
+        for name, label in (("ours", "exported_pipeline"), ("of-targets", "pipeline"))
+    )
+    (tmp_path / "speech.yaml").write_text(SPEC + written)
+    (found,) = lint([plan(load(tmp_path / "speech.yaml"))])
+    assert str(found) == (
+        "SpeechOfTargets: pipemon_stage_failures_total is read of every pipeline; "
+        "pipemon's label arrives as exported_pipeline [promql/selector]"
+    )
+
+
+def arriving_series(spec: Spec) -> dict[str, frozenset[str]]:
+    """What there is to read: pipemon's series with the labels under which they arrive, and those alone."""
+    names = dict(spec.labels)
+    exported = {name for metric in METRICS.values() for name in metric.series}
+    return {
+        name: frozenset(names.get(label, label) for label in labels) | {"instance"} if name in exported else labels
+        for name, labels in (known_series(load(Path(__file__).with_name("drifting.yaml"))) | known_series(spec)).items()
+    }
+
+
+def test_dashboards_for_any_pipeline_read_them_where_all_pipelines_do(spec: Spec) -> None:
+    series = arriving_series(spec)
+    for name, text in generic_dashboard_files([spec, replace(spec, pipeline="chat")]).items():
+        board = json.loads(text)
+        asked = [
+            (target["expr"], target["legendFormat"]) for panel in panels(board) for target in panel.get("targets", ())
+        ]
+        asked += [(mark["expr"], "") for mark in board["annotations"]["list"]]
+        assert asked
+        for query, legend in asked:
+            # A label that is not there as it arrives is an error, in a matcher, a grouping or a join.
+            given = labels_of(filled(query), series)
+            assert set(re.findall(r"{{(\w+)}}", legend)) <= given, (name, query)
+        variables = {v["name"]: v["query"]["query"] for v in board["templating"]["list"] if v["type"] == "query"}
+        assert variables["pipeline"] == "label_values(pipemon_stage_calls_total, exported_pipeline)"
+        for query in variables.values():
+            found = re.fullmatch(r"label_values\((.*), (\w+)\)", query)
+            assert found is not None
+            assert found[2] in labels_of(filled(found[1]), series), query
+
+
+def test_where_pipelines_differ_they_read_pipemons_own(spec: Spec) -> None:
+    other = replace(spec, pipeline="chat", labels=())
+    assert generic_dashboard_files([spec, other]) == generic_dashboard_files([other])
+    folder = Path(spec.files[0]).parent
+    (folder / "chat.yaml").write_text(
+        "pipeline: chat\nstages: {write: {}}\nfailure_modes: {late: {what: It writes late}}\n"
+    )
+    told = CliRunner().invoke(cli, ["generate", spec.files[0], str(folder / "chat.yaml"), "--out", str(folder / "out")])
+    assert told.exit_code == 0
+    assert "`labels:` is not the same for all pipelines" in told.stderr
 
 
 @pytest.mark.parametrize(

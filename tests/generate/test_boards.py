@@ -18,6 +18,7 @@ import pytest
 from promql_names import known_series, labels_of
 from test_dashboard import as_of, grafanas_schema, panels
 
+from pipemon.generate.dashboards.board import Scraped
 from pipemon.generate.dashboards.generic import generic
 from pipemon.generate.dashboards.pipeline import dashboard, panel_ids
 from pipemon.generate.dashboards.playbook import in_a_cell
@@ -340,13 +341,13 @@ def test_a_bar_above_its_budget_is_told_by_its_name_too_not_by_its_colour_alone(
 
 
 def test_the_same_scrape_interval_gives_the_same_bytes_and_another_other_steps() -> None:
-    assert json.dumps(generic()) == json.dumps(generic(15.0))
-    slow: dict[str, Any] = generic(300.0)["cascade"]
+    assert json.dumps(generic()) == json.dumps(generic(Scraped(15.0)))
+    slow: dict[str, Any] = generic(Scraped(300.0))["cascade"]
     assert (slow["refresh"], slow["time"]["from"]) == ("5m", "now-12h")
 
 
 def test_lone_values_are_of_the_last_twenty_scrapes() -> None:
-    slow: dict[str, Any] = generic(300.0)["cascade"]
+    slow: dict[str, Any] = generic(Scraped(300.0))["cascade"]
     texts = [target["expr"] for panel in panels(slow) for target in panel.get("targets", ()) if target["instant"]]
     assert {window for text in texts for window in re.findall(r"\[([^\]]*)\]", text)} == {"1h", "1h40m"}
 

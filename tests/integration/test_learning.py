@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 from real_servers import running_prometheus, until
@@ -33,6 +34,7 @@ pytestmark = pytest.mark.integration
 
 SPEC = """\
 pipeline: chain
+select: {job: chain}
 owner: team
 baseline: chain.baseline.json
 stages:
@@ -71,6 +73,8 @@ class Learned:
     baseline: Baseline
     printed: str
     refused: list[str]
+    clashing: Baseline
+    """That of the same calls, from series with a target's label `stage`."""
 
 
 def pipemon_command(*arguments: str) -> str:
@@ -90,6 +94,8 @@ def nothing(spec: Path, prometheus: Prometheus, start: float, end: float, versio
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("learning")
     (folder / "chain.yaml").write_text(SPEC)
+    clashing = SPEC.replace("{job: chain}", "{job: clashing}\nlabels: {stage: exported_stage}")
+    (folder / "clashing.yaml").write_text(clashing)
     return folder
 
 
@@ -113,20 +119,23 @@ def learned(folder: Path) -> Learned:
         return heard
 
     exposition = pipemon.expose(port=0, addr="127.0.0.1", registry=registry)
-    config = prometheus_file(
-        [scaled(load(folder / "chain.yaml"), 60)],
-        [f"127.0.0.1:{exposition.port}"],
-        "127.0.0.1:1",
+    config = yaml.safe_load(
+        prometheus_file([scaled(load(folder / "chain.yaml"), 60)], [f"127.0.0.1:{exposition.port}"], "127.0.0.1:1")
     )
+    # The same once more, as of a site whose targets have a label `stage` of their own.
+    (job,) = config["scrape_configs"]
+    (ours,) = job["static_configs"]
+    clashing = {**job, "job_name": "clashing", "static_configs": [{**ours, "labels": {"stage": "prod"}}]}
+    config["scrape_configs"].append(clashing)
 
     def serve(prometheus: Prometheus, calls: list[tuple[float, float, float]], served: int) -> float:
         for call in calls:
             hear(call)
-        until(lambda: prometheus.query(f"pipemon_stage_calls_total == {served}"), "calls scraped")
+        until(lambda: len(prometheus.query(f"pipemon_stage_calls_total == {served}")) == 2, "calls scraped")
         return time.time()
 
-    with running_prometheus(config, folder / "prometheus") as prometheus:
-        until(lambda: prometheus.query("pipemon_stage_calls_total == 0"), "the first scrape")
+    with running_prometheus(yaml.safe_dump(config), folder / "prometheus") as prometheus:
+        until(lambda: len(prometheus.query("pipemon_stage_calls_total == 0")) == 2, "the first scrape")
         since = serve(prometheus, BAD, COUNT)
         # Prometheus guesses what lies between the ends of a period and its scrapes: some scrapes more make that little.
         until(lambda: prometheus.query(f"timestamp(pipemon_stage_calls_total) > {since + 2!r}"), "more scrapes")
@@ -134,11 +143,12 @@ def learned(folder: Path) -> Learned:
         serve(prometheus, BAD, 3 * COUNT)
         period = ("--from", f"{since}", "--to", f"{end}")
         printed = pipemon_command("baseline", str(folder / "chain.yaml"), "--url", prometheus.url, *period)
+        arrived = learn(load(folder / "clashing.yaml"), prometheus, since, end)
         refused = [nothing(folder / "chain.yaml", prometheus, *asked) for asked in ((0, 9e5, None), (since, end, "9"))]
     exposition.close()
     path = folder / "chain.baseline.json"
     document = json.loads(path.read_text())
-    return Learned(folder, document["features"], baselines.load(path), printed, refused)
+    return Learned(folder, document["features"], baselines.load(path), printed, refused, arrived)
 
 
 def test_where_there_is_nothing_it_says_of_which_time_and_version_and_when_there_is_something(learned: Learned) -> None:
@@ -190,6 +200,13 @@ def test_categories_and_what_was_missing_are_those_of_the_good_calls(learned: Le
     )
     assert found.missing == pytest.approx(0.25, abs=0.03)  # began at zero, too
     assert found.count == pytest.approx(len(seen), rel=0.25)
+
+
+def test_labels_that_arrive_under_other_names_are_read_so(learned: Learned) -> None:
+    assert set(learned.clashing.features) == set(learned.baseline.features)
+    for name, found in learned.clashing.features.items():
+        # Of the same calls, scraped a moment apart.
+        assert found.shares == pytest.approx(learned.baseline.features[name].shares, abs=0.02), name
 
 
 def test_it_is_the_baseline_of_the_version_that_ran(learned: Learned) -> None:

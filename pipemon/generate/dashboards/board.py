@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from pipemon import catalogue as c
-from pipemon.generate.arrived import arrived
-from pipemon.generate.dashboards.layout import RECENT
+from pipemon.generate.arrived import Labels, arrived, values_arrived
+from pipemon.generate.dashboards.layout import RECENT, Row, place
 from pipemon.generate.dashboards.panels import DATASOURCE, NEUTRAL, Json
 from pipemon.generate.dashboards.series import Choice
 from pipemon.generate.dashboards.text import plain, query, web
@@ -53,6 +54,37 @@ def board(
         "links": _links(runbook),
         "panels": list(panels),
     }
+
+
+@dataclass(frozen=True)
+class Scraped:
+    """How pipelines are scraped: every `interval` seconds or more; `labels` are those that arrive under other names."""
+
+    interval: float = 15.0
+    labels: Labels = ()
+
+
+def any_board(
+    name: str,
+    title: str,
+    description: str,
+    rows: Sequence[Row],
+    *,
+    scraped: Scraped,
+    variables: Sequence[Json],
+    about: Choice,
+) -> Json:
+    """Return a dashboard that suits any pipeline; its marks are of what it is `about`."""
+    asked = [_asking(each, values_arrived(scraped.labels, str(each["definition"]))) for each in variables]
+    return board(
+        any_uid(name),
+        title,
+        description,
+        place(rows, scraped.interval, scraped.labels).panels,
+        scrape_interval=scraped.interval,
+        variables=asked,
+        annotations=marks(replace(about, labels=scraped.labels), scraped.interval),
+    )
 
 
 def _at_least(choices: tuple[float, ...], value: float) -> float:
@@ -134,8 +166,7 @@ def variable(
         "description": description,
         "type": "query",
         "datasource": DATASOURCE,
-        "definition": text,
-        "query": {"qryType": 1, "query": text, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
+        **_asking({}, text),
         "current": {},
         "hide": 2 if hidden else 0,
         "includeAll": many,
@@ -148,6 +179,11 @@ def variable(
         "skipUrlSync": False,
         "sort": 1,
     }
+
+
+def _asking(variable: Json, text: str) -> Json:
+    query: Json = {"qryType": 1, "query": text, "refId": "PrometheusVariableQueryEditor-VariableQuery"}
+    return {**variable, "definition": text, "query": query}
 
 
 def variables(*names: str, one_stage: bool = False) -> list[Json]:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from pipemon import catalogue as c
-from pipemon.generate.dashboards.board import any_uid, board, marks, to_stage, variables
+from pipemon.generate.dashboards.board import Scraped, any_board, to_stage, variables
 from pipemon.generate.dashboards.charts import Column, coarse, in_order, lines, table
 from pipemon.generate.dashboards.colors import SIGNAL_COLORS
-from pipemon.generate.dashboards.layout import RECENT, Row, place
+from pipemon.generate.dashboards.layout import RECENT, Row
 from pipemon.generate.dashboards.panels import Json, Line, Panel, letter, stat, state_timeline
 from pipemon.generate.dashboards.position import OPENS, PLACE, began, opening, placed
 from pipemon.generate.dashboards.series import Choice, chosen, ever_missing, feedback, missing, quantile, share
@@ -22,9 +22,9 @@ from pipemon.generate.queries import per
 NO_RUNS = "no runs"
 
 
-def cascade(scrape_interval: float) -> Json:
+def cascade(scraped: Scraped) -> Json:
     """Return the dashboard of all stages of a chosen pipeline."""
-    choice, step = chosen("version"), (RECENT - 1) * scrape_interval
+    choice, step = chosen("version"), (RECENT - 1) * scraped.interval
     everything = chosen()
     rows = [
         Row(
@@ -42,14 +42,14 @@ def cascade(scrape_interval: float) -> Json:
         Row("row/software", "Software", (coarse(_software(choice)), waterfall(choice, "cascade/waterfall", step))),
         Row("row/data", "What goes in and what comes out", (coarse(_data(choice)),)),
     ]
-    return board(
-        any_uid("cascade"),
+    return any_board(
+        "cascade",
         "Cascade",
         "All stages of a pipeline: which is not well, since when, and where to look next.",
-        place(rows, scrape_interval).panels,
-        scrape_interval=scrape_interval,
+        rows,
+        scraped=scraped,
         variables=variables("version"),
-        annotations=marks(everything, scrape_interval),
+        about=everything,
     )
 
 

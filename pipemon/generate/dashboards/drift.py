@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipemon import catalogue as c
-from pipemon.generate.dashboards.board import any_uid, board, marks, variable, variables
+from pipemon.generate.dashboards.board import Scraped, any_board, variable, variables
 from pipemon.generate.dashboards.charts import heatmap, lines
-from pipemon.generate.dashboards.layout import Row, place
+from pipemon.generate.dashboards.layout import Row
 from pipemon.generate.dashboards.panels import (
     DATA_COLORS,
     NEUTRAL,
@@ -35,7 +35,7 @@ _SMALL = 0.02
 _NO_VALUES = "no values in this time, or no features with numbers"
 
 
-def drift(scrape_interval: float) -> Json:
+def drift(scraped: Scraped) -> Json:
     """Return the dashboard of how the data of a chosen stage changed over time."""
     choice = chosen("stage", "version")
     feature = variable(
@@ -65,15 +65,15 @@ def drift(scrape_interval: float) -> Json:
         Row("row/distributions", "Distributions", ((_distribution(choice),),)),
         Row("row/shares", "Missing values and categories", (_shares(choice),)),
     ]
-    return board(
-        any_uid("drift"),
+    return any_board(
+        "drift",
         "Drift",
         "What changed in the data: which stage moved first, each feature's drift and distribution over time, its "
         "categories and what is missing.",
-        place(rows, scrape_interval).panels,
-        scrape_interval=scrape_interval,
+        rows,
+        scraped=scraped,
         variables=[*variables("stage", "version", one_stage=True), feature, watched],
-        annotations=marks(chosen("stage"), scrape_interval),
+        about=chosen("stage"),
     )
 
 

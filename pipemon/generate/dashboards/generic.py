@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipemon.generate.dashboards.board import Scraped
 from pipemon.generate.dashboards.cascade import cascade
 from pipemon.generate.dashboards.drift import drift
 from pipemon.generate.dashboards.panels import Json
@@ -10,14 +11,16 @@ from pipemon.generate.dashboards.stage import stage
 from pipemon.generate.dashboards.users import users
 from pipemon.generate.dashboards.versions import versions
 
+_USUAL = Scraped()
 
-def generic(scrape_interval: float = 15.0) -> dict[str, Json]:
-    """Return each dashboard by its name; `scrape_interval`, in seconds, is the shortest of what is scraped."""
+
+def generic(scraped: Scraped = _USUAL) -> dict[str, Json]:
+    """Return each dashboard by its name."""
     return {
-        "cascade": cascade(scrape_interval),
-        "stage": stage(scrape_interval),
-        "drift": drift(scrape_interval),
-        "versions": versions(scrape_interval),
-        "feedback": users(scrape_interval),
-        "resources": resources(scrape_interval),
+        "cascade": cascade(scraped),
+        "stage": stage(scraped),
+        "drift": drift(scraped),
+        "versions": versions(scraped),
+        "feedback": users(scraped),
+        "resources": resources(scraped),
     }

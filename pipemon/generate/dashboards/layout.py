@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, count, pairwise
 from zlib import crc32
 
+from pipemon.generate.arrived import Labels, arrived
 from pipemon.generate.dashboards.panels import DATASOURCE, Json, Panel, Query, letter
 from pipemon.generate.dashboards.text import RATE_INTERVAL, query
 from pipemon.units import duration
@@ -42,11 +43,12 @@ class Placed:
     of_modes: dict[str, int]
 
 
-def place(rows: Sequence[Row], scrape_interval: float = 15.0) -> Placed:
+def place(rows: Sequence[Row], scrape_interval: float = 15.0, labels: Labels = ()) -> Placed:
     """Return the panels with their places on the 24 columns and their ids, rows from top to bottom.
 
     A row without a title has no heading. Lone values look back over RECENT scrapes, `scrape_interval` apart in seconds:
-    Grafana's rate interval is made for points along a line.
+    Grafana's rate interval is made for points along a line. `labels` are those of pipemon that arrive under other
+    names.
     """
     now = duration(RECENT * scrape_interval)
     placed: list[Json] = []
@@ -64,7 +66,7 @@ def place(rows: Sequence[Row], scrape_interval: float = 15.0) -> Placed:
                 ends = [0, *accumulate(panel.share for panel in line)]
                 for panel, (start, end) in zip(line, pairwise(COLUMNS * end // ends[-1] for end in ends), strict=True):
                     id = _id(panel.key, ids)
-                    panels.append(_panel(panel, id, {"x": start, "y": y, "w": end - start, "h": height}, now))
+                    panels.append(_panel(panel, id, {"x": start, "y": y, "w": end - start, "h": height}, now, labels))
                     for mode in panel.modes:
                         of_modes.setdefault(mode, id)
                 y += height
@@ -104,7 +106,7 @@ def _id(key: str, taken: set[int]) -> int:
     raise AssertionError
 
 
-def _panel(panel: Panel, id: int, at: Json, now: str) -> Json:
+def _panel(panel: Panel, id: int, at: Json, now: str, labels: Labels) -> Json:
     body: Json = {
         "id": id,
         "type": panel.kind,
@@ -123,7 +125,10 @@ def _panel(panel: Panel, id: int, at: Json, now: str) -> Json:
         body["maxDataPoints"] = panel.points
     if panel.kind != "text":
         body["datasource"] = DATASOURCE
-        body["targets"] = [_target(query, letter(i), panel.min_step, now) for i, query in enumerate(panel.queries)]
+        body["targets"] = [
+            _target(replace(query, expr=arrived(labels, query.expr)), letter(i), panel.min_step, now)
+            for i, query in enumerate(panel.queries)
+        ]
     return body
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from pipemon.generate.arrived import arrived
 from pipemon.generate.dashboards.board import board, constant, kept_mark, mark, marks, pipeline_uid
 from pipemon.generate.dashboards.last_run import of_last_run
 from pipemon.generate.dashboards.layout import RECENT, Placed, Row, place
@@ -88,16 +85,7 @@ def _place(spec: Spec) -> Placed:
         rows.append(level_row(spec, None, "End to end"))
     rows.append(Row("row/playbook", "All failure modes", ((playbook(spec),),)))
     rows = [of_last_run(row, spec) for row in rows] if spec.schedule is not None else rows
-    if spec.labels:
-        rows = [_as_arrived(row, spec) for row in rows]
-    return place(rows, spec.timing.scrape_interval)
-
-
-def _as_arrived(row: Row, spec: Spec) -> Row:
-    def of(panel: Panel) -> Panel:
-        return replace(panel, queries=tuple(replace(q, expr=arrived(spec.labels, q.expr)) for q in panel.queries))
-
-    return replace(row, sections=tuple(tuple(map(of, section)) for section in row.sections))
+    return place(rows, spec.timing.scrape_interval, spec.labels)
 
 
 def _shape(spec: Spec, names: tuple[str, ...]) -> tuple[Panel, ...]:

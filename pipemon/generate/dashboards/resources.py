@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
-from pipemon.generate.dashboards.board import any_uid, board, marks, variables
+from pipemon.generate.dashboards.board import Scraped, any_board, variables
 from pipemon.generate.dashboards.charts import Column, lines, table
 from pipemon.generate.dashboards.colors import GPU_COLORS
-from pipemon.generate.dashboards.layout import Row, place
+from pipemon.generate.dashboards.layout import Row
 from pipemon.generate.dashboards.panels import CORES, Json, Panel
 from pipemon.generate.dashboards.series import Choice, chosen, ever
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, select
@@ -21,7 +21,7 @@ _NO_PROCESS = "the process's own metrics are not exported, as in multiprocess mo
 _NO_GPU = "no GPU is exported: neither by dcgm-exporter nor by the service"
 
 
-def resources(scrape_interval: float) -> Json:
+def resources(scraped: Scraped) -> Json:
     """Return the dashboard of what a chosen pipeline uses."""
     choice = chosen("stage", "instance")
     rows = [
@@ -30,14 +30,14 @@ def resources(scrape_interval: float) -> Json:
         Row("row/gpus", "GPUs", (_gpus(chosen("instance")),), collapsed=True),
         Row("row/pipemon", "What pipemon costs and loses", (_own(choice),)),
     ]
-    return board(
-        any_uid("resources"),
+    return any_board(
+        "resources",
         "Resources",
         "Processors, memory, load and GPUs of a pipeline, and what pipemon itself costs and loses.",
-        place(rows, scrape_interval).panels,
-        scrape_interval=scrape_interval,
+        rows,
+        scraped=scraped,
         variables=variables("stage", "instance"),
-        annotations=marks(chosen(), scrape_interval),
+        about=chosen(),
     )
 
 

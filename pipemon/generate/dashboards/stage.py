@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipemon import catalogue as c
-from pipemon.generate.dashboards.board import any_uid, board, marks, variable, variables
+from pipemon.generate.dashboards.board import Scraped, any_board, variable, variables
 from pipemon.generate.dashboards.charts import Column, heatmap, lines, table
-from pipemon.generate.dashboards.layout import Row, place
+from pipemon.generate.dashboards.layout import Row
 from pipemon.generate.dashboards.panels import CORES, DATA_COLORS, NEUTRAL, NULL_COLOR, Json, Panel
 from pipemon.generate.dashboards.position import began
 from pipemon.generate.dashboards.series import Choice, chosen, ever, quantile, share, some
@@ -16,7 +16,7 @@ from pipemon.generate.dashboards.states import SEVERITY_STATES
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr
 
 
-def stage(scrape_interval: float) -> Json:
+def stage(scraped: Scraped) -> Json:
     """Return the dashboard of a chosen stage."""
     choice = chosen("stage", "version", "instance")
     here = 'pipeline="$pipeline",stage="$stage"'
@@ -49,14 +49,14 @@ def stage(scrape_interval: float) -> Json:
         Row("row/streams", "Streams and batches", (_streams(choice),)),
         Row("row/model", "Model", (_model(choice),)),
     ]
-    return board(
-        any_uid("stage"),
+    return any_board(
+        "stage",
         "Stage",
         "Everything on one stage of a pipeline: its software, what goes in and what comes out.",
-        place(rows, scrape_interval).panels,
-        scrape_interval=scrape_interval,
+        rows,
+        scraped=scraped,
         variables=[*variables("stage", "version", "instance", one_stage=True), *names],
-        annotations=marks(chosen("stage"), scrape_interval),
+        about=chosen("stage"),
     )
 
 

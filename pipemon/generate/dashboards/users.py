@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipemon import catalogue as c
-from pipemon.generate.dashboards.board import any_uid, board, marks, variables
+from pipemon.generate.dashboards.board import Scraped, any_board, variables
 from pipemon.generate.dashboards.charts import heatmap, lines
 from pipemon.generate.dashboards.colors import CONFIDENCE_COLORS, SIGNAL_COLORS
-from pipemon.generate.dashboards.layout import Row, place
+from pipemon.generate.dashboards.layout import Row
 from pipemon.generate.dashboards.panels import Json, Panel
 from pipemon.generate.dashboards.series import Choice, chosen, ever, feedback, ran
 from pipemon.generate.promql import Aggregate, Binary, Matcher
@@ -17,7 +17,7 @@ from pipemon.generate.queries import ALL_VALUES, OF_ALL_SLICES, per
 _SLICED = Matcher("slice", "!=", "")
 
 
-def users(scrape_interval: float) -> Json:
+def users(scraped: Scraped) -> Json:
     """Return the dashboard of feedback and quality."""
     choice = chosen("stage", "version")
     rows = [
@@ -25,14 +25,14 @@ def users(scrape_interval: float) -> Json:
         Row("row/quality", "Quality", (_quality(choice),)),
         Row("row/labels", "Labels", (_labels(choice),)),
     ]
-    return board(
-        any_uid("feedback"),
+    return any_board(
+        "feedback",
         "Feedback and quality",
         "What users did with the outputs, by slice, and how good the outputs were once somebody knew.",
-        place(rows, scrape_interval).panels,
-        scrape_interval=scrape_interval,
+        rows,
+        scraped=scraped,
         variables=variables("stage", "version"),
-        annotations=marks(chosen("stage"), scrape_interval),
+        about=chosen("stage"),
     )
 
 

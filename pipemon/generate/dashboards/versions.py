@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pipemon import catalogue as c
-from pipemon.generate.dashboards.board import any_uid, board, marks, variable, variables
+from pipemon.generate.dashboards.board import Scraped, any_board, variable, variables
 from pipemon.generate.dashboards.charts import Column, coarse, lines, table
 from pipemon.generate.dashboards.colors import TRACK_COLORS
-from pipemon.generate.dashboards.layout import RECENT, Row, place
+from pipemon.generate.dashboards.layout import RECENT, Row
 from pipemon.generate.dashboards.panels import Json, Panel, letter, override, state_timeline
 from pipemon.generate.dashboards.series import Choice, chosen, feedback, mean, missing, quantile, share
 from pipemon.generate.dashboards.states import VERDICT_STATES
@@ -20,10 +20,10 @@ from pipemon.generate.queries import per
 _BY = ("stage", "version", "track")
 
 
-def versions(scrape_interval: float) -> Json:
+def versions(scraped: Scraped) -> Json:
     """Return the dashboard that compares versions of chosen stages."""
     choice = chosen("stage", "version").all_tracks()
-    step = (RECENT - 1) * scrape_interval
+    step = (RECENT - 1) * scraped.interval
     feature = variable(
         "feature",
         "Feature",
@@ -39,14 +39,14 @@ def versions(scrape_interval: float) -> Json:
         Row("row/difference", "Canary less stable", (coarse(_differences(chosen("stage"))),)),
         Row("row/decisions", "Model and people", (_decisions(chosen("stage", "version")),)),
     ]
-    return board(
-        any_uid("versions"),
+    return any_board(
+        "versions",
         "Versions",
         "Versions side by side: stable, canary and shadow, what differs, and who gets the traffic.",
-        place(rows, scrape_interval).panels,
-        scrape_interval=scrape_interval,
+        rows,
+        scraped=scraped,
         variables=[*variables("stage", "version"), feature],
-        annotations=marks(chosen("stage"), scrape_interval),
+        about=chosen("stage"),
     )
 
 

@@ -4,7 +4,7 @@ that need no server."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -39,11 +39,11 @@ def lint(plans: Sequence[Plan], versions: tuple[str, ...] = PROMETHEUS) -> Itera
     made = [rules(one.spec) for one in plans]
     for one, unwanted in zip(made, off, strict=True):
         spec = one.spec
-        # By the catalogue's labels, which is what the checks know, whatever they arrive as.
-        groups = _read(rule_file(replace(one, spec=replace(spec, labels=()))))["groups"]
+        groups = _read(rule_file(one))["groups"]
         words = tuple(word for _, word in spec.severity_words)
         kept = (*spec.keep, "pipeline")
-        for found in rule_findings(groups, words, spec.timing.scrape_interval, versions, kept):
+        pipeline = dict(spec.labels).get("pipeline", "pipeline")
+        for found in rule_findings(groups, words, spec.timing.scrape_interval, versions, kept, pipeline):
             if found[0] not in unwanted:
                 yield Finding(*found)
     alerts = [

@@ -40,10 +40,12 @@ def rule_findings(
     scrape_interval: float,
     versions: tuple[str, ...],
     kept: Sequence[str] = (),
+    pipeline: str = "pipeline",
 ) -> Iterator[Found]:
     """Yield (check, rule, sentence) for each thing that is wrong with the groups of a file.
 
-    `kept` are the labels that no aggregation of a recording rule may drop.
+    `kept` are the labels that no aggregation of a recording rule may drop, `pipeline` is the one that tells in what is
+    exported whose it is, as it arrives.
     """
     records = {rule["record"] for group in groups for rule in group["rules"] if "record" in rule}
     recorded = never_nothing(rule for group in groups for rule in group["rules"] if "record" in rule)
@@ -61,7 +63,7 @@ def rule_findings(
                 yield "rule/duplicate", name, "there is another rule of this name and labels"
             named.add(identity)
             yield from ((check, name, words) for check, words in _expr(rule, scrape_interval, versions))
-            reading = series_findings(rule, scrape_interval, seconds(group["interval"]), kept, recorded)
+            reading = series_findings(rule, scrape_interval, seconds(group["interval"]), kept, recorded, pipeline)
             yield from ((check, name, words) for check, words in reading)
             unread = _series(rule["expr"])
             for read in sorted(each for each in unread if ":" in each):

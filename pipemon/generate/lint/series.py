@@ -35,11 +35,12 @@ def series_findings(
     interval: float,
     kept: Sequence[str],
     positive: Callable[[str], bool],
+    pipeline: str = "pipeline",
 ) -> Iterator[tuple[str, str]]:
     """Yield (check, sentence) for each thing that is wrong with how a rule, evaluated each `interval`, reads.
 
     What a person wrote is in alerts; recording rules are pipemon's, and held to more. `positive` tells which
-    recorded series are never nothing.
+    recorded series are never nothing; `pipeline` is the label of exported ones that says whose they are.
     """
     tree = parse(rule["expr"])
     # What names another's series as pipemon's leaves them as they are.
@@ -50,7 +51,7 @@ def series_findings(
             case promql_parser.MatrixSelector() | promql_parser.SubqueryExpr():
                 yield from _range(node, scrape_interval, interval)
             case promql_parser.VectorSelector():
-                yield from _selector(node)
+                yield from _selector(node, pipeline)
             case promql_parser.BinaryExpr() if (
                 "record" in rule and str(node.op) == "/" and not _divides(node.rhs, positive)
             ):
@@ -84,14 +85,15 @@ def _types(node: Any, around: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         yield from _types(below, (*around, called) if called else around)
 
 
-def _selector(node: Any) -> Iterator[tuple[str, str]]:
+def _selector(node: Any, pipeline: str) -> Iterator[tuple[str, str]]:
     matchers = list(node.matchers.matchers)
     if not node.name and not any(each.name == "__name__" for each in matchers):
         yield "expressionWithNoMetricName", f"{node} names no metric"
     named = {each.name for each in matchers}
     metric = _LABELS.get(node.name or "")
-    if metric is not None and "pipeline" in metric and "pipeline" not in named:
-        yield "promql/selector", f"{node.name} is read of every pipeline"
+    if metric is not None and "pipeline" in metric and pipeline not in named:
+        theirs = f"; pipemon's label arrives as {pipeline}" if "pipeline" in named else ""
+        yield "promql/selector", f"{node.name} is read of every pipeline{theirs}"
     for each in matchers:
         if each.op in (promql_parser.MatchOp.Re, promql_parser.MatchOp.NotRe) and not _PATTERN.search(each.value):
             yield "promql/regexp", f"{each.name} is matched by a pattern that is none: {each.value!r}"
@@ -137,7 +139,8 @@ def _divides(node: Any, positive: Callable[[str], bool]) -> bool:
             return str(node.op) == ">"
         case promql_parser.Call():
             name = str(node.func.name)
-            return name in ("clamp_min", "exp") or (name in ("sqrt", "abs", "vector") and divides(node.args[0]))
+            kept = ("sqrt", "abs", "vector", "label_replace")
+            return name in ("clamp_min", "exp") or (name in kept and divides(node.args[0]))
         case promql_parser.VectorSelector():
             return positive(node.name or "")
         case _:
