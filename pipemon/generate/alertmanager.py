@@ -21,6 +21,7 @@ _REPEAT = {"page": 1, "ticket": 6, "notice": 6}
 """How many repeat intervals pass before an alert that still fires is told again."""
 
 
+_MOST_NAMED = 8
 NOWHERE = "null"
 """The receiver of alerts in burn-in: it has no way to tell anyone."""
 
@@ -101,15 +102,21 @@ def _routes(specs: Sequence[Spec]) -> list[tuple[str, object]]:
         if observed := [mode.name for mode in spec.measurable if mode.observe]:
             # Before all others, so that none of them sees what is in burn-in.
             matchers = [_equal("pipeline", spec.pipeline), _equal("mode", "observe")]
-            routes.append((", ".join(observed), {"matchers": matchers, "receiver": NOWHERE}))
+            routes.append((_named(observed), {"matchers": matchers, "receiver": NOWHERE}))
         told = (*(mode for mode in spec.measurable if not mode.observe), bounds_mode(spec))
         names: dict[str, dict[Severity, list[str]]] = {}
         for mode in told:
             names.setdefault(mode.owner, {}).setdefault(mode.severity, []).append(mode.name)
         for owner, of_owner in names.items():
             for severity in filter(of_owner.get, SEVERITIES):
-                routes.append((", ".join(of_owner[severity]), _route(spec, owner, severity)))
+                routes.append((_named(of_owner[severity]), _route(spec, owner, severity)))
     return routes
+
+
+def _named(modes: Sequence[str]) -> str:
+    """Return the comment of a route: of hundreds of failure modes the first, and how many more there are."""
+    more = len(modes) - _MOST_NAMED
+    return ", ".join(modes[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _route(spec: Spec, owner: str, severity: Severity) -> dict[str, object]:

@@ -81,7 +81,9 @@ def describe(spec: Spec, mode: FailureMode, condition: Condition) -> tuple[str, 
             what = f"drift of {name}{since} ({condition.argument})"
         case "category":
             what = f"share of {condition.argument} in {name}"
-        case "feature" | "feature_category" | "confidence":
+        case "feature" | "feature_category" if signal.unit == "ratio":
+            what = f"{signal.words} in {name}"
+        case "feature" | "confidence":
             what = f"{signal.words} {name}"
         case "feedback" if condition.slice:
             what = f"{condition.argument} in all feedback"
@@ -103,7 +105,7 @@ def _short(seconds: float) -> str:
 def unit(spec: Spec, mode: FailureMode, condition: Condition) -> str:
     """Return the unit of a condition's value: `ratio`, `seconds`, `age` or that of the signal or feature."""
     if condition.signal == "latency":
-        return "seconds" if bound_share(spec, mode.stage, condition) is None else "ratio"
+        return "age" if bound_share(spec, mode.stage, condition) is None else "ratio"
     signal = signal_in(spec, condition.signal)
     if signal.unit == "feature" and condition.feature is not None:
         return condition.feature.unit

@@ -167,11 +167,20 @@ def _share(scope: Scope, share: r.Share, condition: Condition) -> Measure:
     labels = share.labels
     all_labels = (*labels, *share.events_labels)
     only = tuple(Matcher(label, "=", value) for label, value in share.only)
-    below = scope.ran() if of is None else scope.counted(of, more=labels)
     # Of one counter, the events and the whole are two rules.
     kept_apart = "".join(f"_{value}" for _, value in share.only if value)
     stem = events.name.removesuffix("_total") + kept_apart
     above = scope.counted(events, *only, more=all_labels, called=stem)
+    if of is events and not only:
+        # The whole is what all of them add up to.
+        below = Recording(
+            scope.name(stem, "increase", *labels),
+            Aggregate("sum", (*scope.by, *labels), above.series(*own(scope.spec))),
+            (*scope.by, *labels),
+            (above,),
+        )
+    else:
+        below = scope.ran() if of is None else scope.counted(of, more=labels)
     name = _name(stem, of or calls_total(scope.stage))
     which = (*scope.place, *picked(condition, all_labels))
     return _divided(scope, name, above, below, which, (*scope.place, *picked(condition, labels)))

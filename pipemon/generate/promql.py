@@ -231,15 +231,13 @@ def text(expr: Expr | float | str) -> str:
         case Call():
             return f"{expr.function}({', '.join(map(text, expr.args))})"
         case Aggregate():
-            by = f" {'without' if expr.without else 'by'} ({', '.join(expr.by)})" if expr.by else ""
-            parameter = f"{quote(expr.parameter)}, " if expr.parameter else ""
-            return f"{expr.op}{by} ({parameter}{text(expr.expr)})"
+            return f"{_head(expr)}{text(expr.expr)})"
         case Binary():
-            return f"{_operand(expr.left)} {_operator(expr)} {_operand(expr.right)}"
+            return f"{_operand(expr.left, expr)} {_operator(expr)} {_operand(expr.right, expr)}"
         case Subquery():
             bare = isinstance(expr.expr, Recorded) and not (expr.expr.window or expr.expr.offset)
             inner = text(expr.expr) if bare else f"({text(expr.expr)})"
-            return f"{inner}[{span(expr.window)}:{span(expr.step)}]{_ago(expr.offset)}"
+            return inner + _steps(expr)
         case Raw():
             return expr.text
         case _:
@@ -247,29 +245,72 @@ def text(expr: Expr | float | str) -> str:
 
 
 _LINE = 110
+_LOGICAL = ("and", "or")
+_COMPARISONS = ("==", "!=", ">", "<", ">=", "<=")
+_BINDS = {"^": 3, "*": 2, "/": 2, "%": 2, "+": 1, "-": 1}
+"""How tightly operators bind, of those that readers know it of; any others get brackets."""
 
 
-def block(expr: Expr | float) -> str:
+def block(expr: Expr | float | str) -> str:
     """Print an expression as people write rules: `and` and `or`, and what is long, on lines of their own."""
-    if not isinstance(expr, Binary):
-        return text(expr)
-    if expr.op not in ("and", "or") and len(text(expr)) <= _LINE:
-        return text(expr)
-    if isinstance(expr.right, float):
-        return f"{_term(expr.left, expr)} {_operator(expr)} {number(expr.right)}"
-    return f"{_term(expr.left, expr)}\n{_operator(expr)}\n{_term(expr.right, expr)}"
+    whole = text(expr)
+    if len(whole) <= _LINE and not (isinstance(expr, Binary) and expr.op in _LOGICAL):
+        return whole
+    match expr:
+        case Call() if len(expr.args) > 1 or not isinstance(expr.args[0], Selector | Recorded):
+            return f"{expr.function}(\n  {_indented(_arguments(expr))}\n)"
+        case Aggregate():
+            return f"{_head(expr)}\n  {_indented(block(expr.expr))}\n)"
+        case Subquery() if isinstance(expr.expr, Binary):
+            return f"(\n  {_indented(block(expr.expr))}\n){_steps(expr)}"
+        case Binary():
+            short = isinstance(expr.left, float) or (isinstance(expr.right, float) and not _is_chain(expr.left, expr))
+            apart = " " if short else "\n"
+            return f"{_term(expr.left, expr)}{apart}{_operator(expr)}{apart}{_term(expr.right, expr)}"
+        case _:
+            return whole
+
+
+def _indented(lines: str) -> str:
+    return lines.replace("\n", "\n  ")
+
+
+def _arguments(call: Call) -> str:
+    """Print vectors on lines of their own, and the numbers and names between them on one."""
+    printed = ""
+    for before, arg in zip((None, *call.args), call.args, strict=False):
+        together = isinstance(arg, int | float | str) and isinstance(before, int | float | str)
+        printed += ("" if before is None else ", " if together else ",\n") + block(arg)
+    return printed
 
 
 def _term(expr: Expr | float, parent: Binary) -> str:
-    if isinstance(expr, Raw):
-        return f"({expr.text})"
-    if not isinstance(expr, Binary):
-        return text(expr)
-    logical = ("and", "or")
-    if parent.op in logical and (expr.op not in logical or (expr.op == parent.op and expr is parent.left)):
-        return block(expr)
     inner = block(expr)
-    return "(\n  " + inner.replace("\n", "\n  ") + "\n)" if "\n" in inner else f"({inner})"
+    if parent.op in _LOGICAL and isinstance(expr, Binary):
+        bare = expr.op not in _LOGICAL or (expr.op == parent.op and expr is parent.left)
+    else:
+        # Over several lines nobody sees what binds more tightly.
+        over_lines = isinstance(expr, Binary) and "\n" in inner and not _is_chain(expr, parent)
+        bare = not over_lines and not _in_brackets(expr, parent)
+    if bare:
+        return inner
+    return f"(\n  {_indented(inner)}\n)" if "\n" in inner else f"({inner})"
+
+
+def _in_brackets(expr: Expr | float, parent: Binary) -> bool:
+    """Tell whether one side of an operator is printed in brackets: a product within a sum needs none."""
+    if not isinstance(expr, Binary):
+        return isinstance(expr, Raw)
+    inner, outer = _BINDS.get(expr.op, 0), _BINDS.get(parent.op, 0)
+    if parent.op.partition(" ")[0] in _COMPARISONS:
+        return not inner
+    return not (inner > outer > 0 or _is_chain(expr, parent))
+
+
+def _is_chain(expr: Expr | float, parent: Binary) -> bool:
+    """Tell whether a side goes before an operator that binds alike, and is read before it: all but powers are."""
+    binds = _BINDS.get(parent.op, 0)
+    return isinstance(expr, Binary) and expr is parent.left and _BINDS.get(expr.op, 0) == binds and binds in (1, 2)
 
 
 def _operator(expr: Binary) -> str:
@@ -280,8 +321,17 @@ def _operator(expr: Binary) -> str:
     return f"{expr.op}{on}{many}"
 
 
-def _operand(expr: Expr | float) -> str:
-    return f"({text(expr)})" if isinstance(expr, Binary | Raw) else text(expr)
+def _operand(expr: Expr | float, parent: Binary) -> str:
+    return f"({text(expr)})" if _in_brackets(expr, parent) else text(expr)
+
+
+def _head(expr: Aggregate) -> str:
+    by = f" {'without' if expr.without else 'by'} ({', '.join(expr.by)})" if expr.by else ""
+    return f"{expr.op}{by} ({f'{quote(expr.parameter)}, ' if expr.parameter else ''}"
+
+
+def _steps(expr: Subquery) -> str:
+    return f"[{span(expr.window)}:{span(expr.step)}]{_ago(expr.offset)}"
 
 
 def _range(window: Window | None) -> str:

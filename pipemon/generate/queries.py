@@ -78,6 +78,20 @@ def not_skipped(
     nine in ten and fails the tenth fails always. An exporter that counts no skips has none.
     """
     calls = total(spec, c.STAGE_CALLS, by, window, *more, function=function, offset=offset, track=track)
+    return less_skipped(spec, calls, by, window, function, *more, offset=offset, track=track)
+
+
+def less_skipped(
+    spec: Spec,
+    calls: Expr,
+    by: tuple[str, ...],
+    window: Window,
+    function: str,
+    *more: Matcher,
+    offset: float = 0.0,
+    track: str = "",
+) -> Expr:
+    """Return calls less those that were declined."""
     skipped = select(c.STAGE_SKIPPED, (*live(spec, track), *more), window=window, offset=offset)
     ran = Binary("-", calls, Aggregate("sum", by, Call(function, (skipped,))))
     return Binary("or", ran, calls)

@@ -9,7 +9,7 @@ from typing import Literal
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
 from pipemon.generate.promql import Call, Expr, Matcher, Recorded, span
-from pipemon.generate.queries import calls_total, key, not_skipped, total
+from pipemon.generate.queries import calls_total, key, less_skipped, total
 from pipemon.spec.model import Condition, Spec
 
 _OF_COUNTERS = re.compile(r"(?:rate|increase)$")
@@ -150,8 +150,10 @@ class Scope:
 
     def _ran(self) -> Recording:
         name = self.name("pipemon_stage_calls_not_skipped", "increase")
-        expr = not_skipped(self.spec, self.by, self.window, "increase", offset=self.offset, track=self.track)
-        return Recording(name, expr, self.by)
+        calls = self.counted(c.STAGE_CALLS)
+        of_own = calls.series(*own(self.spec))
+        expr = less_skipped(self.spec, of_own, self.by, self.window, "increase", offset=self.offset, track=self.track)
+        return Recording(name, expr, self.by, (calls,))
 
 
 def usual(spec: Spec, stage: str | None, window: float) -> Scope:

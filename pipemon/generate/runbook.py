@@ -11,9 +11,10 @@ from pipemon.generate.bounds_alert import bounds_expr, bounds_mode
 from pipemon.generate.dashboards.text import link, markdown, web
 from pipemon.generate.expressions import alert_expr
 from pipemon.generate.inhibition import Plan
-from pipemon.generate.promql import text
+from pipemon.generate.promql import block
 from pipemon.spec.model import SEVERITIES, FailureMode, Spec
 from pipemon.spec.modes import alert_name
+from pipemon.spec.signals import CUSUM, SHIFT
 from pipemon.units import duration
 
 
@@ -33,8 +34,8 @@ def runbook(plan: Plan, dashboard_url: str = "") -> str:
         head.append(f"Stages: {', '.join(_stage(name, after) for name, after in spec.upstream.items())}.")
     if web(dashboard_url):
         head.append(link("Dashboard", dashboard_url))
-    sections = [_section(plan, mode, text(arrived(spec.labels, alert_expr(spec, mode)))) for mode in measured]
-    sections.append(_section(plan, bounds_mode(spec), text(arrived(spec.labels, bounds_expr(spec)))))
+    sections = [_section(plan, mode, block(arrived(spec.labels, alert_expr(spec, mode)))) for mode in measured]
+    sections.append(_section(plan, bounds_mode(spec), block(arrived(spec.labels, bounds_expr(spec)))))
     if waiting:
         sections.append("## Not yet measurable\n\nThese send no alert: somebody has to notice.")
         sections += [_unmeasured(mode) for mode in waiting]
@@ -78,7 +79,8 @@ def _shows(spec: Spec, mode: FailureMode) -> str:
     parts = (" ".join(filter(None, describe(spec, mode, condition))) for condition in mode.conditions)
     shown = f" {'and' if mode.combine == 'all' else 'or'} ".join(parts) or "the replicas' bucket bounds differ"
     says_when = "budget_burn" in mode.signals or (spec.schedule is not None and "no_calls" in mode.signals)
-    if not says_when:
+    # What is summed up from step to step is of all of them, and bounds are as they are now.
+    if not (says_when or mode.signals & {CUSUM, SHIFT} or not mode.conditions):
         shown += f" {spec.over(mode)}"
     return f"{shown}, for {duration(mode.for_)}" if mode.for_ else shown
 

@@ -19,12 +19,12 @@ _SUM = re.compile(r"\bsum\b")
 _GROUPING = re.compile(r"\b(by|on) \(([^)]*)\)")
 _SELECTOR = re.compile(r"(?<![\w:\"])(?:(\w+)(?=\{)|(\w+:[\w:]+))(?:\{([^}]*)\})?")
 """The name of what is exported, or recorded, and its matchers."""
-_OF_EXPORTED = re.compile(r"\bby \(([^)]*)\) \((?:\w+\()*(?!ALERTS)\w+\{([^}]*)\}")
+_OF_EXPORTED = re.compile(r"\bby \(([^)]*)\) \(\s*(?:\w+\(\s*)*(?!ALERTS)\w+\{([^}]*)\}")
 """What a rule reads of what is exported: its own alert only says when it records, and gives no series its labels."""
-_OF_A_CONSTANT = re.compile(r"\)(?: group_left \([^)]*\))?\s+\(*pipemon:")
-_NOTHING = re.compile(r'(?<=label_replace\(0 \* )[\w:]+\{[^}]*le="\+Inf"\}(?=, "below")')
+_OF_A_CONSTANT = re.compile(r"\)(?: group_left \([^)]*\))?\s+[(\s]*pipemon:")
+_NOTHING = re.compile(r'(label_replace\(\s*0 \* [\w:]+)\{[^}]*le="\+Inf"\}(?=,\s*"below")')
 """A bucket that is only there to be 0 below the first bound."""
-_WHETHER = re.compile(r"\band on \([^)]*\)\s+\((?=sum by \([^)]*\) \(increase\([^()]*\)\) > 0\))")
+_WHETHER = re.compile(r"\band on \([^)]*\)[\s(]+(?=sum by \([^)]*\) \(\s*increase\([^()]*\)\s*\) > 0)")
 """Before a sum that only tells whether there is any."""
 
 
@@ -153,7 +153,7 @@ def _expressions(expr: str, single: Mapping[str, str], told: Mapping[str, str]) 
             yield "threshold", f"threshold {match[2]} doubled", _with(expr, match.span(2), f"{2 * float(match[2]):g}")
     for match in _WINDOW.finditer(expr):
         yield "window", f"window {match[1]} doubled", _with(expr, match.span(1), duration(2 * seconds(match[1])))
-    of_nothing = _NOTHING.sub("", expr)
+    of_nothing = _NOTHING.sub(r"\1", expr)
     for matcher in dict.fromkeys(match[0] for match in _MATCHER.finditer(of_nothing)):
         # From every selector: what one side of a join has lost, the other still picks.
         yield (

@@ -15,7 +15,7 @@ RATE_INTERVAL = "$__rate_interval"
 """Grafana's own window: never shorter than four scrapes."""
 
 _WORD_JOINER = "\u2060"
-_MARKUP = re.compile(r"""[$\[\]{}<>&|`*#~\\"']|(?<!\w)_|_(?!\w)""")
+_MARKUP = re.compile(r"""[$\[\]{}<>&|`*#~\\]|(?<!\w)_|_(?!\w)""")
 _WEB = re.compile(r"https?://\S+")
 _OPENING = re.compile(r"([\[{])(?=\1)")
 _READ_BY_BROWSERS = re.compile(r"""[$()<>{}|\[\]"'`\\]""")
