@@ -26,6 +26,8 @@ _NOTHING = re.compile(r'(label_replace\(\s*0 \* [\w:]+)\{[^}]*le="\+Inf"\}(?=,\s
 """A bucket that is only there to be 0 below the first bound."""
 _WHETHER = re.compile(r"\band on \([^)]*\)[\s(]+(?=sum by \([^)]*\) \(\s*increase\([^()]*\)\s*\) > 0)")
 """Before a sum that only tells whether there is any."""
+_SKIPPED = re.compile(r"-\s+sum by \(([^)]*)\) \(\s*\w+\(pipemon_stage_skipped_total\{([^}]*)\}")
+"""What is subtracted from recorded calls."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ def mutants(document: dict[str, Any]) -> Iterator[Mutant]:
     - A count times 0 is 0, of whichever bucket, and of several the largest is taken: which one is picked is no matter.
     - An increase is never below 0, so that a sum of some is above 0 where the largest of them is, or their average:
       where `and` only asks for that, all three are the same.
+    - Skipped calls of another track find no calls that they would be subtracted from, where these are recorded of one.
     """
     rules = [rule for group in document["groups"] for rule in group["rules"]]
     modes = _of_modes(rules)
@@ -154,6 +157,9 @@ def _expressions(expr: str, single: Mapping[str, str], told: Mapping[str, str]) 
     for match in _WINDOW.finditer(expr):
         yield "window", f"window {match[1]} doubled", _with(expr, match.span(1), duration(2 * seconds(match[1])))
     of_nothing = _NOTHING.sub(r"\1", expr)
+    found = _SKIPPED.search(expr)
+    if found is not None and "track" in found[1].split(", "):
+        of_nothing = of_nothing.replace(f',track="{_picked(found[2])["track"]}"', "")
     for matcher in dict.fromkeys(match[0] for match in _MATCHER.finditer(of_nothing)):
         # From every selector: what one side of a join has lost, the other still picks.
         yield (

@@ -26,6 +26,8 @@ Test = dict[str, object]
 
 _STEPS, _OF_PIECE = 5, 2
 """Steps in the short window; and in a piece, where windows are added up of such."""
+_MUCH = 3.0
+"""What burns elsewhere, over what would be just beyond."""
 _CALM = 0.5
 """How long all was well before, over the long window: enough for a window that is too long to tell less."""
 _MANY = 4.0
@@ -84,6 +86,8 @@ def _case(spec: Spec, alert: Alert, burn: Burn, value: float, *, fires: bool, ev
     state = State((value,), rate, calm, rate)
     many = _MANY * rate * burn.factor / condition.burns[-1].factor
     burned = replace(mode, conditions=(burned_condition(spec, mode.stage, condition),))
+    # Where it is quiet, other stages, pipelines and places burn.
+    state = state if fires else state._replace(others=(min(1.0, _MUCH * value),))
     usual = State(calm, many, calm, many)
     before, during = (worlds(spec, burned, each, calm) for each in (usual, state))
     expected = [expected_alert(spec, alert, state, gone=False)] if fires else []

@@ -21,7 +21,13 @@ from pipemon.generate.ruletests.expectations import (
     waited,
 )
 from pipemon.generate.ruletests.places import OLD_VERSION
-from pipemon.generate.ruletests.recorded import gone_elsewhere, parts_elsewhere, recorded_elsewhere, recorded_past
+from pipemon.generate.ruletests.recorded import (
+    gone_elsewhere,
+    held_by_others,
+    parts_elsewhere,
+    recorded_elsewhere,
+    recorded_past,
+)
 from pipemon.generate.ruletests.scene_texts import Entries, Queries, scene_of
 from pipemon.generate.ruletests.scenes import (
     Clock,
@@ -294,6 +300,7 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
         before[0].add(calls_total(mode.stage), normal.rate, version=OLD_VERSION)
     inputs = counters(before, during, time, gone=gone) + up(spec, time, down=down)
     inputs += recorded_past(spec, mode, state, time, ENOUGH * max(map(least_compared_with, mode.conditions)))
+    inputs += held_by_others(spec, mode, time)
     if few or (stopped and not fires):
         inputs += recorded_elsewhere(spec, mode, state, time) + gone_elsewhere(spec, mode, time)
     elif not fires:
@@ -302,11 +309,14 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
     counted = not stopped and all(SIGNALS[condition.signal].by_calls for condition in mode.conditions)
     exprs = [] if few or gone or not (fires or counted) else recorded_values(spec, mode, state, time, parts=fires)
     if not fires and not few:
-        exprs += [
-            nothing_of_others(spec, time.at(time.bad - 1), read.value.name)
-            for read in (measure(spec, mode, condition) for condition in mode.conditions)
-            if read is not None and read.count is None and read.value.parts
-        ]
+        for condition in mode.conditions:
+            read = measure(spec, mode, condition)
+            if read is None:
+                continue
+            if read.value.parts and (read.count is None or not counted):
+                exprs.append(nothing_of_others(spec, time.at(time.bad - 1), read.value.name))
+            if read.reference is not None and condition.reference and condition.reference.hold:
+                exprs.append(nothing_of_others(spec, time.at(time.bad - 1), read.reference.value.name))
     if fires and stopped and not gone:
         exprs += recorded_values(spec, mode, normal, time._replace(judged=time.bad - 1), parts=True)
     return time, inputs, exprs

@@ -11,7 +11,7 @@ from pipemon.generate.measures import measure
 from pipemon.generate.recordings import Measure, Recording
 from pipemon.generate.rules import Alert, Group
 from pipemon.generate.ruletests.cases import SKIPPED
-from pipemon.generate.ruletests.expectations import expected_alert, firing_at, recorded_value
+from pipemon.generate.ruletests.expectations import expected_alert, firing_at, nothing_of_others, recorded_value
 from pipemon.generate.ruletests.places import series
 from pipemon.generate.ruletests.recorded import parts_elsewhere
 from pipemon.generate.ruletests.scenes import ANOTHER, Clock, State, constant, counters, labels_of, own_series, worlds
@@ -105,6 +105,7 @@ def _case(spec: Spec, alert: Alert, share: float, *, fires: bool) -> Test:
         "promql_expr_test": [
             recorded_value(spec, found.value, found.matchers, MOST if fires else 0.0, at=at),
             *(_only_here(spec, each, found, at) for each in ((excess, found.value) if fires else (found.value,))),
+            *(nothing_of_others(spec, at, each.name) for each in (() if fires else excess.parts)),
         ],
     }
 

@@ -74,6 +74,10 @@ def parts_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) ->
         for part in (*read.parts, *(read.reference.parts if read.reference else ())):
             for labels in _elsewhere(spec, labels_of(spec, part.recording.labels, part.matchers)):
                 found[series(part.recording.name, labels)] = 100 * part_of(part, value)
+        if read.reference is not None and condition.reference and condition.reference.hold:
+            (hour_before,) = read.reference.value.parts
+            for labels in _elsewhere(spec, labels_of(spec, hour_before.labels, read.matchers)):
+                found[series(hour_before.name, labels)] = value
         if read.count is None:
             for labels in _elsewhere(spec, labels_of(spec, read.value.labels, read.matchers)):
                 found |= {series(part.name, labels): value for part in read.value.parts}
@@ -83,6 +87,18 @@ def parts_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) ->
         if "le" in own:
             found[series(read.value.name, {**own, "le": "0.000123"})] = value
     return [*(constant(name, value, time) for name, value in found.items()), *later]
+
+
+def held_by_others(spec: Spec, mode: FailureMode, time: Clock) -> list[dict[str, str]]:
+    """Return what other failure modes hold of the same hour before: more than any."""
+    found = []
+    for condition in mode.conditions:
+        read = measure(spec, mode, condition)
+        if read is not None and read.reference is not None and condition.reference and condition.reference.hold:
+            then = read.reference
+            labels = {**labels_of(spec, then.value.labels, then.matchers), "failure_mode": ANOTHER}
+            found.append(constant(series(then.value.name, labels), 1e6, time))
+    return found
 
 
 def recorded_past(spec: Spec, mode: FailureMode, state: State, time: Clock, count: float) -> list[dict[str, str]]:
