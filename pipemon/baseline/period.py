@@ -165,7 +165,7 @@ class _Period:
             window=step,
             target_labels=targets(self.spec),
         )
-        every = text(Aggregate("count", (), Call("present_over_time", (observed,))))
+        every = text(exported_series(self.spec, Aggregate("count", (), Call("present_over_time", (observed,)))))
         now = time()
         looks = [
             at

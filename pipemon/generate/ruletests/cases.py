@@ -313,9 +313,9 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
             read = measure(spec, mode, condition)
             if read is None:
                 continue
-            if read.value.parts and (read.count is None or not counted):
+            if read.value.parts and (read.count is None or not (counted or stopped)):
                 exprs.append(nothing_of_others(spec, time.at(time.bad - 1), read.value.name))
-            if read.reference is not None and condition.reference and condition.reference.hold:
+            if read.reference is not None and condition.reference and condition.reference.hold and not stopped:
                 exprs.append(nothing_of_others(spec, time.at(time.bad - 1), read.reference.value.name))
     if fires and stopped and not gone:
         exprs += recorded_values(spec, mode, normal, time._replace(judged=time.bad - 1), parts=True)
