@@ -142,6 +142,22 @@ def test_every_variable_that_is_used_exists_and_each_is_used_or_carried_on(name:
 
 
 @every_board
+def test_a_variable_of_which_several_can_be_chosen_is_a_pattern_or_repeats_its_panel(name: str) -> None:
+    """Several values come as `a|b`, which no label equals."""
+    board = BOARDS[name]
+    several = {variable["name"] for variable in board["templating"]["list"] if variable.get("multi")}
+    asked = [(panel["targets"], panel.get("repeat")) for panel in drawn(name)]
+    asked += [(board["annotations"]["list"], None), (board["templating"]["list"], None)]
+    found = [
+        (operator, variable, repeated)
+        for queries, repeated in asked
+        for operator, variable in re.findall(r'(=~|!~|!=|=)\\"\$\{?(\w+)', json.dumps(queries))
+    ]
+    assert name == "speech" or ("=", "pipeline", None) in found
+    assert not [each for each in found if each[1] in several and each[0] != "=~" and each[1] != each[2]]
+
+
+@every_board
 def test_panel_datasource_rule(name: str) -> None:
     for panel in drawn(name):
         sources = [panel["datasource"], *(target["datasource"] for target in panel["targets"])]
