@@ -16,6 +16,7 @@ from pipemon.watch.reading import Alert
 from pipemon.watch.state import Numbers, PipelineState, StageState, State
 
 _SHORTEST_NAME = 8
+_TITLES = ("Calls/s", "Errors", "Null", "p50", "p99", "Running")
 _BAD, _LIT, _WAITS, _GOOD, _DIM = "bold red", "bold reverse red", "yellow", "green", "dim"
 
 
@@ -38,7 +39,9 @@ def frame(state: State, width: int = 120, height: int | None = None, ascii_only:
     for pipeline in state.pipelines:
         stages = _fitting(pipeline.stages, spare)
         spare -= max(0, len(pipeline.stages) - len(stages) - 1)
-        parts += [*heads[pipeline.name], _table(stages, state.seconds, width, ascii_only)]
+        parts += heads[pipeline.name]
+        if stages:
+            parts.append(_table(stages, state.seconds, width, ascii_only))
         if hidden := len(pipeline.stages) - len(stages):
             parts.append(Text(f"  and {hidden} more stages, with nothing wrong", style=_DIM))
         parts.append(Text())
@@ -92,34 +95,39 @@ def _title(pipeline: PipelineState, width: int) -> Text:
 def _table(stages: Sequence[StageState], seconds: float, width: int, ascii_only: bool) -> Table:
     """Return the stages' numbers.
 
-    Where there is little room, means go first, then how many run, then the names are cut.
+    Where there is little room, means go first, then how many run, then what a stage comes after where that is said,
+    then the median and the budget, and only then the names are cut.
     """
-    titles = ["Calls/s", "Errors", "Null", "p50", "p99", "Running"]
     rows = [_cells(stage, seconds) for stage in stages]
+    columns: dict[str, Sequence[Text]] = {title: [row[i] for row in rows] for i, title in enumerate(_TITLES)}
     above, names = "", []
     for stage in stages:
         names.append(_name(stage, above, ascii_only))
         above = stage.name
-    longest = max((name.cell_len for name in names), default=5)
+    longest = max(name.cell_len for name in names)
+    bare = max(_name(stage, "", ascii_only, alone=True).cell_len for stage in stages)
 
-    def room() -> int:
-        each = (max([len(title), *(row[i].cell_len for row in rows)]) for i, title in enumerate(titles))
-        return width - longest - 2 - sum(2 + cells for cells in each)
+    def room(for_names: int) -> int:
+        each = (max(len(title), *(cell.cell_len for cell in cells)) for title, cells in columns.items())
+        return width - for_names - 2 - sum(2 + cells for cells in each)
 
-    left = room()
-    if left < 0:
-        titles.pop()
-        left = room()
+    if room(longest) < 0:
+        del columns["Running"]
+    if room(bare) < 0:
+        del columns["p50"]
+    if room(bare) < 0:
+        columns["p99"] = [_of_p99(stage.numbers, alone=True) for stage in stages]
+    left = room(longest)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style=_DIM, pad_edge=False)
     table.add_column("Stage", no_wrap=True)
-    for title in titles:
+    for title in columns:
         table.add_column(title, justify="right", no_wrap=True)
     means = [_means(stage, left, ascii_only) for stage in stages]
     if any(means):
         table.add_column("Means", no_wrap=True)
-    for name, row, told in zip(names, rows, means, strict=True):
+    for name, row, told in zip(names, zip(*columns.values(), strict=True), means, strict=True):
         _cut(name, max(_SHORTEST_NAME, longest + min(0, left)))
-        table.add_row(name, *row[: len(titles)], *([Text(told, style=_DIM)] if any(means) else []))
+        table.add_row(name, *row, *([Text(told, style=_DIM)] if any(means) else []))
     return table
 
 
@@ -143,19 +151,26 @@ def _cells(stage: StageState, seconds: float) -> tuple[Text, ...]:
         Text(_share(numbers.error_ratio), style=_BAD if numbers.errors_bad else ""),
         Text(_share(numbers.null_ratio), style=_BAD if numbers.nulls_bad else ""),
         Text(_time(numbers.p50)),
-        Text(_p99(numbers), style=_BAD if numbers.slow else ""),
+        _of_p99(numbers),
         Text("-" if isnan(numbers.in_progress) else f"{numbers.in_progress:.0f}"),
     )
 
 
-def _name(stage: StageState, above: str, ascii_only: bool) -> Text:
-    """Return a stage's name, indented along the cascade; what it comes after is said where it is not right above."""
+def _of_p99(numbers: Numbers, *, alone: bool = False) -> Text:
+    return Text(_time(numbers.p99) if alone else _p99(numbers), style=_BAD if numbers.slow else "")
+
+
+def _name(stage: StageState, above: str, ascii_only: bool, *, alone: bool = False) -> Text:
+    """Return a stage's name, indented along the cascade.
+
+    What it comes after is said where it is not right above, and unless it is wanted `alone`.
+    """
     mark = (">" if ascii_only else "▶") if stage.broken else "!" if stage.alerts else " "
     bend = ("`-" if ascii_only else "└─") if stage.depth else ""
     style = _LIT if stage.broken else _BAD if any(a.state != "pending" for a in stage.alerts) else ""
     style = style or (_WAITS if stage.alerts else _GOOD if stage.well else "")
     name = Text.assemble((mark, style), " " * (2 * max(0, stage.depth - 1) + 1), (bend, _DIM), (stage.name, style))
-    if stage.after and stage.after != (above,):
+    if stage.after and stage.after != (above,) and not alone:
         name.append(f" {'<-' if ascii_only else '←'} {', '.join(stage.after)}", style=_DIM)
     return name
 
