@@ -14,10 +14,20 @@ from pipemon.parameters import Moment
 if TYPE_CHECKING:
     from pipemon.slices.ranking import Interval, Ranked
     from pipemon.slices.reading import Measured
+    from pipemon.spec.model import Spec
 
 _DAY = 86400.0
-_LOWER = ("wer", "cer", "ter", "error", "loss", "mae", "mse", "rmse", "mape", "distance", "perplexity")
-"""Parts of the names of scores of which less is better, where nobody says."""
+# fmt: off
+_LOWER = frozenset({
+    "wer", "cer", "ter", "der", "eer", "error", "errors", "loss", "logloss", "nll", "mae", "mse", "rmse", "rmsle",
+    "mape", "smape", "brier", "ece", "fid", "distance", "perplexity",
+})
+_HIGHER = frozenset({
+    "accuracy", "acc", "f1", "auc", "auroc", "precision", "recall", "bleu", "rouge", "meteor", "chrf", "mos", "ndcg",
+    "mrr", "map", "r2", "iou", "dice", "rating", "similarity",
+})
+# fmt: on
+"""Parts of the names of scores of which less is better, and more, where nobody says."""
 
 
 @click.command(short_help="Rank slices by where more data would help most.")
@@ -57,22 +67,44 @@ def slices(
         ]
         click.echo(f"{spec.pipeline}: {days:g} days" if found else f"{spec.pipeline}: no score or feedback by slice")
         for measured in found:
-            more = measured.name in higher or (measured.name not in lower and not _is_less_better(measured.name))
-            for line in _table(measured, more=more):
+            given = True if measured.name in higher else False if measured.name in lower else None
+            for line in _table(measured, given if given is not None else is_more_better(spec, measured), good):
                 click.echo(line)
 
 
-def _is_less_better(score: str) -> bool:
-    """Tell whether less of a score is better, by its name; feedback, which has none, is the share of bad ones."""
-    return not score or any(part in _LOWER for part in score.lower().replace("-", "_").split("_"))
+def is_more_better(spec: Spec, measured: Measured) -> bool | None:
+    """Tell whether more of a score is better: a failure mode that is told by less of it says so, else its name may.
+
+    None where neither does. Feedback, which has no name, is the share of what is bad.
+    """
+    ends = {
+        (limit.low is not None or limit.auto == "below", limit.high is not None or limit.auto == "above")
+        for mode in spec.failure_modes
+        for condition in (*mode.conditions, *mode.undecided)
+        for limit in (condition.threshold,)
+        if limit and (mode.stage, condition.signal, condition.argument) == (measured.stage, "quality", measured.name)
+    }
+    if ends in ({(True, False)}, {(False, True)}):
+        return ends == {(True, False)}
+    parts = set(measured.name.lower().replace("-", "_").split("_"))
+    if not measured.name or parts & _LOWER:
+        return False
+    return True if parts & _HIGHER else None
 
 
-def _table(measured: Measured, *, more: bool) -> Iterator[str]:
+def _table(measured: Measured, more: bool | None, good: tuple[str, ...]) -> Iterator[str]:
     from pipemon.slices.ranking import ranked  # noqa: PLC0415
+    from pipemon.spec.fields import listed  # noqa: PLC0415
 
     what = measured.name or "feedback that is not good"
-    yield f"  {measured.stage}: {what}, {'more' if more else 'less'} is better"
-    rows = ranked(measured.slices, higher_is_better=more)
+    if not measured.slices:
+        told = f"feedback, none of it {listed(good, 'or')}"
+        yield f"  {measured.stage}: {told}: --good names what is good of what was told"
+        return
+    yield f"  {measured.stage}: {what}, {'less' if more is False else 'more'} is better"
+    if more is None:
+        yield f"    taken to be so: if less is better, say --lower-is-better {measured.name}"
+    rows = ranked(measured.slices, higher_is_better=more is not False)
     width = max((len(row.slice.name) for row in rows), default=0)
     yield f"    {'slice':{width}}  {'share':>6}  {'count':>8}  {'value, 95%':26}  {'gap':>7}  share x gap"
     for row in rows:

@@ -57,7 +57,7 @@ def feedback(spec: Spec, prometheus: Prometheus, window: float, end: float, good
     """Yield the share of feedback that is none of the `good` signals, by slice. Raises UnavailableError.
 
     Calls are not counted by slice, so it is a share of what was told: a stage of which nobody tells good things has
-    none.
+    no slices.
     """
     by = ("stage", "signal", "slice")
     told: dict[str, dict[str, dict[str, float]]] = {}
@@ -68,6 +68,8 @@ def feedback(spec: Spec, prometheus: Prometheus, window: float, end: float, good
     for stage, names in sorted(told.items()):
         if any(signals.get(signal, 0.0) > 0 for signals in names.values() for signal in good):
             yield Measured(stage, "", tuple(_slice(name, signals, good) for name, signals in sorted(names.items())))
+        elif any(value > 0 for signals in names.values() for value in signals.values()):
+            yield Measured(stage, "", ())
 
 
 def _slice(name: str, signals: dict[str, float], good: frozenset[str]) -> Slice:

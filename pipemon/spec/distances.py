@@ -34,11 +34,13 @@ def distance(
         case "hellinger":
             return sqrt(sum((sqrt(a) - sqrt(b)) ** 2 for a, b in pairs) / 2)
         case "js":
-            return sqrt(sum(a * log2(2 * a / (a + b)) + b * log2(2 * b / (a + b)) for a, b in pairs) / 2)
-    apart, total = [], 0.0
+            total = sum(a * log2(2 * a / (a + b)) + b * log2(2 * b / (a + b)) for a, b in pairs)
+            # Of the same shares it is 0, and by rounding a little under it.
+            return sqrt(max(0.0, total) / 2)
+    apart, gap = [], 0.0
     for now, then in zip(live[:-1], base, strict=False):
-        total += now - then
-        apart.append(abs(total))
+        gap += now - then
+        apart.append(abs(gap))
     if statistic == "ks":
         return max(apart)
     return sum(far * width for far, width in zip(apart, widths, strict=True))

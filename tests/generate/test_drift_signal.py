@@ -13,6 +13,7 @@ from pipemon.errors import SpecError
 from pipemon.generate.inhibition import plan
 from pipemon.generate.lint.findings import lint
 from pipemon.generate.rules import rules
+from pipemon.spec.distances import distance
 from pipemon.spec.load import load
 from pipemon.spec.signals import STATISTICS
 
@@ -124,3 +125,9 @@ def beside_drift(tmp_path: Path, mode: str, **files: str) -> list[str]:
 )
 def test_what_can_not_be_compared_so_is_refused(tmp_path: Path, mode: str, said: str) -> None:
     assert [said in each for each in beside_drift(tmp_path, mode)] == [True]
+
+
+def test_what_is_all_but_the_same_is_not_apart_whatever_rounding_makes_of_it() -> None:
+    almost = (0.5000000037252903, 0.4999999962747097)
+    for statistic in ("psi", "js", "hellinger", "chi2", "ks"):
+        assert distance(statistic, almost, (0.5, 0.5), (0.5, 0.5), (), 11240.0) < 1e-7

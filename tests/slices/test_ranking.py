@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from pipemon.slices.command import is_more_better
 from pipemon.slices.command import slices as command
 from pipemon.slices.ranking import FEWEST, Interval, Slice, normal, ranked, wilson
+from pipemon.slices.reading import Measured
+from pipemon.spec.load import load
+from pipemon.spec.model import Spec
 
 
 def test_wilsons_interval_is_that_of_the_literature() -> None:
@@ -71,3 +77,27 @@ def test_the_smallest_slice_that_means_something_is_stated_and_kept_to() -> None
 def test_where_all_slices_are_small_none_is_certain() -> None:
     rows = ranked([of("age=young", 1.0, 5, 0.0), of("age=old", 0.0, 5, 0.0)])
     assert [row.certain for row in rows] == [False, False]
+
+
+def spec_with(tmp_path: Path, below_or_above: str) -> Spec:
+    limit = f", failure_modes: {{worse: {{what: x, stage: asr, signal: {{quality: q}}{below_or_above}}}}}"
+    (tmp_path / "a.yaml").write_text(f"{{pipeline: a, owner: b, stages: {{asr: {{scores: [q]}}}}{limit}}}")
+    return load(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize(
+    ("limit", "more"),
+    [(", above: 0.2", False), (", below: 0.2", True), (", above: 1.5x last week", False), (", outside: [1, 2]", None)],
+)
+def test_a_failure_mode_says_whether_less_of_a_score_is_better(limit: str, more: bool | None, tmp_path: Path) -> None:
+    spec = spec_with(tmp_path, limit)
+    assert is_more_better(spec, Measured("asr", "q", ())) is more
+    assert is_more_better(spec, Measured("tts", "q", ())) is None, "another stage's"
+
+
+@pytest.mark.parametrize(
+    ("name", "more"), [("brier", False), ("eval_wer", False), ("f1-macro", True), ("zeal", None), ("", False)]
+)
+def test_else_its_name_says_it_or_nobody_does(name: str, more: bool | None, tmp_path: Path) -> None:
+    spec = spec_with(tmp_path, ", above: 0.2")
+    assert is_more_better(spec, Measured("asr", name, ())) is more
