@@ -10,7 +10,7 @@ from pipemon.generate.rules import Alert, Group
 from pipemon.generate.ruletests.expectations import firing_at, place_if_any, place_of
 from pipemon.generate.ruletests.places import series
 from pipemon.generate.ruletests.scenes import ANOTHER, NEIGHBOUR, kept_labels
-from pipemon.spec.model import Spec
+from pipemon.spec.model import FailureMode, Spec
 from pipemon.units import duration
 
 Test = dict[str, object]
@@ -45,7 +45,7 @@ def _cases(spec: Spec, alert: Alert, step: float) -> Iterator[tuple[str, Test]]:
     late, again = _STEPS + wait + 2, 2 * _STEPS
     tail = ceil(round(mode.keep_firing_for / step, 6))
     calls = [] if mode.stage is None else [_calls(spec, mode.stage, f"5+0x{end}")]
-    others = _others(spec, step, end)
+    others = _others(spec, mode, step, end)
 
     def case(lines: list[dict[str, str]], *checks: tuple[int, list[dict[str, str]]]) -> Test:
         exprs = [firing_at(alert, duration(at * step), labels) for at, labels in checks]
@@ -86,7 +86,7 @@ def overdue_cases(spec: Spec, group: Group) -> dict[float, list[tuple[str, str, 
             firing = [{**place_of(spec, mode), **alert.labels}]
             test: Test = {
                 "interval": duration(step),
-                "input_series": [success, *calls, *_others(spec, step, end)],
+                "input_series": [success, *calls, *_others(spec, mode, step, end)],
                 "promql_expr_test": [
                     firing_at(alert, duration(at * step), labels) for at, labels in ((end - 1, []), (end, firing))
                 ],
@@ -105,14 +105,18 @@ def _calls(spec: Spec, stage: str, values: str) -> dict[str, str]:
     return {"series": series(c.STAGE_CALLS.name, labels), "values": values}
 
 
-def _others(spec: Spec, step: float, end: int) -> list[dict[str, str]]:
-    """Return the successes of other pipelines and selections, all fresh, and a target: Prometheus looks since long."""
+def _others(spec: Spec, mode: FailureMode, step: float, end: int) -> list[dict[str, str]]:
+    """Return a stage that no run calls, the successes of other pipelines and selections, all fresh, and a target.
+
+    The target is the last: by it Prometheus looks since long.
+    """
     own = {"pipeline": spec.pipeline, **kept_labels(spec)}
     places = [{**own, label: NEIGHBOUR} for label in ("pipeline", *(label for label, _ in spec.select))]
     fresh = [
         {"series": series(c.BATCH_LAST_SUCCESS.name, place), "values": f"0+{_time(step)}x{end}"} for place in places
     ]
-    return [*fresh, {"series": series(c.UP.name, {"job": ANOTHER, "instance": "a"}), "values": f"1+0x{end}"}]
+    idle = [] if mode.stage is None else [_calls(spec, ANOTHER, f"0+0x{end}")]
+    return [*idle, *fresh, {"series": series(c.UP.name, {"job": ANOTHER, "instance": "a"}), "values": f"1+0x{end}"}]
 
 
 def _time(seconds: float) -> str:
