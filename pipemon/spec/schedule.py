@@ -64,8 +64,8 @@ def unseen(signal: Signal, compared: str = "") -> str:
 
 def same_run(made: Schedule, reference: Reference) -> str:
     """Return why what is compared with is no other run, as a clause, or ""."""
-    ago = 3600.0 if reference.hold else reference.offset
-    if not ago or ago >= made.period:
+    # What is held is of the window before, in which a run's values have not changed.
+    if not reference.hold and (not reference.offset or reference.offset >= made.period):
         return ""
     others = [words for words, days in (("yesterday", 1), ("last week", 7)) if days * 86_400.0 >= made.period]
     hint = f"; compare with {fields.listed(others)}" if others else ""
