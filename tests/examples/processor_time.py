@@ -19,6 +19,8 @@ class ProcessorClock:
     def __call__(self) -> float:
         return self._began + thread_time() + self._slept
 
+    perf_counter = __call__
+
     def sleep(self, seconds: float) -> None:
         """Sleep without waiting for it."""
         self._slept += seconds
@@ -41,6 +43,6 @@ def by_processor_time(*decorated: Callable[..., Any]) -> Iterator[ProcessorClock
 
 @contextmanager
 def sleeping_by(clock: ProcessorClock, module: Any) -> Iterator[None]:
-    """Have a module's `time.sleep` be the clock's."""
+    """Have a module's `time.sleep` and `time.perf_counter` be the clock's."""
     with patch.object(module, "time", clock):
         yield

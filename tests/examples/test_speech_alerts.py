@@ -8,9 +8,11 @@ from itertools import count
 from pathlib import Path
 
 import cascade
+import faults
 import pytest
 import traffic
 from phases import Phase, series
+from processor_time import by_processor_time, sleeping_by
 from real_speech import calls, every_recording, heard_once
 from rule_tests import Expect, check, fired
 
@@ -51,6 +53,10 @@ SCENES = (
         "open_microphone", "microphones-left-open",
         {"vad-trims-words", "new-handsets", "other-rooms", "detector-wanders"},
     ),
+    Scene(
+        "silence", "dead-air",
+        {"vad-cuts-everything", "vad-trims-words", "new-handsets", "other-rooms", "detector-wanders"},
+    ),
     Scene("clipping", "overdriven-microphones", EVERYTHING_AFTER_LOUDNESS),
     # Its input stays, its output moves: it is the detector itself.
     Scene("aggressive_vad", "vad-trims-words", {"detector-wanders"}, "vad output"),
@@ -66,8 +72,8 @@ SCENES = (
 )  # fmt: skip
 
 
-def caller(fault: str | None, strength: float | None) -> Phase:
-    """A hundred minutes of calls under a fault, one every second.
+def caller(fault: str | None, strength: float | None, minutes: int = 100) -> Phase:
+    """A hundred minutes of calls under a fault, or so many, one every second.
 
     In five rounds of the sixteen recordings every fifth call is a child's: each recording once.
     """
@@ -81,7 +87,7 @@ def caller(fault: str | None, strength: float | None) -> Phase:
         age = "adult" if next(numbers) % 5 else "child"
         traffic.serve(next(playlist), fault, strength, draw.random(), age)
 
-    return Phase(call, 100, 60)
+    return Phase(call, minutes, 60)
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.fault)
@@ -104,3 +110,18 @@ def test_each_fault_sends_one_alert_that_names_what_moved_first_and_its_effects_
     expected += [Expect("100m", expr, {}), *(Expect(at, expr, named) for at in scene.named)]
     # As often as a step of the cumulative sums.
     check(rule_file(rules(made.spec)), recorded, expected, tmp_path, interval="1m", evaluation="4m")
+
+
+def test_a_busy_recogniser_sends_one_alert_and_holds_back_that_answers_are_late(tmp_path: Path) -> None:
+    made = plan(load(SPEC))
+    assert "answer-too-late" in made.targets["slow-asr"]
+    with by_processor_time(cascade.transcribe, cascade.answer) as clock, sleeping_by(clock, cascade), heard_once():
+        recorded = series("speech", [caller(None, None, 30), caller("slow", None, 30)], calls=len(every_recording()))
+    cascade.setup = cascade.Setup()
+    alerts = [alert_name("speech", name) for name in ("slow-asr", "answer-too-late")]
+    expected = [fired("30m", "30m"), fired("60m", "30m", *alerts)]
+    check(rule_file(rules(made.spec)), recorded, expected, tmp_path, interval="1m")
+
+
+def test_every_fault_is_played() -> None:
+    assert {scene.fault for scene in SCENES} | {"slow"} == {*faults.FAULTS}
