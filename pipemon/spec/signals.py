@@ -364,6 +364,7 @@ _SIGNALS = (
         against=("past",),
         for_=300,
         needs="labels",
+        slow=True,
         in_slice=_RATED,
         panel=Drawn(
             "Labels on which raters disagree",
