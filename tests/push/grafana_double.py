@@ -236,6 +236,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(data) if data else None
         try:
             double.document.validate_request(request)
+            # Grafana would not look at others, and say nothing.
+            known = double.document.unmarshal_request(request).parameters.query if query else {}
+            if unknown := query.keys() - known.keys():
+                double.against.append(f"request {self.command} {path} with {unknown}")
             found = double.answer(self.command, path.removeprefix("/api"), query, token * (scheme == "Bearer"), body)
             status = 200
         except Refusal as refusal:
