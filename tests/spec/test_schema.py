@@ -21,6 +21,7 @@ ROOT = HERE.parents[1]
 GOOD = [
     *sorted(HERE.glob("ok/*.yaml")),
     *ROOT.glob("examples/*/failure_modes*.yaml"),
+    ROOT / "examples/speech/rollout.yaml",
     *ROOT.glob("tests/generate/*.yaml"),
 ]
 ARGUMENTS = {
