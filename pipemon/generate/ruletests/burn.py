@@ -12,6 +12,7 @@ from math import ceil
 from typing import cast
 
 from pipemon.generate.measures import measure
+from pipemon.generate.promql import quote
 from pipemon.generate.rules import Alert, Group
 from pipemon.generate.ruletests.expectations import expected_alert, nothing_of_others, waited
 from pipemon.generate.ruletests.neighbours import neighbours
@@ -94,7 +95,7 @@ def _case(spec: Spec, alert: Alert, burn: Burn, value: float, *, fires: bool, ev
     checks = [(time.judged, expected), *([(time.resolved, [])] if fires else [])]
     exprs = [nothing_of_others(spec, time.at(time.judged))]
     if fires:
-        exprs += waited(alert, time)
+        exprs += [*waited(alert, time), *_of_no_other_bound(spec, alert, time)]
     return {
         "interval": duration(time.step),
         "input_series": counters(before, during, time, gone=False, idle=True),
@@ -103,6 +104,17 @@ def _case(spec: Spec, alert: Alert, burn: Burn, value: float, *, fires: bool, ev
         ],
         "promql_expr_test": exprs,
     }
+
+
+def _of_no_other_bound(spec: Spec, alert: Alert, time: Clock) -> Iterator[Test]:
+    """Yield the test that what is counted by bounds is of the one that tells what is late: others cost as much each."""
+    read = measure(spec, alert.mode, alert.mode.conditions[0])
+    assert read is not None
+    bound = next((matcher for matcher in read.matchers if matcher.label == "le"), None)
+    if bound is not None:
+        names = "|".join(dict.fromkeys(each.name for each in read.recordings if "le" in each.labels))
+        expr = f"count({{__name__=~{quote(names)},le!={quote(bound.value)}}})"
+        yield {"expr": expr, "eval_time": time.at(time.judged), "exp_samples": []}
 
 
 def _step(spec: Spec, condition: Condition, burn: Burn) -> float:

@@ -315,6 +315,11 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
                 continue
             if read.value.parts and (read.count is None or not (counted or stopped)):
                 exprs.append(nothing_of_others(spec, time.at(time.bad - 1), read.value.name))
+            if not stopped:
+                exprs += [
+                    nothing_of_others(spec, time.at(time.bad - 1), name)
+                    for name in dict.fromkeys(part.recording.name for part in read.parts if part.recording.parts)
+                ]
             if read.reference is not None and condition.reference and condition.reference.hold and not stopped:
                 exprs.append(nothing_of_others(spec, time.at(time.bad - 1), read.reference.value.name))
     if fires and stopped and not gone:

@@ -8,7 +8,7 @@ from math import ceil
 
 from pipemon.generate.cusum import MOST
 from pipemon.generate.measures import measure
-from pipemon.generate.recordings import Measure, Recording
+from pipemon.generate.recordings import Measure, Recording, in_order
 from pipemon.generate.rules import Alert, Group
 from pipemon.generate.ruletests.cases import SKIPPED
 from pipemon.generate.ruletests.expectations import expected_alert, firing_at, nothing_of_others, recorded_value
@@ -105,7 +105,7 @@ def _case(spec: Spec, alert: Alert, share: float, *, fires: bool) -> Test:
         "promql_expr_test": [
             recorded_value(spec, found.value, found.matchers, MOST if fires else 0.0, at=at),
             *(_only_here(spec, each, found, at) for each in ((excess, found.value) if fires else (found.value,))),
-            *(nothing_of_others(spec, at, each.name) for each in (() if fires else excess.parts)),
+            *(nothing_of_others(spec, at, each.name) for each in (() if fires else in_order(excess)[:-1])),
         ],
     }
 

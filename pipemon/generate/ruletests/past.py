@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import ceil
 
 from pipemon.generate.measures import measure
@@ -84,10 +85,12 @@ def _scene(spec: Spec, mode: FailureMode, condition: Condition, alone: bool) -> 
     expected.append((then.value, then.matchers, value))
     if then.count is not None and not then.parts:
         expected.append((then.count, then.count_matchers, rate * counted_over))
-    beside = []
+    # Others record what ours count of, such as calls, and ours make nothing of it.
+    read_of = [replace(part, recording=inner) for part in then.parts for inner in part.recording.parts]
+    beside = recorded_of_others(spec, read_of, end * _PER_STEP)
     if not alone:
         # Of the counts others record too, so only the value tells.
-        beside = recorded_of_others(spec, then.parts, end * _PER_STEP)
+        beside += recorded_of_others(spec, then.parts, end * _PER_STEP)
         expected = [entry for entry in expected if entry[0] == then.value]
     at = duration(end * step)
     if spec.schedule is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from pipemon.generate.measures import measure
 from pipemon.generate.recordings import Part
@@ -72,8 +72,17 @@ def parts_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) ->
         if read is None or condition.signal == "no_calls":
             continue
         for part in (*read.parts, *(read.reference.parts if read.reference else ())):
+            count = 100 * part_of(part, value)
+            for inner in part.recording.parts:
+                for labels in _elsewhere(spec, labels_of(spec, inner.labels, part.matchers)):
+                    found[series(inner.name, labels)] = count
             for labels in _elsewhere(spec, labels_of(spec, part.recording.labels, part.matchers)):
-                found[series(part.recording.name, labels)] = 100 * part_of(part, value)
+                if part.recording.parts:
+                    # Later: until then ours must make nothing of what it is made of.
+                    name = series(part.recording.name, labels)
+                    later.append({"series": name, "values": from_step(count, time.bad, time)})
+                else:
+                    found[series(part.recording.name, labels)] = count
         if read.reference is not None and condition.reference and condition.reference.hold:
             (hour_before,) = read.reference.value.parts
             for labels in _elsewhere(spec, labels_of(spec, hour_before.labels, read.matchers)):
@@ -127,7 +136,7 @@ def recorded_past(spec: Spec, mode: FailureMode, state: State, time: Clock, coun
     return found
 
 
-def recorded_of_others(spec: Spec, parts: tuple[Part, ...], steps: int) -> list[dict[str, str]]:
+def recorded_of_others(spec: Spec, parts: Sequence[Part], steps: int) -> list[dict[str, str]]:
     """Return counts that the rules of other pipelines and selections record, from which ours must make nothing."""
     return [
         {"series": series(part.recording.name, labels), "values": f"{10 + index}+0x{steps}"}
