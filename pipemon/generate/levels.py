@@ -60,12 +60,12 @@ def largest(scope: Scope, metric: Metric, exported: Metric) -> Measure:
 def busy(scope: Scope, reads: r.Busy) -> Measure:
     """Return the time spent in calls, as a share of the time that the workers had."""
     spec, by, window = scope.spec, scope.by, scope.window
-    spent = total(spec, reads.durations, by, window, suffix="_sum")
+    spent = scope.spent(reads.durations)
     # Of the window, as what they were busy with is: replicas that have gone were there to do it.
     workers = Call("avg_over_time", (select(reads.workers, live(spec), window=window),))
-    expr = per(spent, Aggregate("sum", by, workers))
+    expr = per(spent.series(*own(spec)), Aggregate("sum", by, workers))
     name = scope.name(f"{reads.durations.name}_sum_per_workers", "ratio_rate")
-    return Measure(Recording(name, expr, by), scope.place, None, ())
+    return Measure(Recording(name, expr, by, (spent,)), scope.place, None, ())
 
 
 def age(scope: Scope, timestamp: Metric) -> Measure:

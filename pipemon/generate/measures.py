@@ -119,8 +119,8 @@ def _measure(scope: Scope, mode: FailureMode, condition: Condition) -> Measure |
             return _share(scope, share, condition)
         case r.Unaccounted():
             came = scope.counted(c.STAGE_ITEMS_IN)
-            expr = unaccounted(scope.spec, scope.by, scope.window, "increase")
-            lost = Recording(scope.name("pipemon_stage_items_unaccounted", "increase"), expr, scope.by)
+            expr = unaccounted(scope.spec, came.series(*own(scope.spec)), scope.by, scope.window, "increase")
+            lost = Recording(scope.name("pipemon_stage_items_unaccounted", "increase"), expr, scope.by, (came,))
             return _divided(scope, "pipemon_stage_items_unaccounted_per_items_in:ratio_increase", lost, came)
         case r.Mean() as mean:
             return _mean(scope, mean, condition)

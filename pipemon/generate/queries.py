@@ -97,12 +97,12 @@ def less_skipped(
     return Binary("or", ran, calls)
 
 
-def unaccounted(spec: Spec, by: tuple[str, ...], window: Window, function: str, *more: Matcher) -> Expr:
-    """Return how many items came in and did not come out in any way, or came out and never in.
+def unaccounted(spec: Spec, came: Expr, by: tuple[str, ...], window: Window, function: str, *more: Matcher) -> Expr:
+    """Return how many of the items that `came` in did not come out in any way, or came out and never in.
 
     Each is counted when its call ends, so that none in flight is taken for lost.
     """
-    left: Expr = total(spec, c.STAGE_ITEMS_IN, by, window, *more, function=function)
+    left = came
     for way in (c.STAGE_ITEMS_OUT, c.STAGE_ITEMS_NULL, c.STAGE_ITEMS_FAILED, c.STAGE_ITEMS_DROPPED):
         series = select(way, (*live(spec), *more), window=window)
         left = Binary("-", left, Aggregate("sum", by, Call(function, (series,))))

@@ -142,6 +142,11 @@ class Scope:
         expr = total(self.spec, metric, by, self.window, *which, **function, offset=self.offset, track=self.track)
         return Recording(name, expr, by)
 
+    def spent(self, durations: Metric) -> Recording:
+        """Return the rule of the time that calls took, in seconds a second."""
+        expr = total(self.spec, durations, self.by, self.window, suffix="_sum", track=self.track)
+        return Recording(self.name(f"{durations.name}_sum", "rate"), expr, self.by)
+
     def ran(self) -> Recording:
         """Return the rule that counts what shares are of: calls that were not skipped, or runs."""
         if self.stage is None:

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import promql_parser
 import pytest
 import yaml
 from promql_names import known_series, labels_of
@@ -14,6 +15,7 @@ from rule_subsets import LOADER, documents, failing_modes, without_drift
 
 from pipemon.catalogue import EXTERNAL, METRICS
 from pipemon.generate.inhibition import plan
+from pipemon.generate.lint.series import walk
 from pipemon.generate.output import Options, files
 from pipemon.generate.own_series import series_rules
 from pipemon.generate.rules import rule_file, rules
@@ -52,6 +54,18 @@ def test_every_metric_and_label_in_the_rules_exists(spec: Spec) -> None:
                 known |= {name: frozenset({"code", "stage", "instance"}) for name in found if name not in known}
     for rule in rules_of(spec):
         labels_of(rule["expr"], known)
+
+
+def test_no_sum_over_what_is_exported_is_made_twice(spec: Spec) -> None:
+    """Whoever needs it reads what was recorded of it, within one rule and in several."""
+    made: list[str] = []
+    for rule in rules_of(spec):
+        for node in walk(promql_parser.parse(rule["expr"])):
+            inner = node.expr if isinstance(node, promql_parser.AggregateExpr) else None
+            if isinstance(inner, promql_parser.Call) and isinstance(inner.args[-1], promql_parser.MatrixSelector):
+                made.append(str(node))
+    assert made
+    assert sorted(made) == sorted(set(made))
 
 
 @pytest.mark.integration

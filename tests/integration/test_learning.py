@@ -205,7 +205,7 @@ def test_categories_and_what_was_missing_are_those_of_the_good_calls(learned: Le
 def test_labels_that_arrive_under_other_names_are_read_so(learned: Learned) -> None:
     assert set(learned.clashing.features) == set(learned.baseline.features)
     for name, found in learned.clashing.features.items():
-        # Of the same calls, scraped a moment apart: of ten scrapes Prometheus stretches the one's more than the other's.
+        # Of the same calls, scraped a moment apart; of ten scrapes Prometheus stretches one more than another.
         assert found.shares == pytest.approx(learned.baseline.features[name].shares, abs=0.1), name
 
 
