@@ -75,7 +75,7 @@ def moved(stored: Stored, folder: str) -> str:
     """Return that a dashboard is not in `folder`, "" where it is."""
     if stored.folder == folder:
         return ""
-    return f"it is in {f'the folder {stored.folder}' if stored.folder else 'no folder'}, not in {folder}"
+    return f"in {f'the folder {stored.folder}' if stored.folder else 'no folder'}, not in {folder}"
 
 
 def _forced(stored: Stored, folder: str) -> str:

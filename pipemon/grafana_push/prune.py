@@ -21,7 +21,7 @@ def prune(grafana: Grafana, pipelines: Sequence[str], folder: str, dry_run: bool
         uid = pipeline_uid(pipeline)
         stored = grafana.dashboard(uid)
         if stored is None:
-            yield f"gone {uid}", True
+            yield f"gone {uid}: Grafana has no such dashboard", True
             continue
         name = f"{uid} ({stored.content.get('title') or 'without a title'})"
         if why := _kept(grafana, uid, stored, folder):

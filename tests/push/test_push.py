@@ -201,8 +201,12 @@ def test_what_grafana_adds_when_a_person_saves_is_not_told_as_a_change(desk: Des
         (lambda panel: panel["targets"][0].update(expr="up"), "asks something else in query A"),
         (lambda panel: panel["targets"].append({"refId": "Z", "expr": "up"}), "no longer has query Z"),
         (lambda panel: panel["targets"].pop(0), "has a query A more"),
-        (lambda panel: panel.update(title="Mine"), "is described otherwise"),
-        (lambda panel: panel["fieldConfig"]["defaults"].update(unit="bytes"), "is drawn otherwise"),
+        (lambda panel: panel.update(title="Mine"), "has another title"),
+        (lambda panel: panel.update(description=""), "is described otherwise"),
+        (lambda panel: panel["fieldConfig"]["defaults"].update(unit="bytes"), "has another unit"),
+        (lambda panel: panel["fieldConfig"]["defaults"]["custom"].update(lineWidth=9), "is drawn otherwise"),
+        (lambda panel: panel["options"].update(tooltip={}), "has other options"),
+        (lambda panel: panel["gridPos"].update(w=1), "  panels stand in other places\n"),
         (lambda panel: panel.update(targets="none"), "has a query A more"),
         (lambda panel: panel.update(fieldConfig=None), "is drawn otherwise"),
     ],
@@ -234,7 +238,7 @@ def test_a_dashboard_that_somebody_moved_is_kept(desk: Desk) -> None:
     ended = desk.push()
     assert (ended.code, ended.err) == (1, "")
     assert ended.out.splitlines() == [
-        f"kept {UID} (speech: cascade): it is in the folder annas, not in pipemon",
+        f"kept {UID} (speech: cascade): in the folder annas, not in pipemon",
         "  --force moves it to pipemon, with these changes if there are any; --folder annas pushes it where it is",
     ]
     desk.double.edit(UID, added_by_anna)
@@ -532,7 +536,7 @@ def test_the_dashboard_of_a_pipeline_that_is_gone_is_deleted_and_no_other(gone: 
     gone.double.dashboards["pipemon-annas"] = gone.double.dashboards[UID]
     assert prune(gone) == (0, f"{KEEPS}deleted {UID} (speech: cascade)\n", "")
     assert sorted(gone.double.dashboards) == ["pipemon-annas", "pipemon-shop"]
-    assert prune(gone) == (0, f"{KEEPS}gone {UID}\n", "")
+    assert prune(gone) == (0, f"{KEEPS}gone {UID}: Grafana has no such dashboard\n", "")
 
 
 @newest
@@ -566,7 +570,7 @@ def test_what_a_person_saved_is_not_deleted_even_by_force(gone: Desk, arguments:
         (lambda double: double.files.update({UID: "speech.json"}), "reads it from speech.json"),
         (
             lambda double: setattr(double.dashboards[UID][-1], "folder", "annas"),
-            "it is in the folder annas, not in pipemon",
+            "in the folder annas, not in pipemon",
         ),
     ],
 )

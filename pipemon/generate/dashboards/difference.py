@@ -6,17 +6,37 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _OTHERWISE = {
-    "is drawn otherwise": ("fieldConfig", "options", "type", "transformations"),
-    "is described otherwise": ("title", "description"),
+    ("type",): "is another kind of panel",
+    ("title",): "has another title",
+    ("description",): "is described otherwise",
+    ("fieldConfig", "defaults", "unit"): "has another unit",
+    ("fieldConfig", "defaults", "noValue"): "says otherwise what no data means",
+    ("fieldConfig", "defaults", "mappings"): "has other words for its values",
+    ("fieldConfig", "defaults", "links"): "has other links",
+    ("fieldConfig", "overrides"): "draws some of its series otherwise",
+    ("transformations",): "arranges its data otherwise",
+    ("options",): "has other options",
 }
+"""What a difference in a part of a panel is called, by the keys that lead to it."""
 
 
 def dashboard_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each panel of `new` that `old` lacks or has otherwise, and for each that only `old` has.
 
-    `old` may be what a person or Grafana wrote: what it has beside what `new` says does not count, and places
-    on the board do not.
+    `old` may be what a person or Grafana wrote: what it has beside what `new` says does not count. Places on the
+    board are told where nothing else is: a panel that is new moves all behind it.
     """
+    found = list(_differences(old, new))
+    yield from found
+    if not found and not _has(_places(old), _places(new)):
+        yield "panels stand in other places"
+
+
+def _places(board: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(key): panel.get("gridPos") for key, (_, panel) in _by_id(board).items()}
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     before, after = _by_id(old), _by_id(new)
     for key, (place, panel) in after.items():
         if key not in before:
@@ -62,9 +82,12 @@ def _panel(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     if was_at != now_at:
         now_words = f"has its threshold at {_listed(now_at)}" if now_at else "has no threshold any more"
         yield f"{now_words} (was {_listed(was_at)})"
-    for words, keys in _OTHERWISE.items():
-        if any(key in new and not _has(_without_steps(old.get(key)), _without_steps(new[key])) for key in keys):
+    for keys, words in _OTHERWISE.items():
+        now = _at(new, keys)
+        if now is not None and not _has(_at(old, keys), now):
             yield words
+    if not _has(_rest(old), _rest(new)):
+        yield "is drawn otherwise"
 
 
 def _queries(panel: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -77,12 +100,18 @@ def _thresholds(panel: Mapping[str, Any]) -> tuple[float, ...]:
     return tuple(float(value) for value in values if isinstance(value, int | float))
 
 
-def _without_steps(value: Any) -> Any:
-    """Return a field configuration without the values of its thresholds, which are told apart."""
-    if not isinstance(value, Mapping) or not (thresholds := _inside(value, "defaults", "thresholds")):
-        return value
-    colors = [step.get("color") for step in _mappings(thresholds.get("steps"))]
-    return {**value, "defaults": {**value["defaults"], "thresholds": {**thresholds, "steps": colors}}}
+def _at(panel: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+    return _inside(panel, *keys[:-1]).get(keys[-1])
+
+
+def _rest(panel: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a panel draws, without what is told apart; of its thresholds, the colours."""
+    defaults = _inside(panel, "fieldConfig", "defaults")
+    told = {keys[-1] for keys in _OTHERWISE if keys[:-1] == ("fieldConfig", "defaults")}
+    rest = {key: value for key, value in defaults.items() if key not in told}
+    if thresholds := _inside(defaults, "thresholds"):
+        rest["thresholds"] = {**thresholds, "steps": [step.get("color") for step in _mappings(thresholds.get("steps"))]}
+    return rest
 
 
 def _inside(value: Any, *keys: str) -> Mapping[str, Any]:
