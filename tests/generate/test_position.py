@@ -61,7 +61,7 @@ def tiles() -> str:
 
 def test_stages_stand_along_the_cascade_and_beside_each_other_where_it_branches(tmp_path: Path) -> None:
     places = {"wash": "01", "cook": "02", "slice": "02", "bake": "03", "serve": "04"}
-    expected = {f'{{at="{place}",stage="{name}"}}': 0.0 for name, place in places.items()}
+    expected = {f'{{at="{place}",order="{place} {name}",stage="{name}"}}': 0.0 for name, place in places.items()}
     promtool(tiles(), kitchen(), expected, tmp_path)
 
 
@@ -141,7 +141,8 @@ def test_alerts_of_no_stage_and_of_what_is_not_scraped_stand_at_the_end(tmp_path
 def test_stages_that_are_no_longer_scraped_are_not_forgotten_nor_their_places(tmp_path: Path) -> None:
     gone = {name: values.replace("x40", "x10 stale") for name, values in kitchen().items()}
     places = {"wash": "01", "cook": "02", "slice": "02", "bake": "03", "serve": "04"}
-    promtool(tiles(), gone, {f'{{at="{place}",stage="{name}"}}': -2.0 for name, place in places.items()}, tmp_path)
+    expected = {f'{{at="{place}",order="{place} {name}",stage="{name}"}}': -2.0 for name, place in places.items()}
+    promtool(tiles(), gone, expected, tmp_path)
     (panel,) = titled(generic()["cascade"], "Health of the stages")
     assert panel["fieldConfig"]["defaults"]["mappings"][0]["options"]["-2"]["text"] == "no data"
 

@@ -11,7 +11,7 @@ from pipemon.generate.dashboards.charts import Column, coarse, in_order, lines, 
 from pipemon.generate.dashboards.colors import SIGNAL_COLORS
 from pipemon.generate.dashboards.layout import RECENT, Row
 from pipemon.generate.dashboards.panels import Json, Line, Panel, letter, stat, state_timeline
-from pipemon.generate.dashboards.position import OPENS, PLACE, began, opening, placed
+from pipemon.generate.dashboards.position import OPENS, ORDER, PLACE, began, opening, ordered, placed
 from pipemon.generate.dashboards.series import Choice, chosen, ever_missing, feedback, missing, quantile, share
 from pipemon.generate.dashboards.states import MODE_STATES, SEVERITY_STATES, STAGE_STATES
 from pipemon.generate.dashboards.topology import by_severity, health, node_graph, waterfall
@@ -62,14 +62,14 @@ def _state(choice: Choice, step: float) -> Panel:
         "fires as severely for as long, so it may only suffer from that. **no calls**: it is scraped, and nobody "
         "calls it. **no data**: it was there in the last hour, and is not scraped now; is the process down? Empty: "
         "Prometheus has nothing of this pipeline.",
-        [choice.rows(placed(choice, health(choice, step)))],
+        [choice.rows(ordered(placed(choice, health(choice, step))))],
         unit="none",
         min_step=step,
         empty="nothing of this pipeline",
         mappings=STAGE_STATES,
         height=5,
     )
-    return in_order(made, PLACE)
+    return in_order(made, ORDER, PLACE)
 
 
 def _firing(choice: Choice, step: float) -> Panel:
@@ -199,7 +199,7 @@ def _stages(choice: Choice, step: float) -> Panel:
     budget = Aggregate("max", by, choice.series(c.STAGE_BUDGET))
     p95 = quantile(choice, c.STAGE_DURATION, 0.95, by)
     found: tuple[tuple[Column, Expr], ...] = (
-        (Column("", "Health", states=STAGE_STATES, width=150), placed(chosen(), health(chosen(), step))),
+        (Column("", "Health", states=STAGE_STATES, width=165), placed(chosen(), health(chosen(), step))),
         (Column("", "Calls", "cps"), choice.rate(c.STAGE_CALLS, by)),
         (Column("", "Failed", "percentunit"), share(choice, c.STAGE_FAILURES, by)),
         (Column("", "Null outputs", "percentunit"), share(choice, c.STAGE_NULL_OUTPUTS, by)),

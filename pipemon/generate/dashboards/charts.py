@@ -41,6 +41,7 @@ def heatmap(
             "fill": DATA_COLORS[1],
             "scale": "exponential",
             "exponent": 0.5,
+            "min": 0,
             "steps": 64,
             "reverse": False,
         },
@@ -151,12 +152,13 @@ def coarse(panels: Sequence[Panel]) -> tuple[Panel, ...]:
     return tuple(replace(panel, points=120) for panel in panels)
 
 
-def in_order(made: Panel, label: str) -> Panel:
-    """Return a panel of values of now whose one query gives rows, sorted by a label that is not shown."""
+def in_order(made: Panel, label: str, *hidden: str) -> Panel:
+    """Return a panel of values of now whose one query gives rows, sorted by a label that is not shown, nor `hidden`."""
     reduced: Json = {"calcs": ["lastNotNull"], "fields": "", "values": True, "limit": 200}
     by: Json = {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": label, "desc": False}]}}
-    hidden: Json = {"excludeByName": {label: True, "Time": True}, "indexByName": {}, "renameByName": {}}
-    transformations: tuple[Json, ...] = (by, {"id": "organize", "options": hidden})
+    excluded = dict.fromkeys((label, *hidden, "Time"), True)
+    shown: Json = {"excludeByName": excluded, "indexByName": {}, "renameByName": {}}
+    transformations: tuple[Json, ...] = (by, {"id": "organize", "options": shown})
     return replace(made, options=made.options | {"reduceOptions": reduced}, transformations=transformations)
 
 

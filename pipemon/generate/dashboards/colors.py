@@ -13,8 +13,8 @@ from pipemon.generate.dashboards.panels import DATA_COLORS, NEUTRAL, override
 
 LIGHTER = ("#54B4BD", "#B48DEB", "#C9A266", "#8A97E6", "#9ABFCF", "#C983AE")
 """DATA_COLORS once more: there are two of each hue, which are seen on white and on black."""
-_LETTERS = ("134nov", "03bdmotvw", "45bevwy")
-"""Chosen so that the usual names of stages and features differ."""
+_LETTERS = ("13579elrst", "2367acghmprstu", "4567bcgiruvy")
+"""Chosen so that the usual names of stages and features differ, and what is numbered from 0 to 7."""
 
 
 def counted(letters: str, every: int, rest: int) -> str:

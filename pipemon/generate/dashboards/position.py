@@ -20,6 +20,9 @@ _LESS_SEVERE = 1e10
 AT_THE_END = "end"
 """The place of what is of no stage: after all digits."""
 
+ORDER = "order"
+"""The label of a stage's place and its name: Grafana sorts rows by one."""
+
 _EDGE = ("stage", "upstream")
 
 
@@ -33,6 +36,11 @@ def placed(choice: Choice, expr: Expr) -> Expr:
     two_digits = Call("label_replace", (counted, PLACE, "0$1", PLACE, "(.)"))
     found = Binary("*", named, two_digits, on=("stage",), group_left=True, included=(PLACE,))
     return Binary("or", found, Call("label_replace", (named, PLACE, AT_THE_END, "", "")), ignoring=(PLACE,))
+
+
+def ordered(expr: Expr) -> Expr:
+    """Return series that have a place with the label `order`: what stands in the same place is sorted by name."""
+    return Call("label_join", (expr, ORDER, " ", PLACE, "stage"))
 
 
 def opening(expr: Expr) -> Expr:

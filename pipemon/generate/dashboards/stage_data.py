@@ -68,7 +68,7 @@ def features(choice: Choice, side: str) -> tuple[Panel, ...]:
             f"Share of calls in which a feature of the {side} was None, empty, absent or not a number.",
             [choice.query(missing(choice, ("feature",), which), "{{feature}}")],
             unit="percentunit",
-            empty="no calls, or no such features",
+            empty=f"no calls, or no {side} features",
         ),
         lines(
             f"stage/{side}/categories",

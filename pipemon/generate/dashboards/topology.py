@@ -16,7 +16,15 @@ from pipemon.generate.dashboards.panels import (
     Query,
     letter,
 )
-from pipemon.generate.dashboards.position import PLACE, after_its_cause, edges, most_severe_began, placed
+from pipemon.generate.dashboards.position import (
+    ORDER,
+    PLACE,
+    after_its_cause,
+    edges,
+    most_severe_began,
+    ordered,
+    placed,
+)
 from pipemon.generate.dashboards.series import REMEMBERED, Choice, either, quantile
 from pipemon.generate.dashboards.states import (
     END_TO_END,
@@ -153,7 +161,7 @@ def waterfall(
     about = (
         "Mean time of a call of each stage, in the order of the cascade, then of a whole run, then its budget: the "
         "bars are drawn to one scale. A red one is above its own budget, which stands beside "
-        "its name. The longest is where to save time."
+        "a stage's name. The longest is where to save time."
     )
     mean = _time_of_a_run(choice)
     queries: list[Query] = []
@@ -162,12 +170,13 @@ def waterfall(
         for name, line in stages:
             here = _here(choice, name)
             queries.append(choice.query(_time_of_a_run(here), _within(name, line, limits), instant=True))
-        name = _within(END_TO_END, budget, limits)
-        queries.append(choice.query(_end_to_end(choice), name, instant=True))
+        queries.append(choice.query(_end_to_end(choice), END_TO_END, instant=True))
+        if budget is not None:
+            limits[END_TO_END] = budget
         queries.append(choice.query(_budget(choice), "budget", instant=True))
     else:
         below = Binary("or", _called(_end_to_end(choice), END_TO_END), _called(_budget(choice), "its budget"))
-        queries.append(choice.rows(placed(choice, Binary("or", mean, below))))
+        queries.append(choice.rows(ordered(placed(choice, Binary("or", mean, below)))))
     now = bars(
         f"{key}/now",
         "Where the time goes, now",
@@ -179,7 +188,7 @@ def waterfall(
         height=height,
     )
     if not stages:
-        now = in_order(now, PLACE)
+        now = in_order(now, ORDER, PLACE)
     over_time = lines(
         f"{key}/time",
         "Where the time goes",

@@ -11,7 +11,7 @@ from pipemon.generate.dashboards.charts import Column, coarse, lines, table
 from pipemon.generate.dashboards.colors import TRACK_COLORS
 from pipemon.generate.dashboards.layout import RECENT, Row
 from pipemon.generate.dashboards.panels import Json, Panel, letter, override, state_timeline
-from pipemon.generate.dashboards.series import Choice, chosen, feedback, mean, missing, quantile, share
+from pipemon.generate.dashboards.series import Choice, chosen, either, feedback, mean, missing, quantile, share
 from pipemon.generate.dashboards.states import VERDICT_STATES
 from pipemon.generate.dashboards.topology import by_severity
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
@@ -93,8 +93,9 @@ def _verdict(choice: Choice) -> tuple[Panel, ...]:
 
 
 def _compared(choice: Choice, step: float) -> Panel:
+    gone = Binary("*", Aggregate("max", _BY, choice.lately(c.STAGE_CALLS)), 0.0)
     found: tuple[tuple[Column, Expr], ...] = (
-        (Column("", "Calls", "cps"), choice.rate(c.STAGE_CALLS, _BY)),
+        (Column("", "Calls", "cps"), either(choice.rate(c.STAGE_CALLS, _BY), gone)),
         (Column("", "Failed", "percentunit"), share(choice, c.STAGE_FAILURES, _BY)),
         (Column("", "Null outputs", "percentunit"), share(choice, c.STAGE_NULL_OUTPUTS, _BY)),
         (Column("", "Missing inputs", "percentunit"), missing(choice, _BY, Matcher("direction", "=", "input"))),
@@ -106,7 +107,8 @@ def _compared(choice: Choice, step: float) -> Panel:
     made = table(
         "versions/now",
         "Versions now",
-        "One line for each version of each stage and what it serves as. A dash: there was no call.",
+        "One line for each version of each stage and what it serves as, also of those that went in the last hour. A "
+        "dash: there was no call.",
         [choice.rows(expr) for _, expr in found],
         columns,
         empty="Prometheus has nothing of this pipeline",
