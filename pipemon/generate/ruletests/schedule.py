@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import ceil
+from typing import cast
 
 from pipemon import catalogue as c
+from pipemon.generate.last_run import since_success
+from pipemon.generate.measures import measure
+from pipemon.generate.promql import text
+from pipemon.generate.recordings import own
 from pipemon.generate.rules import Alert, Group
 from pipemon.generate.ruletests.expectations import firing_at, place_if_any, place_of
 from pipemon.generate.ruletests.places import series
@@ -52,18 +57,22 @@ def _cases(spec: Spec, alert: Alert, step: float) -> Iterator[tuple[str, Test]]:
         return {"interval": duration(step), "input_series": [*lines, *others], "promql_expr_test": exprs}
 
     once = f"0+0x{again - 1} {_time(again * step)}+0x{end - again}"
+    lasting = [(again + tail - 1, firing)] if tail > 2 else []
     yield (
         "fires when no run ends well in time",
-        case([_success(spec, once), *calls], (_STEPS, []), (late, firing), (again + tail + 2, [])),
+        case([_success(spec, once), *calls], (_STEPS, []), (late, firing), *lasting, (again + tail + 2, [])),
     )
     # Each as late as it may be: the last step before it would be overdue.
     in_time = " ".join(f"{_time(begin * step)}+0x{_STEPS - 2}" for begin in range(0, end, _STEPS - 1))
     yield "is quiet while runs are in time", case([_success(spec, in_time), *calls], (late, []), (end - 2, []))
     lost = f"0+0x{_STEPS // 2} stale"
-    yield (
-        "fires when the last success is lost and no other comes",
-        case([_success(spec, lost), *calls], (_STEPS - 1, []), (late, firing)),
-    )
+    # By then it is so long ago that nothing tells where it was.
+    forgotten = _STEPS // 2 + late + tail + 1
+    no_success = case([_success(spec, lost), *calls], (_STEPS - 1, []), (late, firing), (forgotten, nowhere))
+    since = text(since_success(spec).value.series(*own(spec)))
+    nothing = {"expr": since, "eval_time": duration(forgotten * step), "exp_samples": []}
+    exprs = [*cast("list[object]", no_success["promql_expr_test"]), nothing]
+    yield "fires when the last success is lost and no other comes", {**no_success, "promql_expr_test": exprs}
     yield "fires when no run ever ended well", case(calls, (_STEPS - 1, []), (late, nowhere))
     young = case(calls, (late, []))
     yield "is quiet while Prometheus has not looked so long", {**young, "input_series": [*calls, *others[:-1]]}
@@ -82,17 +91,27 @@ def overdue_cases(spec: Spec, group: Group) -> dict[float, list[tuple[str, str, 
             mode, step = alert.mode, spec.interval(alert.mode)
             end = _SOON + 1 + ceil(round(mode.for_ / step, 6))
             success = _success(spec, f"{_time(_SOON * step - spec.schedule.limit)}+0x{end}")
-            calls = [] if mode.stage is None else [_calls(spec, mode.stage, f"5+0x{end}")]
+            calls = [] if mode.stage is None else [_calls(spec, mode.stage, f"5+0x{end} stale")]
             firing = [{**place_of(spec, mode), **alert.labels}]
             test: Test = {
                 "interval": duration(step),
                 "input_series": [success, *calls, *_others(spec, mode, step, end)],
                 "promql_expr_test": [
-                    firing_at(alert, duration(at * step), labels) for at, labels in ((end - 1, []), (end, firing))
+                    *(firing_at(alert, duration(at * step), labels) for at, labels in ((end - 1, []), (end, firing))),
+                    *([] if mode.stage is None else [_no_calls_kept(spec, mode, step, end)]),
                 ],
             }
             found.setdefault(step, []).append((mode.name, "waits for as long as it says, and no longer", test))
     return found
+
+
+def _no_calls_kept(spec: Spec, mode: FailureMode, step: float, end: int) -> Test:
+    """Return the test that calls which no scrape has are not told for longer than their window."""
+    found = measure(spec, mode, mode.conditions[0])
+    assert found is not None
+    gone = end + ceil(round(mode.window / step, 6)) + 1
+    kept = text(found.value.series(*found.matchers))
+    return {"expr": kept, "eval_time": duration(gone * step), "exp_samples": []}
 
 
 def _success(spec: Spec, values: str) -> dict[str, str]:
@@ -100,13 +119,13 @@ def _success(spec: Spec, values: str) -> dict[str, str]:
     return {"series": series(c.BATCH_LAST_SUCCESS.name, labels), "values": values}
 
 
-def _calls(spec: Spec, stage: str, values: str) -> dict[str, str]:
-    labels = {"pipeline": spec.pipeline, "stage": stage, "version": "1", "track": "stable", **kept_labels(spec)}
+def _calls(spec: Spec, stage: str, values: str, track: str = "stable") -> dict[str, str]:
+    labels = {"pipeline": spec.pipeline, "stage": stage, "version": "1", "track": track, **kept_labels(spec)}
     return {"series": series(c.STAGE_CALLS.name, labels), "values": values}
 
 
 def _others(spec: Spec, mode: FailureMode, step: float, end: int) -> list[dict[str, str]]:
-    """Return a stage that no run calls, the successes of other pipelines and selections, all fresh, and a target.
+    """Return a stage that no run calls and a candidate in shadow, the successes of others, all fresh, and a target.
 
     The target is the last: by it Prometheus looks since long.
     """
@@ -115,8 +134,10 @@ def _others(spec: Spec, mode: FailureMode, step: float, end: int) -> list[dict[s
     fresh = [
         {"series": series(c.BATCH_LAST_SUCCESS.name, place), "values": f"0+{_time(step)}x{end}"} for place in places
     ]
-    idle = [] if mode.stage is None else [_calls(spec, ANOTHER, f"0+0x{end}")]
-    return [*idle, *fresh, {"series": series(c.UP.name, {"job": ANOTHER, "instance": "a"}), "values": f"1+0x{end}"}]
+    beside = []
+    if mode.stage is not None:
+        beside = [_calls(spec, ANOTHER, f"0+0x{end}"), _calls(spec, mode.stage, f"5+0x{end}", "shadow")]
+    return [*beside, *fresh, {"series": series(c.UP.name, {"job": ANOTHER, "instance": "a"}), "values": f"1+0x{end}"}]
 
 
 def _time(seconds: float) -> str:
