@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, inf
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
@@ -67,18 +67,18 @@ def fetched(prometheus: Prometheus, expr: Expr, period: Period, step: float, don
     Where the server refuses a piece, as one that reads too much, it is halved. Raises UnavailableError.
     """
     query, found = text(expr), Points()
-    for each in longest(period, step):
+    for each in in_pieces(period, step):
         for labels, points in _piece(prometheus, query, each, step).items():
             found.setdefault(labels, []).extend(points)
         done()
     return found
 
 
-def longest(period: Period, step: float) -> Iterator[Period]:
-    """Yield the `pieces` of a period, in their order, each as long as a server may be asked for at once."""
-    start = period.start
+def in_pieces(period: Period, step: float, most: float = inf) -> Iterator[Period]:
+    """Yield a period's pieces in their order: as long as a server may be asked for at once, or under `most` seconds."""
+    steps, start = _STEPS if most > _STEPS * step else max(1, ceil(most / step)), period.start
     while start <= period.end:
-        end = min(period.end, start + (_STEPS - 1) * step)
+        end = min(period.end, start + (steps - 1) * step)
         yield Period(start, end)
         start = end + step
 

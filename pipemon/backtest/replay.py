@@ -63,7 +63,7 @@ class Evaluation:
 
 def evaluations(made: Rules, step: float | None = None) -> list[Evaluation]:
     """Return how each failure mode's alert is evaluated over the past: as its group is, or by a longer `step`."""
-    found, past = [], Past(made.spec, made.recordings)
+    found, past = [], Past(made.spec, made.recordings, made.alerts)
     for group in made.groups:
         every = max(group.interval, step or 0.0)
         for alert in group.alerts:
@@ -94,7 +94,7 @@ def queries(every: Sequence[Evaluation], period: Period) -> int:
     """Return how many queries `replay` begins with."""
     alone = sum(_pieces(each, period) for each in every if each.past is None)
     return alone + sum(
-        _pieces(several[0], period) * len(past.asked(each.expr for each in several))
+        past.queries([each.expr for each in several], aligned(period, several[0].step), several[0].step)
         for past, several in _worked_out(every)
     )
 

@@ -38,11 +38,11 @@ def shown(baseline: Baseline) -> Iterator[str]:
 def coarse(learned: Baseline) -> Iterator[str]:
     """Yield a line for each feature whose bins say little: four fifths of its values or more are within one.
 
-    Tails are no such bins, nor are values that have one to themselves.
+    Tails are no such bins, nor are values that have one to themselves, or are all the same as its bound.
     """
     for name, feature in sorted(learned.features.items()):
         share = max(feature.shares[1:-1], default=0.0)
-        if share >= _COARSE:
+        if share >= _COARSE and not (share > 0.9999 and feature.mean in feature.bounds):
             yield (
                 f"  {name}: one bin has {share:.0%} of the values, so its spread is a guess, and drift sees little; "
                 "give the feature a unit or bounds, or learn from data"

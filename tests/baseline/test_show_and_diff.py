@@ -42,7 +42,9 @@ GOOD = Baseline(
 def test_a_feature_whose_values_are_in_one_bin_is_said_to_tell_little() -> None:
     wide = FeatureBaseline(5.3, 2.1, 1000, bounds=(0.0, 1.0, 10.0, 100.0), shares=(0.0, 0.0, 0.93, 0.07, 0.0))
     zeros = replace(wide, shares=(0.93, 0.0, 0.0, 0.07, 0.0))
-    found = list(coarse(replace(GOOD, features={**GOOD.features, "asr.output.words": wide, "asr.output.gaps": zeros})))
+    always = replace(wide, mean=10.0, shares=(0.0, 0.0, 1.0, 0.0, 0.0))
+    odd = {"asr.output.words": wide, "asr.output.gaps": zeros, "asr.output.has_capitals": always}
+    found = list(coarse(replace(GOOD, features={**GOOD.features, **odd})))
     assert [line.partition(", so")[0] for line in found] == ["  asr.output.words: one bin has 93% of the values"]
 
 

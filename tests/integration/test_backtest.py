@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import daily_past
 import drifting_past
 import learned_past
+import past as past_module
 import pytest
 from click.testing import CliRunner, Result
 from past import BEGIN, SPEC, STEP, Values, blocks, engine_agrees, past
@@ -135,6 +137,27 @@ def test_drift_is_worked_out_of_what_was_exported_and_fires_in_the_very_evaluati
     assert said, told.output
     assert spec.read_text() == auto.replace("auto", said[1])
     assert "  far-louder (ticket): once; " in told.stdout
+
+
+def test_hours_that_were_wrong_are_nothing_to_compare_with_a_day_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the rules ask of their own alerts is when these would have been there: nobody had loaded them."""
+    monkeypatch.setattr(past_module, "STEP", daily_past.STEP)
+    (tmp_path / "past.yaml").write_text(daily_past.SPEC)
+    made = plan(load(tmp_path / "past.yaml"))
+    blocks(daily_past.daily_past(), tmp_path / "server" / "data")
+    period, asked = Period(BEGIN, BEGIN + daily_past.HOURS * 3600), []
+    with running_prometheus("{}", tmp_path / "server") as prometheus:
+        every = evaluations(rules(made.spec))
+        found = replay(made, prometheus, period, every, lambda: asked.append(1))
+    assert len(asked) == queries(every, period), "progress ends at its end"
+    (firing,) = found.fired["unlike-yesterday"]
+    assert firing.end is not None
+    begun, ended = ((time - BEGIN) / 3600 for time in (firing.start, firing.end))
+    first, last = daily_past.OTHERS
+    assert first < begun < first + 1
+    assert last < ended < last + 3, "not once more when the same hours come again"
 
 
 def sudden(tmp_path: Path) -> Path:
