@@ -173,7 +173,10 @@ def _items(moves: Moves, value: float, rate: float) -> None:
 
 def _calibration(moves: Moves, reads: r.Calibration, value: float, rate: float) -> None:
     """Let the sure ones be right less often than they say, and the unsure ones more often: each counts."""
-    for bin, stated, right in (("1.0", 0.95, 0.95 - value), ("0.1", 0.05, 0.05 + value)):
+    # As sure as it takes to be so far off, and nothing is further off than by all.
+    value = min(value, 1.0)
+    sure, unsure = max(0.95, value), min(0.05, 1 - value)
+    for bin, stated, right in (("1.0", sure, sure - value), ("0.1", unsure, unsure + value)):
         moves.add(reads.confidence, stated * rate / 2, confidence_bin=bin)
         for correct, share in (("yes", right), ("no", 1 - right)):
             moves.add(reads.outcomes, share * rate / 2, confidence_bin=bin, correct=correct)
@@ -239,7 +242,7 @@ def _latency(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, 
     if share is not None:
         # A smaller bound that no call meets shows whether the rule reads its own.
         moves.add(metric, 0.0, "_bucket", le=le(share.bound * 0.37))
-        moves.add(metric, (1 - value) * rate, "_bucket", le=le(share.bound))
+        moves.add(metric, max(0.0, 1 - value) * rate, "_bucket", le=le(share.bound))
     else:
         # As many calls in the lower of two buckets as make the interpolated quantile `value`.
         high = tested_limits(spec, mode, condition).high
