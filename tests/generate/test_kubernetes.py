@@ -137,6 +137,14 @@ def test_the_folder_of_kustomize_names_every_manifest(made: dict[str, str]) -> N
     assert {*named, "kustomization.yaml"} == folder
 
 
+def test_a_dashboard_that_no_config_map_takes_is_refused_with_another_way(
+    made: dict[str, str], spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipemon.generate.formats.kubernetes._MOST", 100_000)
+    with pytest.raises(OptionError, match=r"speech.json is [\d,]+ bytes, and a ConfigMap .* bring it by pipemon push"):
+        kubernetes_files([plan(spec)], made, "http://receiver")
+
+
 def test_without_a_namespace_one_is_asked_for() -> None:
     with pytest.raises(OptionError, match="give --namespace"):
         in_namespace(load(SPEECH), "")

@@ -46,6 +46,8 @@ def in_namespace(spec: Spec, namespace: str) -> Spec:
     return replace(spec, select=select, keep=keep, failure_modes=modes)
 
 
+_APPLY = "kubectl apply --server-side -k <this folder>"
+"""Else a copy of each resource is kept in an annotation, which takes 256 KiB: dashboards of several stages are more."""
 _TOKEN = {"name": "pipemon-receiver", "key": "token"}
 """The Secret with the token that the receiver wants: the operator reads no files of Alertmanager's."""
 
@@ -88,7 +90,7 @@ def kubernetes_files(
         add("alertmanagerconfig", _name(namespace), _alertmanager_config(namespace, own, receiver_url, token_file))
     names = sorted(path.removeprefix(f"{FOLDER}/") for path in found)
     kustomization = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": names}
-    return found | {f"{FOLDER}/kustomization.yaml": comment("kubectl apply -k <this folder>") + dump(kustomization)}
+    return found | {f"{FOLDER}/kustomization.yaml": comment(_APPLY) + dump(kustomization)}
 
 
 def _namespace(spec: Spec) -> str:
@@ -113,7 +115,10 @@ def _config_map(
     # Without its indentation: what is shown by Grafana is read by nobody here, and room is scarce.
     text = json.dumps(json.loads(files[path]), ensure_ascii=False, separators=(",", ":"))
     if len(text.encode()) >= _MOST:
-        raise OptionError(f"{path} is {len(text.encode()):,} bytes, and a ConfigMap takes {_MOST:,} at most")
+        raise OptionError(
+            f"{path} is {len(text.encode()):,} bytes, and a ConfigMap takes {_MOST:,} at most; leave out --format"
+            " kubernetes and bring it by pipemon push, or make two pipelines of its stages"
+        )
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {path.rpartition("/")[2]: text}}
 
 
