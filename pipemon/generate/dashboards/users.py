@@ -87,6 +87,8 @@ def _labels(choice: Choice) -> tuple[Panel, ...]:
     by = ("stage",)
     arrived = per(choice.rate(c.LABELS_ARRIVED, by), choice.rate(c.LABELS_EXPECTED, by))
     apart = per(choice.rate(c.LABEL_DISAGREEMENTS, by, OF_ALL_SLICES), choice.rate(c.LABELS_RATED, by, OF_ALL_SLICES))
+    delays = choice.rate(c.LABEL_DELAY, ("le",), suffix="_bucket", function="increase")
+    came = Binary(">", Aggregate("max", (), choice.lately(c.LABEL_DELAY, suffix="_count")), 0.0)
     lost = ever(choice, c.FEEDBACK_UNATTRIBUTED, ("reason",))
     return (
         lines(
@@ -103,10 +105,7 @@ def _labels(choice: Choice) -> tuple[Panel, ...]:
             "Delay of labels",
             "How long after its run a true value was told: the stronger the colour, the more. All that is learned from "
             "labels is as old as this. Empty: no label arrived in this time.",
-            replace(
-                choice.query(choice.rate(c.LABEL_DELAY, ("le",), suffix="_bucket", function="increase"), "{{le}}"),
-                form="heatmap",
-            ),
+            replace(choice.query(Binary("and", delays, came, on=()), "{{le}}"), form="heatmap"),
             unit="s",
             empty="no label arrived in this time",
             height=7,
