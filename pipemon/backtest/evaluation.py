@@ -19,7 +19,7 @@ from pipemon.backtest.vectors import Column, Vector
 from pipemon.generate.inlining import own_past, parts, selectors, self_referring
 from pipemon.generate.own_series import exported_series
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Recorded, Selector, Window, text
-from pipemon.generate.recordings import Recording
+from pipemon.generate.recordings import CONSTANT, Recording
 from pipemon.generate.rules import Alert
 from pipemon.prometheus import Prometheus
 from pipemon.spec.model import Spec
@@ -78,7 +78,7 @@ class Past:
 
     def rules(self, name: str) -> Sequence[Recording]:
         """Return the rules that record series of a name."""
-        return self._rules[name]
+        return self._rules.get(name, ())
 
     def is_own(self, expr: Expr | float | str) -> bool:
         """Tell whether an expression is whether one of the alerts was there."""
@@ -125,8 +125,9 @@ class Past:
     def _knows(self, expr: Expr) -> bool:
         match expr:
             case Recorded():
-                here = expr.name in self._rules and expr.name not in self._own
-                return here and expr.window is None and not expr.offset
+                # A kind of constant that no baseline has, as of bins that are rare, is no series.
+                here = expr.name in self._rules or expr.name.startswith(CONSTANT)
+                return here and expr.name not in self._own and expr.window is None and not expr.offset
             case _ if self.is_asked(expr) or self.is_own(expr):
                 return True
             case Aggregate():

@@ -1,4 +1,4 @@
-"""What a backtest says of drift that never fired: whether it could have."""
+"""What a backtest says of drift that never fired, whether it could have, and what it asks for to tell."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from pipemon.backtest.history import Known, Period
-from pipemon.backtest.replay import Replayed
+from pipemon.backtest.replay import Replayed, evaluations
 from pipemon.backtest.report import report
 from pipemon.generate.inhibition import plan
+from pipemon.generate.promql import text
+from pipemon.generate.rules import rules
 from pipemon.spec.load import load
 
 DAY = 86_400.0
@@ -24,6 +26,13 @@ failure_modes: {dearer: {what: x, stage: till, signal: {drift: input.price}}}
 ENTRY = {"mean": 3.0, "sd": 2.0, "count": 9000, "bounds": [1.0, 2.0], "shares": [0.3, 0.3, 0.4]}
 
 
+def spec_of(folder: Path) -> Path:
+    learned = {"pipeline": "shop", "from": 0, "to": 1, "features": {"till.input.price": ENTRY}}
+    (folder / "shop.baseline.json").write_text(json.dumps(learned))
+    (folder / "shop.yaml").write_text(SPEC)
+    return folder / "shop.yaml"
+
+
 @pytest.mark.parametrize(
     ("judged", "said"),
     [
@@ -33,10 +42,15 @@ ENTRY = {"mean": 3.0, "sd": 2.0, "count": 9000, "bounds": [1.0, 2.0], "shares": 
     ],
 )
 def test_silence_is_told_from_not_knowing(judged: float, said: str, tmp_path: Path) -> None:
-    learned = {"pipeline": "shop", "from": 0, "to": 1, "features": {"till.input.price": ENTRY}}
-    (tmp_path / "shop.baseline.json").write_text(json.dumps(learned))
-    (tmp_path / "shop.yaml").write_text(SPEC)
+    spec = load(spec_of(tmp_path))
     period = Period(0.0, 10 * DAY)
     there = Known(0.0, 10 * DAY, None)
-    found = Replayed(plan(load(tmp_path / "shop.yaml")), period, there, {"dearer": ()}, {}, {}, {}, {"dearer": judged})
+    found = Replayed(plan(spec), period, there, {"dearer": ()}, {}, {}, {}, {"dearer": judged})
     assert list(report(found))[1:] == [f"  dearer (ticket): {said}"]
+
+
+def test_drift_is_worked_out_where_no_bin_of_the_baseline_is_rare(tmp_path: Path) -> None:
+    (every,) = evaluations(rules(load(spec_of(tmp_path))))
+    assert every.past is not None
+    asked = (text(each).partition("(pipemon_")[2].partition("{")[0] for each in every.past.asked([every.expr]))
+    assert sorted(asked) == ["feature_info", "feature_value_bucket"]
