@@ -15,12 +15,13 @@ from pipemon.generate.ruletests.expectations import (
     expected_alert,
     firing_at,
     nothing_of_others,
+    of_no_other_stage,
     place_if_any,
     place_of,
     recorded_values,
     waited,
 )
-from pipemon.generate.ruletests.places import OLD_VERSION
+from pipemon.generate.ruletests.places import OLD_VERSION, series
 from pipemon.generate.ruletests.recorded import (
     gone_elsewhere,
     held_by_others,
@@ -316,12 +317,17 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
             if read.value.parts and (read.count is None or not (counted or stopped)):
                 exprs.append(nothing_of_others(spec, time.at(time.bad - 1), read.value.name))
             if not stopped:
+                parts = (*read.parts, *(read.reference.parts if read.reference else ()))
                 exprs += [
                     nothing_of_others(spec, time.at(time.bad - 1), name)
-                    for name in dict.fromkeys(part.recording.name for part in read.parts if part.recording.parts)
+                    for name in dict.fromkeys(part.recording.name for part in parts if part.recording.parts)
                 ]
             if read.reference is not None and condition.reference and condition.reference.hold and not stopped:
-                exprs.append(nothing_of_others(spec, time.at(time.bad - 1), read.reference.value.name))
+                held = read.reference.value.name
+                exprs.append(nothing_of_others(spec, time.at(time.bad - 1), held))
+                if mode.stage is not None:
+                    of_mode = series(held, {"pipeline": spec.pipeline, "failure_mode": mode.name})
+                    exprs.append(of_no_other_stage(of_mode, mode.stage, time.at(time.bad - 1)))
     if fires and stopped and not gone:
         exprs += recorded_values(spec, mode, normal, time._replace(judged=time.bad - 1), parts=True)
     return time, inputs, exprs

@@ -153,6 +153,11 @@ def nothing_of_others(spec: Spec, at: str, name: str = "") -> dict[str, object]:
     return {"expr": f"count({' or '.join(others)})", "eval_time": at, "exp_samples": []}
 
 
+def of_no_other_stage(recorded: str, stage: str, at: str) -> dict[str, object]:
+    """Return a test that a failure mode's own rule records nothing of another stage than its own."""
+    return {"expr": f"count({recorded} unless {series('', {'stage': stage})})", "eval_time": at, "exp_samples": []}
+
+
 def waited(alert: Alert, time: Clock) -> list[dict[str, object]]:
     """Return a test that an alert had been pending for so long when it first fired, where that can be told."""
     if time.step % 1:

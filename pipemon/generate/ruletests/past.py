@@ -9,7 +9,7 @@ from math import ceil
 from pipemon.generate.measures import measure
 from pipemon.generate.rules import Group
 from pipemon.generate.ruletests.cases import SKIPPED
-from pipemon.generate.ruletests.expectations import recorded_value
+from pipemon.generate.ruletests.expectations import nothing_of_others, recorded_value
 from pipemon.generate.ruletests.places import CANARY_VERSION, STABLE_ONES, World
 from pipemon.generate.ruletests.recorded import part_of, recorded_of_others
 from pipemon.generate.ruletests.scene_texts import Entries, Queries, scene_of
@@ -87,7 +87,7 @@ def _scene(spec: Spec, mode: FailureMode, condition: Condition, alone: bool) -> 
         expected.append((then.count, then.count_matchers, rate * counted_over))
     # Others record what ours count of, such as calls, and ours make nothing of it.
     read_of = [replace(part, recording=inner) for part in then.parts for inner in part.recording.parts]
-    beside = recorded_of_others(spec, read_of, end * _PER_STEP)
+    beside = recorded_of_others(spec, read_of, end * _PER_STEP) if alone else []
     if not alone:
         # Of the counts others record too, so only the value tells.
         beside += recorded_of_others(spec, then.parts, end * _PER_STEP)
@@ -98,6 +98,7 @@ def _scene(spec: Spec, mode: FailureMode, condition: Condition, alone: bool) -> 
     else:
         lines = run_lines(worlds, counted_over, slow, until - slow)
     asked = [recorded_value(spec, recording, matchers, value, at=at) for recording, matchers, value in expected]
+    asked += [nothing_of_others(spec, at, part.recording.name) for part in (() if alone else read_of)]
     if spec.schedule is not None:
         # A run from before that, of which no more is there, is not the one.
         later = duration(end * step + 2 * window)
