@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks.drift.emulation import Array, enough, evidence, learned, recent, values_of
 from benchmarks.drift.tables import Table
-from pipemon.generate.drift.constants import ALPHA, Reference
-from pipemon.generate.drift.recent import LOOK
+from pipemon.generate.drift.constants import ALPHA, LOOK, Reference
 
 SIZES = (100, 200, 300, 500, 1000, 3000)
 """Values in the window."""

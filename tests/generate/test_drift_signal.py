@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,14 @@ from rule_subsets import cases_of as of_mode
 from rule_subsets import documents, failing, failing_modes, only
 
 from pipemon.errors import SpecError
+from pipemon.generate.drift.constants import ALPHA
+from pipemon.generate.drift.quantiles import bridge_area
+from pipemon.generate.drift.watched import references, watched
 from pipemon.generate.inhibition import plan
 from pipemon.generate.lint.findings import lint
 from pipemon.generate.rules import rules
 from pipemon.spec.distances import distance
+from pipemon.spec.distribution import widths
 from pipemon.spec.load import load
 from pipemon.spec.signals import STATISTICS
 
@@ -46,6 +51,31 @@ def test_another_threshold_and_forgotten_bins_are_found(tmp_path: Path) -> None:
         tests = {**file, "tests": [test for test in file["tests"] if test["name"].endswith(case)]}
         assert tests["tests"]
         assert failing(tmp_path, json.loads(text.replace(right, wrong)), tests), f"{wrong!r} is not noticed"
+
+
+@integration
+def test_windows_of_less_than_six_hours_share_what_these_may_take_for_drift(tmp_path: Path) -> None:
+    spec = tmp_path / SPEC.name
+    (tmp_path / BASELINE.name).write_text(BASELINE.read_text())
+    sooner = "\n    stage: taste\n    signal: {drift: wasserstein of output.stars}\n    window: 15m\n"
+    spec.write_text(f"{SPEC.read_text()}  stars-soon:\n    what: Stars are soon given otherwise{sooner}")
+    loaded = plan(load(spec)).spec
+    stars = tuple(each for each in watched(loaded) if each[2] == "stars")
+    (long,), (short,) = references(loaded, stars, 6 * 3600.0), references(loaded, stars, 900.0)
+    assert (long.alpha, short.alpha) == pytest.approx((ALPHA / 3, ALPHA / 3 / 24))
+    document, files = documents(made := rules(loaded))
+    every = [rule for group in document["groups"] for rule in group["rules"]]
+    below = list(accumulate(long.shares[:-1]))
+    for each, suffix, window in ((long, "", "6h"), (short, "15m", "15m")):
+        name = f"pipemon:baseline:quantile{suffix}"
+        which = {"feature": "stars", "of": "bridge_area"}
+        (limit,) = (rule for rule in every if rule.get("record") == name and which.items() <= rule["labels"].items())
+        number = float(limit["expr"].removeprefix("vector(").removesuffix(")"))
+        assert number == pytest.approx(bridge_area(each.alpha, below, widths(each.baseline)))
+        (critical,) = (r for r in every if r.get("record", "").endswith(f"wasserstein_critical:increase{window}"))
+        assert f"{name}{{" in critical["expr"]
+    own = only(made, document, {"stars-soon"})
+    assert [said for tests in of_mode(files, "stars-soon") if (said := failing(tmp_path, own, tests))] == []
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,9 @@ from pipemon.units import le
 LEAST = 50
 """Independent observations, live and in the baseline, from which on the formulas hold; fewer are unknown."""
 ALPHA = 0.01
-"""How often a stage without drift may show some, over all its watched features, in each window."""
+"""How often a stage without drift may show some, over all its watched features, in a window of LOOK hours."""
+LOOK = 6
+"""Hours whose share of false alarms all the shorter windows in them have: as long as what is gradual looks back."""
 CORE = 0.01
 """The least share of a bin that counts for chi-squared; rarer ones are counted by themselves."""
 EXPECTED = 5.0
@@ -43,7 +45,8 @@ class Reference:
 
     `version` is whose baseline it is, "" for all that have none of their own, which `others` have. `alpha` is
     the feature's share of the false alarms. `ranks` are how many times that it may have where as many features of its
-    stage have moved so far (Benjamini and Hochberg 1995); none where it always has that alone.
+    stage have moved so far (Benjamini and Hochberg 1995); none where it always has that alone. `shorter` is the window,
+    such as 15m, where it is of less than LOOK hours and has their share with others.
     """
 
     stage: str
@@ -54,6 +57,7 @@ class Reference:
     others: tuple[str, ...] = ()
     alpha: float = ALPHA
     ranks: tuple[int, ...] = ()
+    shorter: str = ""
 
     @property
     def has_categories(self) -> bool:
@@ -115,6 +119,14 @@ class Reference:
         return tuple(zip(PLACE, values, strict=True))
 
 
+def looks(spec: Spec, window: float) -> float:
+    """Return how many windows, in seconds, have a share of false alarms together: as many as LOOK hours have.
+
+    What runs on a schedule looks once a run.
+    """
+    return 1.0 if spec.schedule is not None else max(1.0, LOOK * spec.timing.long_window / window)
+
+
 def constant(name: str, value: float, place: tuple[tuple[str, str], ...], **more: str) -> Recording:
     """Return a recording rule whose one series is a number."""
     return Recording(f"{BASELINE}{name}", Call("vector", (value,)), PLACE, static=(*place, *more.items()))
@@ -154,12 +166,12 @@ def guards(spec: Spec, reference: Reference) -> Iterator[Recording]:
         return
     parts = reference.parts
     if (quantile := quantile_of_core(reference)) is not None:
-        yield constant("quantile", quantile, place, of="chi_squared")
+        yield constant(f"quantile{reference.shorter}", quantile, place, of="chi_squared")
     rare = [part for part in tested if part != "core"]
     if quantile is not None:
         yield from _steps(spec, reference, "chi_squared", lambda each: quantile_of_core(each) or quantile)
     if rare:
-        yield constant("quantile", normal(reference.allowed(rare[0])), place, of="normal")
+        yield constant(f"quantile{reference.shorter}", normal(reference.allowed(rare[0])), place, of="normal")
         yield from _steps(spec, reference, "normal", lambda each: normal(each.allowed(rare[0])))
     for part in rare:
         share = sum(s for s, p in zip(reference.shares, parts, strict=True) if p == part)
@@ -170,7 +182,7 @@ def _steps(spec: Spec, reference: Reference, of: str, quantile: Callable[[Refere
     """Yield by how much less is evidence at each rank: a quantile over that of so many times `alpha`."""
     for rank in reference.ranks:
         times = quantile(reference) / quantile(replace(reference, alpha=rank * reference.alpha))
-        yield constant("rank_ratio", times, reference.place(spec), of=of, rank=str(rank))
+        yield constant(f"rank_ratio{reference.shorter}", times, reference.place(spec), of=of, rank=str(rank))
 
 
 def quantile_of_core(reference: Reference) -> float | None:
@@ -199,7 +211,7 @@ def whole(spec: Spec, reference: Reference) -> Iterator[Recording]:
     yield effect_on_sums(spec, reference)
     names: tuple[tuple[Statistic, str], ...] = (("ks", "kolmogorov"), ("wasserstein", "bridge_area"))
     for statistic, of in names:
-        yield constant("quantile", quantile_of_bounds(reference, statistic), place, of=of)
+        yield constant(f"quantile{reference.shorter}", quantile_of_bounds(reference, statistic), place, of=of)
         yield from _steps(spec, reference, of, partial(quantile_of_bounds, statistic=statistic))
 
 

@@ -25,7 +25,7 @@ class Distribution:
     `bins` counts what is in each, and `ratio` is its share with half an observation more in each bin, where there
     are enough of them. `reference` is the baseline's share of the same bins, by PLACE and `bin`. `count` is how
     many values there are, `usable` the same where its baseline says that they are enough for a verdict.
-    `cumulative` counts values up to each `le`.
+    `cumulative` counts values up to each `le`. `shorter` is that of the baselines.
     """
 
     scope: Scope
@@ -37,6 +37,7 @@ class Distribution:
     count: Recording
     usable: Recording
     cumulative: Recording | None
+    shorter: str = ""
 
     def name(self, what: str, *more: str) -> str:
         """Return the name of a rule about this: level:metric:operation."""
@@ -57,14 +58,14 @@ def distribution(spec: Spec, window: float, references: tuple[Reference, ...]) -
     said = tuple(chain.from_iterable((*constants.ratios(spec, r), *constants.guards(spec, r)) for r in references))
     if references[0].has_categories:
         metric = "pipemon_feature_category"
-        counted = _counted(scope, references, c.FEATURE_CATEGORY, "category", known)
+        counted = counted_with_baseline(scope, references, c.FEATURE_CATEGORY, "category", known)
         bins = _category_bins(scope, references, counted, said)
         seen_or_not = (_or_unseen(scope, bins),)
         reference = seen_or_not[0].series()
         cumulative = None
     else:
         metric = "pipemon_feature_value"
-        cumulative = _counted(scope, references, c.FEATURE_VALUE, "le", known)
+        cumulative = counted_with_baseline(scope, references, c.FEATURE_VALUE, "le", known)
         bins = _number_bins(scope, cumulative, said)
         reference = constants.read("ratio", "bin")
     name = scope.name(f"{metric}_compared", "increase", *_FEATURE)
@@ -75,7 +76,8 @@ def distribution(spec: Spec, window: float, references: tuple[Reference, ...]) -
     share = Binary("/", Binary("+", bins.series(), 0.5), smooth, on=whole, group_left=True)
     ratio_name = scope.name(f"{metric}_bin", "ratio_increase", *_FEATURE, "bin", "part")
     ratio = Recording(ratio_name, share, (*whole, "bin", "part"), (bins, usable, *seen_or_not))
-    return Distribution(scope, metric, whole, bins, ratio, reference, count, usable, cumulative)
+    shorter = references[0].shorter
+    return Distribution(scope, metric, whole, bins, ratio, reference, count, usable, cumulative, shorter)
 
 
 def compared(scope: Scope, reference: Reference) -> Recording:
@@ -119,7 +121,7 @@ def _whose(reference: Reference) -> tuple[tuple[str, str], ...]:
     return (("direction", reference.direction), ("feature", reference.feature), ("stage", reference.stage))
 
 
-def _counted(
+def counted_with_baseline(
     scope: Scope, references: tuple[Reference, ...], metric: Metric, label: str, known: tuple[Recording, ...]
 ) -> Recording:
     """Return the rule that counts a metric's events by `label`, with the baseline that they are compared with."""

@@ -27,7 +27,7 @@ def condition_references(spec: Spec, mode: FailureMode, condition: Condition) ->
     assert condition.feature is not None
     if condition.against is not None:
         return (usual(spec, mode.stage, condition.feature),)
-    return references(spec, ((mode.stage, condition.feature.direction, condition.feature.name),))
+    return references(spec, ((mode.stage, condition.feature.direction, condition.feature.name),), mode.window)
 
 
 def usual(spec: Spec, stage: str, feature: FeatureShape) -> Reference:
@@ -60,7 +60,7 @@ def rules_of(spec: Spec, mode: FailureMode, condition: Condition) -> Drift:
 
 def _rules_over(spec: Spec, window: float) -> dict[tuple[bool, Statistic], Drift]:
     """Return the rules of each statistic that is asked over a window, of categories and of numbers."""
-    together = references(spec, spec.derived("features of drift", _watched_over).get(window, ()))
+    together = references(spec, spec.derived("features of drift", _watched_over).get(window, ()), window)
     found: dict[tuple[bool, Statistic], Drift] = {}
     for mode in (each for each in spec.measurable if each.window == window):
         for condition in mode.conditions:

@@ -31,7 +31,7 @@ def rare_evidence(live: Distribution) -> Recording:
     others = beside("*", _cube_root(e), Binary("-", 1.0, Binary("/", 1 / 9, a)), "part")
     spread = Binary("+", Binary("^", k, -1 / 3), beside("/", Binary("^", e, 2 / 3), a, "part"))
     z = Binary("/", Binary("*", 3.0, Binary("-", own, others)), Call("sqrt", (spread,)))
-    expr = beside("/", z, constants.read("quantile", of="normal"))
+    expr = beside("/", z, constants.read(f"quantile{live.shorter}", of="normal"))
     return Recording(live.name("rare_evidence", "part"), expr, labels, (count, expected))
 
 

@@ -24,7 +24,7 @@ from dataclasses import replace
 from typing import cast
 
 from pipemon import catalogue as c
-from pipemon.generate.drift.constants import ALPHA, CORES, PLACE
+from pipemon.generate.drift.constants import ALPHA, CORES, PLACE, looks
 from pipemon.generate.drift.quantiles import kolmogorov, normal
 from pipemon.generate.drift.rare import more_than_chance
 from pipemon.generate.drift.statistics import SUMS
@@ -41,8 +41,6 @@ LEAST = 100
 """Independent values on either side, fewer are unknown."""
 EXPECTED = 5.0
 """Independent values that must be expected in a bin now for chi-squared to hold of it (Cochran 1954)."""
-LOOK = 6
-"""Hours in which a stage without drift may show some as often as ALPHA: as long as the window of what is gradual."""
 _FEATURE = ("direction", "feature")
 
 
@@ -63,8 +61,7 @@ class Recent:
         self.bins: Bins = bins_of(spec, mode.stage or "", feature)
         self.cell = "category" if feature.categories else "le"
         features = sum(1 for stage, _, _ in watched(spec) if stage == mode.stage)
-        looks = max(1.0, LOOK * spec.timing.long_window / mode.window)
-        self.alpha = ALPHA / max(1, features) / looks
+        self.alpha = ALPHA / max(1, features) / looks(spec, mode.window)
         self.stem = "pipemon_feature_category" if feature.categories else "pipemon_feature_value"
 
     @property

@@ -111,8 +111,8 @@ def _ranked(live: Distribution, statistic: str, rank: int, expr: Expr, parts: tu
     return Recording(name, expr, (*live.key, "rank"), parts, static=(("rank", str(rank)),))
 
 
-def _at(rank: int, evidence: Expr, of: str) -> Binary:
-    return beside("*", evidence, constants.read("rank_ratio", of=of, rank=str(rank)))
+def _at(live: Distribution, rank: int, evidence: Expr, of: str) -> Binary:
+    return beside("*", evidence, constants.read(f"rank_ratio{live.shorter}", of=of, rank=str(rank)))
 
 
 def _chance(live: Distribution, effect: str = "design_effect") -> Expr:
@@ -129,7 +129,7 @@ def _sum(
     parts = Recording(live.name(f"{statistic}_sum", "part"), Aggregate("sum", by_part, terms), by_part, (live.ratio,))
     total: Expr = Aggregate("sum", live.key, parts.series())
     value = Recording(live.name(statistic), Call("sqrt", (total,)) if how.root else total, live.key, (parts,))
-    quantile = constants.read("quantile", of="chi_squared")
+    quantile = constants.read(f"quantile{live.shorter}", of="chi_squared")
     limit: Expr = beside("*", _chance(live), quantile)
     limit = limit if how.times == 1 else Binary("/", limit, how.times)
     limit = Call("sqrt", (limit,)) if how.root else limit
@@ -141,18 +141,12 @@ def _sum(
     none = Binary("*", 0.0, live.usable.series())
     found = Aggregate("max", live.key, Binary("or", Binary("or", core, rare.series()), none))
     evidence = Recording(live.name(f"{statistic}_evidence"), found, live.key, (parts, critical, rare))
-    ranked = tuple(
-        _ranked(
-            live,
-            statistic,
-            rank,
-            Aggregate(
-                "max", live.key, Binary("or", _at(rank, core, "chi_squared"), _at(rank, rare.series(), "normal"))
-            ),
-            evidence.parts,
-        )
-        for rank in ranks
-    )
+
+    def at(rank: int) -> Expr:
+        of_core, of_rare = _at(live, rank, core, "chi_squared"), _at(live, rank, rare.series(), "normal")
+        return Aggregate("max", live.key, Binary("or", of_core, of_rare))
+
+    ranked = tuple(_ranked(live, statistic, rank, at(rank), evidence.parts) for rank in ranks)
     return value, critical, evidence, ranked
 
 
@@ -172,11 +166,15 @@ def _of_bounds(
         wide = beside("*", apart, constants.read("width", "le"), "le")
         total, of = Aggregate("sum", live.key, wide), "bridge_area"
     value = Recording(live.name(statistic), total, live.key, (*said, live.cumulative, live.usable))
-    limit = beside("*", Call("sqrt", (_chance(live, "cumulative_design_effect"),)), constants.read("quantile", of=of))
+    limit = beside(
+        "*",
+        Call("sqrt", (_chance(live, "cumulative_design_effect"),)),
+        constants.read(f"quantile{live.shorter}", of=of),
+    )
     critical = Recording(live.name(f"{statistic}_critical"), limit, live.key, (*said, live.usable))
     expr = Binary("/", value.series(), critical.series())
     evidence = Recording(live.name(f"{statistic}_evidence"), expr, live.key, (value, critical))
     ranked = tuple(
-        _ranked(live, statistic, rank, _at(rank, evidence.series(), of), (*said, evidence)) for rank in ranks
+        _ranked(live, statistic, rank, _at(live, rank, evidence.series(), of), (*said, evidence)) for rank in ranks
     )
     return value, critical, evidence, ranked

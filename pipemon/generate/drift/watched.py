@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import inf
 
-from pipemon.generate.drift.constants import ALPHA, Reference
+from pipemon.generate.drift.constants import ALPHA, Reference, looks
 from pipemon.spec.baseline import Baseline, FeatureBaseline, feature_key
 from pipemon.spec.model import BENJAMINI_HOCHBERG, Spec
 from pipemon.spec.signals import DRIFT
 from pipemon.topology import FeatureShape
+from pipemon.units import duration
 
 Watched = tuple[str, str, str]
 """A stage, direction and feature."""
@@ -41,13 +43,16 @@ def design_effects(spec: Spec, stage: str, feature: FeatureShape) -> tuple[float
     return single, max((each.effect_on_sums for each in known), default=1.0)
 
 
-def references(spec: Spec, features: tuple[Watched, ...]) -> tuple[Reference, ...]:
+def references(spec: Spec, features: tuple[Watched, ...], window: float = inf) -> tuple[Reference, ...]:
     """Return the baselines of features: one for each version that has one, and one for all that have none.
 
     The false alarms that a stage may raise are shared among its features: evenly (Bonferroni), or, where the file
-    says so, the more the more of them have moved (Benjamini and Hochberg).
+    says so, the more the more of them have moved (Benjamini and Hochberg). A window is in seconds: short
+    ones share them, too.
     """
     counts = spec.derived("features of drift, by stage", lambda _: Counter(stage for stage, _, _ in watched(spec)))
+    shared = looks(spec, window)
+    shorter = duration(window) if shared > 1 else ""
     found = []
     for stage, direction, feature in features:
         name = feature_key(stage, direction, feature)
@@ -55,12 +60,12 @@ def references(spec: Spec, features: tuple[Watched, ...]) -> tuple[Reference, ..
             (each.version_of(stage), entry) for each in spec.baselines if (entry := _entry(each, name)) is not None
         ]
         count = counts[stage]
-        alpha = ALPHA / max(1, count)
+        alpha = ALPHA / max(1, count) / shared
         ranks = ranks_of(count) if spec.multiple_testing == BENJAMINI_HOCHBERG else ()
         versions = tuple(version for version, _ in those if version)
         for version, entry in those:
             others = () if version else versions
-            found.append(Reference(stage, direction, feature, entry, version, others, alpha, ranks))
+            found.append(Reference(stage, direction, feature, entry, version, others, alpha, ranks, shorter))
     return tuple(found)
 
 
