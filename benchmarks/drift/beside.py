@@ -15,26 +15,24 @@ import numpy as np
 from numpy.random import Generator
 
 from benchmarks.drift.datasets import loans
-from benchmarks.drift.emulation import Array, counts, cumulated, learned
+from benchmarks.drift.emulation import Array, ShiftSums, counts, learned, standard_scores
 from benchmarks.drift.promtool import answers
 from benchmarks.drift.tables import Table
 from pipemon.demo.programs import default_cache
-from pipemon.generate.drift.constants import Reference
+from pipemon.generate.drift.constants import ALPHA, LOOK, Reference, looks
 from pipemon.generate.drift.distribution import distribution
-from pipemon.generate.drift.onset import CERTAIN, TRIFLE
 from pipemon.generate.drift.statistics import drift
 from pipemon.generate.ruletests.places import series
+from pipemon.spec.baseline import FeatureBaseline
 from pipemon.spec.model import Spec, Timing
-from pipemon.spec.shift import MOST
-from pipemon.spec.signals import SHIFT, SIGNALS, STATISTICS, Statistic
-from pipemon.units import fingerprint, le
+from pipemon.spec.shift import LIMIT, Of
+from pipemon.spec.signals import STATISTICS, Statistic
+from pipemon.units import duration, fingerprint, le
 
 PEERS = Path(__file__).with_name("peers.txt")
 SIZE, BEFORE, AFTER = 10_000, 10_000, 10_000
 MINUTE, WINDOW = 100, 10
 """Values that come in each minute, in which rules are evaluated once; minutes of a window, of 1,000 values then."""
-STEPS = (30, 100, 400)
-"""Values in a step of `shift`."""
 TOGETHER = 40
 """Streams in one run of promtool."""
 PLACE = {"pipeline": "bench", "stage": "hear", "version": "1", "track": "stable", "direction": "input"}
@@ -64,6 +62,18 @@ PIPEMON: Mapping[str, tuple[Statistic, float]] = {
     "pipemon: js": ("js", STATISTICS["js"]),
 }
 
+SHIFTS: Mapping[str, tuple[Of, float, int]] = {
+    "pipemon: shift, 30 values a step": ("level", LIMIT, 30),
+    "pipemon: shift above 9, 30 values a step": ("level", 9.0, 30),
+    "pipemon: shift, 100 values a step": ("level", LIMIT, 100),
+    "pipemon: shift, 400 values a step": ("level", LIMIT, 400),
+    "pipemon: shift of the spread, 30 values a step": ("spread", LIMIT, 30),
+    "pipemon: shift of the spread above 9, 30 values a step": ("spread", 9.0, 30),
+    "pipemon: shift of the spread, 100 values a step": ("spread", LIMIT, 100),
+    "pipemon: shift of the spread, 400 values a step": ("spread", LIMIT, 400),
+}
+"""What has shifted, the limit, and values in a step."""
+
 
 def streams(random: Generator, times: int, still: int) -> Streams:
     """Return a reference and a live stream by name; those that drift do so at BEFORE, those named `still` never."""
@@ -84,7 +94,7 @@ def streams(random: Generator, times: int, still: int) -> Streams:
 def beside(random: Generator, times: int, still: int) -> Table:
     made = streams(random, times, still)
     alarms = by_rules(made)
-    alarms |= {f"pipemon: shift, {step} values a step": by_sums(made, step) for step in STEPS}
+    alarms |= {name: by_sums(made, *how) for name, how in SHIFTS.items()}
     alarms |= {name: told["alarms"] for name, told in by_peers(made).items()}
     rows = [[name, *_told(alarm, made)] for name, alarm in alarms.items()]
     about = (
@@ -92,27 +102,32 @@ def beside(random: Generator, times: int, still: int) -> Table:
         f"without drift; false alarms: of {still} streams of {BEFORE + AFTER:,} values without drift, in how many "
         f"there is any. {times} references of {SIZE:,} values. Peers as they come, in batches of 1,000 or value by "
         "value; pipemon by the generated rules in promtool, with a window of 1,000 values and an evaluation each "
-        f"{MINUTE}. `shift` by its rules' arithmetic in numpy, of so many values in a step, which is four minutes, or "
-        "16 scrapes. A delay means nothing where alarms are raised anyhow."
+        f"{MINUTE}: ten minutes, which share the 1% of {LOOK} hours. `shift` by its rules' arithmetic in numpy, of so "
+        "many values in a step, which is four minutes, or 16 scrapes. A delay means nothing where alarms are raised "
+        "anyhow."
     )
     return Table("Beside its peers", about, ["", "false alarms", *SHIFTED, *LOANS], rows)
 
 
-def by_sums(made: Streams, step: int) -> Alarms:
-    """Return when `shift` alerts at its default limit, by the rules' own arithmetic, which a test holds to promtool."""
-    return {name: list(_shifted(*stream, step)) for name, stream in made.items()}
+def by_sums(made: Streams, of: Of, above: float, values: int) -> Alarms:
+    """Return when `shift` alerts, by the rules' own arithmetic, which a test holds to promtool."""
+    bases: dict[int, FeatureBaseline] = {}
+    found = {}
+    for name, (reference, live) in made.items():
+        if id(reference) not in bases:
+            bases[id(reference)] = learned(reference, 10, effect=True)
+        base = bases[id(reference)]
+        found[name] = list(_shifted(base, live, of, above, values))
+    return found
 
 
-def _shifted(reference: Array, live: Array, step: int) -> Iterator[int]:
-    means = live[: len(live) // step * step].reshape(-1, step).mean(1)
-    own = 1 / np.sqrt(len(reference))
-    error = max(TRIFLE, np.hypot(1 / np.sqrt(step), own))
-    sums, above = np.zeros((2, 1)), False
-    for index, z in enumerate((means - reference.mean()) / reference.std() / error, 1):
-        sums = cumulated(sums, np.array([z]), MOST / 2, CERTAIN * own / error)
-        was, above = above, bool((sums > float(SIGNALS[SHIFT].default)).any())
-        if above and not was:
-            yield index * step
+def _shifted(base: FeatureBaseline, live: Array, of: Of, above: float, values: int) -> Iterator[int]:
+    steps = counts(live[: len(live) // values * values].reshape(-1, values), np.asarray(base.bounds))
+    sums, beyond = ShiftSums(base, 1), False
+    for index, (z, error) in enumerate(zip(*standard_scores(base, of, steps), strict=True), 1):
+        was, beyond = beyond, bool(sums.add(z[None], error[None])[0] > above)
+        if beyond and not was:
+            yield index * values
 
 
 def _told(alarm: Mapping[str, list[int]], made: Streams) -> list[str]:
@@ -166,7 +181,9 @@ def _by_rules(made: Streams) -> Iterator[tuple[str, str, int]]:
     for cluster, (reference, live) in made.items():
         if id(reference) not in references:
             base = learned(reference, 10, effect=True)
-            references[id(reference)] = Reference("hear", "input", f"f{len(references)}", base, "1")
+            name, alpha = f"f{len(references)}", ALPHA / looks(spec, WINDOW * 60.0)
+            shorter = duration(WINDOW * 60.0)
+            references[id(reference)] = Reference("hear", "input", name, base, "1", alpha=alpha, shorter=shorter)
         each = references[id(reference)]
         bounds = np.asarray(each.baseline.bounds)
         rows = np.cumsum(np.cumsum(counts(live.reshape(-1, MINUTE), bounds), axis=1), axis=0)

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from pipemon.baseline.bins import cut
 from pipemon.baseline.design_effect import of_cumulative, of_values
 from pipemon.generate.drift.constants import CORES, LEAST, Reference
+from pipemon.generate.drift.onset import SLACK
 from pipemon.generate.drift.quantiles import bridge_area, chi_squared, kolmogorov, normal
 from pipemon.generate.drift.recent import EXPECTED
 from pipemon.spec.baseline import FeatureBaseline
 from pipemon.spec.distribution import widths
-from pipemon.spec.shift import SLACK
+from pipemon.spec.shift import LIMIT, MOST, SLACKS, TRIFLE, Of, allowance, scores, spread_deviation
 
 Array = NDArray[np.float64]
 SUMS = ("psi", "js", "hellinger", "chi2")
@@ -178,3 +179,38 @@ def cumulated(sums: Array, z: Array, limit: float, allowance: float = 0.0) -> Ar
     `allowance` is what the baseline's own chance explains of z.
     """
     return np.clip(sums + np.stack([z, -z]) - SLACK - allowance, 0.0, 2 * limit)
+
+
+def standard_scores(base: FeatureBaseline, of: Of, live: Array) -> tuple[Array, Array]:
+    """Return by how many standard errors the scores of counts, shape (..., bins), are off, and these errors."""
+    count = live.sum(-1)
+    error = np.sqrt(base.effect_on_sums * (1 / count + 1 / base.count))
+    mean = live @ np.array(scores(base, of)) / count
+    if of == "level":
+        return np.asarray(mean / error), error
+    u = error * spread_deviation(base)
+    return np.asarray(3 * (np.cbrt(np.maximum(mean, 0.0)) - 1) / u + u / 3), error
+
+
+class ShiftSums:
+    """The sums of shifts of many streams, shape (2 sizes, 2 sides, streams)."""
+
+    def __init__(self, base: FeatureBaseline, streams: int) -> None:
+        self.base, self.sums = base, np.zeros((len(SLACKS), 2, streams))
+
+    def add(self, z: Array, error: Array) -> Array:
+        """Add a step's scores and their standard errors, shape (streams,); return the highest sum of each."""
+        allowed = allowance(self.base) / error
+        for sums, least in zip(self.sums, SLACKS.values(), strict=True):
+            s = np.maximum(TRIFLE / 2 / error, least)
+            sums[:] = np.clip(sums + 2 * s * (np.stack([z, -z]) - s - allowed), 0.0, MOST)
+        return np.asarray(self.sums.max((0, 1)))
+
+
+def until_shifted(base: FeatureBaseline, of: Of, steps: Array, limit: float = LIMIT) -> Array:
+    """Return after how many steps each stream alerts, inf where never, of counts, shape (steps, streams, bins)."""
+    sums, found = ShiftSums(base, steps.shape[1]), np.full(steps.shape[1], np.inf)
+    for index, (z, error) in enumerate(zip(*standard_scores(base, of, steps), strict=True), 1):
+        highest = sums.add(z, error)
+        found[np.isinf(found) & (highest > limit)] = index
+    return found

@@ -79,6 +79,8 @@ def describe(spec: Spec, mode: FailureMode, condition: Condition) -> tuple[str, 
         case "statistic":
             since = f" from {condition.against.words}" if condition.against else ""
             what = f"drift of {name}{since} ({condition.argument})"
+        case "shifted":
+            what = f"{signal.words} the {condition.argument} of {name}"
         case "category":
             what = f"share of {condition.argument} in {name}"
         case "feature" | "feature_category" if signal.unit == "ratio":
@@ -283,7 +285,7 @@ def upstream(spec: Spec, mode: FailureMode) -> str:
     )
 
 
-NOTHING_MOVED = "No mean has moved: look at which values there are more or fewer of."
+NOTHING_MOVED = "No mean has moved far: look at which values there are more or fewer of."
 """What an alert of drift says where nothing is known to have moved first."""
 
 

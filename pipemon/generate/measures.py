@@ -13,8 +13,8 @@ from pipemon.catalogue import Metric
 from pipemon.generate.calibration import calibration_error, estimated_accuracy
 from pipemon.generate.cusum import cumulative_sum
 from pipemon.generate.drift.measure import drift_measure
-from pipemon.generate.drift.onset import shift_measure
 from pipemon.generate.drift.recent import recent_measure
+from pipemon.generate.drift.shifts import shift_measure
 from pipemon.generate.drift.together import features_moved, has_others
 from pipemon.generate.held import held
 from pipemon.generate.last_run import measured_on_last_run, since_success

@@ -13,6 +13,7 @@ from pipemon.spec.baseline import Baseline
 from pipemon.spec.fields import Report
 from pipemon.spec.model import Spec
 from pipemon.spec.reader import Node, Scalar, kind, shown
+from pipemon.spec.shift import KINDS
 from pipemon.spec.signals import OF_NUMBERS, SIGNALS, STATISTICS, Signal
 from pipemon.topology import FeatureShape, StageShape
 
@@ -27,6 +28,7 @@ _EXPECTED = {
     "category": "a feature and its category after it, such as input.language=fr",
     "feature_category": "a feature with categories after it, such as input.language",
     "statistic": "a feature after it, such as input.level_dbfs, or a statistic and its feature: ks of input.level_dbfs",
+    "shifted": "a feature after it, such as input.level_dbfs, or spread of input.level_dbfs",
     "feedback": "what users do after it, such as redo",
     "score": "a score after it, such as wer",
     "candidate": 'the candidate version after it, such as "2.0"',
@@ -112,6 +114,8 @@ def argument_of(report: Report, signal: Signal, node: Node | None, at: Node, pla
             return _of_feature(parts[1], _feature(report, node, parts[2], place, where, categories=False))
         case "statistic":
             return _statistic(report, node, text, place, where)
+        case "shifted":
+            return _shifted(report, node, text, place, where)
         case "feature_category":
             found_feature = _feature(report, node, text, place, where, categories=True)
             return _of_feature("", found_feature, ("category", OTHER))
@@ -138,6 +142,16 @@ def _statistic(report: Report, node: Scalar, text: str, place: Place, where: str
         return None
     numbers = False if name in OF_NUMBERS else None
     return _of_feature(name, _feature(report, node, feature, place, where, categories=numbers))
+
+
+def _shifted(report: Report, node: Scalar, text: str, place: Place, where: str) -> Argument | None:
+    parts = _STATISTIC_OF.fullmatch(text)
+    name, feature = (parts[1], parts[2]) if parts else ("level", text)
+    if name not in KINDS:
+        hint = nearest(name, KINDS) or f"; there are {fields.listed([*KINDS], 'and')}"
+        report.add(node, f"{where}: what of a feature is {shown(name)}{hint}", "type")
+        return None
+    return _of_feature(name, _feature(report, node, feature, place, where, categories=None))
 
 
 def _is_quantile(report: Report, text: str, node: Node | None, at: Node, where: str) -> bool:

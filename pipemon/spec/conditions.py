@@ -185,7 +185,11 @@ def _of_signal(
             report.add(fault.at or at, f"{place.name}: drift: {fault.message}", fault.rule)
             return None
         signal = replace(signal, default=str(STATISTICS[cast(Statistic, text)]))
-    if signal.name == SHIFT and feature is not None and (wrong := shift.fault(feature, learned, place.no_baseline)):
+    if (
+        signal.name == SHIFT
+        and feature is not None
+        and (wrong := shift.fault(cast(shift.Of, text), feature, learned, place.no_baseline))
+    ):
         report.add(at, f"{place.name}: {signal.name}: {wrong}", "comparison")
         return None
     own = signal.unit if signal.unit in ("calls/s", "calls", "items", "cores", "bytes") else argument_found.unit

@@ -47,7 +47,7 @@ RESERVED = frozenset(
     {label for metric in (*METRICS.values(), ALERTS) for label in metric.labels} | {"le", "alertname", "alertstate"}
 )
 RESERVED_ON_ALERTS = RESERVED | {"job", "instance"}
-RESERVED_OF_TARGETS = RESERVED | {"baseline", "below", "bin", "change", "of", "part", "series", "side"}
+RESERVED_OF_TARGETS = RESERVED | {"baseline", "below", "bin", "change", "of", "part", "series", "side", "size"}
 """Labels that no selected or kept one may be called as: with those of recorded series."""
 _SHORTEST_SCRAPE, _LONGEST_SCRAPE = 5.0, 120.0
 

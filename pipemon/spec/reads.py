@@ -99,7 +99,7 @@ class Distance:
 
 @dataclass(frozen=True)
 class Shifted:
-    """How sure it is that a number's mean has left its baseline's, by a cumulative sum of what each step is off."""
+    """How sure it is that a number's level or spread has left its baseline's, by a cumulative sum over steps."""
 
 
 @dataclass(frozen=True)

@@ -286,6 +286,7 @@ def _arguments() -> dict[str, Schema]:
         "category": {"type": "string", "pattern": "^[^=]+=.+$", "examples": ["input.language=fr"]},
         "feature_category": {**_TEXT, "examples": ["input.language"]},
         "statistic": {**_TEXT, "examples": ["input.level_dbfs", "ks of input.level_dbfs"]},
+        "shifted": {**_TEXT, "examples": ["input.level_dbfs", "spread of input.level_dbfs"]},
         "feedback": {**_TEXT, "examples": ["redo"]},
         "score": {**_TEXT, "examples": ["wer"]},
         "candidate": {"type": ["string", "number", "null"], "examples": ["2.0"]},

@@ -16,10 +16,11 @@ from pipemon.spec.model import Kind, Severity, Spec
 Argument = Literal[
     "none", "quantile", "feature", "feature_quantile", "category", "feature_category",
     "feedback", "score", "candidate", "promql", "signal", "burned", "confidence",
-    "statistic", "summed",
+    "statistic", "summed", "shifted",
 ]  # fmt: skip
 """What stands after a signal's name. A category is written `input.language=fr`; of a `feature_category`, only the
-feature is named; of a `statistic`, `ks of input.level_dbfs`; of what is `summed`, `feedback redo`."""
+feature is named; of a `statistic`, `ks of input.level_dbfs`; of what has `shifted`,
+`spread of input.level_dbfs`; of what is `summed`, `feedback redo`."""
 Against = Literal["past", "stable", "baseline"]
 Unit = Literal["ratio", "seconds", "feature", "score", "none", "calls/s", "calls", "items", "cores", "bytes"]
 Need = Literal["", "one_to_one", "workers", "stream", "queued", "trained", "labels", "decisions"]
@@ -259,9 +260,9 @@ _SIGNALS = (
     # The steps follow from how often is scraped.
     Signal(
         name=SHIFT,
-        words="shift in the mean of",
+        words="shift in",
         reads=r.Shifted(),
-        argument="feature",
+        argument="shifted",
         unit="none",
         kind="drift",
         default="11",
@@ -269,11 +270,11 @@ _SIGNALS = (
         panel=Drawn(
             "Shift",
             "sum",
-            "Cumulative sum of how many standard errors each step's mean is off the baseline's, upwards or downwards, "
-            "less what chance explains and never below nothing. Mostly near nothing. Above the line: the mean has "
-            "moved and stays moved. No line: too few values in a step, or other bins than the baseline has.",
+            "By how much likelier the values of each step make it that their level or spread has shifted than that it "
+            "has not: logarithms, added up and never below nothing. Mostly near nothing. Above the line: it has "
+            "shifted and stays so. No line: too few values in a step, or other bins than the baseline has.",
         ),
-        also=("mean_shift", "change_point", "adwin"),
+        also=("mean_shift", "level_shift", "change_point", "adwin"),
     ),
     # How many are watched, and over which window, follows from the failure modes of drift.
     Signal(

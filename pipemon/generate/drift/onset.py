@@ -28,13 +28,14 @@ from pipemon.generate.drift.watched import references as watched_references
 from pipemon.generate.drift.watched import watched
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Recorded, one_of
 from pipemon.generate.queries import ALL_VALUES, key
-from pipemon.generate.recordings import Measure, Recording, Scope, here
+from pipemon.generate.recordings import Recording, Scope
 from pipemon.spec.cusum import step_of
-from pipemon.spec.model import Condition, FailureMode, Spec
-from pipemon.spec.shift import MOST, SLACK
+from pipemon.spec.model import Spec
 from pipemon.spec.signals import SHIFT
 
-LIMIT = MOST / 2
+SLACK = 0.5
+"""What is taken from each step's score: half the shift, in standard errors, that is looked for."""
+LIMIT = 8.0
 """Above it a cumulative sum tells that the mean has moved: by chance once in 9,500 steps or so."""
 CERTAIN = 2.0
 """So many standard errors of the baseline's mean are taken from each step's score, too."""
@@ -84,18 +85,6 @@ def _onset_of(spec: Spec) -> Onset | None:
 def moving(spec: Spec) -> tuple[Reference, ...]:
     """Return the numbers that a pipeline's failure modes watch, which may move."""
     return _that_vary(watched_references(spec, tuple(dict.fromkeys((*watched(spec), *watched(spec, SHIFT))))))
-
-
-def shift_measure(spec: Spec, mode: FailureMode, condition: Condition) -> Measure:
-    """Return the higher sum of a feature, of the version that is furthest from its own baseline."""
-    assert condition.feature is not None
-    sums = spec.derived("cumulative sums", lambda spec: onset(spec, moving(spec)).sums)
-    by = (*key(spec, mode.stage), *_FEATURE)
-    name = f"{'_'.join(by)}:{sums[0].name.partition(':')[2]}"
-    value = Recording(name, Aggregate("max", by, Recorded(sums[0].name, sums[0].labels)), by, sums)
-    feature = (("direction", condition.feature.direction), ("feature", condition.feature.name))
-    which = (*here(spec, mode.stage), *(Matcher(label, "=", value) for label, value in feature))
-    return Measure(value, which, None, ())
 
 
 def _that_vary(references: tuple[Reference, ...]) -> tuple[Reference, ...]:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from pipemon import catalogue as c
 from pipemon.generate.drift.constants import BASELINE, PLACE, Reference
-from pipemon.generate.drift.onset import CERTAIN, ENOUGH, LIMIT, TRIFLE, Onset, moving, onset_of
+from pipemon.generate.drift.onset import CERTAIN, ENOUGH, LIMIT, SLACK, TRIFLE, Onset, moving, onset_of
 from pipemon.generate.promql import Call
 from pipemon.generate.recordings import Recording, in_order
 from pipemon.generate.rules import Rules
@@ -20,7 +20,6 @@ from pipemon.generate.ruletests.neighbours import neighbours
 from pipemon.generate.ruletests.places import series
 from pipemon.generate.ruletests.scenes import ANOTHER, NEIGHBOUR, Clock, kept_labels, rising
 from pipemon.spec.model import Spec
-from pipemon.spec.shift import SLACK
 from pipemon.units import duration
 
 Test = dict[str, object]

@@ -1,26 +1,40 @@
-"""promtool tests of shifts: a mean that stays away from the baseline's, one that chance explains, too few values."""
+"""promtool tests of shifts: a level or a spread that stays away from the baseline's, chance, and too few values.
+
+Each step holds so many values, spread over the baseline's bins so that the mean of their scores is so many standard
+errors off: then the cumulative sums are known.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from math import ceil
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+from math import ceil, sqrt
+from typing import cast
 
+from pipemon import catalogue as c
+from pipemon.generate.annotations import NOTHING_MOVED
+from pipemon.generate.drift.constants import ANY, Reference
+from pipemon.generate.drift.shifts import ENOUGH, shifts_of
 from pipemon.generate.drift.watched import references
 from pipemon.generate.measures import measure
+from pipemon.generate.recordings import in_order
 from pipemon.generate.rules import Alert, Group
 from pipemon.generate.ruletests.expectations import expected_alert, firing_at, place_of, recorded_value
+from pipemon.generate.ruletests.neighbours import neighbours
 from pipemon.generate.ruletests.onset import SCRAPES, Feature
-from pipemon.generate.ruletests.scenes import ANOTHER, NEIGHBOUR, State
+from pipemon.generate.ruletests.places import series
+from pipemon.generate.ruletests.scenes import ANOTHER, NEIGHBOUR, Clock, State, rising
 from pipemon.generate.ruletests.values import MARGIN
 from pipemon.generate.ruletests.wait import wait_case
 from pipemon.spec.model import Spec
-from pipemon.spec.shift import MOST
+from pipemon.spec.shift import MOST, SLACKS, TRIFLE, Of, allowance, scores, spread_deviation
 from pipemon.spec.signals import SHIFT
 from pipemon.units import duration
 
 Test = dict[str, object]
 Series = dict[str, str]
 Phases = list[tuple[float, float, int]]
+"""How many values there are in a step, how many standard errors off, and for how many steps."""
 
 _BEFORE = 3
 """Steps before anything moves."""
@@ -29,7 +43,15 @@ _STEPS = 5
 _QUIET = 30
 """Steps in which a sum that grows at all would be beyond its limit."""
 _FEW = 0.5
-"""Values in a step, of as many as are usual: too few to tell."""
+"""Independent values in a step, of as many as are enough: too few to tell."""
+_GAP = 3
+"""Steps with too few values, over which a sum is held."""
+_SHORT = 16
+"""The last step of what needs no history."""
+_BY_HAND = "by_hand"
+"""A label of what no rule has recorded: joins do not look at it."""
+_MANY = 4.5
+"""The same of as many as are usual."""
 
 
 def shifting(alert: Alert) -> bool:
@@ -58,49 +80,150 @@ def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
     assert threshold is not None
     assert threshold.high is not None
     reference = references(spec, ((alert.mode.stage or "", shape.direction, shape.name),))[0]
-    feature = Feature(spec, reference, alert.mode.window)
-    grows = threshold.high / (_STEPS + 0.05)
+    feature = _Scored(spec, reference, alert.mode.window, cast(Of, condition.argument))
+    large = feature.growing(threshold.high / (_STEPS + 0.05), "large")
     for sign, side in ((1.0, "upwards"), (-1.0, "downwards")):
-        yield f"fires once a shift {side} adds up", _fires(spec, alert, feature, sign, grows)
-    near = _phases(feature, feature.slack * (1 - MARGIN), _QUIET)
-    yield "is quiet where chance explains it, whatever moves elsewhere", _quiet(spec, alert, feature, near, value=0.0)
-    few = _phases(feature, feature.slack + grows, _QUIET, _FEW)
-    yield "is quiet on too few values", _quiet(spec, alert, feature, few, value=None)
-    far, other = _phases(feature, feature.slack + grows, _QUIET), {"instance": "c"}
-    bins = [feature.bins("other", (_BEFORE + _QUIET) * SCRAPES, other)]
+        yield f"fires once a shift {side} adds up", _fires(spec, alert, feature, sign * large, _STEPS)
+        steps = feature.steps(threshold.high)
+        if steps > _STEPS:
+            small = feature.growing(threshold.high / (steps + 0.05), "small")
+            yield f"fires once a small shift {side} adds up", _fires(spec, alert, feature, sign * small, steps)
+    few = _FEW / _MANY
+    chance = [(1.0, feature.explained("small") * (1 - MARGIN))]
+    yield "is quiet where chance explains it, whatever moves elsewhere", _quiet(spec, alert, feature, chance, value=0.0)
+    yield "is quiet on too few values", _quiet(spec, alert, feature, [(few, large)], value=None)
+    other, lasts = {"instance": "c"}, (_BEFORE + _QUIET) * SCRAPES
+    bins = [feature.bins("other", lasts, other)]
+    far = [(1.0, large)]
     yield "is quiet on other bins than the baseline has", _quiet(spec, alert, feature, far, bins, value=None)
+    for sum_ in shifts_of(spec).sums:
+        which = dict(sum_.static)
+        yield (
+            f"what adds up elsewhere is no matter: {' '.join(which.values())}",
+            _elsewhere(spec, alert, feature, which),
+        )
 
 
-def _phases(
-    feature: Feature, off: float, steps: int, many: float = 1.0, back: int = 0
-) -> list[tuple[float, float, int]]:
-    """Return the values in a step, their mean, and for how many steps: still, so many standard errors off, and back."""
-    mean, number = feature.base.mean, many * feature.number
-    return [(number, mean, _BEFORE), (number, mean + off * feature.error, steps), (number, mean, back)]
+class _Scored(Feature):
+    """A feature's series, of which the scores' mean is so many standard errors off the baseline's."""
+
+    def __init__(self, spec: Spec, reference: Reference, step: float, of: Of) -> None:
+        super().__init__(spec, reference, step)
+        base = reference.baseline
+        self.of, self.scores = of, scores(base, of)
+        independent = _MANY * ENOUGH
+        self.number = independent * base.effect_on_sums / (1 - spec.timing.scrape_interval / step)
+        self.error = sqrt(1 / independent + base.effect_on_sums / base.count)
+        self.allowance = allowance(base) / self.error
+        place = {"baseline": reference.version or ANY, "of": of}
+        self.recorded = {**self.labels("stable"), **place}
+        """The labels of what is recorded of it."""
+        self.slacks = {size: max(TRIFLE / 2 / self.error, least) for size, least in SLACKS.items()}
+
+    def explained(self, size: str) -> float:
+        """Return how many standard errors off do not add up yet."""
+        return self.slacks[size] + self.allowance
+
+    def growing(self, grows: float, size: str) -> float:
+        """Return how many standard errors off let a sum grow by so much in each step."""
+        return self.explained(size) + grows / (2 * self.slacks[size])
+
+    def steps(self, limit: float) -> int:
+        """Return in how many steps small shifts add up to a limit of which large ones see nothing."""
+        grows = 2 * self.slacks["small"] * (self.slacks["large"] - self.slacks["small"]) * (1 - MARGIN)
+        return ceil(limit / grows) if grows > 0 else 0
+
+    def shares(self, z: float) -> list[float]:
+        """Return the share of each bin: some of all values have moved into the one that counts most, or least."""
+        shares = self.base.shares
+        mean = sum(share * score for share, score in zip(shares, self.scores, strict=True))
+        wanted = z * self.error
+        if self.of == "spread":
+            u = self.error * spread_deviation(self.base)
+            wanted = (1 + u * (z - u / 3) / 3) ** 3
+        most, least = max(self.scores), min(self.scores)
+        end = most if wanted > mean else least
+        to, part = self.scores.index(end), (wanted - mean) / (end - mean)
+        return [(1 - part) * share + (part if index == to else 0.0) for index, share in enumerate(shares)]
+
+    def told_of(self, phases: Phases, unlike: Mapping[str, str], until: int) -> list[Series]:
+        """Return its series, of two replicas; those in other places, `unlike` it in some labels, are of one."""
+        found = [self.bins(self.base.bins, until * SCRAPES, {**unlike, "instance": "a"})]
+        below = [(number, list(accumulate(self.shares(z))), steps) for number, z, steps in phases if steps]
+        for index, le in enumerate(self.reference.bins):
+            for instance, replica in (("a", 1.0),) if unlike else (("a", 0.6), ("b", 0.4)):
+                rises = [
+                    (replica * number * self.number * upto[index] / SCRAPES, steps * SCRAPES)
+                    for number, upto, steps in below
+                ]
+                labels = {**self.labels("stable"), **unlike, "le": le, "instance": instance}
+                name = series(f"{c.FEATURE_VALUE.name}_bucket", labels)
+                found.append({"series": name, "values": rising(rises)})
+        return found
 
 
-def _fires(spec: Spec, alert: Alert, feature: Feature, sign: float, grows: float) -> Test:
-    """Return a case in which a mean moves until the sum is at its most, and moves back."""
+def _elsewhere(spec: Spec, alert: Alert, feature: _Scored, which: Mapping[str, str]) -> Test:
+    """Return the case of what neighbours record of one feature, of which ours record nothing."""
+    found = measure(spec, alert.mode, alert.mode.conditions[0])
+    assert found is not None
+    known = {**feature.recorded, **which}
+    read = [each for each in in_order(found.value) if set(each.static) <= known.items()]
+    time = Clock(alert.mode.window, 0, None, _SHORT, _SHORT, None, _SHORT)
+    inputs, exprs = neighbours(spec, read, known, (), time)
+    return {"interval": duration(alert.mode.window), "input_series": inputs, "promql_expr_test": exprs}
+
+
+def _beside(spec: Spec, feature: _Scored, steps: int) -> Iterator[Series]:
+    """Yield what stands beside what is joined, unlike it in one label: a match that does not name it finds two."""
+    made = shifts_of(spec)
+    known = {**feature.recorded, _BY_HAND: "yes"}
+    info = next(part for part in made.counted.parts if ":pipemon_feature_baseline:" in part.name)
+    names: dict[str, None] = {}
+    for label in dict.fromkeys((*feature.recorded, *dict(spec.select))):
+        # A neighbour's name is none of a place of which something is scraped here.
+        unlike = {**known, label: _BY_HAND}
+        error, allowed = ({k: v for k, v in unlike.items() if k != "of"} for _ in range(2))
+        if label in ("of",):
+            continue
+        if label in ("pipeline", *dict(spec.select)):
+            names |= dict.fromkeys(series(made.slacks[0].name, {**error, "size": size}) for size in SLACKS)
+        names[series(made.error.name, error)] = None
+        if label not in ("version", "track"):
+            names[series(made.allowance.name, allowed)] = None
+        if label not in ("track", "baseline"):
+            told = {k: v for k, v in unlike.items() if k not in ("of", "track")}
+            names[series(info.name, told)] = None
+    yield from ({"series": name, "values": f"1+0x{steps * SCRAPES}"} for name in names)
+
+
+def _fires(spec: Spec, alert: Alert, feature: _Scored, z: float, steps: int) -> Test:
+    """Return a case in which a feature is off until a sum is at its most, and moves back."""
     mode = alert.mode
     (condition,) = mode.conditions
     step = mode.window
     wait, tail = (ceil(round(seconds / step, 6)) for seconds in (mode.for_, mode.keep_firing_for))
-    passed = _BEFORE + _STEPS + 1
-    ends = max(passed + wait, _BEFORE + ceil(MOST / grows)) + 1
     high = condition.threshold.high if condition.threshold else None
-    resolved = ends + ceil((MOST - (high or 0.0)) / feature.slack) + tail + 2
-    phases = _phases(feature, sign * (feature.slack + grows), ends - _BEFORE, back=resolved - ends)
-    found, lasts = measure(spec, mode, condition), resolved
+    assert high is not None
+    passed = _BEFORE + steps + 1
+    ends = max(passed + wait, _BEFORE + ceil(MOST / high * (steps + 0.05))) + 1
+    # Back where it was, the sum of what is small falls the slowest.
+    falls = min(2 * s * (s + feature.allowance) for s in feature.slacks.values())
+    back = ends + _GAP
+    resolved = back + ceil((MOST - high) / falls) + tail + 2
+    few = _FEW / _MANY
+    phases = [(1.0, 0.0, _BEFORE), (1.0, z, ends - _BEFORE), (few, 0.0, _GAP), (1.0, 0.0, resolved - back)]
+    found = measure(spec, mode, condition)
     assert found is not None
     expected = expected_alert(spec, alert, State((MOST,), feature.number / step, (0.0,), 0.0), gone=False)
     annotations = expected["exp_annotations"]
     if isinstance(annotations, dict) and "origin" in annotations:
-        annotations["origin"] = f"Moved first: the {feature.side['direction']} of {mode.stage}."
-    at = {each: duration(each * step) for each in (passed - 1, passed + wait, ends, resolved)}
+        # Only its scores are told here, and not the means that tell what moved first.
+        annotations["origin"] = NOTHING_MOVED
+    at = {each: duration(each * step) for each in (passed - 1, passed + wait, ends, back, resolved)}
     firing = [{**place_of(spec, mode), **alert.labels}]
     return {
         "interval": duration(step / SCRAPES),
-        "input_series": feature.told(phases, until=lasts),
+        "input_series": [*feature.told_of(phases, {}, resolved), *_beside(spec, feature, resolved)],
         "alert_rule_test": [
             {"eval_time": at[each], "alertname": alert.name, "exp_alerts": alerts}
             for each, alerts in ((ends, [expected]), (resolved, []))
@@ -109,7 +232,7 @@ def _fires(spec: Spec, alert: Alert, feature: Feature, sign: float, grows: float
             firing_at(alert, at[passed - 1], []),
             *([firing_at(alert, at[passed + wait - 1], [])] if wait and passed + wait - 1 in at else []),
             firing_at(alert, at[passed + wait], firing),
-            recorded_value(spec, found.value, found.matchers, MOST, at=at[ends]),
+            *(recorded_value(spec, found.value, found.matchers, MOST, at=at[each]) for each in (ends, back)),
         ],
     }
 
@@ -117,8 +240,8 @@ def _fires(spec: Spec, alert: Alert, feature: Feature, sign: float, grows: float
 def _quiet(
     spec: Spec,
     alert: Alert,
-    feature: Feature,
-    phases: Phases,
+    feature: _Scored,
+    off: list[tuple[float, float]],
     more: list[Series] | None = None,
     *,
     value: float | None,
@@ -129,11 +252,12 @@ def _quiet(
     assert found is not None
     lasts = _BEFORE + _QUIET
     at = duration(lasts * mode.window)
-    inputs = feature.told(phases, until=lasts) + (more or [])
-    moved = _phases(feature, 10 * feature.slack, _QUIET)
+    still: Phases = [(off[0][0], 0.0, _BEFORE)]
+    inputs = feature.told_of([*still, *((number, z, _QUIET) for number, z in off)], {}, lasts) + (more or [])
+    moved = [*still, (1.0, 2 * feature.explained("large"), _QUIET)]
     for label, other in (("pipeline", NEIGHBOUR), ("stage", ANOTHER), ("direction", ANOTHER), ("feature", ANOTHER)):
-        inputs += feature.told(moved, {label: other}, until=lasts)
-    inputs += feature.told(moved, {"track": "shadow"}, until=lasts)
+        inputs += feature.told_of(moved, {label: other}, lasts)
+    inputs += feature.told_of(moved, {"track": "shadow"}, lasts)
     told: Test = {"expr": found.value.name, "eval_time": at}
     if value is not None:
         told = recorded_value(spec, found.value, found.matchers, value, at=at)
