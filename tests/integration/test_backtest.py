@@ -26,7 +26,7 @@ from pipemon.spec.load import load
 
 pytestmark = pytest.mark.integration
 
-HOURS = 3
+HOURS = 2
 PERIOD = Period(BEGIN, BEGIN + HOURS * 3600)
 PROGRESS = "past: asking Prometheus"
 
@@ -63,7 +63,7 @@ def test_it_tells_when_how_often_and_what_held_it_back(kept: tuple[Prometheus, V
     told = run(tmp_path / "past.yaml", kept[0])
     assert told.exit_code == 0, told.output
     lines = told.stdout.splitlines()
-    assert lines[0] == "past: 3h from 2023-11-14T22:00:00Z to 2023-11-15T01:00:00Z"
+    assert lines[0] == "past: 2h from 2023-11-14T22:00:00Z to 2023-11-15T00:00:00Z"
     assert "  never (page): never" in lines
     assert "held back by hears-nothing" in lines[next(i for i, line in enumerate(lines) if "  repeats " in line) + 1]
     assert PROGRESS in told.stderr
@@ -76,15 +76,15 @@ def test_a_threshold_is_chosen_and_written_and_fires_as_often_as_it_was_said(
     text = SPEC.replace("above: 10%, severity: page", "above: auto, severity: page  # what can be borne\n ")
     assert text.count("auto") == 1
     spec.write_text(text)
-    first = run(spec, kept[0], "--budget", "20/day")
+    first = run(spec, kept[0], "--budget", "30/day")
     said = re.search(r"hears-nothing: above ([0-9.]+%) would have fired (.*)", first.stdout)
     assert said, first.output
     assert spec.read_text() == text
     assert "hears-nothing: not yet measurable: waits for `pipemon backtest --write`" in first.stdout
-    second = run(spec, kept[0], "--budget", "20/day", "--write")
+    second = run(spec, kept[0], "--budget", "30/day", "--write")
     assert second.exit_code == 0, second.output
     assert spec.read_text() == text.replace("auto", said[1])
-    assert said[2] in ("once", "2 times"), "20 a day are two and a half in 3 hours"
+    assert said[2] in ("once", "2 times"), "30 a day are two and a half in 2 hours"
     assert f"hears-nothing (page): {said[2]}" in second.stdout
 
 
