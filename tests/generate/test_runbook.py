@@ -41,7 +41,7 @@ def test_a_failure_mode_says_what_where_how_it_shows_who_is_told_and_what_to_do(
     for line in (
         "- **What:** The detector finds no speech in calls in which somebody speaks",
         "- **Where:** vad",
-        "- **How it shows:** null outputs of vad above 10% over 5m, for 5m",
+        "- **How it shows:** null outputs of vad above 10% over 5m, for 2m",
         "- **Told:** critical, to speech-team-page",
         "- **Do:** Roll the detector back to its last mode.",
         "- **Held back by:** [dead-air](#dead-air)",
