@@ -68,7 +68,8 @@ def emulated(random: Generator, baselines: int) -> Table:
                         found.append(float((evidence(each, live, name) > 1).mean()))
                 rows.append([str(bins), str(size), str(n), *(percent(float(np.mean(each))) for each in hits.values())])
     about = (
-        "At a nominal 1%, in numpy: the rules' own formulas, held to promtool by a test. Normal values; the baseline "
+        "At a nominal 1%, which windows of six hours have, "
+        "in numpy: the rules' own formulas, held to promtool by a test. Normal values; the baseline "
         f"is learned from N of them, {baselines} times anew, with two tails; 10 live windows of n for each."
     )
     return Table("False alarms of what is shipped", about, ["bins", "N", "n", *STATISTICS], rows)
@@ -90,7 +91,8 @@ def few(random: Generator, baselines: int) -> Table:
             cells = (percent(float(np.mean(each))) if each else "unknown" for each in hits.values())
             rows.append([str(bins), str(n), f"{known / baselines:.0%}", *cells])
     about = (
-        "At a nominal 1%, in numpy, baselines of 5,000 normal values. Nothing is said under 50 independent values, or "
+        "At a nominal 1%, which windows of six hours have, "
+        "in numpy, baselines of 5,000 normal values. Nothing is said under 50 independent values, or "
         "under five expected in the rarest bin of the core: of which share of the baselines n is enough."
     )
     return Table("False alarms of few values", about, ["bins", "n", "known", *STATISTICS], rows)
@@ -122,7 +124,8 @@ def by_promtool(random: Generator, streams: int) -> Table:
             rows.append([str(bins), str(n), str(known), *(percent(each / known) for each in found.values())])
     error = percent(float(np.sqrt(0.01 * 0.99 / streams)))
     about = (
-        "At a nominal 1%, by `promtool test rules`: what the generated rules call significant, and beside it the "
+        "At a nominal 1%, which windows of six hours have, "
+        "by `promtool test rules`: what the generated rules call significant, and beside it the "
         "rule of thumb on the same bins. Baselines of N = 10,000 normal values, each with its own bins and two tails; "
         f"a run judges four of them, {baselines * windows} streams or more in parallel, as promtool takes 10,000 "
         f"samples at most. The standard error of 1% is {error}, and more where a baseline's own chance weighs."
