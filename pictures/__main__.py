@@ -30,6 +30,8 @@ PAST = (Part(210), Part(90, "noise", 20.0))
 SHOWN_HOURS = 3
 TOP = 1000
 """Pixels of the README's picture: what is seen without scrolling."""
+_USUAL = 16
+"""Colours that a picture has most of: those of backgrounds, in which the least tint is seen."""
 
 
 def main() -> None:
@@ -77,8 +79,13 @@ def _date(seconds: float) -> str:
 
 
 def _save(picture: Image.Image, path: Path) -> None:
-    """Write a picture in few colours, which screens of dashboards have."""
-    picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
+    """Write a picture in few colours, which screens of dashboards have: the usual ones exact, others nearly."""
+    whole = picture.convert("RGB")
+    few = whole.quantize(256 - _USUAL, Image.Quantize.MAXCOVERAGE)
+    counted = sorted(whole.getcolors(whole.width * whole.height) or [], reverse=True)
+    usual = [value for _, color in counted[:_USUAL] if isinstance(color, tuple) for value in color]
+    few.putpalette([*(few.getpalette() or [])[: 3 * (256 - _USUAL)], *usual])
+    whole.quantize(palette=few, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path.relative_to(ROOT)}  {path.stat().st_size / 1000:.0f} kB")
 
 

@@ -74,12 +74,12 @@ def _state(choice: Choice, step: float) -> Panel:
 
 def _firing(choice: Choice, step: float) -> Panel:
     columns = (
-        Column(PLACE, "#", width=50, whole=True),
+        Column(PLACE, "#", width=45, whole=True),
         Column("severity", "Severity", states=SEVERITY_STATES, width=80),
         Column("stage", "Stage", link=to_stage(f"${{__data.fields.{OPENS}}}"), width=95),
         Column("failure_mode", "Failure mode"),
         Column("alertname", "Alert"),
-        Column("Value", "Since", unit="dateTimeFromNow", width=120),
+        Column("Value", "Since", unit="dateTimeFromNow", width=135),
         Column(OPENS, OPENS, hidden=True),
     )
     by = ("severity", "stage", "failure_mode", "alertname")
