@@ -54,7 +54,7 @@ def weekly(random: Generator, weeks: int) -> Table:
         f"above 0. `sudden`: psi above {THRESHOLD} of {SUDDEN} minutes against the hour before, looked at each minute, "
         f"for {SUDDEN_FOR} minutes; above 0 it is significance alone. Its windows of {LOOK} hours share 1%; beside it "
         f"what it was with 1% of each window. `gradual`: psi above {THRESHOLD} of 6 hours against the baseline, looked "
-        f"at every {GRADUAL_STEP} minutes, for {GRADUAL_FOR}; under 300 values it is unknown. The standard error of a "
+        f"at every {GRADUAL_STEP} minutes, for {GRADUAL_FOR}. The standard error of a "
         "mean m is about sqrt(m / weeks)."
     )
     head = ["values in the window", "sudden", "sudden, above 0", "sudden, 1% a window", "gradual", "gradual, above 0"]
