@@ -43,7 +43,7 @@ NASTY = [
 
 
 def written(text: str, path: Path) -> Path:
-    """Write a file with `text` wherever a person writes text."""
+    """Write a file with `text` wherever a person writes text, of which a unit may be no `ms` or `B`."""
     document = {
         "pipeline": "speech",
         "owner": text,
@@ -51,7 +51,7 @@ def written(text: str, path: Path) -> Path:
         "select": {"namespace": text},
         "keep": ["namespace", "cluster"],
         "targets": {"job": text},
-        "stages": {"vad": {"features": {"output.level": text}}, "asr": {"after": "vad"}},
+        "stages": {"vad": {"features": {"output.level": f"units of {text}"}}, "asr": {"after": "vad"}},
         "failure_modes": {
             "empty": {"what": text, "stage": "vad", "signal": "null_ratio", "do": text, "owner": text, "runbook": text},
             "loud": {"what": text, "stage": "vad", "signal": {"mean": "output.level"}, "above": 3, "do": text},
