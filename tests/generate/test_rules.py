@@ -64,6 +64,7 @@ def test_no_sum_over_what_is_exported_is_made_twice(spec: Spec) -> None:
             inner = node.expr if isinstance(node, promql_parser.AggregateExpr) else None
             if isinstance(inner, promql_parser.Call) and isinstance(inner.args[-1], promql_parser.MatrixSelector):
                 made.append(str(node))
+    made = [each for each in made if "pipemon_" in each]  # a person may write the same twice
     assert made
     assert sorted(made) == sorted(set(made))
 
