@@ -6,7 +6,7 @@ errors off: then the cumulative sums are known.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from math import ceil, sqrt
 from typing import cast
@@ -17,7 +17,8 @@ from pipemon.generate.drift.constants import ANY, Reference
 from pipemon.generate.drift.shifts import ENOUGH, shifts_of
 from pipemon.generate.drift.watched import references
 from pipemon.generate.measures import measure
-from pipemon.generate.recordings import in_order
+from pipemon.generate.promql import quote
+from pipemon.generate.recordings import Recording, in_order, is_constant
 from pipemon.generate.rules import Alert, Group
 from pipemon.generate.ruletests.expectations import expected_alert, firing_at, place_of, recorded_value
 from pipemon.generate.ruletests.neighbours import neighbours
@@ -46,6 +47,8 @@ _FEW = 0.5
 """Independent values in a step, of as many as are enough: too few to tell."""
 _GAP = 3
 """Steps with too few values, over which a sum is held."""
+_GONE = 4
+"""Steps after its last scrape, when nothing of a version is left."""
 _SHORT = 16
 """The last step of what needs no history."""
 _BY_HAND = "by_hand"
@@ -116,6 +119,7 @@ class _Scored(Feature):
         self.error = sqrt(1 / independent + base.effect_on_sums / base.count)
         self.allowance = allowance(base) / self.error
         place = {"baseline": reference.version or ANY, "of": of}
+        self.place = dict(reference.place(spec))
         self.recorded = {**self.labels("stable"), **place}
         """The labels of what is recorded of it."""
         self.slacks = {size: max(TRIFLE / 2 / self.error, least) for size, least in SLACKS.items()}
@@ -193,7 +197,36 @@ def _beside(spec: Spec, feature: _Scored, steps: int) -> Iterator[Series]:
         if label not in ("track", "baseline"):
             told = {k: v for k, v in unlike.items() if k not in ("of", "track")}
             names[series(info.name, told)] = None
+    scored = (each for each in made.scores if dict(each.static)["of"] == feature.of)
+    for part in (*made.error.parts, *(part for each in scored for part in each.parts), *made.allowance.parts):
+        static = dict(part.static)
+        if is_constant(part) and feature.place.items() <= static.items() and static.get("le") in (None, "+Inf"):
+            for label in (*feature.place, *dict(spec.select)):
+                names[series(part.name, {**dict(spec.select), **static, label: _BY_HAND})] = None
     yield from ({"series": name, "values": f"1+0x{steps * SCRAPES}"} for name in names)
+
+
+def _each_sum(spec: Spec, feature: _Scored, z: float, ends: str, back: str, gone: str) -> Iterator[Test]:
+    """Yield the tests that each sum by itself adds up, is held over too few values, not longer, and has all labels."""
+    sums = shifts_of(spec).sums
+    own = ",".join(f"{label}={quote(value)}" for label, value in feature.recorded.items())
+    for size, slack in feature.slacks.items():
+        grows = 2 * slack * (abs(z) - feature.explained(size))
+        if grows > 0:
+            which = f'{own},size="{size}",side="{"high" if z > 0 else "low"}"'
+            one = {"labels": "{}", "value": 1}
+            more = f"count({sums[0].name}{{{which}}} > {1.5 * grows:.3g})"
+            yield {"expr": more, "eval_time": ends, "exp_samples": [one]}
+    held = {"labels": "{}", "value": len(sums)}
+    yield {"expr": f"count({sums[0].name}{{{own}}})", "eval_time": back, "exp_samples": [held]}
+    yield {"expr": f"{sums[0].name}{{{own}}}", "eval_time": gone, "exp_samples": []}
+    yield _without(sums[0], (*dict(spec.select), *feature.recorded), back)
+
+
+def _without(found: Recording, labels: Iterable[str], at: str) -> Test:
+    """Return the test that nothing is recorded under a name that lacks one of its labels."""
+    each = " or ".join(f'{found.name}{{{label}="",{_BY_HAND}=""}}' for label in labels)
+    return {"expr": each, "eval_time": at, "exp_samples": []}
 
 
 def _fires(spec: Spec, alert: Alert, feature: _Scored, z: float, steps: int) -> Test:
@@ -210,6 +243,7 @@ def _fires(spec: Spec, alert: Alert, feature: _Scored, z: float, steps: int) -> 
     falls = min(2 * s * (s + feature.allowance) for s in feature.slacks.values())
     back = ends + _GAP
     resolved = back + ceil((MOST - high) / falls) + tail + 2
+    gone = resolved + _GONE
     few = _FEW / _MANY
     phases = [(1.0, 0.0, _BEFORE), (1.0, z, ends - _BEFORE), (few, 0.0, _GAP), (1.0, 0.0, resolved - back)]
     found = measure(spec, mode, condition)
@@ -219,11 +253,11 @@ def _fires(spec: Spec, alert: Alert, feature: _Scored, z: float, steps: int) -> 
     if isinstance(annotations, dict) and "origin" in annotations:
         # Only its scores are told here, and not the means that tell what moved first.
         annotations["origin"] = NOTHING_MOVED
-    at = {each: duration(each * step) for each in (passed - 1, passed + wait, ends, back, resolved)}
+    at = {each: duration(each * step) for each in (passed - 1, passed + wait, ends, back, resolved, gone)}
     firing = [{**place_of(spec, mode), **alert.labels}]
     return {
         "interval": duration(step / SCRAPES),
-        "input_series": [*feature.told_of(phases, {}, resolved), *_beside(spec, feature, resolved)],
+        "input_series": [*feature.told_of(phases, {}, resolved), *_beside(spec, feature, gone)],
         "alert_rule_test": [
             {"eval_time": at[each], "alertname": alert.name, "exp_alerts": alerts}
             for each, alerts in ((ends, [expected]), (resolved, []))
@@ -233,6 +267,7 @@ def _fires(spec: Spec, alert: Alert, feature: _Scored, z: float, steps: int) -> 
             *([firing_at(alert, at[passed + wait - 1], [])] if wait and passed + wait - 1 in at else []),
             firing_at(alert, at[passed + wait], firing),
             *(recorded_value(spec, found.value, found.matchers, MOST, at=at[each]) for each in (ends, back)),
+            *_each_sum(spec, feature, z, at[ends], at[back], at[gone]),
         ],
     }
 
@@ -264,5 +299,5 @@ def _quiet(
     return {
         "interval": duration(mode.window / SCRAPES),
         "input_series": inputs,
-        "promql_expr_test": [told, firing_at(alert, at, [])],
+        "promql_expr_test": [told, firing_at(alert, at, []), _without(shifts_of(spec).counted, ("track",), at)],
     }
