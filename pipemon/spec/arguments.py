@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -134,24 +135,34 @@ def argument_of(report: Report, signal: Signal, node: Node | None, at: Node, pla
 
 
 def _statistic(report: Report, node: Scalar, text: str, place: Place, where: str) -> Argument | None:
-    parts = _STATISTIC_OF.fullmatch(text)
-    name, feature = (parts[1], parts[2]) if parts else ("psi", text)
-    if name not in STATISTICS:
-        hint = nearest(name, STATISTICS) or f"; there are {fields.listed([*STATISTICS], 'and')}"
-        report.add(node, f"{where}: there is no statistic {shown(name)}{hint}", "type")
+    if (parts := _parted(report, node, text, STATISTICS, "psi", f"{where}: there is no statistic")) is None:
         return None
+    name, feature = parts
     numbers = False if name in OF_NUMBERS else None
     return _of_feature(name, _feature(report, node, feature, place, where, categories=numbers))
 
 
 def _shifted(report: Report, node: Scalar, text: str, place: Place, where: str) -> Argument | None:
-    parts = _STATISTIC_OF.fullmatch(text)
-    name, feature = (parts[1], parts[2]) if parts else ("level", text)
-    if name not in KINDS:
-        hint = nearest(name, KINDS) or f"; there are {fields.listed([*KINDS], 'and')}"
-        report.add(node, f"{where}: what of a feature is {shown(name)}{hint}", "type")
+    if (parts := _parted(report, node, text, KINDS, "level", f"{where}: what of a feature is")) is None:
         return None
+    name, feature = parts
     return _of_feature(name, _feature(report, node, feature, place, where, categories=None))
+
+
+def _parted(
+    report: Report, node: Scalar, text: str, known: Iterable[str], usual: str, wrong: str
+) -> tuple[str, str] | None:
+    """Part `ks of input.level` into what is asked of a feature, the `usual` where only that is named, and the feature.
+
+    None where what is asked is none of `known`, of which `wrong` begins to tell.
+    """
+    parts, names = _STATISTIC_OF.fullmatch(text), [*known]
+    name, feature = (parts[1], parts[2]) if parts else (usual, text)
+    if name in names:
+        return name, feature
+    hint = nearest(name, names) or f"; there are {fields.listed(names, 'and')}"
+    report.add(node, f"{wrong} {shown(name)}{hint}", "type")
+    return None
 
 
 def _is_quantile(report: Report, text: str, node: Node | None, at: Node, where: str) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from math import ceil, sqrt
+from math import sqrt
 from typing import NamedTuple, cast
 
 from pipemon.generate.drift.constants import Reference
@@ -18,7 +18,7 @@ from pipemon.generate.rules import Alert
 from pipemon.generate.ruletests.cases import tested_values
 from pipemon.generate.ruletests.expectations import firing_at, place_of
 from pipemon.generate.ruletests.places import World
-from pipemon.generate.ruletests.scenes import Clock, counters, kept_labels, version_of
+from pipemon.generate.ruletests.scenes import clock_of_a_move, counters, kept_labels, version_of
 from pipemon.generate.ruletests.synthetic import Moves, distributed
 from pipemon.generate.ruletests.values import MARGIN
 from pipemon.spec.model import Condition, FailureMode, Spec
@@ -72,14 +72,8 @@ class _Live(NamedTuple):
 
 def _case(spec: Spec, alert: Alert, live: _Live, unusual: dict[FeatureShape, Shares], *, fires: bool) -> Test:
     """Return a case in which the features have such shares for a time."""
-    mode, steps = alert.mode, live.steps
-    step = mode.window / steps
-    wait, tail = (ceil(round(seconds / step, 6)) for seconds in (mode.for_, mode.keep_firing_for))
-    bad = steps + 3
-    judged = bad + steps + wait + 2
-    resolved = judged + 1 + steps + tail + 3
-    run = 0.0 if spec.schedule is None else mode.window
-    time = Clock(step, bad, None, judged, judged + 1, None, resolved, run=run)
+    mode = alert.mode
+    time = clock_of_a_move(spec, mode, live.steps)
     place = {"pipeline": spec.pipeline, "stage": mode.stage or "", "version": version_of(spec, mode), "track": "stable"}
     before, during = World(place, kept_labels(spec)), World(place, kept_labels(spec))
     for world, shares in ((before, live.usual), (during, unusual)):
@@ -90,11 +84,11 @@ def _case(spec: Spec, alert: Alert, live: _Live, unusual: dict[FeatureShape, Sha
             world.take(moves)
     firing = [{**place_of(spec, mode), **alert.labels}] if fires else []
     return {
-        "interval": duration(step),
+        "interval": duration(time.step),
         "input_series": counters([before], [during], time, gone=False),
         "promql_expr_test": [
-            firing_at(alert, time.at(judged), firing),
-            *([firing_at(alert, time.at(resolved), [])] if fires else []),
+            firing_at(alert, time.at(time.judged), firing),
+            *([firing_at(alert, time.at(time.resolved), [])] if fires else []),
         ],
     }
 

@@ -92,6 +92,16 @@ class Clock(NamedTuple):
         return duration(steps * self.step)
 
 
+def clock_of_a_move(spec: Spec, mode: FailureMode, steps: int) -> Clock:
+    """Return the times of what moves away for a time, seen through a window of so many steps, and back."""
+    step = mode.window / steps
+    wait, tail = (ceil(round(seconds / step, 6)) for seconds in (mode.for_, mode.keep_firing_for))
+    bad = steps + 3
+    judged = bad + steps + wait + 2
+    run = 0.0 if spec.schedule is None else mode.window
+    return Clock(step, bad, None, judged, judged + 1, None, judged + 1 + steps + tail + 3, run=run)
+
+
 def clock(spec: Spec, mode: FailureMode, away: float = 0.0) -> Clock:
     """Return the times at which a failure mode must fire, and must have resolved, if not a step sooner.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from math import ceil, floor
+from math import floor
 from typing import cast
 
 from pipemon.generate.drift.measure import condition_references
@@ -14,7 +14,7 @@ from pipemon.generate.measures import measure
 from pipemon.generate.rules import Alert, Group
 from pipemon.generate.ruletests.cases import tested_values
 from pipemon.generate.ruletests.expectations import firing_at, nothing_of_others, place_of, recorded_value
-from pipemon.generate.ruletests.scenes import Clock, State, counters, worlds
+from pipemon.generate.ruletests.scenes import State, clock_of_a_move, counters, worlds
 from pipemon.generate.ruletests.values import MARGIN
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.spec.signals import TOGETHER, Statistic
@@ -60,24 +60,18 @@ def _case(spec: Spec, alert: Alert, number: int, *, fires: bool) -> Test:
     moved = tuple(_beyond(spec, other, each, calls) for other, each in watched)
     calm = (0.0,) * len(watched)
     values = (*moved[:number], *calm[number:])
-    step, rate = mode.window / _STEPS, calls / mode.window
-    wait, tail = (ceil(round(seconds / step, 6)) for seconds in (mode.for_, mode.keep_firing_for))
-    bad = _STEPS + 3
-    judged = bad + _STEPS + wait + 2
-    resolved = judged + 1 + _STEPS + tail + 3
-    run = 0.0 if spec.schedule is None else mode.window
-    time = Clock(step, bad, None, judged, judged + 1, None, resolved, run=run)
+    rate, time = calls / mode.window, clock_of_a_move(spec, mode, _STEPS)
     others = calm if fires else moved
     before, during = (worlds(spec, of_what, State(each, rate, others, rate), calm) for each in (calm, values))
     firing = [{**place_of(spec, mode), **alert.labels}] if fires else []
-    found, at = measure(spec, mode, mode.conditions[0]), time.at(judged)
+    found, at = measure(spec, mode, mode.conditions[0]), time.at(time.judged)
     assert found is not None
     return {
-        "interval": duration(step),
+        "interval": duration(time.step),
         "input_series": counters(before, during, time, gone=False),
         "promql_expr_test": [
             firing_at(alert, at, firing),
-            *([firing_at(alert, time.at(resolved), [])] if fires else []),
+            *([firing_at(alert, time.at(time.resolved), [])] if fires else []),
             recorded_value(spec, found.value, found.matchers, float(number), at=at),
             nothing_of_others(spec, at),
         ],
