@@ -21,7 +21,7 @@ from pipemon.catalogue import Metric
 from pipemon.errors import OptionError, UnavailableError
 from pipemon.generate.own_series import exported_series
 from pipemon.generate.promql import Aggregate, Call, Matcher, select, text
-from pipemon.generate.queries import matchers, targets, total
+from pipemon.generate.queries import Sums, matchers, targets, total
 from pipemon.prometheus import Prometheus, Sample
 from pipemon.spec.baseline import Baseline, FeatureBaseline, feature_key
 from pipemon.spec.fields import listed
@@ -215,7 +215,8 @@ class _Period:
         return self.prometheus.query(self._query(metric, self.end - self.start, *by, suffix=suffix), time=self.end)
 
     def _query(self, metric: Metric, window: float, *by: str, suffix: str = "") -> str:
-        summed = total(self.spec, metric, (*_BY, *by), window, *self._which, function="increase", suffix=suffix)
+        sums = Sums(self.spec, (*_BY, *by), window)
+        summed = total(sums, metric, *self._which, function="increase", suffix=suffix)
         return text(exported_series(self.spec, summed))
 
     @property

@@ -114,7 +114,7 @@ def _offered(spec: Spec, path: Path, change: ExpectedChange, url: str) -> Iterat
     from pipemon import catalogue as c  # noqa: PLC0415
     from pipemon.generate.own_series import exported_series  # noqa: PLC0415
     from pipemon.generate.promql import Matcher, text  # noqa: PLC0415
-    from pipemon.generate.queries import total  # noqa: PLC0415
+    from pipemon.generate.queries import Sums, total  # noqa: PLC0415
     from pipemon.prometheus import Prometheus  # noqa: PLC0415
     from pipemon.spec.expected import moment  # noqa: PLC0415
 
@@ -122,8 +122,8 @@ def _offered(spec: Spec, path: Path, change: ExpectedChange, url: str) -> Iterat
     if since <= 0:
         return
     of_stage = Matcher("stage", "=", change.stage)
-    by = ("direction", "feature")
-    observed = total(spec, c.FEATURE_OBSERVED, by, since, of_stage, function="increase")
+    sums = Sums(spec, ("direction", "feature"), since)
+    observed = total(sums, c.FEATURE_OBSERVED, of_stage, function="increase")
     expr = exported_series(spec, observed)
     counts = [sample.value for sample in Prometheus(url, 130.0).query(text(expr))]
     least = min(counts, default=0.0)

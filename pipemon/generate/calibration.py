@@ -30,7 +30,7 @@ def calibration_error(scope: Scope, reads: r.Calibration) -> Measure:
     """
     by, place = scope.by, scope.place
     stem = reads.outcomes.name.removesuffix("_total")
-    stated = total(scope.spec, reads.confidence, (*by, _BIN), scope.window, function="increase")
+    stated = total(scope.also_by(_BIN), reads.confidence, function="increase")
     right = select(reads.outcomes, (*live(scope.spec), _RIGHT), window=scope.window)
     gaps = Binary("-", stated, Aggregate("sum", (*by, _BIN), Call("increase", (right,))))
     count = scope.counted(reads.outcomes)
@@ -91,9 +91,7 @@ def _stated(scope: Scope, reads: r.Estimated) -> Recording:
     by = (*scope.by, *labels)
     tenths = one_of("le", c.CONFIDENCE_BINS)
     name = scope.name(f"{reads.confidences.name}_tenths", "increase", *labels, "le")
-    counts = total(
-        scope.spec, reads.confidences, (*by, "le"), scope.window, tenths, function="increase", suffix="_bucket"
-    )
+    counts = total(scope.also_by(*labels, "le"), reads.confidences, tenths, function="increase", suffix="_bucket")
     cumulative = Recording(name, counts, (*by, "le"))
     up_to: Expr = Call("label_replace", (cumulative.series(*own(scope.spec)), _BIN, "$1", "le", "(.+)"))
     start: Expr = cumulative.series()

@@ -19,7 +19,7 @@ def latency(scope: Scope, mode: FailureMode, condition: Condition, calls: Record
     if share is None:
         q = float(condition.argument.removeprefix("p")) / 100
         name = scope.name(metric.name, f"{condition.argument.replace('.', '_')}_rate")
-        found = quantile(spec, metric, by, scope.window, q, offset=scope.offset, track=scope.track)
+        found = quantile(scope, metric, q)
         return Measure(Recording(name, found, by), place, calls, place, (Part(calls, place, "count"),))
     # One rule serves all failure modes of a level and a window.
     shared = shared_bounds(spec, mode.stage, scope.window)

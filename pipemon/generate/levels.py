@@ -17,8 +17,9 @@ def rate(scope: Scope, counter: Metric) -> Measure:
     """Return a counter's rise per second. It is compared with the past only where it rose then."""
     counted = scope.counted(counter) if scope.offset else None
     name = scope.name(counter.name.removesuffix("_total"), "rate")
-    expr = total(scope.spec, counter, scope.by, scope.window, offset=scope.offset, track=scope.track)
-    return Measure(Recording(name, expr, scope.by), scope.place, counted, scope.place if counted else ())
+    return Measure(
+        Recording(name, total(scope, counter), scope.by), scope.place, counted, scope.place if counted else ()
+    )
 
 
 def items(scope: Scope, reads: r.Counted) -> Measure:

@@ -119,7 +119,7 @@ def _measure(scope: Scope, mode: FailureMode, condition: Condition) -> Measure |
             return _share(scope, share, condition)
         case r.Unaccounted():
             came = scope.counted(c.STAGE_ITEMS_IN)
-            expr = unaccounted(scope.spec, came.series(*own(scope.spec)), scope.by, scope.window, "increase")
+            expr = unaccounted(scope, came.series(*own(scope.spec)))
             lost = Recording(scope.name("pipemon_stage_items_unaccounted", "increase"), expr, scope.by, (came,))
             return _divided(scope, "pipemon_stage_items_unaccounted_per_items_in:ratio_increase", lost, came)
         case r.Mean() as mean:
@@ -225,13 +225,13 @@ def _mean(scope: Scope, mean: r.Mean, condition: Condition) -> Measure:
 
 
 def _quantile(scope: Scope, reads: r.Quantile, condition: Condition) -> Measure:
-    spec, metric, labels = scope.spec, reads.histogram, (*scope.by, *reads.labels)
+    metric, sums = reads.histogram, scope.also_by(*reads.labels)
     which = (*scope.place, *picked(condition, reads.labels))
     count = scope.counted(metric, ALL_VALUES, more=reads.labels, suffix="_bucket")
     q = float(condition.argument.removeprefix("p")) / 100
-    expr = quantile(spec, metric, labels, scope.window, q, offset=scope.offset, track=scope.track)
     name = scope.name(metric.name, f"{condition.argument.replace('.', '_')}_rate", *reads.labels)
-    return Measure(Recording(name, expr, labels), which, count, which, (Part(count, which, "count"),))
+    value = Recording(name, quantile(sums, metric, q), sums.by)
+    return Measure(value, which, count, which, (Part(count, which, "count"),))
 
 
 def _signed(scope: Scope, metric: Metric, more: tuple[str, ...]) -> Recording:

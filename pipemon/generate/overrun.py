@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pipemon import catalogue as c
 from pipemon.generate.promql import Aggregate, Call, Matcher, select, text
 from pipemon.generate.queries import matchers, per, targets, total
@@ -29,9 +27,9 @@ def tells(spec: Spec, mode: FailureMode) -> bool:
 
 def overrun(scope: Scope) -> Measure:
     """Return how long the stages' calls took on average, as a multiple of their budgets."""
-    spec, by = scope.spec, (*scope.by, "stage")
-    spent = replace(scope, by=by).spent(c.STAGE_DURATION)
-    ended = total(spec, c.STAGE_DURATION, by, scope.window, function="rate", suffix="_count")
+    spec, stages = scope.spec, scope.also_by("stage")
+    by, spent = stages.by, stages.spent(c.STAGE_DURATION)
+    ended = total(stages, c.STAGE_DURATION, suffix="_count")
     budget = select(c.STAGE_BUDGET, matchers(spec, c.STAGE_BUDGET), target_labels=targets(spec))
     expr = per(per(spent.series(*own(spec)), ended), Aggregate("max", by, budget))
     name = scope.name("pipemon_stage_duration_seconds_per_budget", "ratio_rate", "stage")

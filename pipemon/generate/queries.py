@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from math import inf
+from typing import Self
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
@@ -41,21 +43,29 @@ def live(spec: Spec, track: str = "") -> tuple[Matcher, ...]:
     return matchers(spec, c.STAGE_CALLS, track)[:2]
 
 
-def total(
-    spec: Spec,
-    metric: Metric,
-    by: tuple[str, ...],
-    window: Window,
-    *more: Matcher,
-    function: str = "rate",
-    suffix: str = "",
-    offset: float = 0.0,
-    track: str = "",
-) -> Aggregate:
-    """Return `sum by (by) (rate(metric[window]))` over all replicas, versions and live tracks."""
-    which = (*matchers(spec, metric, track), *more)
-    series = select(metric, which, suffix=suffix, window=window, offset=offset, target_labels=targets(spec))
-    return Aggregate("sum", by, Call(function, (series,)))
+@dataclass(frozen=True)
+class Sums:
+    """What is added up, and when: over all replicas and versions, one sum for each value of the labels `by`.
+
+    It looks back over `window`, as of `offset` seconds ago; at one `track` only, or at all but shadow calls.
+    """
+
+    spec: Spec
+    by: tuple[str, ...]
+    window: Window
+    offset: float = 0.0
+    track: str = ""
+
+    def also_by(self, *labels: str) -> Self:
+        """Return the same, told apart by more labels."""
+        return replace(self, by=(*self.by, *labels))
+
+
+def total(sums: Sums, metric: Metric, *more: Matcher, function: str = "rate", suffix: str = "") -> Aggregate:
+    """Return `sum by (by) (rate(metric[window]))`."""
+    which, own = (*matchers(sums.spec, metric, sums.track), *more), targets(sums.spec)
+    series = select(metric, which, suffix=suffix, window=sums.window, offset=sums.offset, target_labels=own)
+    return Aggregate("sum", sums.by, Call(function, (series,)))
 
 
 def per(above: Expr, below: Expr, on: tuple[str, ...] | None = None) -> Binary:
@@ -63,81 +73,63 @@ def per(above: Expr, below: Expr, on: tuple[str, ...] | None = None) -> Binary:
     return Binary("/", above, Binary(">", below, 0.0), on, group_left=on is not None)
 
 
-def not_skipped(
-    spec: Spec,
-    by: tuple[str, ...],
-    window: Window,
-    function: str,
-    *more: Matcher,
-    offset: float = 0.0,
-    track: str = "",
-) -> Expr:
-    """Return the calls that a stage did not decline.
+def not_skipped(sums: Sums, *more: Matcher) -> Expr:
+    """Return the calls a second that a stage did not decline.
 
     They are what shares are of: a declined call can neither fail nor return nothing, so a stage that skips
     nine in ten and fails the tenth fails always. An exporter that counts no skips has none.
     """
-    calls = total(spec, c.STAGE_CALLS, by, window, *more, function=function, offset=offset, track=track)
-    return less_skipped(spec, calls, by, window, function, *more, offset=offset, track=track)
+    return less_skipped(sums, total(sums, c.STAGE_CALLS, *more), *more)
 
 
-def less_skipped(
-    spec: Spec,
-    calls: Expr,
-    by: tuple[str, ...],
-    window: Window,
-    function: str,
-    *more: Matcher,
-    offset: float = 0.0,
-    track: str = "",
-) -> Expr:
+def less_skipped(sums: Sums, calls: Expr, *more: Matcher, function: str = "rate") -> Expr:
     """Return calls less those that were declined."""
-    skipped = select(c.STAGE_SKIPPED, (*live(spec, track), *more), window=window, offset=offset)
-    ran = Binary("-", calls, Aggregate("sum", by, Call(function, (skipped,))))
+    which = (*live(sums.spec, sums.track), *more)
+    skipped = select(c.STAGE_SKIPPED, which, window=sums.window, offset=sums.offset)
+    ran = Binary("-", calls, Aggregate("sum", sums.by, Call(function, (skipped,))))
     return Binary("or", ran, calls)
 
 
-def unaccounted(spec: Spec, came: Expr, by: tuple[str, ...], window: Window, function: str, *more: Matcher) -> Expr:
+def unaccounted(sums: Sums, came: Expr) -> Expr:
     """Return how many of the items that `came` in did not come out in any way, or came out and never in.
 
     Each is counted when its call ends, so that none in flight is taken for lost.
     """
     left = came
     for way in (c.STAGE_ITEMS_OUT, c.STAGE_ITEMS_NULL, c.STAGE_ITEMS_FAILED, c.STAGE_ITEMS_DROPPED):
-        series = select(way, (*live(spec), *more), window=window)
-        left = Binary("-", left, Aggregate("sum", by, Call(function, (series,))))
+        series = select(way, live(sums.spec), window=sums.window)
+        left = Binary("-", left, Aggregate("sum", sums.by, Call("increase", (series,))))
     return Call("abs", (left,))
 
 
-def failures_ratio(spec: Spec, by: tuple[str, ...], window: Window, *more: Matcher) -> Expr:
+def failures_ratio(sums: Sums, *more: Matcher) -> Expr:
     """Return the share of calls, or of runs where `by` has no stage, that raised."""
-    if "stage" in by:
-        return per(total(spec, c.STAGE_FAILURES, by, window, *more), not_skipped(spec, by, window, "rate", *more))
-    return per(total(spec, c.PIPELINE_FAILURES, by, window), total(spec, c.PIPELINE_RUNS, by, window))
+    if "stage" in sums.by:
+        return per(total(sums, c.STAGE_FAILURES, *more), not_skipped(sums, *more))
+    return per(total(sums, c.PIPELINE_FAILURES), total(sums, c.PIPELINE_RUNS))
 
 
-def nulls_ratio(spec: Spec, by: tuple[str, ...], window: Window, *more: Matcher) -> Expr:
+def nulls_ratio(sums: Sums, *more: Matcher) -> Expr:
     """Return the share of calls that returned nothing usable."""
-    return per(total(spec, c.STAGE_NULL_OUTPUTS, by, window, *more), not_skipped(spec, by, window, "rate", *more))
+    return per(total(sums, c.STAGE_NULL_OUTPUTS, *more), not_skipped(sums, *more))
 
 
-def missing_ratio(spec: Spec, by: tuple[str, ...], window: Window, *more: Matcher) -> Expr:
+def missing_ratio(sums: Sums, *more: Matcher) -> Expr:
     """Return the share of looks at a feature that found nothing; `by` has `direction` and `feature`."""
-    return per(total(spec, c.FEATURE_MISSING, by, window, *more), total(spec, c.FEATURE_OBSERVED, by, window, *more))
+    return per(total(sums, c.FEATURE_MISSING, *more), total(sums, c.FEATURE_OBSERVED, *more))
 
 
-def feature_mean(spec: Spec, by: tuple[str, ...], window: Window, *more: Matcher) -> Expr:
+def feature_mean(sums: Sums, *more: Matcher) -> Expr:
     """Return a feature's mean. Signed sums are two counters, since a falling sum would read as a reset."""
-    positive = total(spec, c.FEATURE_SUM, by, window, *more, Matcher("sign", "=", "positive"))
-    negative = total(spec, c.FEATURE_SUM, by, window, *more, Matcher("sign", "=", "negative"))
-    count = total(spec, c.FEATURE_VALUE, by, window, *more, ALL_VALUES, suffix="_bucket")
-    return per(Binary("-", positive, negative), count)
+    positive = total(sums, c.FEATURE_SUM, *more, Matcher("sign", "=", "positive"))
+    negative = total(sums, c.FEATURE_SUM, *more, Matcher("sign", "=", "negative"))
+    return per(Binary("-", positive, negative), total(sums, c.FEATURE_VALUE, *more, ALL_VALUES, suffix="_bucket"))
 
 
-def feedback_ratio(spec: Spec, by: tuple[str, ...], window: Window, *more: Matcher) -> Expr:
+def feedback_ratio(sums: Sums, *more: Matcher) -> Expr:
     """Return feedback per call, by signal: the signal label is kept beside `by`."""
-    signals = total(spec, c.FEEDBACK, (*by, "signal"), window, *more, OF_ALL_SLICES)
-    return per(signals, not_skipped(spec, by, window, "rate"), on=by)
+    signals = total(sums.also_by("signal"), c.FEEDBACK, *more, OF_ALL_SLICES)
+    return per(signals, not_skipped(sums), on=sums.by)
 
 
 def duration(stage: str | None) -> Metric:
@@ -145,19 +137,9 @@ def duration(stage: str | None) -> Metric:
     return c.PIPELINE_DURATION if stage is None else c.STAGE_DURATION
 
 
-def quantile(
-    spec: Spec,
-    metric: Metric,
-    by: tuple[str, ...],
-    window: Window,
-    q: float,
-    *more: Matcher,
-    offset: float = 0.0,
-    track: str = "",
-) -> Expr:
+def quantile(sums: Sums, metric: Metric, q: float, *more: Matcher) -> Expr:
     """Return an interpolated quantile of a histogram, in its unit, and nothing where there was none."""
-    buckets = total(spec, metric, (*by, "le"), window, *more, suffix="_bucket", offset=offset, track=track)
-    return interpolated(metric, q, buckets)
+    return interpolated(metric, q, total(sums.also_by("le"), metric, *more, suffix="_bucket"))
 
 
 def interpolated(metric: Metric, q: float, buckets: Expr) -> Expr:

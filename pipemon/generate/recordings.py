@@ -9,7 +9,7 @@ from typing import Literal
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
 from pipemon.generate.promql import Call, Expr, Matcher, Recorded, span
-from pipemon.generate.queries import calls_total, key, less_skipped, total
+from pipemon.generate.queries import Sums, calls_total, key, less_skipped, total
 from pipemon.spec.model import Condition, Spec
 
 _OF_COUNTERS = re.compile(r"(?:rate|increase)$")
@@ -99,19 +99,15 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Scope:
-    """What is counted together, and when: a sum for each value of the labels `by`, of which `place` picks one.
+class Scope(Sums):
+    """Sums that rules record, over a window in seconds: of a stage, or of the pipeline where `stage` is None.
 
-    It looks back over `window`, as of `offset` ago, in seconds; at one `track` only, or at all but shadow calls.
+    `place` picks its own of their series.
     """
 
-    spec: Spec
-    stage: str | None
     window: float
-    by: tuple[str, ...]
-    place: tuple[Matcher, ...]
-    offset: float = 0.0
-    track: str = ""
+    stage: str | None = None
+    place: tuple[Matcher, ...] = ()
 
     def name(self, metric: str, operation: str, *more: str) -> str:
         """Return a recorded series' name as level:metric:operations; `more` are labels beside `by`."""
@@ -136,16 +132,13 @@ class Scope:
         )
 
     def _counted(self, metric: Metric, *which: Matcher, more: tuple[str, ...], suffix: str, called: str) -> Recording:
-        by = (*self.by, *more)
+        sums = self.also_by(*more)
         name = self.name(called or f"{metric.name.removesuffix('_total')}{suffix}", "increase", *more)
-        function = {"function": "increase", "suffix": suffix}
-        expr = total(self.spec, metric, by, self.window, *which, **function, offset=self.offset, track=self.track)
-        return Recording(name, expr, by)
+        return Recording(name, total(sums, metric, *which, function="increase", suffix=suffix), sums.by)
 
     def spent(self, durations: Metric) -> Recording:
         """Return the rule of the time that calls took, in seconds a second."""
-        expr = total(self.spec, durations, self.by, self.window, suffix="_sum", track=self.track)
-        return Recording(self.name(f"{durations.name}_sum", "rate"), expr, self.by)
+        return Recording(self.name(f"{durations.name}_sum", "rate"), total(self, durations, suffix="_sum"), self.by)
 
     def ran(self) -> Recording:
         """Return the rule that counts what shares are of: calls that were not skipped, or runs."""
@@ -156,14 +149,13 @@ class Scope:
     def _ran(self) -> Recording:
         name = self.name("pipemon_stage_calls_not_skipped", "increase")
         calls = self.counted(c.STAGE_CALLS)
-        of_own = calls.series(*own(self.spec))
-        expr = less_skipped(self.spec, of_own, self.by, self.window, "increase", offset=self.offset, track=self.track)
+        expr = less_skipped(self, calls.series(*own(self.spec)), function="increase")
         return Recording(name, expr, self.by, (calls,))
 
 
 def usual(spec: Spec, stage: str | None, window: float) -> Scope:
     """Return a stage, or the pipeline where `stage` is None, over all versions and live tracks."""
-    return Scope(spec, stage, window, key(spec, stage), here(spec, stage))
+    return Scope(spec, key(spec, stage), window, stage=stage, place=here(spec, stage))
 
 
 def ran_increase(spec: Spec, stage: str | None, window: float) -> Recording:

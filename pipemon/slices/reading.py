@@ -9,7 +9,7 @@ from pipemon import catalogue as c
 from pipemon.baseline.histograms import spread
 from pipemon.generate.own_series import exported_series
 from pipemon.generate.promql import Expr, Matcher, text
-from pipemon.generate.queries import total
+from pipemon.generate.queries import Sums, total
 from pipemon.prometheus import Prometheus, Sample
 from pipemon.slices.ranking import Slice, normal, wilson
 from pipemon.spec.model import Spec
@@ -29,9 +29,10 @@ class Measured:
 def scores(spec: Spec, prometheus: Prometheus, window: float, end: float) -> Iterator[Measured]:
     """Yield the mean of each score by slice over the `window` seconds before `end`. Raises UnavailableError."""
     by = ("stage", "score", "slice")
+    sums = Sums(spec, by, window)
 
     def ask(metric: c.Metric, *more: Matcher, le: tuple[str, ...] = (), suffix: str = "") -> list[Sample]:
-        expr: Expr = total(spec, metric, (*by, *le), window, _SLICED, *more, function="increase", suffix=suffix)
+        expr: Expr = total(sums.also_by(*le), metric, _SLICED, *more, function="increase", suffix=suffix)
         return prometheus.query(text(exported_series(spec, expr)), end)
 
     def summed(sign: str) -> dict[tuple[str, ...], float]:
@@ -61,7 +62,7 @@ def feedback(spec: Spec, prometheus: Prometheus, window: float, end: float, good
     """
     by = ("stage", "signal", "slice")
     told: dict[str, dict[str, dict[str, float]]] = {}
-    increase = total(spec, c.FEEDBACK, by, window, _SLICED, function="increase")
+    increase = total(Sums(spec, by, window), c.FEEDBACK, _SLICED, function="increase")
     for sample in prometheus.query(text(exported_series(spec, increase)), end):
         stage, signal, name = _key(sample, by)
         told.setdefault(stage, {}).setdefault(name, {})[signal] = sample.value

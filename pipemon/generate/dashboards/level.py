@@ -11,7 +11,7 @@ from pipemon.generate import queries as q
 from pipemon.generate.dashboards.board import link
 from pipemon.generate.dashboards.panels import Json, Line, Panel, Query, timeseries
 from pipemon.generate.dashboards.states import SEVERITY_COLORS
-from pipemon.generate.dashboards.text import note, plain, web
+from pipemon.generate.dashboards.text import RATE_INTERVAL, note, plain, web
 from pipemon.generate.expressions import moving_limit
 from pipemon.generate.measures import measure
 from pipemon.generate.promql import Matcher, Recorded
@@ -41,6 +41,11 @@ class Level:
     def by(self) -> tuple[str, ...]:
         """What its queries group by."""
         return q.key(self.spec, self.stage)
+
+    @property
+    def sums(self) -> q.Sums:
+        """What its queries of the moment add up."""
+        return q.Sums(self.spec, self.by, RATE_INTERVAL)
 
     @property
     def here(self) -> tuple[Matcher, ...]:

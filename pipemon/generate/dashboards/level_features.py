@@ -6,7 +6,7 @@ from pipemon import catalogue as c
 from pipemon.generate import queries as q
 from pipemon.generate.dashboards.level import Level, Watch, threshold_lines
 from pipemon.generate.dashboards.panels import Panel, Query
-from pipemon.generate.dashboards.text import RATE_INTERVAL, markdown, plain
+from pipemon.generate.dashboards.text import markdown, plain
 from pipemon.generate.promql import Expr, Matcher
 from pipemon.spec.signals import OF_DRIFT, SIGNALS, Drawn, Signal
 from pipemon.topology import FeatureShape
@@ -107,8 +107,8 @@ def _means(level: Level, direction: str, features: list[FeatureShape]) -> Panel:
 def _categories(level: Level, feature: FeatureShape) -> Panel:
     """A feature of words has no mean."""
     metric, which = c.FEATURE_CATEGORY, (*level.here, *_which(feature))
-    each = q.total(level.spec, metric, (*level.by, "category"), RATE_INTERVAL, *which)
-    every = q.total(level.spec, metric, level.by, RATE_INTERVAL, *which)
+    each = q.total(level.sums.also_by("category"), metric, *which)
+    every = q.total(level.sums, metric, *which)
     return level.panel(
         f"{feature.direction}/categories/{feature.name}",
         f"{feature.direction.capitalize()}: {feature.name}, categories",
@@ -125,18 +125,17 @@ def _which(feature: FeatureShape) -> tuple[Matcher, ...]:
 
 
 def _mean(level: Level, feature: FeatureShape) -> Expr:
-    by = (*level.by, "direction", "feature")
-    return q.feature_mean(level.spec, by, RATE_INTERVAL, *level.here, *_which(feature))
+    return q.feature_mean(level.sums.also_by("direction", "feature"), *level.here, *_which(feature))
 
 
 def _missing(level: Level, direction: str, features: tuple[FeatureShape, ...]) -> Panel:
-    by = (*level.by, "direction", "feature")
     watches = tuple(watch for feature in features for watch in level.watching("missing_ratio", feature))
     queries = level.recorded(watches, features[0].name)
     names: list[str] = []
     if not queries:
         side = Matcher("direction", "=", direction)
-        raw = q.missing_ratio(level.spec, by, RATE_INTERVAL, *level.here, side, *_only(level, features))
+        sums = level.sums.also_by("direction", "feature")
+        raw = q.missing_ratio(sums, *level.here, side, *_only(level, features))
         queries, names = (Query(raw, "{{feature}}" + level.kept()),), [f.name for f in features]
     title = f"{features[0].name}, missing" if watches else "missing values"
     about = (

@@ -14,7 +14,7 @@ from pipemon.generate.dashboards.level_work import work_panels
 from pipemon.generate.dashboards.panels import NEUTRAL, NULL_COLOR, Line, Panel, Query
 from pipemon.generate.dashboards.series import some
 from pipemon.generate.dashboards.states import SEVERITY_COLORS
-from pipemon.generate.dashboards.text import RATE_INTERVAL, note, plain, short
+from pipemon.generate.dashboards.text import note, plain, short
 from pipemon.generate.promql import Binary, Call, Expr, Raw
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import Spec
@@ -70,22 +70,21 @@ def _written(level: Level) -> tuple[Panel, ...]:
 
 
 def _calls(level: Level) -> Panel:
-    spec, by, here = level.spec, level.by, level.here
-    absent = level.watching("no_calls")
+    sums, absent = level.sums, level.watching("no_calls")
     about = (
         f"How many {level.calls} end a second, by how they ended, one above the other, as far as any did. A drop "
         "to nothing: look at the stage before, then at the process."
     )
     if level.stage is None:
-        runs = q.total(spec, c.PIPELINE_RUNS, by, RATE_INTERVAL)
-        failed = q.total(spec, c.PIPELINE_FAILURES, by, RATE_INTERVAL)
+        runs = q.total(sums, c.PIPELINE_RUNS)
+        failed = q.total(sums, c.PIPELINE_FAILURES)
         outcomes = [
             Query(_not_negative(Binary("-", runs, failed)), "ok" + level.kept(), color="green"),
             Query(some(failed), "failed" + level.kept(), color="red"),
         ]
     else:
         total, null, failed, cancelled = (
-            q.total(spec, metric, by, RATE_INTERVAL, *here)
+            q.total(sums, metric, *level.here)
             for metric in (c.STAGE_CALLS, c.STAGE_NULL_OUTPUTS, c.STAGE_FAILURES, c.STAGE_CANCELLED)
         )
         ok = Binary("-", Binary("-", Binary("-", total, null), failed), cancelled)
@@ -113,10 +112,7 @@ def _duration(level: Level) -> Panel:
     interpolated = [w for w in watches if bound_share(spec, level.stage, w.condition) is None]
     recorded = {w.condition.argument for w in interpolated}
     queries = [
-        Query(
-            q.quantile(spec, metric, level.by, RATE_INTERVAL, float(name[1:]) / 100, *level.here),
-            name + level.kept(),
-        )
+        Query(q.quantile(level.sums, metric, float(name[1:]) / 100, *level.here), name + level.kept())
         for name in sorted(shown - recorded, key=lambda name: float(name[1:]))
     ]
     for name in sorted(recorded):
@@ -155,7 +151,7 @@ def _slow(level: Level) -> tuple[Panel, ...]:
 
 def _errors(level: Level) -> Panel:
     watches = level.watching("error_ratio")
-    raw = q.failures_ratio(level.spec, level.by, RATE_INTERVAL, *level.here)
+    raw = q.failures_ratio(level.sums, *level.here)
     about = (
         f"Share of {level.calls} that raised. Look at the exceptions in the log of this stage, and at its last change."
     )
@@ -164,7 +160,7 @@ def _errors(level: Level) -> Panel:
 
 def _nulls(level: Level) -> Panel:
     watches = level.watching("null_ratio")
-    raw = q.nulls_ratio(level.spec, level.by, RATE_INTERVAL, *level.here)
+    raw = q.nulls_ratio(level.sums, *level.here)
     about = (
         "Share of calls that returned nothing usable. Some are right: there may be nothing to find. If more "
         "than usual, compare with this stage's input."
@@ -186,12 +182,7 @@ def _feedback(level: Level) -> Panel:
     names: tuple[str, ...] = ()
     if not queries:
         names = level.signals
-        queries = (
-            Query(
-                q.feedback_ratio(level.spec, level.by, RATE_INTERVAL, *level.here),
-                "{{signal}}" + level.kept(),
-            ),
-        )
+        queries = (Query(q.feedback_ratio(level.sums, *level.here), "{{signal}}" + level.kept()),)
     about = (
         "Feedback for each call: a redo is somebody who had to ask again. It comes later than the call, so it "
         "lags behind the cause."

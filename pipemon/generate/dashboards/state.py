@@ -147,7 +147,7 @@ def _traffic(spec: Spec, stage: str | None) -> Expr:
         return Aggregate("sum", (), recorded.series(*m.here(spec, stage)))
     metric = q.calls_total(stage)
     here = (Matcher("stage", "=", stage),) if stage else ()
-    return q.total(spec, metric, (), recent(spec), *here, function="increase")
+    return q.total(q.Sums(spec, (), recent(spec)), metric, *here, function="increase")
 
 
 def recorded_calls(spec: Spec, stage: str | None) -> m.Recording | None:
@@ -191,14 +191,14 @@ def vital_signs(spec: Spec) -> tuple[Panel, ...]:
     names = order(spec)
     entries = [name for i, name in enumerate(names) if i == 0 or spec.stage(name).after == ()]
     kept = "".join(f" {{{{{label}}}}}" for label in spec.told_apart_by)
-    by = q.key(spec, None)
+    runs, calls = q.Sums(spec, q.key(spec, None), window), q.Sums(spec, (*spec.keep, "pipeline", "stage"), window)
 
     def flow(name: str) -> Expr:
-        return q.total(spec, c.STAGE_CALLS, q.key(spec, name), window, Matcher("stage", "=", name))
+        return q.total(calls, c.STAGE_CALLS, Matcher("stage", "=", name))
 
-    p95 = q.quantile(spec, c.PIPELINE_DURATION, by, window, 0.95)
+    p95 = q.quantile(runs, c.PIPELINE_DURATION, 0.95)
     budget = f", budget {short(spec.budget)}" if spec.budget else ""
-    feedback = Binary(">", q.feedback_ratio(spec, (*spec.keep, "pipeline", "stage"), window), 0.0)
+    feedback = Binary(">", q.feedback_ratio(calls), 0.0)
     return (
         stat(
             "cascade/traffic",
@@ -226,7 +226,7 @@ def vital_signs(spec: Spec) -> tuple[Panel, ...]:
             "cascade/failed",
             "Failed runs",
             f"Share of runs that raised, {over}. The stage that raised first is in the row of that stage, under calls.",
-            [Query(q.failures_ratio(spec, by, window), f"failed{kept}", instant=True)],
+            [Query(q.failures_ratio(runs), f"failed{kept}", instant=True)],
             unit="percentunit",
             min_step=step,
             empty="no runs",

@@ -51,7 +51,7 @@ def distribution(spec: Spec, window: float, references: tuple[Reference, ...]) -
     over the whole window, or there is nothing to compare: no series then.
     """
     by = (*key(spec, references[0].stage), "version", "track")
-    scope = Scope(spec, None, window, by, ())
+    scope = Scope(spec, by, window)
     whole = (*by, *_FEATURE, "baseline")
     known = tuple(compared(scope, reference) for reference in references)
     seen_or_not: tuple[Recording, ...] = ()

@@ -97,7 +97,7 @@ def shifts(spec: Spec, watched: dict[Of, tuple[Reference, ...]]) -> Shifts:
     every = {(each.stage, each.direction, each.feature, each.version): each for of in watched.values() for each in of}
     references = tuple(every.values())
     step = step_of(spec.timing)
-    scope = Scope(spec, None, step, (*key(spec, references[0].stage), "version", "track"), ())
+    scope = Scope(spec, (*key(spec, references[0].stage), "version", "track"), step)
     known = tuple(compared(scope, each) for each in references)
     counted = counted_with_baseline(scope, references, c.FEATURE_VALUE, "le", known)
     error = _error(scope, references, counted)
