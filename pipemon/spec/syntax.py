@@ -72,6 +72,20 @@ def lines_of(text: str) -> list[str]:
     return BREAK.split(text)
 
 
+def scalar_ends(text: str) -> dict[tuple[int, int], tuple[int, int]]:
+    """Return behind which line and column each key and value ends, by where it begins, all from 1.
+
+    Blocks of text are left out; so is what follows where the text is no YAML any more.
+    """
+    found = {}
+    with contextlib.suppress(yaml.YAMLError, ValueError, OverflowError):
+        for token in yaml.scan(text, Loader=yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):
+            if isinstance(token, yaml.ScalarToken) and token.style not in ("|", ">"):
+                begin, end = token.start_mark, token.end_mark
+                found[begin.line + 1, begin.column + 1] = (end.line + 1, end.column + 1)
+    return found
+
+
 def _end(text: str) -> tuple[int, int]:
     """Return the line and column right after `text`, with YAML's line breaks."""
     lines = lines_of(text)

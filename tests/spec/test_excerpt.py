@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,29 @@ def test_the_caret_stands_under_the_word(line: str, as_wide_as: str, word: str) 
     before = re.sub(r"[^\t]", " ", as_wide_as[: as_wide_as.index(word)])
     assert caret == f"  {before}^{'~' * (len(word) - 1)}"
     assert shown == "  " + line.replace("\x1b", "\ufffd")
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "underlined"),
+    [
+        ("above: 5 per cent  # of all\n", "5 per", "5 per cent"),
+        ("a: {signal: mean of words, above: 3}\n", "mean", "mean of words"),
+        ("two words: 3\n", "two", "two words"),
+        ("what: it goes on\n  here\n", "it", "it goes on"),
+        ("what: |\n  a block\n", "|", "|"),
+        ("what: 雑音 が 多い\n", "雑音", "雑音 が 多い"),
+        ("a: what is: no YAML\nb: [two words, c]\n", "two", "two"),
+    ],
+)
+def test_a_whole_value_is_underlined(tmp_path: Path, text: str, value: str, underlined: str) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(text, encoding="utf-8")
+    at = text.index(value)
+    line = text.count("\n", 0, at) + 1
+    column = at - text.rfind("\n", 0, at)
+    _, _, caret = told([Problem(str(path), line, column, "wrong", "type")])
+    wide = sum(2 if unicodedata.east_asian_width(c) == "W" else 1 for c in underlined)
+    assert caret == f"  {' ' * (column - 1)}^{'~' * (wide - 1)}"
 
 
 def test_the_caret_is_as_wide_as_a_wide_word() -> None:
