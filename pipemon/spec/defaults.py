@@ -61,7 +61,7 @@ def values(report: Report, body: Mapping, where: str, reserved: Iterable[str]) -
         cast(Severity, severity) if severity else None,
         fields.text(report, body.get("owner"), f"{where}: owner"),
         fields.alert_labels(report, body.get("labels"), f"{where}: labels", reserved),
-        fields.text(report, body.get("runbook"), f"{where}: runbook"),
+        fields.address(report, body.get("runbook"), f"{where}: runbook"),
         _mode(report, body.get("mode"), f"{where}: mode"),
     )
 

@@ -12,9 +12,11 @@ from pipemon.units import duration, meant, seconds
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+ADDRESS = re.compile(r"https?://[^\s/]\S*")
 
 _OURS = "belongs to pipemon or Prometheus"
 _LONGEST_TIME = 366 * 86400.0
+_HOST = re.compile(r"(?!.*\s)(?:[\w-]+\.)+[a-z]{2,}(?:[:/]|$)(?!/)")
 _ZERO = re.compile(r"0+(?:\.0*)?\s*[a-z]*")
 
 _MEANT = {
@@ -105,6 +107,17 @@ def text(report: Report, node: Node | None, where: str) -> str:
     hint = "; put it in quotes" if isinstance(node, Scalar) and type(node.value) in (int, float) else ""
     report.add(node, f"{where}: expected a text, found {kind(node)}{hint}", "type")
     return ""
+
+
+def address(report: Report, node: Node | None, where: str) -> str:
+    """Return an address of the web."""
+    found = text(report, node, where)
+    if found and node is not None and not ADDRESS.fullmatch(found):
+        message = f"{where}: expected a web address such as https://wiki.example/speech, found {shown(found)}"
+        hint = f"; did you mean 'https://{found}'?" if _HOST.match(found) else ""
+        report.add(node, f"{message}{hint}", "address")
+        return ""
+    return found
 
 
 def name(report: Report, node: Node | None, where: str) -> str:

@@ -112,7 +112,7 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
     spec = Spec(
         pipeline=shape.name,
         owner=owner,
-        runbook=fields.text(report, root.get("runbook"), "runbook"),
+        runbook=fields.address(report, root.get("runbook"), "runbook"),
         timing=_timing(report, root),
         budget=shape.budget,
         stages=tuple(stage._replace(data=stage.data or whose) for stage in shape.stages),

@@ -20,6 +20,7 @@ from pipemon.spec.written_signal import BESIDE
 Schema = dict[str, Any]
 
 _TEXT: Schema = {"type": "string", "pattern": r"\S"}
+_ADDRESS: Schema = {"type": "string", "pattern": rf"^\s*{fields.ADDRESS.pattern}\s*$"}
 _TIME: Schema = {
     "type": "string",
     "pattern": r"^\s*(?:[0-9]+(?:\.[0-9]+)?\s*(?:ms|[smhdw])\s*)+$",
@@ -123,7 +124,7 @@ def _top() -> dict[str, Schema]:
     return {
         "pipeline": _NAME,
         "owner": _TEXT,
-        "runbook": _TEXT,
+        "runbook": _ADDRESS,
         "scrape_interval": _TIME,
         "select": _labels(load.RESERVED_OF_TARGETS),
         "labels": {
@@ -215,7 +216,7 @@ def _common() -> dict[str, Schema]:
         "severity": {"enum": list(SEVERITIES)},
         "owner": _TEXT,
         "labels": _labels(load.RESERVED_ON_ALERTS),
-        "runbook": _TEXT,
+        "runbook": _ADDRESS,
         "mode": {"anyOf": [{"enum": list(defaults.MODES)}, since]},
     }
 

@@ -15,7 +15,7 @@ from pipemon.generate.annotations import SENTENCE_ENDS
 from pipemon.generate.lint.series import called_by, never_nothing, series_findings, walk
 from pipemon.generate.lint.targets import unknown
 from pipemon.spec.expression import parse
-from pipemon.spec.fields import listed
+from pipemon.spec.fields import ADDRESS, listed
 from pipemon.units import duration, seconds
 
 Found = tuple[str, str, str]
@@ -31,7 +31,6 @@ _TEMPLATE = re.compile(r"\{\{[^}]*[$.]")
 _ABSENT = {"absent", "absent_over_time"}
 _LEVEL_METRIC_OPERATIONS = re.compile(r"[a-z_]\w*(?::[a-zA-Z_]\w*){2}")
 _ASKED = re.compile(r"(?<!\| )(?:query|printf) (`[^`]*`|\"(?:\\.|[^\"\\])*\")")
-_URL = re.compile(r"https?://[^\s/]+\S*")
 
 
 def rule_findings(
@@ -95,7 +94,8 @@ def _expr(rule: Mapping[str, Any], scrape_interval: float, versions: tuple[str, 
         (window,) = node.args
         if isinstance(window, promql_parser.MatrixSelector):
             if (width := window.range.total_seconds()) < 4 * scrape_interval:
-                yield "promql/rate", f"{called} over {duration(width)} is under four scrape intervals"
+                least = duration(4 * scrape_interval)
+                yield "promql/rate", f"{called} over {duration(width)} is under four scrape intervals ({least})"
         elif any(isinstance(each, promql_parser.AggregateExpr) for each in walk(window)):
             yield "rateBeforeAggregation", f"{called} of a sum; sum the rates instead"
 
@@ -130,7 +130,7 @@ def _alert(rule: Mapping[str, Any], group: Group, severities: Sequence[str]) -> 
         if any(not _is_query(asked) for asked in _ASKED.findall(text)):
             yield "annotationIsValidPromQL", f"what its {note} asks Prometheus is not PromQL"
     for note in ("runbook_url", "dashboard_url"):
-        if note in notes and not _URL.fullmatch(notes[note]):
+        if note in notes and not ADDRESS.fullmatch(notes[note]):
             yield "annotationIsValidURL", f"its {note} is no address of the web: {notes[note]!r}"
 
 
