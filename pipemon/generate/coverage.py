@@ -46,6 +46,7 @@ def summary(made: Plan) -> Iterator[str]:
         yield from _without_place(spec, mode)
         yield from (f"  {words}" for words in too_little(spec, mode))
         yield from _of_nothing(mode)
+    yield from _unnoticed(spec)
     yield from _forgotten(spec)
     yield from _of_any_size(spec)
     yield from _on_trust(spec)
@@ -78,15 +79,28 @@ def _without_place(spec: Spec, mode: FailureMode) -> Iterator[str]:
         yield f"  {mode.name}: its expression drops {listed(lost, 'and')}, so it is one alert whatever they are"
 
 
+def _unnoticed(spec: Spec) -> Iterator[str]:
+    """Yield that no alert tells of calls that stop: where there are none, neither is a share, a mean or a duration."""
+    conditions = [condition for mode in spec.measurable for condition in mode.conditions]
+    if conditions and not any(each.signal == "no_calls" or "absent" in each.argument for each in conditions):
+        yield f"  nobody is told when {'runs' if spec.schedule else 'calls'} stop: add `signal: no_calls`"
+
+
 def _forgotten(spec: Spec) -> Iterator[str]:
     """Yield what absence forgets: a place whose series have ended, where no target tells that it should be there."""
-    silent = [mode.name for mode in spec.measurable if "no_calls" in mode.signals]
-    if silent and spec.told_apart_by and not (spec.targets or spec.link or spec.schedule):
-        label, lasts = spec.told_apart_by[0], duration(spec.timing.long_window)
-        yield (
-            f"  {listed(silent, 'and')}: a value of {label} whose series end is forgotten after {lasts}; "
-            "give `targets:`, such as {job: " + spec.pipeline + "}, whose `up` is remembered"
-        )
+    if not spec.told_apart_by or spec.link or spec.schedule:
+        return
+    silent = [mode for mode in spec.measurable if "no_calls" in mode.signals]
+    # What another service exports has other targets.
+    others = [mode for mode in silent if mode.stage is not None and spec.stage(mode.stage).series]
+    own = [mode for mode in silent if mode not in others and not spec.targets]
+    up = f"{{promql: 'max by ({', '.join(spec.told_apart_by)}) (up{{job=\"...\"}}) == 0'}}"
+    lasts, place = duration(spec.timing.long_window), listed(spec.told_apart_by)
+    for modes, more in ((own, f"`targets: {{job: {spec.pipeline}}}`"), (others, f"`{up}`")):
+        if modes:
+            names = listed([mode.name for mode in modes], "and")
+            words = f"if the series of one {place} end, firing stops after {lasts}, as if all were well"
+            yield f"  {names}: {words}; {more} fires on"
 
 
 def _of_any_size(spec: Spec) -> Iterator[str]:

@@ -45,9 +45,8 @@ def written_signal(report: Report, node: Node, place: Place) -> tuple[Signal | N
 
 def _as_argument(name: str, argument: Node | None) -> str:
     """Return a hint for `mean output.words` and `p99`, which name a signal and what it is of in one word."""
-    signal, _, rest = name.partition(" ")
-    if rest and signal in SIGNALS:
-        return f"; did you mean {{{signal}: {rest.strip()}}}?"
+    if found := re.fullmatch(r"(\w+) (?:of )?\s*(\S.*)", name):
+        return f"; did you mean {{{found[1]}: {found[2]}}}?" if found[1] in SIGNALS else ""
     if not re.fullmatch(r"p\d+(\.\d+)?", name):
         return ""
     of = shown(argument.text.strip())[1:-1] if isinstance(argument, Scalar) else ""

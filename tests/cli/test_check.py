@@ -66,28 +66,43 @@ def test_an_expression_that_drops_where_it_is_is_told_of(tmp_path: Path) -> None
 
 SILENT = """\
 pipeline: shop
-stages: {sort: {}}
+stages: {sort: {}, tts: {calls: tts_calls_total}}
 failure_modes:
   silent: {what: Nobody calls, stage: sort, signal: no_calls}
+  tts-silent: {what: Nobody calls, stage: tts, signal: no_calls}
   bad: {what: It fails, stage: sort, signal: error_ratio}
 """
 
 
+ENDS = "if the series of one cluster end, firing stops after 1h, as if all were well; "
+
+
 @pytest.mark.parametrize(
-    ("head", "forgets"),
+    ("head", "told"),
     [
-        ("keep: [cluster]", True),
-        ("keep: [cluster]\ntargets: {job: shop}", False),
-        ("keep: [namespace]\nselect: {namespace: prod}", False),
-        ("", False),
+        ("keep: [cluster]", ["sort", "tts"]),
+        ("keep: [cluster]\ntargets: {job: shop}", ["tts"]),
+        ("keep: [namespace]\nselect: {namespace: prod}", []),
+        ("keep: [cluster]\nlink: intermittent", []),
+        ("", []),
     ],
 )
-def test_absence_that_forgets_who_is_gone_is_told_of(tmp_path: Path, head: str, forgets: bool) -> None:
+def test_absence_that_forgets_who_is_gone_is_told_of(tmp_path: Path, head: str, told: list[str]) -> None:
     (tmp_path / "shop.yaml").write_text(f"{head}\n{SILENT}")
-    told = [line for line in summary(plan(load(tmp_path / "shop.yaml"))) if "forgotten" in line]
-    words = "  silent: a value of cluster whose series end is forgotten after 1h; "
-    words += "give `targets:`, such as {job: shop}, whose `up` is remembered"
-    assert told == ([words] if forgets else [])
+    words = {
+        "sort": f"  silent: {ENDS}`targets: {{job: shop}}` fires on",
+        "tts": f"  tts-silent: {ENDS}`{{promql: 'max by (cluster) (up{{job=\"...\"}}) == 0'}}` fires on",
+    }
+    found = [line for line in summary(plan(load(tmp_path / "shop.yaml"))) if "as if all were well" in line]
+    assert found == [words[stage] for stage in told]
+
+
+@pytest.mark.parametrize("unless", ["no_calls", "{promql: absent(shop_orders_total)}"])
+def test_that_nobody_is_told_when_calls_stop_is_told(tmp_path: Path, unless: str) -> None:
+    for signal, told in (("null_ratio", True), (unless, False)):
+        (tmp_path / "speech.yaml").write_text(SPEECH.replace("signal: null_ratio", f"signal: {signal}"))
+        words = "  nobody is told when calls stop: add `signal: no_calls`"
+        assert (words in summary(plan(load(tmp_path / "speech.yaml")))) == told
 
 
 def test_what_nobody_thought_of_is_said_for_each_stage(tmp_path: Path) -> None:
@@ -97,6 +112,7 @@ def test_what_nobody_thought_of_is_said_for_each_stage(tmp_path: Path) -> None:
     assert told.out.splitlines() == [
         "speech.yaml: 4 failure modes, 3 with an alert",
         "  rude: not yet measurable: nobody has named a signal",
+        "  nobody is told when calls stop: add `signal: no_calls`",
         "  no code says that vad's input.level is taken; name it by `code:`, or ask what runs with --url",
         "  no failure mode watches the stage tts",
         "  vad: nobody thought of software or quality failures",
