@@ -35,7 +35,9 @@ from pipemon.generate.ruletests.recorded import recorded_elsewhere
 from pipemon.generate.ruletests.scenes import Clock, State, clock, counters, up, worlds
 from pipemon.generate.ruletests.schedule import by_schedule, overdue_cases, schedule_cases
 from pipemon.generate.ruletests.shift import shift_cases, shifting
+from pipemon.generate.ruletests.steps import tested_every
 from pipemon.generate.ruletests.together import of_several, together_cases
+from pipemon.generate.ruletests.wait import by_step, waiting_case
 from pipemon.generate.ruletests.worth import worth_cases, worth_step
 from pipemon.spec.model import BOUNDS_DIFFER, FailureMode, Spec
 from pipemon.units import duration
@@ -83,10 +85,17 @@ def tests_of(rules: Rules) -> Iterator[TestFile]:
             continue
         name = f"{spec.pipeline}{group.suffix}"
         apart = (burning, by_sum, drifting, shifting, of_several, partial(by_schedule, spec))
-        usual = [alert for alert in group.alerts if not any(each(alert) for each in apart)]
-        if usual:
-            made = ((alert.mode.name, *case) for alert in usual for case in _cases(spec, alert))
-            yield TestFile(f"{name}.tests.yml", group.interval, made)
+        usual: dict[float, list[Alert]] = {}
+        for alert in group.alerts:
+            if not any(each(alert) for each in apart):
+                usual.setdefault(max(group.interval, tested_every(spec, alert.mode)), []).append(alert)
+        for step, alerts in usual.items():
+            often = step == group.interval
+            made = ((alert.mode.name, *case) for alert in alerts for case in _cases(spec, alert))
+            yield TestFile(f"{name}{'' if often else f'-{duration(step)}'}.tests.yml", step, made)
+        seldom = [alert for step, alerts in usual.items() if step > group.interval for alert in alerts]
+        for step, waits in by_step(waiting_case(spec, alert) for alert in seldom).items():
+            yield TestFile(f"{name}.wait-{duration(step)}.tests.yml", step, waits)
         if past := list(past_cases(spec, group)):
             yield TestFile(f"{name}.past.tests.yml", past_step(spec), past)
         if worth := list(worth_cases(spec, group)):

@@ -22,6 +22,7 @@ from pipemon.generate.ruletests.places import (
     World,
     series,
 )
+from pipemon.generate.ruletests.steps import tested_every
 from pipemon.generate.ruletests.synthetic import measured, moves_of
 from pipemon.generate.ruletests.values import compared_with, least_compared_with, margin
 from pipemon.spec import reads as r
@@ -56,7 +57,7 @@ class State(NamedTuple):
 
 
 class Clock(NamedTuple):
-    """A case's times in steps of its rules' interval: it turns bad, is judged, turns good, has resolved.
+    """A case's times in steps: it turns bad, is judged, turns good, has resolved.
 
     `early` is just before it may fire, `lasting` just before it may resolve; None where neither can be told.
     `after` is when what it is compared with is clean again, for what is compared with the hour before. `run` is
@@ -107,7 +108,7 @@ def clock(spec: Spec, mode: FailureMode, away: float = 0.0) -> Clock:
 
     `away` is how long nothing must have been heard for that, in seconds.
     """
-    step = spec.interval(mode)
+    step = tested_every(spec, mode)
 
     def steps(seconds: float) -> int:
         return ceil(round(seconds / step, 6))
