@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipemon.baseline.summary import QUANTILES, rounded, rounded_shares
+from pipemon.baseline.summary import QUANTILES, rounded, rounded_mean, rounded_shares
 from pipemon.spec.baseline import FeatureBaseline
 
 Cumulative = Sequence[tuple[float, float]]
@@ -32,9 +32,10 @@ def feature_baseline(
     count = float(counts[-1])
     below = np.maximum.accumulate(counts) / count
     quantiles: list[float] = np.interp(list(QUANTILES.values()), below[:-1], bounds).tolist() if bounds else []
+    sd = spread(cumulative)
     return FeatureBaseline(
-        rounded(total / count),
-        rounded(spread(cumulative)),
+        rounded_mean(total / count, sd),
+        rounded(sd),
         round(count),
         unit,
         bounds,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -74,9 +75,13 @@ def feature_baseline(shape: FeatureShape, seen: Seen) -> FeatureBaseline:
     effect = design_effect.of_values(places, size)
     of_sums = design_effect.of_values(places, size, design_effect.of_cumulative)
     quantiles = np.quantile(seen.values, list(QUANTILES.values()))
+    # Of what lies beside the median: a value that never varies has no spread, not that of rounding.
+    middle = float(np.median(seen.values))
+    beside = seen.values - middle
+    mean, sd = middle + float(beside.mean()), float(beside.std())
     return FeatureBaseline(
-        rounded(float(seen.values.mean())),
-        rounded(float(seen.values.std())),
+        rounded_mean(mean, sd),
+        rounded(sd),
         len(seen.values),
         shape.unit,
         bounds,
@@ -100,6 +105,16 @@ def data_hash(seen: Mapping[str, Seen]) -> str:
 def rounded(value: float) -> float:
     """Return a number as it is written: six digits."""
     return float(format(value, ".6g"))
+
+
+def rounded_mean(mean: float, sd: float) -> float:
+    """Return a mean as it is written: six digits, and more where only these tell it to a thousandth of the spread.
+
+    What is far from 0 beside its spread, as air pressure or a time is, has its spread in the last digits.
+    """
+    if not mean or not sd:
+        return mean
+    return round(mean, max(5 - math.floor(math.log10(abs(mean))), 3 - math.floor(math.log10(sd))))
 
 
 def rounded_shares(shares: Iterable[float] | Sequence[float]) -> tuple[float, ...]:

@@ -82,6 +82,21 @@ def test_what_is_no_number_is_missing(column: Any) -> None:
     assert (feature.count, feature.mean, feature.missing) == (2, 2.0, 0.5)
 
 
+@pytest.mark.parametrize(("centre", "sd"), [(1.7e9, 40.0), (101_325.0, 0.3), (-48.85, 1e-4), (3e-9, 1e-15), (2.0, 1e3)])
+def test_a_mean_is_written_to_a_thousandth_of_the_spread(centre: float, sd: float) -> None:
+    # What moved first is told by how many standard errors a mean is from this one.
+    amounts = DRAW.normal(centre, sd, 5000)
+    found = learn(fraud(), {"amount": amounts}).features["score.input.amount"]
+    assert abs(found.mean - amounts.mean()) < 0.001 * sd
+
+
+@pytest.mark.parametrize("constant", [0.1, 7.123456789, 1e-12, 1_700_000_000.3])
+def test_what_never_varies_has_no_spread(constant: float) -> None:
+    # Added up and divided again, 0.1 comes out a little different.
+    found = learn(fraud(), {"amount": np.full(4637, constant)}).features["score.input.amount"]
+    assert (found.mean, found.sd) == (constant, 0.0)
+
+
 def test_a_missing_category_is_missing_and_an_undeclared_one_is_other() -> None:
     feature = learn(fraud(), {"country": ["de", None, "", "at"]}).features["score.input.country"]
     assert (feature.categories, feature.missing) == ({"de": 0.5, "fr": 0.0, "other": 0.5}, 0.5)
