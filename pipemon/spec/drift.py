@@ -82,6 +82,10 @@ def fault(
         return Fault(f"{name} counts categories, which {statistic} can't order; use psi")
     if statistic == "wasserstein" and not learned.sd:
         return Fault(f"{name} never varied in the baseline, so there is no scale for wasserstein; use psi", "baseline")
+    if statistic == "wasserstein" and max(learned.shares) == 1:
+        return Fault(
+            f"all of {name} is in one bin of the baseline, which is no distance; use psi, or more bounds", "baseline"
+        )
     return None
 
 

@@ -36,6 +36,19 @@ def test_each_fires_when_far_enough_and_is_quiet_otherwise(spec: Path, tmp_path:
 
 
 @integration
+def test_of_few_values_and_where_one_category_is_nearly_all_there_are_tests_which_hold(tmp_path: Path) -> None:
+    document = json.loads(BASELINE.read_text())
+    sixth = 1 / 6
+    document["features"]["taste.input.heat"] |= {"count": 30, "shares": [0, *[sixth] * 6, 0], "design_effect": 1}
+    document["features"]["taste.input.dish"] = {"count": 20000, "categories": {"soup": 0.9975, "salad": 0.0025}}
+    (tmp_path / BASELINE.name).write_text(json.dumps(document))
+    head = SPEC.read_text().partition("failure_modes:")[0]
+    modes = (f"  {name}: {{what: x, stage: taste, signal: {{drift: input.{name}}}}}\n" for name in ("dish", "heat"))
+    (tmp_path / SPEC.name).write_text(f"{head}failure_modes:\n{''.join(modes)}")
+    assert failing_modes(rules(plan(load(tmp_path / SPEC.name)).spec), tmp_path) == {}
+
+
+@integration
 def test_another_threshold_and_forgotten_bins_are_found(tmp_path: Path) -> None:
     made = rules(plan(load(SPEC)).spec)
     document, files = documents(made)
@@ -155,6 +168,13 @@ def beside_drift(tmp_path: Path, mode: str, **files: str) -> list[str]:
 )
 def test_what_can_not_be_compared_so_is_refused(tmp_path: Path, mode: str, said: str) -> None:
     assert [said in each for each in beside_drift(tmp_path, mode)] == [True]
+
+
+def test_wasserstein_takes_values_in_more_than_one_bin(tmp_path: Path) -> None:
+    document = json.loads(BASELINE.read_text())
+    document["features"]["taste.input.heat"]["shares"] = [0, 0, 0, 1, 0, 0, 0, 0]
+    said = beside_drift(tmp_path, "signal: {drift: wasserstein of input.heat}", baseline=json.dumps(document))
+    assert ["in one bin of the baseline" in each for each in said] == [True]
 
 
 def test_what_is_all_but_the_same_is_not_apart_whatever_rounding_makes_of_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from drifting import SPEC, WINDOW, Scrapes, Test, baseline, equal, of_categories
 from scipy import stats
 
 from benchmarks.drift import emulation
+from pipemon.generate.drift import constants
 from pipemon.generate.drift.constants import Reference
 from pipemon.generate.drift.distribution import distribution
 from pipemon.generate.drift.quantiles import bridge_area, chi_squared, kolmogorov, normal
@@ -191,6 +193,11 @@ def test_the_area_under_a_bridge_is_that_of_simulated_ones() -> None:
     walk = np.cumsum(steps, axis=1)
     areas = np.abs(walk[:, :-1] - at * walk[:, -1:]).mean(1) * 0.9
     assert bridge_area(0.01, at.tolist(), [0.1] * 9) == pytest.approx(np.quantile(areas, 0.99), rel=0.04)
+
+
+def test_within_one_bin_nothing_is_left_to_chance_which_has_no_quantile_and_no_ranks_then() -> None:
+    within = replace(reference("f", baseline((0.0, 1.0), (0, 1000, 0), sd=0.1)), ranks=(1, 2))
+    assert {dict(each.static).get("of") for each in constants.whole(SPEC, within)} == {None, "kolmogorov"}
 
 
 def test_the_core_has_most_of_the_false_alarms_that_are_allowed() -> None:

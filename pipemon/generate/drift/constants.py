@@ -206,12 +206,17 @@ def quantile_of_bounds(reference: Reference, statistic: Statistic) -> float:
 
 
 def whole(spec: Spec, reference: Reference) -> Iterator[Recording]:
-    """Yield the quantiles of statistics of the whole cumulative distribution, and its design effect."""
+    """Yield the quantiles of statistics of the whole cumulative distribution, and its design effect.
+
+    A baseline within one bin, as that of a constant is, leaves nothing to chance: `wasserstein` has no quantile then.
+    """
     place = reference.place(spec)
     yield effect_on_sums(spec, reference)
     names: tuple[tuple[Statistic, str], ...] = (("ks", "kolmogorov"), ("wasserstein", "bridge_area"))
     for statistic, of in names:
-        yield constant(f"quantile{reference.shorter}", quantile_of_bounds(reference, statistic), place, of=of)
+        if not (quantile := quantile_of_bounds(reference, statistic)):
+            continue
+        yield constant(f"quantile{reference.shorter}", quantile, place, of=of)
         yield from _steps(spec, reference, of, partial(quantile_of_bounds, statistic=statistic))
 
 

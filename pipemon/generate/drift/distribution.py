@@ -165,7 +165,7 @@ def _category_bins(
     Those that the baseline alone knows are zero.
     """
     whole = (*scope.by, *_FEATURE, "baseline")
-    named = Call("label_replace", (counted.series(), "bin", "$1", "category", "(.+)"))
+    named = Call("label_replace", (counted.series(), "bin", "$1", "category", "(?s)(.+)"))
     layout = Binary(">= bool", constants.read("ratio", "bin"), 0.0)
     known = Binary("*", named, layout, on=(*PLACE, "bin"), group_left=True, included=("part",))
     unknown = Call("label_replace", (named, "part", "rare", "", ""))

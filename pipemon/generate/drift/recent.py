@@ -222,7 +222,7 @@ def _categories(made: Recent, counted: Recording, other: Recording, what: str) -
     """Return the rule of what is counted of each category that either side has: 0 of one that it has not."""
     zero = Binary("and", Binary("*", 0.0, made.read(other)), made.total("group", made.read(counted)), on=made.series)
     every = Binary("or", made.read(counted), zero)
-    named = Call("label_replace", (every, "bin", "$1", "category", "(.+)"))
+    named = Call("label_replace", (every, "bin", "$1", "category", "(?s)(.+)"))
     return made.rule(what, Aggregate("max", (*made.series, "bin"), named), "bin", parts=(counted, other))
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import sqrt
+from math import cbrt, sqrt
 
 from pipemon.generate.drift.constants import Reference, quantile_of_bounds, quantile_of_core
+from pipemon.generate.drift.quantiles import normal
 from pipemon.generate.drift.statistics import SUMS
 from pipemon.spec import distances
 from pipemon.spec.distribution import widths
@@ -23,7 +24,7 @@ def distance(reference: Reference, statistic: Statistic, shares: Shares, count: 
 
 
 def critical(reference: Reference, statistic: Statistic, count: float) -> float:
-    """Return what a statistic of `count` values must exceed for the rules to call it more than chance."""
+    """Return what a statistic of `count` values must exceed for the rules to call it more than chance: of the core."""
     base = reference.baseline
     chance = 1 / count + 1 / base.count
     if statistic in SUMS:
@@ -32,20 +33,54 @@ def critical(reference: Reference, statistic: Statistic, count: float) -> float:
     return sqrt(chance * base.effect_on_sums) * quantile_of_bounds(reference, statistic)
 
 
+def noticed(reference: Reference, statistic: Statistic, count: float) -> float:
+    """Return from what distance on the rules call it more than chance what `moved` makes of `count` values.
+
+    What moves into a rare bin is noticed by its count, whatever chi-squared says: of a small baseline later than by it,
+    and where all but one of the bins are rare there is none.
+    """
+    if statistic not in SUMS or reference.parts[_rarest(reference)] == "core":
+        return critical(reference, statistic, count)
+    return distance(reference, statistic, _mixed(reference, _too_many(reference, count)), count)
+
+
 def moved(reference: Reference, statistic: Statistic, value: float, count: float) -> Shares:
     """Return shares whose distance from the baseline is `value`: some of all bins has moved into the rarest at an end.
 
     The distance of all of it is the most that there is.
     """
-    last = len(reference.shares) - 1
-    to = min((0, last), key=lambda index: reference.shares[index])
+    part = _crossing(lambda part: distance(reference, statistic, _mixed(reference, part), count), value)
+    return _mixed(reference, part)
 
-    def mixed(part: float) -> Shares:
-        return tuple(
-            (1 - part) * share + (part if index == to else 0.0) for index, share in enumerate(reference.shares)
-        )
 
-    return mixed(_crossing(lambda part: distance(reference, statistic, mixed(part), count), value))
+def _rarest(reference: Reference) -> int:
+    return min((0, len(reference.shares) - 1), key=lambda index: reference.shares[index])
+
+
+def _mixed(reference: Reference, part: float) -> Shares:
+    to = _rarest(reference)
+    return tuple((1 - part) * share + (part if index == to else 0.0) for index, share in enumerate(reference.shares))
+
+
+def _too_many(reference: Reference, count: float) -> float:
+    """Return what part of all must move into the rarest bin for `rare` to find its part more than chance explains."""
+    base, part = reference.baseline, reference.parts[_rarest(reference)]
+
+    def of_part(shares: Shares, number: float) -> float:
+        found = sum(share for share, each in zip(shares, reference.parts, strict=True) if each == part)
+        return found * number / base.design_effect
+
+    others = of_part(reference.shares, base.count) + 1
+    expected = others * count / base.count
+
+    def score(moved: float) -> float:
+        k = of_part(_mixed(reference, moved), count)
+        if not k:
+            return 0.0
+        apart = cbrt(k) * (1 - 1 / (9 * k)) - cbrt(expected) * (1 - 1 / (9 * others))
+        return 3 * apart / sqrt(1 / cbrt(k) + cbrt(expected) ** 2 / others)
+
+    return _crossing(score, normal(reference.allowed(part)))
 
 
 def moved_inside(reference: Reference, statistic: Statistic, value: float, count: float) -> Shares:

@@ -12,7 +12,7 @@ from pipemon.generate.drift.constants import PLACE
 from pipemon.generate.drift.measure import condition_references
 from pipemon.generate.drift.onset import onset_of
 from pipemon.generate.drift.recent import LEAST
-from pipemon.generate.drift.shapes import critical
+from pipemon.generate.drift.shapes import noticed
 from pipemon.generate.measures import measure
 from pipemon.generate.recordings import is_constant
 from pipemon.generate.rules import Alert, Group, Rules
@@ -116,7 +116,7 @@ def _cases(rules: Rules, alert: Alert) -> Iterator[tuple[str, Test]]:
     # Of a small baseline, what is beyond the threshold may still be chance.
     chance = 0.0
     if condition.against is None:
-        chance = critical(reference, cast(Statistic, condition.argument), _PLENTY * least)
+        chance = noticed(reference, cast(Statistic, condition.argument), _PLENTY * least)
     beyond = max(values.beyond[0], chance * (1 + MARGIN))
     first = _case(spec, alert, beyond, _PLENTY * least, fires=True)
     time = _clock(spec, mode, condition, lasts=True)
@@ -129,7 +129,7 @@ def _cases(rules: Rules, alert: Alert) -> Iterator[tuple[str, Test]]:
     first["input_series"] = [*cast(list[Test], first["input_series"]), *more]
     yield "fires just beyond the threshold", first
     if condition.against is None:
-        chance = critical(reference, cast(Statistic, condition.argument), _ENOUGH * least)
+        chance = noticed(reference, cast(Statistic, condition.argument), _ENOUGH * least)
     # Of two samples so few values tell a large drift only.
     if condition.against is None and chance * (1 + MARGIN) < beyond:
         yield "fires on just enough values", _case(spec, alert, beyond, _ENOUGH * least, fires=True)

@@ -12,7 +12,7 @@ from typing import NamedTuple, cast
 
 from pipemon.generate.drift.constants import Reference
 from pipemon.generate.drift.measure import condition_references
-from pipemon.generate.drift.shapes import Shares, critical, moved, moved_inside
+from pipemon.generate.drift.shapes import Shares, critical, moved, moved_inside, noticed
 from pipemon.generate.drift.together import counted
 from pipemon.generate.rules import Alert
 from pipemon.generate.ruletests.cases import tested_values
@@ -96,7 +96,7 @@ def _case(spec: Spec, alert: Alert, live: _Live, unusual: dict[FeatureShape, Sha
 def _moved(spec: Spec, mode: FailureMode, condition: Condition, number: float) -> Shares:
     """Return the shares of a feature that has moved beyond its failure mode's threshold, and beyond chance."""
     reference, statistic = condition_references(spec, mode, condition)[0], cast(Statistic, condition.argument)
-    chance = critical(reference, statistic, number) * (1 + MARGIN)
+    chance = noticed(reference, statistic, number) * (1 + MARGIN)
     return moved(reference, statistic, max(tested_values(spec, mode, condition).beyond[0], chance), number)
 
 

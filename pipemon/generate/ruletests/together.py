@@ -8,7 +8,7 @@ from math import floor
 from typing import cast
 
 from pipemon.generate.drift.measure import condition_references
-from pipemon.generate.drift.shapes import critical
+from pipemon.generate.drift.shapes import noticed
 from pipemon.generate.drift.together import counted
 from pipemon.generate.measures import measure
 from pipemon.generate.rules import Alert, Group
@@ -81,5 +81,5 @@ def _case(spec: Spec, alert: Alert, number: int, *, fires: bool) -> Test:
 def _beyond(spec: Spec, mode: FailureMode, condition: Condition, calls: float) -> float:
     """Return how far a feature has moved: beyond its failure mode's threshold, and beyond chance."""
     reference = condition_references(spec, mode, condition)[0]
-    chance = critical(reference, cast(Statistic, condition.argument), calls)
+    chance = noticed(reference, cast(Statistic, condition.argument), calls)
     return max(tested_values(spec, mode, condition).beyond[0], chance * (1 + MARGIN))

@@ -101,8 +101,8 @@ def recorded_by_neighbours(
         return [], []
     known = _known(spec, mode, reference)
     known |= {"baseline": against.words, "failure_mode": mode.name} if against else {}
-    # Of numbers the last is all of them, which the first is told from.
-    core = next(index for index, part in enumerate(reference.parts) if part == "core" and index)
+    # Of numbers the last is all of them, which the first is told from. There may be no core beside the first.
+    core = next((index for index, part in enumerate(reference.parts) if part == "core" and index), 0)
     chosen = dict.fromkeys((0, core, len(reference.bins) - 1))
     cell = "category" if reference.has_categories else "le"
     names = [(reference.bins[index], reference.parts[index]) for index in chosen]
