@@ -14,6 +14,7 @@ from pipemon.generate.rules import Alert
 from pipemon.generate.ruletests.expectations import (
     expected_alert,
     firing_at,
+    named_as_ours,
     nothing_of_others,
     of_no_other_stage,
     place_if_any,
@@ -41,7 +42,15 @@ from pipemon.generate.ruletests.scenes import (
     up,
     worlds,
 )
-from pipemon.generate.ruletests.values import edge_values, good_value, least_compared_with, needed_calls, tested_limits
+from pipemon.generate.ruletests.values import (
+    MARGIN,
+    edge_values,
+    good_value,
+    least_compared_with,
+    needed_calls,
+    tested_limits,
+)
+from pipemon.spec import reads as r
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 from pipemon.spec.signals import SIGNALS
 from pipemon.units import duration
@@ -183,6 +192,14 @@ def cases_just_before(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> I
             which = _side(side, every[index].before)
             name = f" of {condition.signal}" if len(every) > 1 else ""
             yield f"is quiet just before the threshold{name}{which}", case(spec, alert, good, state, fires=False)
+    reads = SIGNALS[mode.conditions[0].signal].reads
+    if len(every) == 1 and isinstance(reads, r.Share) and reads.of is reads.events:
+        high = tested_limits(spec, mode, mode.conditions[0]).high
+        if high is not None and 0.5 <= high < 1:
+            # Of a large share the rest is not as large.
+            rate = calls_rate(spec, mode, ENOUGH)
+            state = State(((1 - high) / 2,), rate, good, rate)
+            yield "is quiet where another has that share", case(spec, alert, good, state, fires=False)
 
 
 def cases_on_few_calls(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterator[tuple[str, Test]]:
@@ -214,6 +231,8 @@ def cases_on_few_calls(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> 
                         case(spec, alert, good, little, fires=False, few=True),
                     )
                 rare = _FEW * least_compared_with(condition)
+                if counts_as_some(condition) and ENOUGH * condition.min_count < least_compared_with(condition):
+                    yield _just_beyond_few(spec, alert, good, enough)
                 if rare >= condition.min_count and counts_as_some(condition):
                     yield (
                         "is quiet where that rests on too few bad ones",
@@ -221,6 +240,18 @@ def cases_on_few_calls(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> 
                     )
         if mode.combine == "all":
             break
+
+
+def _just_beyond_few(spec: Spec, alert: Alert, good: tuple[float, ...], state: State) -> tuple[str, Test]:
+    """Return the case that fires where what it is compared with rests on so few calls that bad ones are supposed."""
+    (condition,) = alert.mode.conditions
+    assert condition.threshold is not None
+    assert condition.threshold.high is not None
+    then = ENOUGH * condition.min_count
+    value = round((1 + MARGIN) * condition.threshold.high * condition.min_events / then, 6)
+    beyond = state._replace(values=(value,), then=then / alert.mode.window)
+    name = "fires where that rests on just enough calls, though on few bad ones"
+    return name, case(spec, alert, good, beyond, fires=True, far=True)
 
 
 def _side(side: int, sides: tuple[float, ...]) -> str:
@@ -278,6 +309,8 @@ def case(
         # Unless the scene has what others' rules recorded of the past.
         if not any(condition.reference and condition.reference.offset for condition in mode.conditions):
             exprs.append(nothing_of_others(spec, time.at(time.judged)))
+        if mode.stage is not None and own_series(spec, mode) is not None:
+            exprs.append(named_as_ours(spec, mode.stage, time.at(time.judged)))
     if fires and time.lasting is not None:
         labels = {**place_of(spec, mode), **alert.labels}
         exprs.append(firing_at(alert, time.at(time.lasting), [labels]))
@@ -316,6 +349,7 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
                 continue
             if read.value.parts and (read.count is None or not (counted or stopped)):
                 exprs.append(nothing_of_others(spec, time.at(time.bad - 1), read.value.name))
+            exprs += [nothing_of_others(spec, time.at(time.bad - 1), each.value.name) for each in read.beside]
             if not stopped:
                 parts = (*read.parts, *(read.reference.parts if read.reference else ()))
                 exprs += [
@@ -323,8 +357,9 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
                     for name in dict.fromkeys(part.recording.name for part in parts if part.recording.parts)
                 ]
             if read.reference is not None and condition.reference and condition.reference.hold and not stopped:
-                held = read.reference.value.name
+                held, (hour_before,) = read.reference.value.name, read.reference.value.parts
                 exprs.append(nothing_of_others(spec, time.at(time.bad - 1), held))
+                exprs.append(nothing_of_others(spec, time.at(time.bad // 2 - 1), hour_before.name))
                 if mode.stage is not None:
                     of_mode = series(held, {"pipeline": spec.pipeline, "failure_mode": mode.name})
                     exprs.append(of_no_other_stage(of_mode, mode.stage, time.at(time.bad - 1)))

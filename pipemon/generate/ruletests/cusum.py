@@ -13,7 +13,7 @@ from pipemon.generate.rules import Alert, Group
 from pipemon.generate.ruletests.cases import SKIPPED
 from pipemon.generate.ruletests.expectations import expected_alert, firing_at, nothing_of_others, recorded_value
 from pipemon.generate.ruletests.places import series
-from pipemon.generate.ruletests.recorded import parts_elsewhere
+from pipemon.generate.ruletests.recorded import part_of, parts_elsewhere
 from pipemon.generate.ruletests.scenes import ANOTHER, Clock, State, constant, counters, labels_of, own_series, worlds
 from pipemon.generate.ruletests.values import MARGIN
 from pipemon.generate.ruletests.wait import wait_case
@@ -104,10 +104,21 @@ def _case(spec: Spec, alert: Alert, share: float, *, fires: bool) -> Test:
         ],
         "promql_expr_test": [
             recorded_value(spec, found.value, found.matchers, MOST if fires else 0.0, at=at),
+            *(_counts(spec, of_what, State((share,), rate, calm, rate, skipped), time) if not fires else ()),
             *(_only_here(spec, each, found, at) for each in ((excess, found.value) if fires else (found.value,))),
             *(nothing_of_others(spec, at, each.name) for each in (() if fires else in_order(excess)[:-1])),
         ],
     }
+
+
+def _counts(spec: Spec, mode: FailureMode, state: State, time: Clock) -> Iterator[Test]:
+    """Yield the tests of the counts that the share of a step is made of."""
+    (condition,), (value,) = mode.conditions, state.values
+    found = measure(spec, mode, condition)
+    assert found is not None
+    for part in found.parts:
+        count = part_of(part, value, state.skipped) * state.rate * mode.window
+        yield recorded_value(spec, part.recording, part.matchers, count, at=time.at(time.judged))
 
 
 def _of_others(spec: Spec, alert: Alert) -> Test:

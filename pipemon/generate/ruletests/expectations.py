@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from math import ceil, floor, log10
 
+from pipemon import catalogue as c
 from pipemon.generate.annotations import NOTHING_UPSTREAM, as_read, joined, printed, sentence, unit
 from pipemon.generate.measures import measure
 from pipemon.generate.overrun import overrun_words
+from pipemon.generate.own_series import SERIES
 from pipemon.generate.promql import Matcher, literal, quote
 from pipemon.generate.recordings import Recording
 from pipemon.generate.rules import Alert
@@ -24,6 +26,8 @@ from pipemon.generate.ruletests.synthetic import OVERRUN
 from pipemon.generate.ruletests.values import compared_with
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 from pipemon.units import duration
+
+_UNNAMED = {"track": "stable", SERIES: ""}
 
 
 def firing_at(alert: Alert, at: str, expected: list[dict[str, str]]) -> dict[str, object]:
@@ -119,9 +123,10 @@ def recorded_values(
             add(read.value, read.matchers, value)
         if condition.reference == STABLE and read.reference is not None:
             then = compared_with(condition)
+            behind = calls_compared_with(mode) if state.then is None else state.then * mode.window
             add(read.reference.value, read.reference.matchers, then)
             for part in read.reference.parts if parts else ():
-                add(part.recording, part.matchers, part_of(part, then, state.skipped) * calls_compared_with(mode))
+                add(part.recording, part.matchers, part_of(part, then, state.skipped) * behind)
     return list(found.values())
 
 
@@ -144,13 +149,30 @@ def recorded_value(
 
 
 def nothing_of_others(spec: Spec, at: str, name: str = "") -> dict[str, object]:
-    """Return a test that no rule (or that of a `name`) records what is of another pipeline or selection."""
+    """Return a test that no rule (or that of a `name`) records what is of another pipeline, selection or track."""
     names = f"__name__={quote(name)}" if name else '__name__=~".+:pipemon_.+"'
-    others = (
+    others = [
         f"{{{names},{label}!~{quote('|' + literal(value))}}}"
         for label, value in (("pipeline", spec.pipeline), *spec.select)
-    )
+    ]
+    if not name:
+        # What is recorded with its track and without its version is of the stable ones.
+        others.append(f'{{{names},__name__=~"(.+_)?stage_track(_.+)?:.+",track!="stable"}}')
     return {"expr": f"count({' or '.join(others)})", "eval_time": at, "exp_samples": []}
+
+
+def named_as_ours(spec: Spec, stage: str, at: str) -> dict[str, object]:
+    """Return the test that calls which a service counts have pipemon's name with their track and their own, no others.
+
+    The service's are those of the stable track, and of what is selected.
+    """
+    place = {"pipeline": spec.pipeline, "stage": stage}
+    without = [series(c.STAGE_CALLS.name, {**place, **more}) for more in ({"track": ""}, _UNNAMED)]
+    of_others = [
+        f"{series(c.STAGE_CALLS.name, place)[:-1]},{label}!~{quote('|' + literal(value))}}}"
+        for label, value in spec.select
+    ]
+    return {"expr": f"count({' or '.join((*without, *of_others))})", "eval_time": at, "exp_samples": []}
 
 
 def of_no_other_stage(recorded: str, stage: str, at: str) -> dict[str, object]:

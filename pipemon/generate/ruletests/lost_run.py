@@ -1,4 +1,6 @@
-"""promtool tests of what a gateway loses: a scrape that is missing changes nothing, and what stays away is gone."""
+"""promtool tests of what a gateway loses: a scrape that is missing changes nothing, and what stays away is gone: all of
+it, or one counter of those that a value is made of.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,13 @@ from dataclasses import replace
 from math import ceil
 
 from pipemon.generate.measures import measure
-from pipemon.generate.promql import literal, quote
+from pipemon.generate.promql import Binary, Expr, Selector, literal, quote, rebuilt, text
+from pipemon.generate.recordings import Recording, own
 from pipemon.generate.rules import Alert
-from pipemon.generate.ruletests.cases import ENOUGH, calls_rate, tested_values
+from pipemon.generate.ruletests.cases import ENOUGH, SKIPPED, calls_rate, tested_values
 from pipemon.generate.ruletests.expectations import firing_at, place_of
 from pipemon.generate.ruletests.recorded import recorded_past
-from pipemon.generate.ruletests.scenes import State, ages, clock, pushed_lines, worlds
+from pipemon.generate.ruletests.scenes import State, ages, clock, own_series, pushed_lines, worlds
 from pipemon.generate.ruletests.values import least_compared_with
 from pipemon.spec.model import FailureMode, Spec
 from pipemon.units import duration
@@ -45,6 +48,68 @@ def lost_run_cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
             ],
         },
     )
+    if pauses := _pauses(spec, mode):
+        yield "ends with each counter that it is made of", _paused(spec, mode, state, pauses)
+
+
+def _pauses(spec: Spec, mode: FailureMode) -> list[tuple[Recording, Selector]]:
+    """Return the rules that read several counters, or one beside another rule, with each of these counters."""
+    found: dict[tuple[str, str], tuple[Recording, Selector]] = {}
+    for condition in mode.conditions:
+        read = measure(spec, mode, condition)
+        for recording in read.recordings if read is not None else ():
+            counters = _counters(recording.expr)
+            for each in counters if recording.parts or len(counters) > 1 else ():
+                found[recording.name, text(each)] = recording, each
+    return list(found.values())
+
+
+def _counters(expr: Expr) -> list[Selector]:
+    found: list[Selector] = []
+
+    def visit(each: Expr) -> Expr:
+        if isinstance(each, Selector) and each.window and not each.offset:
+            found.append(each)
+        return rebuilt(each, visit)
+
+    visit(expr)
+    return found
+
+
+def _paused(spec: Spec, mode: FailureMode, state: State, pauses: list[tuple[Recording, Selector]]) -> Test:
+    """Return the case in which one counter after another is missing for longer than its window."""
+    step = spec.interval(mode)
+    skipped = SKIPPED if mode.stage is not None and own_series(spec, mode) is None else 0.0
+    length = ceil(round(mode.window / step, 6)) + 1
+    end = (length + 1) * len(pauses) + 1
+    # Each is there for one step before the next is missing.
+    begins = [1 + index * (length + 1) for index in range(len(pauses))]
+    lines = []
+    for world in worlds(spec, mode, state._replace(skipped=skipped), state.others):
+        for name, rate in world.rates.items():
+            missing = {b for b, (_, counter) in zip(begins, pauses, strict=True) if _is_of(name, counter)}
+            lines.append({"series": name, "values": _values(rate * mode.window, missing, length, end)})
+    exprs = []
+    for begin, (recording, _) in zip(begins, pauses, strict=True):
+        made, recorded = recording.expr, text(recording.series(*own(spec)))
+        # What is made of another where one is missing is that other.
+        kept = f"{recorded} != {text(made.right)}" if isinstance(made, Binary) and made.op == "or" else recorded
+        exprs.append({"expr": f"count({kept})", "eval_time": duration((begin + length - 1) * step), "exp_samples": []})
+    return {"interval": duration(step), "input_series": lines, "promql_expr_test": exprs}
+
+
+def _is_of(name: str, counter: Selector) -> bool:
+    """Tell whether a series is of a counter: of its name, sign and bound."""
+    which = (f'{m.label}="{m.value}"' for m in counter.matchers if m.label in ("sign", "le"))
+    return name.startswith(f"{counter.metric.name}{counter.suffix}{{") and all(each in name for each in which)
+
+
+def _values(value: float, missing: set[int], length: int, end: int) -> str:
+    values, at = [], 0
+    for begin in sorted(missing):
+        values += [f"{value:.12g}+0x{begin - at - 1}", f"_x{length}"]
+        at = begin + length
+    return " ".join((*values, f"{value:.12g}+0x{end - at}"))
 
 
 def _recorded(spec: Spec, mode: FailureMode) -> str:

@@ -86,12 +86,21 @@ def parts_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) ->
         if read.reference is not None and condition.reference and condition.reference.hold:
             (hour_before,) = read.reference.value.parts
             for labels in _elsewhere(spec, labels_of(spec, hour_before.labels, read.matchers)):
-                found[series(hour_before.name, labels)] = value
+                found |= {series(part.name, labels): value for part in hour_before.parts}
+                # Later: until then ours must make nothing of the parts.
+                name = series(hour_before.name, labels)
+                later.append({"series": name, "values": from_step(value, time.bad // 2, time)})
         if read.count is None:
             for labels in _elsewhere(spec, labels_of(spec, read.value.labels, read.matchers)):
                 found |= {series(part.name, labels): value for part in read.value.parts}
                 # Later: until then ours must make nothing of the parts.
                 later.append({"series": series(read.value.name, labels), "values": from_step(value, time.bad, time)})
+        for beside in read.beside:
+            # Of the stage that takes longest for its budget.
+            slowest = {"stage": next(stage.name for stage in spec.stages if stage.budget)}
+            for inner in beside.value.parts:
+                for labels in _elsewhere(spec, labels_of(spec, inner.labels, beside.matchers) | slowest):
+                    found[series(inner.name, labels)] = count
         own = labels_of(spec, read.value.labels, read.matchers)
         if "le" in own:
             found[series(read.value.name, {**own, "le": "0.000123"})] = value

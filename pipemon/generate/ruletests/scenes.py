@@ -198,12 +198,15 @@ def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...])
         if replicas is STABLE_ONES:
             beside.append(World(place, targets, CANARIES, own=theirs if _has_canary(theirs) else None))
     beside += [World(place, targets, own=other) for other in _unlike(theirs)]
-    beside += [World(place, {**targets, label: ANOTHER}, own=theirs) for label, _ in spec.select]
+    # Of the same name as those that record under our names.
+    beside += [World(place, {**targets, label: NEIGHBOUR}, own=theirs) for label, _ in spec.select]
     theirs_too = moves_of(spec, mode, state.others, state.others_rate)
     for other in beside:
         other.take(theirs_too)
-        if ages(mode) and other.place.get("stage") == ANOTHER:
+        if ages(mode) and (other.place.get("stage") == ANOTHER or other.targets != targets):
             other.add(c.STAGE_CALLS, state.others_rate, version=OLD_VERSION)
+        if state.skipped and other.place.get("track") == "shadow":
+            other.add(c.STAGE_SKIPPED, state.skipped * state.others_rate)
     if replicas is CANARIES:
         beside += _stable_ones(spec, mode, state, [own, *beside])
     for label in spec.told_apart_by:
@@ -293,7 +296,8 @@ def counters(
         else:
             for name in {**first.rates, **second.rates}:
                 slope = first.rates.get(name, 0.0)
-                later = None if vanishes else second.rates.get(name, 0.0)
+                # A version that no run calls is not pushed.
+                later = None if vanishes else second.rates.get(name, None if time.run else 0.0)
                 slopes = slope, later, slope * _HARDLY if rests else slope
                 found.append({"series": name, "values": _values(slopes, time)})
         for name, usual in first.gauges.items():

@@ -12,7 +12,7 @@ from pipemon.generate.measures import measure
 from pipemon.generate.promql import text
 from pipemon.generate.recordings import own
 from pipemon.generate.rules import Alert, Group
-from pipemon.generate.ruletests.expectations import firing_at, place_if_any, place_of
+from pipemon.generate.ruletests.expectations import firing_at, nothing_of_others, place_if_any, place_of
 from pipemon.generate.ruletests.places import series
 from pipemon.generate.ruletests.scenes import ANOTHER, NEIGHBOUR, kept_labels
 from pipemon.spec.model import FailureMode, Spec
@@ -64,7 +64,10 @@ def _cases(spec: Spec, alert: Alert, step: float) -> Iterator[tuple[str, Test]]:
     )
     # Each as late as it may be: the last step before it would be overdue.
     in_time = " ".join(f"{_time(begin * step)}+0x{_STEPS - 2}" for begin in range(0, end, _STEPS - 1))
-    yield "is quiet while runs are in time", case([_success(spec, in_time), *calls], (late, []), (end - 2, []))
+    quiet = case([_success(spec, in_time), *calls], (late, []), (end - 2, []))
+    nothing_else = nothing_of_others(spec, duration(late * step))
+    quiet["promql_expr_test"] = [*cast("list[object]", quiet["promql_expr_test"]), nothing_else]
+    yield "is quiet while runs are in time", quiet
     lost = f"0+0x{_STEPS // 2} stale"
     # By then it is so long ago that nothing tells where it was.
     forgotten = _STEPS // 2 + late + tail + 1

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from pipemon.generate.measures import measure
-from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Recorded, Selector, Subquery
+from pipemon.generate.promql import Expr, rebuilt
 from pipemon.spec import reads as r
 from pipemon.spec.model import FailureMode, Spec
 from pipemon.spec.signals import SIGNALS
@@ -39,20 +37,14 @@ def _shortest(spec: Spec, mode: FailureMode) -> float:
     return min((window for recording in recordings for window in windows(recording.expr)), default=0.0)
 
 
-def windows(expr: Expr | float | str) -> Iterator[float]:
-    """Yield the windows over which an expression looks, in seconds."""
-    match expr:
-        case Selector(window=float() | int() as window) | Recorded(window=float() | int() as window):
-            yield window
-        case Subquery():
-            if not isinstance(expr.window, str):
-                yield expr.window
-            yield from windows(expr.expr)
-        case Call():
-            for arg in expr.args:
-                yield from windows(arg)
-        case Aggregate():
-            yield from windows(expr.expr)
-        case Binary():
-            yield from windows(expr.left)
-            yield from windows(expr.right)
+def windows(expr: Expr) -> list[float]:
+    """Return the windows over which an expression looks, in seconds."""
+    found: list[float] = []
+
+    def visit(each: Expr) -> Expr:
+        if isinstance(window := getattr(each, "window", None), float | int):
+            found.append(window)
+        return rebuilt(each, visit)
+
+    visit(expr)
+    return found

@@ -270,3 +270,4 @@ def _stage_times(moves: Moves, spec: Spec, rate: float) -> None:
         if not index:
             # What a candidate in shadow takes is nobody's wait.
             moves.add(c.STAGE_DURATION, rate, "_count", stage=stage, track="shadow")
+            moves.add(c.STAGE_DURATION, rate * budget, "_sum", stage=stage, track="shadow")

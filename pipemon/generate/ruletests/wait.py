@@ -62,7 +62,7 @@ def _of_measure(found: Measure, value: float, count: float) -> list[tuple[Record
     if found.count is not None:
         told.append((found.count, found.count_matchers, count))
     names = {recording.name for recording, _, _ in told}
-    if next(windows(found.value.expr), None) is not None or any(part.name not in names for part in found.value.parts):
+    if windows(found.value.expr) or any(part.name not in names for part in found.value.parts):
         told.append((found.value, found.matchers, value))
     return told
 
