@@ -56,6 +56,11 @@ def own_series(report: Report, body: Mapping, where: str) -> tuple[tuple[OwnSeri
     if given and body.get("calls") is None:
         message = f"{where}: {given[0]}: nothing is told without `calls`; name the counter of its calls"
         report.add(body.key(given[0]), message, "missing")
+    calls, failures = ([own.name for own in found if own.key == key] for key in ("calls", "failures"))
+    if calls and failures and all("success" in name for name in calls) and not {*calls} & {*failures}:
+        missing = fields.listed(failures, "and")
+        message = f"{where}: calls: {fields.listed(calls, 'and')} counts no failures; list {missing} too"
+        report.add(body.get("calls") or body, message, "series")
     if found and (features := body.get("features")) is not None:
         report.add(features, f"{where}: features: it is not decorated, so nothing takes them; remove it", "differs")
     return tuple(found), bounds

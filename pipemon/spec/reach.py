@@ -15,7 +15,7 @@ from pipemon.units import duration
 def check_reach(
     report: Report, signal: Signal, threshold: Threshold, feature: FeatureShape | None, at: Node, place: Place
 ) -> None:
-    """Refuse a quantile's threshold beyond the histogram's buckets: no quantile would ever be seen to pass it."""
+    """Refuse a quantile's threshold beyond the histogram's buckets: it would never be seen to be passed, or always."""
     if not isinstance(signal.reads, Quantile) or (place.spec.reads_bounds and not signal.reads.bounds):
         return
     add = f'; add spec="{place.spec.pipeline}.bounds.json" to pipemon.Pipeline(...)'
@@ -25,15 +25,22 @@ def check_reach(
         bounds = feature.bounds
     else:
         bounds = place.spec.duration_bounds if place.stage is None else place.stage.duration_bounds
+        # What another service exports reads none of pipemon's files.
+        add = "" if place.stage is not None and place.stage.series else add
     if not bounds:
         return
     of = duration if feature is None else "{:g}".format
-    high, low = threshold.high, threshold.low
-    if high is not None and (high > bounds[-1] or (feature is not None and high == bounds[-1])):
-        beyond = "above" if high > bounds[-1] else "at"
-        message = f"{of(high)} is {beyond} the largest bucket ({of(bounds[-1])}) and could never fire{add}"
-        report.add(at, f"{place.name}: {message}", "range")
+    high, low, first, last = threshold.high, threshold.low, bounds[0], bounds[-1]
+    message = ""
+    if high is not None and (high > last or (feature is not None and high == last)):
+        beyond = "above" if high > last else "at"
+        message = f"{of(high)} is {beyond} the largest bucket ({of(last)}) and could never fire"
     # Of the lowest bucket, nothing is known but its upper bound.
-    elif low is not None and low <= bounds[0]:
-        message = f"{of(low)} is not above the lowest bucket ({of(bounds[0])}) and could never fire{add}"
-        report.add(at, f"{place.name}: {message}", "range")
+    elif high is not None and high < first:
+        message = f"{of(high)} is below the lowest bucket ({of(first)}) and would always fire"
+    elif low is not None and low <= first:
+        message = f"{of(low)} is not above the lowest bucket ({of(first)}) and could never fire"
+    elif low is not None and low > last:
+        message = f"{of(low)} is above the largest bucket ({of(last)}) and would always fire"
+    if message:
+        report.add(at, f"{place.name}: {message}{add}", "range")

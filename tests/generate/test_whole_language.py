@@ -18,3 +18,20 @@ def test_each_failure_mode_fires_stays_quiet_and_resolves(tmp_path: Path) -> Non
     spec = load(PAGE)
     assert [mode.name for mode in spec.failure_modes if mode.waiting] == ["nobody-knows-how-to-measure-this"]
     assert failing_modes(rules(spec), tmp_path) == {}
+
+
+MORE = """\
+pipeline: fraud
+stages:
+  decide: {}
+  embed: {calls: embed_total, duration: {histogram: embed_duration_us, bounds: [50ms, 100ms, 1s]}}
+failure_modes:
+  more-declined: {what: D, stage: decide, signal: {share: output.decision=decline}, above: 2x yesterday}
+  between-bounds-of-another-unit: {what: B, stage: embed, signal: {latency: p95}, above: 80ms}
+"""
+
+
+@pytest.mark.integration
+def test_so_does_what_the_page_does_not_show(tmp_path: Path) -> None:
+    (tmp_path / "fraud.yaml").write_text(MORE)
+    assert failing_modes(rules(load(tmp_path / "fraud.yaml")), tmp_path) == {}

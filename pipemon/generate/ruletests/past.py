@@ -98,7 +98,10 @@ def _scene(spec: Spec, mode: FailureMode, condition: Condition, alone: bool) -> 
     else:
         lines = run_lines(worlds, counted_over, slow, until - slow)
     asked = [recorded_value(spec, recording, matchers, value, at=at) for recording, matchers, value in expected]
-    asked += [nothing_of_others(spec, at, part.recording.name) for part in (() if alone else read_of)]
+    if not alone:
+        told = {part.recording.name for part in then.parts}
+        inner = [part.recording.name for part in read_of]
+        asked += [nothing_of_others(spec, at, name) for name in inner if name not in told]
     if spec.schedule is not None:
         # A run from before that, of which no more is there, is not the one.
         later = duration(end * step + 2 * window)

@@ -248,7 +248,7 @@ def _latency(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, 
         high = tested_limits(spec, mode, condition).high
         assert high is not None
         q = float(condition.argument[1:]) / 100
-        lower, upper = high * 0.4, high * 20
+        lower, upper = _read_bounds(spec, mode.stage) or (high * 0.4, high * 20)
         inside = (value - lower) / (upper - lower)
         moves.add_first(metric, max(0.0, (q - inside) / (1 - inside)), rate, "_bucket", le=le(lower))
         moves.add(metric, rate, "_bucket", le=le(upper))
@@ -256,6 +256,14 @@ def _latency(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, 
     moves.add(metric, rate, "_count")
     if mode.stage is None:
         _stage_times(moves, spec, rate)
+
+
+def _read_bounds(spec: Spec, stage: str | None) -> tuple[float, float] | None:
+    """Return the least and the largest bound that rules read of a histogram in another unit; None for all."""
+    shape = None if stage is None else spec.stage(stage)
+    if shape is None or all(own.unit == 1 for own in shape.series if own.key == "duration"):
+        return None
+    return shape.duration_bounds[0], shape.duration_bounds[-1]
 
 
 def _stage_times(moves: Moves, spec: Spec, rate: float) -> None:
