@@ -54,7 +54,7 @@ def summing(condition: Condition) -> Condition:
     assert threshold.high is not None
     argument = f"{condition.signal} {condition.argument}".strip()
     share = threshold.words.removeprefix("above ")
-    words = f"above {LIMIT:g}, as chance makes it once in {RUN_LENGTH:,} of them at {share}"
+    words = f"above {LIMIT:g}: more than {share}, by chance once in {RUN_LENGTH:,}"
     return replace(
         condition,
         signal=CUSUM,

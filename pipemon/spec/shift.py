@@ -22,7 +22,6 @@ from pipemon.spec.cusum import step_of
 from pipemon.spec.distances import smoothed
 from pipemon.spec.model import Threshold, Timing
 from pipemon.topology import FeatureShape
-from pipemon.units import duration
 
 Of = Literal["level", "spread"]
 KINDS: Mapping[Of, str] = {"level": "the level", "spread": "the spread"}
@@ -93,12 +92,12 @@ def run_length(limit: float) -> float:
 
 
 def explained(threshold: Threshold, timing: Timing) -> Threshold:
-    """Return a limit whose words tell how often chance makes it, cut off to two digits."""
+    """Return a limit whose words tell how often chance makes it, in hours or days cut off to two digits."""
     assert threshold.high is not None
-    steps = run_length(threshold.high)
-    digit = 10 ** (floor(log10(steps)) - 1)
-    step = duration(step_of(timing))
-    words = f"above {threshold.high:g}, as chance makes it once in {floor(steps / digit) * digit:,} steps of {step}"
+    hours = run_length(threshold.high) * step_of(timing) / 3600
+    often, unit = (hours / 24, "days") if hours >= 48 else (hours, "hours")
+    digit = 10.0 ** (floor(log10(often)) - 1)
+    words = f"above {threshold.high:g}: by chance once in {round(floor(often / digit) * digit, 1):,g} {unit}"
     return replace(threshold, words=words)
 
 
