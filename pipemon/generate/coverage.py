@@ -23,6 +23,12 @@ _SHOWN = 4
 """Features and failure modes that are named, where there are many."""
 
 
+_SOON = 120.0
+"""Seconds: a shorter `for` is of someone who wants to know at once."""
+_KEPT = 15 * 86400.0
+"""Seconds that Prometheus keeps samples where nothing else is said."""
+
+
 def summary(made: Plan) -> Iterator[str]:
     """Yield a line for the files, then one for each thing that a team should know of its alerts."""
     spec = made.spec
@@ -47,7 +53,9 @@ def summary(made: Plan) -> Iterator[str]:
         yield from (f"  {words}" for words in too_little(spec, mode))
         yield from _of_nothing(mode)
     yield from _unnoticed(spec)
+    yield from _late(spec)
     yield from _forgotten(spec)
+    yield from _beyond_retention(spec)
     yield from _of_any_size(spec)
     yield from _on_trust(spec)
     for words in interpolated(spec):
@@ -83,7 +91,19 @@ def _unnoticed(spec: Spec) -> Iterator[str]:
     """Yield that no alert tells of calls that stop: where there are none, neither is a share, a mean or a duration."""
     conditions = [condition for mode in spec.measurable for condition in mode.conditions]
     if conditions and not any(each.signal == "no_calls" or "absent" in each.argument for each in conditions):
-        yield f"  nobody is told when {'runs' if spec.schedule else 'calls'} stop: add `signal: no_calls`"
+        what = "runs" if spec.schedule else "calls"
+        yield f"  nobody is told when {what} stop: add a failure mode with `signal: no_calls`"
+
+
+def _late(spec: Spec) -> Iterator[str]:
+    """Yield where silence is told far later than its `for` lets one think: the window must have no call first."""
+    if spec.link or spec.schedule:
+        return
+    least = duration(4 * spec.timing.scrape_interval)
+    for mode in spec.measurable:
+        if mode.signals == {"no_calls"} and mode.for_ < _SOON <= mode.window:
+            after = duration(mode.window + mode.for_)
+            yield f"  {mode.name}: fires {after} after the last call; a shorter `window`, from {least} on, is sooner"
 
 
 def _forgotten(spec: Spec) -> Iterator[str]:
@@ -101,6 +121,18 @@ def _forgotten(spec: Spec) -> Iterator[str]:
             names = listed([mode.name for mode in modes], "and")
             words = f"if the series of one {place} end, firing stops after {lasts}, as if all were well"
             yield f"  {names}: {words}; {more} fires on"
+
+
+def _beyond_retention(spec: Spec) -> Iterator[str]:
+    """Yield which failure modes look back further than Prometheus keeps samples where it is not told how long."""
+    back = {
+        mode.name: mode.window + max((each.reference.offset for each in mode.conditions if each.reference), default=0.0)
+        for mode in spec.measurable
+    }
+    if long := [name for name, seconds in back.items() if seconds > _KEPT]:
+        most = duration(max(back.values()))
+        names = listed([*long[:_SHOWN], *([f"{len(long) - _SHOWN} more"] if len(long) > _SHOWN else [])], "and")
+        yield f"  {names}: looking back {most} takes --storage.tsdb.retention.time; Prometheus keeps {duration(_KEPT)}"
 
 
 def _of_any_size(spec: Spec) -> Iterator[str]:

@@ -101,8 +101,29 @@ def test_absence_that_forgets_who_is_gone_is_told_of(tmp_path: Path, head: str, 
 def test_that_nobody_is_told_when_calls_stop_is_told(tmp_path: Path, unless: str) -> None:
     for signal, told in (("null_ratio", True), (unless, False)):
         (tmp_path / "speech.yaml").write_text(SPEECH.replace("signal: null_ratio", f"signal: {signal}"))
-        words = "  nobody is told when calls stop: add `signal: no_calls`"
+        words = "  nobody is told when calls stop: add a failure mode with `signal: no_calls`"
         assert (words in summary(plan(load(tmp_path / "speech.yaml")))) == told
+
+
+@pytest.mark.parametrize(("times", "told"), [("for: 10s", True), ("for: 10s, window: 1m", False), ("for: 5m", False)])
+def test_silence_that_is_told_later_than_its_for_is_told_of(tmp_path: Path, times: str, told: bool) -> None:
+    (tmp_path / "shop.yaml").write_text(SILENT.replace("stage: sort, signal", f"stage: sort, {times}, signal"))
+    words = "  silent: fires 5m10s after the last call; a shorter `window`, from 1m on, is sooner"
+    assert (words in summary(plan(load(tmp_path / "shop.yaml")))) == told
+
+
+@pytest.mark.parametrize(
+    ("window", "above", "back"),
+    [("30d", "5%", "30d"), ("10d", "2x last week", "17d"), ("14d", "5%", ""), ("7d", "2x last week", "")],
+)
+def test_what_looks_back_further_than_prometheus_keeps_samples_is_told_of(
+    tmp_path: Path, window: str, above: str, back: str
+) -> None:
+    mode = f"signal: null_ratio, window: {window}, above: {above}"
+    (tmp_path / "speech.yaml").write_text(SPEECH.replace("signal: null_ratio", mode))
+    told = [line for line in summary(plan(load(tmp_path / "speech.yaml"))) if "retention" in line]
+    words = f"  vad-cuts: looking back {back} takes --storage.tsdb.retention.time; Prometheus keeps 15d"
+    assert told == ([words] if back else [])
 
 
 def test_what_nobody_thought_of_is_said_for_each_stage(tmp_path: Path) -> None:
@@ -112,7 +133,7 @@ def test_what_nobody_thought_of_is_said_for_each_stage(tmp_path: Path) -> None:
     assert told.out.splitlines() == [
         "speech.yaml: 4 failure modes, 3 with an alert",
         "  rude: not yet measurable: nobody has named a signal",
-        "  nobody is told when calls stop: add `signal: no_calls`",
+        "  nobody is told when calls stop: add a failure mode with `signal: no_calls`",
         "  no code says that vad's input.level is taken; name it by `code:`, or ask what runs with --url",
         "  no failure mode watches the stage tts",
         "  vad: nobody thought of software or quality failures",
