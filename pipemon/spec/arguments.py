@@ -13,7 +13,7 @@ from pipemon.spec import expression, fields
 from pipemon.spec.baseline import Baseline
 from pipemon.spec.fields import Report
 from pipemon.spec.model import Spec
-from pipemon.spec.reader import Node, Scalar, kind, shown
+from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
 from pipemon.spec.shift import KINDS
 from pipemon.spec.signals import OF_NUMBERS, SIGNALS, STATISTICS, Signal
 from pipemon.topology import FeatureShape, StageShape
@@ -274,7 +274,9 @@ def compared(report: Report, compare: Signal, node: Node | None, at: Node, place
     """Return the signal that `compare` names, as it is when a canary is compared with the stable version."""
     names = [s.name for s in SIGNALS.values() if s.argument == "none" and s.unit == "ratio" and "stable" in s.against]
     text = node.text.strip() if isinstance(node, Scalar) else ""
-    if text in names:
+    if isinstance(node, Mapping) and node.entries:
+        text = node.entries[0][0].text
+    elif text in names:
         signal = SIGNALS[text]
         return replace(signal, default=compare.default, comparisons=compare.comparisons, against=compare.against)
     found = shown(text) if text else kind(node) if node else "nothing"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from pipemon.errors import nearest
 from pipemon.spec.context import Context, WaitsForBaselineError
 from pipemon.spec.fields import Report, listed
 from pipemon.spec.model import ALL, LAST_HOUR, STABLE, Reference, Threshold
@@ -35,12 +34,12 @@ def multiple(report: Report, node: Scalar, context: Context, where: str) -> Thre
     known = (*_REFERENCES, _BASELINE)
     message, rule = "", "comparison"
     if what not in known:
-        hint = nearest(what, known) or f"; there are {listed(known, 'and')}"
-        message = f"a multiple of what? found {shown(what) if what else 'nothing'} after the x{hint}"
+        message = f"a multiple of {listed(known)}, found {shown(what) if what else 'nothing'} after the x"
     elif context.unit in _NO_ZERO or context.signed:
         unit = context.unit
         why = f"{unit} have no zero to multiply from" if unit in _NO_ZERO else "a signed value has no multiples"
-        message = f"{why}; write `changes_by:` with a step, such as `changes_by: 6{f' {unit}' if unit else ''}`"
+        step = f"`changes_by: 6{f' {unit}' if unit else ''}`{f' and `from: {what}`' if what in PAST else ''}"
+        message = f"{why}; write `changes_by:` with a step, such as {step}"
     elif what not in (takes := _taken(context)):
         message = f"{context.signal.name} "
         message += f"takes multiples of {listed(takes)}" if takes else "takes no multiples; give a fixed value"

@@ -17,6 +17,8 @@ from pipemon.units import check_unit, duration
 
 KEYS = ("after", "budget", "features", "feedback", "scores", "candidates", "one_to_one", "data", *STANDS_FOR, *VERSIONS)
 
+_CATEGORICAL = ("category", "categories", "categorical", "string", "str", "text", "label", "enum", "bool", "boolean")
+
 Data = Literal["", "user", "enterprise"]
 DATA = ("user", "enterprise")
 
@@ -170,6 +172,10 @@ def _features(report: Report, node: Node | None, where: str) -> tuple[FeatureSha
         if isinstance(unit, Items):
             members = tuple(word for word, _ in fields.words(report, unit, f"{where}: features: {name}"))
             found.append(FeatureShape(side, feature, feature, categories=members))
+            continue
+        if isinstance(unit, Scalar) and unit.text.strip().lower() in _CATEGORICAL:
+            message = f"{where}: features: {name}: expected the list of its categories, such as [de, en]"
+            report.add(unit, f"{message}, found {shown(unit.text.strip())}", "type")
             continue
         unknown = isinstance(unit, Scalar) and unit.value is None
         text = "" if unknown else _unit(report, unit, f"{where}: features: {name}")

@@ -131,6 +131,12 @@ if yaml.__with_libyaml__:
             Composer.__init__(self)
 
 
+def _after_a_word(mark: yaml.Mark | None) -> str:
+    """Return the bracket right after a word where a fault is, as in `rate(x[5m])`, or ""."""
+    found = re.search(r"\w([\[{])\Z", mark.buffer[: mark.pointer + 1]) if mark and mark.buffer else None
+    return found[1] if found else ""
+
+
 def _explained(error: yaml.MarkedYAMLError) -> tuple[yaml.Mark | None, str]:
     """Return where a fault begins, and PyYAML's message in a person's words."""
     problem, context = error.problem or "", error.context or ""
@@ -142,7 +148,9 @@ def _explained(error: yaml.MarkedYAMLError) -> tuple[yaml.Mark | None, str]:
             if "<stream end>" in problem:
                 return begin, f"this {opened!r} is never closed with {closed!r}"
             since = f"line {begin.line + 1}, column {begin.column + 1}" if begin else "an earlier line"
-            return at, f"expected ',' or {closed!r}: the {opened!r} of {since} is still open"
+            inside = _after_a_word(at)
+            quotes = f"; put a value that contains {inside!r} in quotes" if inside else ""
+            return at, f"expected ',' or {closed!r}: the {opened!r} of {since} is still open{quotes}"
     if context == "while scanning a block scalar":
         return begin, "a value that begins with '>' or '|' is a block of text; a threshold has no sign before it"
     if problem == "could not find expected ':'":
