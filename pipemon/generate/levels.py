@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
-from pipemon.generate.promql import Aggregate, Binary, Call, Recorded, select
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Recorded, select
 from pipemon.generate.queries import live, matchers, per, targets, total
 from pipemon.generate.recordings import Measure, Recording, Scope, own
 from pipemon.spec import reads as r
@@ -14,12 +14,16 @@ from pipemon.spec.model import Spec
 
 
 def rate(scope: Scope, counter: Metric) -> Measure:
-    """Return a counter's rise per second. It is compared with the past only where it rose then."""
-    counted = scope.counted(counter) if scope.offset else None
+    """Return a counter's rise per second. It is compared with the past only where it rose then, from its begin on."""
     name = scope.name(counter.name.removesuffix("_total"), "rate")
-    return Measure(
-        Recording(name, total(scope, counter), scope.by), scope.place, counted, scope.place if counted else ()
-    )
+    rise: Expr = total(scope, counter)
+    if not scope.offset:
+        return Measure(Recording(name, rise, scope.by), scope.place, None, ())
+    # Of a past that began within the window there is less than there was: nothing is above a multiple of that.
+    begin, own_labels = scope.offset + scope.window, targets(scope.spec)
+    then = select(counter, matchers(scope.spec, counter, scope.track), offset=begin, target_labels=own_labels)
+    rise = Binary("and", rise, Aggregate("count", scope.by, then))
+    return Measure(Recording(name, rise, scope.by), scope.place, scope.counted(counter), scope.place)
 
 
 def items(scope: Scope, reads: r.Counted) -> Measure:
