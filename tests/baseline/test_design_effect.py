@@ -77,7 +77,19 @@ def test_independent_values_keep_their_number() -> None:
     effects = [design_effect.of_values(draw.integers(0, 12, 5000), 12) for _ in range(20)]
     assert 1 <= np.mean(effects) < 1.12
     sums = [design_effect.of_values(draw.integers(0, 12, 5000), 12, design_effect.of_cumulative) for _ in range(20)]
-    assert 1 <= np.mean(sums) < 1.3
+    assert 1 <= np.mean(sums) < 1.15
+    assert np.mean(np.array([effects, sums]) == 1) > 0.6
+
+
+@pytest.mark.parametrize(("rho", "values"), [(0.3, 300), (0.2, 1000), (0.1, 10_000)])
+def test_a_slight_dependence_is_seen_mostly(rho: float, values: int) -> None:
+    effects = []
+    for stream in autoregressive(np.random.default_rng(6), rho, (20, values)):
+        bounds = cut(stream)
+        bins = placed(stream, bounds)
+        effects.append(design_effect.of_values(bins, len(bounds) + 1, design_effect.of_cumulative))
+    assert np.mean(np.array(effects) > 1) >= 0.8
+    assert np.median(effects) == pytest.approx((1 + rho) / (1 - rho), rel=0.25)
 
 
 def test_values_that_come_in_runs_of_five_are_worth_a_fifth() -> None:
