@@ -10,9 +10,11 @@ from pipemon.generate.drift.traffic import too_little
 from pipemon.generate.expressions import counts_as_some
 from pipemon.generate.inhibition import Plan
 from pipemon.spec.budgets import budget_words
+from pipemon.spec.cusum import step_of
 from pipemon.spec.expression import may_keep
 from pipemon.spec.fields import listed
 from pipemon.spec.model import FailureMode, Kind, Spec
+from pipemon.spec.signals import CUSUM, SHIFT
 from pipemon.units import counted, duration
 
 KINDS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind not in ("rollout", "drift"))
@@ -55,6 +57,7 @@ def summary(made: Plan) -> Iterator[str]:
     yield from _unnoticed(spec)
     yield from _late(spec)
     yield from _forgotten(spec)
+    yield from _few_scrapes(spec)
     yield from _beyond_retention(spec)
     yield from _of_any_size(spec)
     yield from _on_trust(spec)
@@ -121,6 +124,15 @@ def _forgotten(spec: Spec) -> Iterator[str]:
             names = listed([mode.name for mode in modes], "and")
             words = f"if the series of one {place} end, firing stops after {lasts}, as if all were well"
             yield f"  {names}: {words}; {more} fires on"
+
+
+def _few_scrapes(spec: Spec) -> Iterator[str]:
+    """Yield the cumulative sums whose steps, which are as long as can be, have few scrapes."""
+    step, apart = step_of(spec.timing), spec.timing.scrape_interval
+    names = [mode.name for mode in spec.measurable if mode.signals & {CUSUM, SHIFT}]
+    if names and step < 4 * apart:
+        seen = f"of {duration(step)}, with scrapes {duration(apart)} apart, see {1 - apart / step:.0%} of the calls"
+        yield f"  {listed(names, 'and')}: steps {seen}; scrape every {duration(step / 4)} to see 75%"
 
 
 def _beyond_retention(spec: Spec) -> Iterator[str]:

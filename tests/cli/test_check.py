@@ -126,6 +126,16 @@ def test_what_looks_back_further_than_prometheus_keeps_samples_is_told_of(
     assert told == ([words] if back else [])
 
 
+@pytest.mark.parametrize(("apart", "told"), [("2m", True), ("1m", False)])
+def test_a_sum_of_few_scrapes_is_told_of_once(tmp_path: Path, apart: str, told: bool) -> None:
+    spec = f"scrape_interval: {apart}\n{SPEECH}".replace("signal: null_ratio", "signal: {cusum: null_ratio}, above: 2%")
+    (tmp_path / "speech.yaml").write_text(spec)
+    found = pipemon("check", "speech.yaml", cwd=tmp_path)
+    words = "  vad-cuts: steps of 4m, with scrapes 2m apart, see 50% of the calls; scrape every 1m to see 75%"
+    assert [line for line in found.out.splitlines() if "scrape" in line] == ([words] if told else [])
+    assert found.code == 0
+
+
 def test_what_nobody_thought_of_is_said_for_each_stage(tmp_path: Path) -> None:
     (tmp_path / "speech.yaml").write_text(SPEECH)
     told = pipemon("check", "speech.yaml", cwd=tmp_path)

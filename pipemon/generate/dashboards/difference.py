@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipemon.spec.fields import listed
+
 _OTHERWISE = {
     ("type",): "is another kind of panel",
     ("title",): "has another title",
@@ -71,13 +73,14 @@ def _by_id(board: Mapping[str, Any]) -> dict[object, tuple[str, Mapping[str, Any
 def _panel(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     if not _has(old.get("targets"), new.get("targets")):
         was, now = _queries(old), _queries(new)
+        changed = [ref for ref in was if ref in now and not _has(was[ref], now[ref])]
         for ref in dict.fromkeys((*was, *now)):
             if ref not in now:
                 yield f"no longer has query {ref}"
             elif ref not in was:
                 yield f"has a query {ref} more"
-            elif not _has(was[ref], now[ref]):
-                yield f"asks something else in query {ref}"
+        if changed:
+            yield f"asks something else in query {listed(changed, 'and')}"
     was_at, now_at = _thresholds(old), _thresholds(new)
     if was_at != now_at:
         now_words = f"has its threshold at {_listed(now_at)}" if now_at else "has no threshold any more"

@@ -61,7 +61,7 @@ def rule_findings(
             if identity in named:
                 yield "rule/duplicate", name, "there is another rule of this name and labels"
             named.add(identity)
-            yield from ((check, name, words) for check, words in _expr(rule, scrape_interval, versions))
+            yield from ((check, name, words) for check, words in _expr(rule, group, scrape_interval, versions))
             reading = series_findings(rule, scrape_interval, seconds(group["interval"]), kept, recorded, pipeline)
             yield from ((check, name, words) for check, words in reading)
             unread = _series(rule["expr"])
@@ -82,7 +82,9 @@ def rule_findings(
                 yield from ((check, name, words) for check, words in _alert(rule, group, severities))
 
 
-def _expr(rule: Mapping[str, Any], scrape_interval: float, versions: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _expr(
+    rule: Mapping[str, Any], group: Group, scrape_interval: float, versions: tuple[str, ...]
+) -> Iterator[tuple[str, str]]:
     for node in walk(parse(rule["expr"])):
         called = called_by(node)
         if words := called and unknown(called, versions):
@@ -93,9 +95,12 @@ def _expr(rule: Mapping[str, Any], scrape_interval: float, versions: tuple[str, 
             continue
         (window,) = node.args
         if isinstance(window, promql_parser.MatrixSelector):
-            if (width := window.range.total_seconds()) < 4 * scrape_interval:
-                least = duration(4 * scrape_interval)
-                yield "promql/rate", f"{called} over {duration(width)} is under four scrape intervals ({least})"
+            width = window.range.total_seconds()
+            # A step of a cumulative sum is seen once, and can't be longer than Prometheus looks back.
+            scrapes = 2 if "record" in rule and width == seconds(group["interval"]) else 4
+            if width < (least := scrapes * scrape_interval):
+                too_few = f"is under {'two' if scrapes == 2 else 'four'} scrape intervals ({duration(least)})"
+                yield "promql/rate", f"{called} over {duration(width)} {too_few}"
         elif any(isinstance(each, promql_parser.AggregateExpr) for each in walk(window)):
             yield "rateBeforeAggregation", f"{called} of a sum; sum the rates instead"
 

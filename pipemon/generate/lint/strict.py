@@ -18,6 +18,7 @@ from pipemon.generate.output import Options, write
 from pipemon.generate.rules import Rules, rule_file, rules
 from pipemon.generate.ruletests.by_mode import mode_tests
 from pipemon.generate.templates import TEMPLATES, templates_file
+from pipemon.units import duration
 
 _LONGEST = 600.0
 _AT_ONCE = 20
@@ -83,7 +84,10 @@ def _run(folder: Path, *command: str) -> tuple[bool, str]:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, errors="replace", check=False, timeout=_LONGEST
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired:
+        by_hand = "; write the files by `pipemon generate`, and run it there" if program == "promtool" else ""
+        return False, f"{program} {words}: not done after {duration(_LONGEST)}{by_hand}"
+    except OSError as error:
         return False, f"{program} {words}: {error}"
     if done.returncode == 0:
         return True, f"{program} {words}: passed"
