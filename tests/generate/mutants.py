@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from same_rule import normal_form
+
 from pipemon.units import duration, seconds
 
 _FLIPPED = {">": "<", "<": ">", ">=": "<", "<=": ">", "==": "!=", "!=": "=="}
@@ -24,7 +26,10 @@ _OF_EXPORTED = re.compile(r"\bby \(([^)]*)\) \(\s*(?:\w+\(\s*)*(?!ALERTS)\w+\{([
 _OF_A_CONSTANT = re.compile(r"\)(?: group_left \([^)]*\))?\s+[(\s]*pipemon:")
 _NOTHING = re.compile(r'(label_replace\(\s*0 \* [\w:]+)\{[^}]*le="\+Inf"\}(?=,\s*"below")')
 """A bucket that is only there to be 0 below the first bound."""
-_WHETHER = re.compile(r"\band on \([^)]*\)[\s(]+(?=sum by \([^)]*\) \(\s*increase\([^()]*\)\s*\) > 0)")
+_WHETHER = re.compile(
+    r"\band on \([^)]*\)[\s(]+"
+    r"(?=sum by \([^)]*\) \(\s*(?:increase\(|last_over_time\(\w+_total\{)[^()]*\)\s*\) > 0)"
+)
 """Before a sum that only tells whether there is any."""
 _SKIPPED = re.compile(r"-\s+sum by \(([^)]*)\) \(\s*\w+\(pipemon_stage_skipped_total\{([^}]*)\}")
 """What is subtracted from recorded calls."""
@@ -57,15 +62,20 @@ def mutants(document: dict[str, Any]) -> Iterator[Mutant]:
       first `unless`, and each aggregation keeps it: it tells rules of one name apart.
       What `and` and `unless` leave of series are these series, and those of all sides of an `or` must have it.
     - A count times 0 is 0, of whichever bucket, and of several the largest is taken: which one is picked is no matter.
-    - An increase is never below 0, so that a sum of some is above 0 where the largest of them is, or their average:
-      where `and` only asks for that, all three are the same.
+    - An increase is never below 0, nor is a counter, so that a sum of some is above 0 where the largest of them is, or
+      their average: where `and` only asks for that, all three are the same.
+    - What `same_rule` proves to be the same: what a join picks by itself, of which all that matters has one value.
     - Skipped calls of another track find no calls that they would be subtracted from, where these are recorded of one.
     """
     rules = [rule for group in document["groups"] for rule in group["rules"]]
     modes = _of_modes(rules)
     for rule in rules:
         name = rule.get("alert") or rule["record"]
+        sound = normal_form(rule["expr"])
         for family, what, changed in _changed(rule, modes):
+            is_other = changed["expr"] != rule["expr"]
+            if is_other and family in ("matcher", "label") and sound == normal_form(changed["expr"]):
+                continue
             yield Mutant(f"{name}: {what}", rule, changed, family)
 
 

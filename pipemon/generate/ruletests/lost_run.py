@@ -89,6 +89,7 @@ def _paused(spec: Spec, mode: FailureMode, state: State, pauses: list[tuple[Reco
         for name, rate in world.rates.items():
             missing = {b for b, (_, counter) in zip(begins, pauses, strict=True) if _is_of(name, counter)}
             lines.append({"series": name, "values": _values(rate * mode.window, missing, length, end)})
+        lines += [{"series": name, "values": f"{value:.12g}+0x{end}"} for name, (value, _) in world.gauges.items()]
     exprs = []
     for begin, (recording, _) in zip(begins, pauses, strict=True):
         made, recorded = recording.expr, text(recording.series(*own(spec)))
