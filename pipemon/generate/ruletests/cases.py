@@ -226,6 +226,9 @@ def cases_on_few_calls(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> 
                 yield "is quiet with nothing to compare with", case(spec, alert, good, enough, fires=False, few=True)
                 if read.reference.count is not None:
                     little = enough._replace(then=_FEW * condition.min_count / mode.window)
+                    if counts_as_some(condition):
+                        # Beyond the bad ones that are supposed of so few, too: that they are too few is what is tested.
+                        little = little._replace(values=(_beyond_supposed(condition, _FEW * condition.min_count),))
                     yield (
                         "is quiet where that rests on too few calls",
                         case(spec, alert, good, little, fires=False, few=True),
@@ -245,13 +248,17 @@ def cases_on_few_calls(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> 
 def _just_beyond_few(spec: Spec, alert: Alert, good: tuple[float, ...], state: State) -> tuple[str, Test]:
     """Return the case that fires where what it is compared with rests on so few calls that bad ones are supposed."""
     (condition,) = alert.mode.conditions
-    assert condition.threshold is not None
-    assert condition.threshold.high is not None
     then = ENOUGH * condition.min_count
-    value = round((1 + MARGIN) * condition.threshold.high * condition.min_events / then, 6)
-    beyond = state._replace(values=(value,), then=then / alert.mode.window)
+    beyond = state._replace(values=(_beyond_supposed(condition, then),), then=then / alert.mode.window)
     name = "fires where that rests on just enough calls, though on few bad ones"
     return name, case(spec, alert, good, beyond, fires=True, far=True)
+
+
+def _beyond_supposed(condition: Condition, then: float) -> float:
+    """Return a share just beyond what is compared with so many calls, of which the least bad ones are supposed."""
+    assert condition.threshold is not None
+    assert condition.threshold.high is not None
+    return min(1.0, round((1 + MARGIN) * condition.threshold.high * condition.min_events / then, 6))
 
 
 def _side(side: int, sides: tuple[float, ...]) -> str:

@@ -28,6 +28,7 @@ from pipemon.generate.ruletests.cases import (
 from pipemon.generate.ruletests.cusum import by_sum, cusum_cases
 from pipemon.generate.ruletests.drift import constants_cases, drift_cases, drifting
 from pipemon.generate.ruletests.expectations import fires_whatever_else, firing_at, place_if_any, place_of, waited
+from pipemon.generate.ruletests.held import held_cases, held_step
 from pipemon.generate.ruletests.lost_run import lost_run_cases
 from pipemon.generate.ruletests.onset import onset_cases
 from pipemon.generate.ruletests.past import past_cases, past_step
@@ -98,6 +99,8 @@ def tests_of(rules: Rules) -> Iterator[TestFile]:
             yield TestFile(f"{name}.wait-{duration(step)}.tests.yml", step, waits)
         if past := list(past_cases(spec, group)):
             yield TestFile(f"{name}.past.tests.yml", past_step(spec), past)
+        if held := list(held_cases(spec, group)):
+            yield TestFile(f"{name}.held.tests.yml", held_step(spec), held)
         if worth := list(worth_cases(spec, group)):
             yield TestFile(f"{name}.worth.tests.yml", worth_step(spec), worth)
         for kind, cases_of in _BY_STEP:
