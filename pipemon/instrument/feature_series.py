@@ -82,8 +82,9 @@ class _NumberSeries(FeatureSeries):
         if low >= 0:
             self._positive.inc(float(values.sum()))
             return
-        self._positive.inc(float(np.maximum(values, 0.0).sum()))
-        self._negative.inc(float(-np.minimum(values, 0.0).sum()))
+        part = np.maximum(values, 0.0)
+        self._positive.inc(float(part.sum()))
+        self._negative.inc(-float(np.minimum(values, 0.0, out=part).sum()))
 
 
 class _CategorySeries(FeatureSeries):
