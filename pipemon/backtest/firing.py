@@ -38,7 +38,7 @@ def firings(
     evaluation that is `keep_firing_for` after the first at which it did not hold. `end` is None where that is
     beyond `until`, the last evaluation.
     """
-    waits, keeps = _evaluations(for_, step), _evaluations(keep_firing_for, step)
+    waits, keeps = evaluations_of(for_, step), evaluations_of(keep_firing_for, step)
     start, resolves = None, 0.0
     for first, last in _rows(times, step):
         if start is not None and first > resolves + step / 2:
@@ -52,7 +52,8 @@ def firings(
         yield start, resolves if resolves <= until + step / 2 else None
 
 
-def _evaluations(seconds: float, step: float) -> int:
+def evaluations_of(seconds: float, step: float) -> int:
+    """Return how many evaluations it takes for so many seconds to have passed."""
     return ceil(round(seconds / step, 6))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import ceil, inf
+from math import ceil
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
@@ -74,11 +74,11 @@ def fetched(prometheus: Prometheus, expr: Expr, period: Period, step: float, don
     return found
 
 
-def in_pieces(period: Period, step: float, most: float = inf) -> Iterator[Period]:
-    """Yield a period's pieces in their order: as long as a server may be asked for at once, or under `most` seconds."""
-    steps, start = _STEPS if most > _STEPS * step else max(1, ceil(most / step)), period.start
+def in_pieces(period: Period, step: float) -> Iterator[Period]:
+    """Yield a period's pieces in their order: as long as a server may be asked for at once."""
+    start = period.start
     while start <= period.end:
-        end = min(period.end, start + (steps - 1) * step)
+        end = min(period.end, start + (_STEPS - 1) * step)
         yield Period(start, end)
         start = end + step
 
@@ -111,26 +111,20 @@ def known(spec: Spec, prometheus: Prometheus, period: Period) -> Known:
 
     count = Aggregate("count", (), Binary("or", every(c.STAGE_CALLS), every(c.PIPELINE_RUNS)))
     step = max(spec.timing.scrape_interval, (period.end - period.start) / _LOOKS)
-    found = _seen(prometheus, text(exported_series(spec, count)), period, step, 1.0)
+    found = _seen(prometheus, text(exported_series(spec, count)), period, step)
     try:
         return replace(found, keeps=prometheus.retention())
     except UnavailableError:  # others that answer Prometheus' queries have no such page
         return found
 
 
-def recorded(prometheus: Prometheus, series: Expr, period: Period, step: float) -> Known:
-    """Return what of a period has samples of series that a rule records each `step`. Raises UnavailableError."""
-    looks = max(step, ceil((period.end - period.start) / _LOOKS / step) * step)
-    return _seen(prometheus, text(Aggregate("count", (), series)), period, looks, step)
-
-
-def _seen(prometheus: Prometheus, query: str, period: Period, step: float, finest: float) -> Known:
+def _seen(prometheus: Prometheus, query: str, period: Period, step: float) -> Known:
     """Return since when a query of one series gives something, and for how long, looking each `step` seconds."""
     points = _times(prometheus, query, period, step)
     since = points[0] if points else None
     if since is not None and since > period.start:
         before = Period(max(period.start, since - step), since)
-        since = min([since, *_times(prometheus, query, before, max(finest, step / _LOOKS))])
+        since = min([since, *_times(prometheus, query, before, max(1.0, step / _LOOKS))])
     return Known(since, min(period.end - period.start, len(points) * step), None)
 
 

@@ -45,15 +45,6 @@ def _known(found: Replayed) -> Iterator[str]:
 def _mode(found: Replayed, mode: FailureMode, weeks: float) -> Iterator[str]:
     fired = found.fired.get(mode.name, ())
     name = f"  {mode.name} ({mode.severity}{', in burn-in' if mode.observe else ''})"
-    if missing := found.unasked.get(mode.name):
-        series = ", ".join(missing)
-        yield f"{name}: not known: it reads what its own rules made of the past, and nothing recorded {series}"
-        return
-    own = found.recorded.get(mode.name)
-    if own is not None and own.since is not None:
-        weeks = own.length / _WEEK if own.length >= _DAY else 0.0
-        if own.since - found.period.start > found.plan.spec.interval(mode):
-            name += f", known from {moment(own.since)} on, when its rules began to record; unknown before"
     if not fired:
         yield f"{name}: never{_why(found, mode)}"
         return

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from math import ceil, floor, inf, log10
 
-from pipemon.backtest.evaluation import Past
+from pipemon.backtest.evaluation import points as worked_points
 from pipemon.backtest.firing import firings
 from pipemon.backtest.history import Period, Points, aligned, fetched
+from pipemon.backtest.past import Past
 from pipemon.generate.annotations import unit
 from pipemon.generate.expressions import guards, narrowed
 from pipemon.generate.inlining import inlined
@@ -91,7 +92,7 @@ def values(spec: Spec, mode: FailureMode, prometheus: Prometheus, period: Period
     decided = replace(mode, conditions=mode.undecided)
     spec = replace(spec, failure_modes=tuple(decided if each is mode else each for each in spec.failure_modes))
     expr, found = _ready(spec, decided)
-    (points,) = Past(spec, found.recordings).points(prometheus, [expr], period, step, lambda: None)
+    (points,) = worked_points(Past(spec, found.recordings), prometheus, [expr], period, step, lambda: None)
     return points
 
 

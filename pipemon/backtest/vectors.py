@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipemon.backtest.history import Labels
-from pipemon.generate.promql import Aggregate, Binary, Matcher
+from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, text
 
 Column = NDArray[np.float64]
 Vector = dict[Labels, Column]
@@ -60,6 +60,37 @@ _PARTS = re.compile(r"\$\$|\$[0-9]+|[^$]+|\$")
 FUNCTIONS = frozenset({*_EACH, "label_replace", "vector", "time"})
 AGGREGATIONS = frozenset(_OVER_SERIES)
 OPERATORS = frozenset({*_ARITHMETIC, *_COMPARISONS, *(f"{each} bool" for each in _COMPARISONS), *_SETS})
+
+
+def worked_out(expr: Expr, value: Callable[[Expr | float], Vector | Column], times: Column) -> Vector | Column:
+    """Return what an expression is at `times`; `value` gives what it is made of. What is of no matter isn't asked for.
+
+    Raises ValueError for what is not worked out here.
+    """
+    match expr:
+        case Aggregate(op=op) if op in AGGREGATIONS:
+            return aggregated(expr, _vector(value(expr.expr)))
+        case Binary(op="and"):
+            right = value(expr.right)
+            return joined(expr, value(expr.left), right) if _has_any(right) else {}
+        case Binary(op=op) if op in OPERATORS:
+            return joined(expr, value(expr.left), value(expr.right))
+        case Call(function="time"):
+            return times
+        case Call(function="vector", args=(inner,)) if not isinstance(inner, str):
+            column = value(inner)
+            assert not isinstance(column, dict)
+            return {(): column}
+        case Call(function="label_replace", args=(inner, *texts)) if not isinstance(inner, int | float | str):
+            return relabelled(_vector(value(inner)), *map(str, texts))
+        case Call(function=function, args=(inner, *numbers)) if function in _EACH and not isinstance(inner, str):
+            return each(function, _vector(value(inner)), [float(text(number)) for number in numbers])
+    raise ValueError(f"{text(expr)} can't be worked out")
+
+
+def some(vector: Vector, begin: int, end: int) -> Vector:
+    """Return the values of the evaluations from `begin` to before `end`."""
+    return {labels: column if len(column) == 1 else column[begin:end] for labels, column in vector.items()}
 
 
 def chosen(vector: Vector, matchers: Iterable[Matcher]) -> Vector:
@@ -170,6 +201,15 @@ def _computing(op: str, *, keeps_right: bool = False) -> _Compute:
         return np.where(holds & ~missing, right if keeps_right else left, np.nan)
 
     return compute
+
+
+def _vector(found: Vector | Column) -> Vector:
+    assert isinstance(found, dict)
+    return found
+
+
+def _has_any(found: Vector | Column) -> bool:
+    return not isinstance(found, dict) or any(not np.isnan(column).all() for column in found.values())
 
 
 def _some(columns: list[Column], reduce: Callable[[Column], Column]) -> Column:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 from pipemon.generate.promql import Aggregate, Binary, Call, Matcher, Recorded, span
 from pipemon.generate.recordings import Measure, Recording, Scope
 from pipemon.spec.cusum import LIMIT, slack
@@ -28,19 +26,6 @@ def cumulative_sum(scope: Scope, mode: FailureMode, condition: Condition, summed
     expr = Call("clamp", (Binary("+", before, step), 0.0, MOST))
     value = Recording(name, expr, excess.labels, (excess,), excess.static)
     return Measure(value, which, None, ())
-
-
-def beyond_limit(steps: Iterable[tuple[float, float]], step: float) -> Iterator[float]:
-    """Yield when a sum is above its limit, of what each step adds at its time: as the rules add it up.
-
-    Where a step is missing the sum begins anew.
-    """
-    total, last = 0.0, 0.0
-    for time, added in steps:
-        total = min(max((total if time - last < 1.5 * step else 0.0) + added, 0.0), MOST)
-        last = time
-        if total > LIMIT:
-            yield time
 
 
 def _excess(scope: Scope, mode: FailureMode, condition: Condition, summed: Measure) -> Recording:

@@ -195,7 +195,7 @@ def _inlined(expr: Expr, rules: Mapping[str, Sequence[Recording]], step: Window)
 def _recorded(rule: Recording, expr: Expr, matchers: tuple[Matcher, ...]) -> Expr | None:
     """Return what matchers pick of a rule's series, with the labels that it sets; None where these do not fit."""
     static = dict(rule.static)
-    if not all(_fits(static[matcher.label], matcher) for matcher in matchers if matcher.label in static):
+    if not all(fits(static[matcher.label], matcher) for matcher in matchers if matcher.label in static):
         return None
     expr = picked(expr, tuple(matcher for matcher in matchers if matcher.label not in static))
     for label, value in rule.static:
@@ -203,6 +203,7 @@ def _recorded(rule: Recording, expr: Expr, matchers: tuple[Matcher, ...]) -> Exp
     return expr
 
 
-def _fits(value: str, matcher: Matcher) -> bool:
+def fits(value: str, matcher: Matcher) -> bool:
+    """Tell whether a matcher picks series whose label has a value."""
     same = value == matcher.value if matcher.op in ("=", "!=") else re.fullmatch(matcher.value, value) is not None
     return same if matcher.op in ("=", "=~") else not same

@@ -26,6 +26,7 @@ from pipemon.spec.model import (
     FailureMode,
     Kind,
     Pace,
+    Reference,
     Severity,
     Spec,
 )
@@ -163,9 +164,8 @@ def _mode(report: Report, written: Written, body: Mapping, names: Collection[str
             f"{name}: {duration(window)} can't be told from the hour before; give it a `window` of an hour or less"
         )
         report.add(body.get("window") or body.get("pace") or key, message, "range")
-    if spec.schedule is None and past is not None and past.offset and window < spec.timing.long_window:
-        message = f"{name}: window: {duration(window)} of {past.words} say little; give it an hour or more"
-        report.add(body.get("window") or key, message, "range")
+    if spec.schedule is None and past is not None and past.offset:
+        _check_past(report, body.get("window") or key, name, past, window, spec)
     if any(condition.signal == "budget_burn" for condition in found):
         found = _burning(report, body, key, found, spec, severity)
         window = max((condition.burns[0].long for condition in found), default=window)
@@ -238,6 +238,20 @@ def _burning(
 def _kind(first: Condition, signal: Signal) -> Kind:
     """Return the kind of alert: of a sum, that of what is summed."""
     return alert_kind(SIGNALS[summed(first).signal] if first.tolerated else signal, _direction(first))
+
+
+def _check_past(report: Report, at: Node, name: str, past: Reference, window: float, spec: Spec) -> None:
+    """Report a window that can't be told from the same hours before."""
+    if window < spec.timing.long_window:
+        message = f"{name}: window: {duration(window)} of {past.words} say little; give it an hour or more"
+        report.add(at, message, "range")
+    elif window > past.offset / 2:
+        # Hours in which its own alert was there, or soon before it, are nothing to compare with.
+        message = (
+            f"{name}: window: of {duration(window)}, {past.words} are too near to be told from what is now; "
+            f"give it {duration(past.offset / 2)} or less"
+        )
+        report.add(at, message, "range")
 
 
 def _of_last_hour(found: tuple[Condition, ...]) -> bool:

@@ -45,7 +45,7 @@ def test_silence_is_told_from_not_knowing(judged: float, said: str, tmp_path: Pa
     spec = load(spec_of(tmp_path))
     period = Period(0.0, 10 * DAY)
     there = Known(0.0, 10 * DAY, None)
-    found = Replayed(plan(spec), period, there, {"dearer": ()}, {}, {}, {}, {"dearer": judged})
+    found = Replayed(plan(spec), period, there, {"dearer": ()}, {}, {"dearer": judged})
     assert list(report(found))[1:] == [f"  dearer (ticket): {said}"]
 
 

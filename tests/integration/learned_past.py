@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from past import STEP, Values
+from past import Values
 
 from pipemon.catalogue import CONFIDENCE_BINS, LABEL_DELAYS
 from pipemon.units import le
@@ -12,6 +12,7 @@ from pipemon.units import le
 SPEC = """\
 pipeline: past
 owner: team
+scrape_interval: 30s
 stages: {hear: {features: {output.sure: ratio}}}
 defaults: {for: 2m}
 failure_modes:
@@ -22,9 +23,10 @@ failure_modes:
   unsure: {what: x, stage: hear, signal: {estimated_accuracy: output.sure}, below: 70%, window: 20m}
   more-are-wrong: {what: x, stage: hear, signal: {cusum: wrong_ratio}, above: 12%}
 """
-_EACH = 20
+STEP = 30
+_EACH = 40
 """Answers a step."""
-_FAULTS = {"unlabelled": (40, 100), "wrong": (140, 210), "slow": (250, 320), "unsure": (360, 430)}
+_FAULTS = {"unlabelled": (20, 50), "wrong": (70, 105), "slow": (125, 160), "unsure": (180, 215)}
 _WORD = {True: "yes", False: "no"}
 _SURE, _UNSURE = ("1.0", 0.95), ("0.6", 0.55)
 

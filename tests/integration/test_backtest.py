@@ -11,15 +11,15 @@ import drifting_past
 import learned_past
 import past as past_module
 import pytest
+import sudden_past
 from click.testing import CliRunner, Result
-from past import BEGIN, SPEC, STEP, Values, blocks, engine_agrees, past
+from past import BEGIN, SPEC, Values, blocks, engine_agrees, past
 from real_servers import running_prometheus
 
 from pipemon.backtest.history import Period
 from pipemon.backtest.replay import evaluations, queries, replay
 from pipemon.cli import cli
 from pipemon.generate.inhibition import plan
-from pipemon.generate.measures import measure
 from pipemon.generate.rules import rule_file, rules
 from pipemon.prometheus import Prometheus
 from pipemon.spec.load import load
@@ -103,7 +103,10 @@ def test_a_history_that_is_shorter_than_what_was_asked_for_is_told(
     assert min(starts) >= began[1]  # the silence before there was anything is no firing of `silent`
 
 
-def test_what_labels_told_late_fires_in_the_very_evaluations_too(tmp_path: Path) -> None:
+def test_what_labels_told_late_fires_in_the_very_evaluations_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(past_module, "STEP", learned_past.STEP)
     (tmp_path / "past.yaml").write_text(learned_past.SPEC)
     values, made = learned_past.learned_past(2), plan(load(tmp_path / "past.yaml"))
     blocks(values, tmp_path / "server" / "data")
@@ -160,34 +163,17 @@ def test_hours_that_were_wrong_are_nothing_to_compare_with_a_day_after(
     assert last < ended < last + 3, "not once more when the same hours come again"
 
 
-def sudden(tmp_path: Path) -> Path:
-    """Write a failure mode that reads its own rules' past, and one of drift, beside the others."""
-    spec = tmp_path / "past.yaml"
-    one = "  sudden: {what: it is sudden, stage: hear, signal: null_ratio, above: 2x last hour}\n"
-    other = "  words: {what: x, stage: hear, signal: {drift: input.word}, pace: sudden}\n"
-    spec.write_text(SPEC.replace("input.level: dBFS", "input.level: dBFS, input.word: [left, right]") + one + other)
-    return spec
-
-
-def test_what_its_rules_recorded_then_tells_when_it_would_have_fired(tmp_path: Path) -> None:
-    spec = plan(load(sudden(tmp_path))).spec
-    mode = next(mode for mode in spec.measurable if mode.name == "words")
-    read = measure(spec, mode, mode.conditions[0])
-    assert read is not None
-    labels = ",".join(f'{matcher.label}="{matcher.value}"' for matcher in read.matchers)
-    steps = 3600 // STEP
-    drifted = [None if step < 40 else 0.5 if 80 <= step < 160 else 0.0 for step in range(steps)]
-    blocks({f"{read.value.name}{{{labels}}}": drifted}, tmp_path / "data")
-    with running_prometheus("{}", tmp_path) as prometheus:
-        told = run(tmp_path / "past.yaml", prometheus)
-    (line,) = [line for line in told.stdout.splitlines() if line.startswith("  words ")]
-    since = "known from 2023-11-14T22:10:00Z on, when its rules began to record; unknown before"
-    assert line.startswith(f"  words (ticket), {since}: once; "), told.output
-
-
-def test_what_reads_the_past_of_its_own_rules_is_not_said_to_be_quiet(
-    kept: tuple[Prometheus, Values], tmp_path: Path
+def test_what_reads_its_own_past_is_worked_out_step_by_step_and_fires_in_the_very_evaluations_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = run(sudden(tmp_path), kept[0])
-    (line,) = [line for line in told.stdout.splitlines() if line.startswith("  sudden ")]
-    assert ": not known: it reads what its own rules made of the past, and nothing recorded pipeline_stage" in line
+    """The hour before, kept while its alert lasts, of shares and of drift; and sums of shares, levels and spreads."""
+    monkeypatch.setattr(past_module, "STEP", sudden_past.STEP)
+    made, values, asked = plan(load(sudden_past.write_spec(tmp_path))), sudden_past.sudden_past(), []
+    blocks(values, tmp_path / "server" / "data")
+    period = Period(BEGIN, BEGIN + sudden_past.HOURS * 3600)
+    with running_prometheus("{}", tmp_path / "server") as prometheus:
+        every = evaluations(rules(made.spec))
+        found = replay(made, prometheus, period, every, lambda: asked.append(1))
+    assert len(asked) == queries(every, period), "progress ends at its end"
+    assert {name for name, firings in found.fired.items() if not firings} == set(), found.absent
+    engine_agrees(rule_file(rules(made.spec)), values, found, every, tmp_path / "engine")
