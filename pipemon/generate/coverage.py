@@ -13,7 +13,7 @@ from pipemon.spec.budgets import budget_words
 from pipemon.spec.cusum import step_of
 from pipemon.spec.expression import may_keep
 from pipemon.spec.fields import listed
-from pipemon.spec.model import FailureMode, Kind, Spec
+from pipemon.spec.model import Condition, FailureMode, Kind, Spec
 from pipemon.spec.signals import CUSUM, SHIFT
 from pipemon.units import counted, duration
 
@@ -162,9 +162,19 @@ def _of_nothing(mode: FailureMode) -> Iterator[str]:
             continue
         # The words of what a canary is compared with are no threshold's: it may be worse by as little.
         if each.reference is not None and each.reference.offset:
-            few = f"{each.threshold.words} is {each.min_events} bad ones, where there were none"
-            way = f"signals: {{all: [..., {{signal: {each.signal}, above: 1%}}]}}"
-            yield f"  {mode.name}: {few}; say from where on it matters, as in {way}"
+            none, enough = f"where {each.reference.words} had none", f"{each.min_events} bad ones are enough"
+            way = f"signals: {{all: [..., {{{_written(each)}, above: 1%}}]}}"
+            yield f"  {mode.name}: {none}, {enough}; say from where on it matters, as in {way}"
+
+
+def _written(condition: Condition) -> str:
+    """Return a signal as a file says it: `signal: null_ratio`, `share: output.language=fr`."""
+    feature = condition.feature
+    words = condition.argument
+    if feature is not None:
+        name = f"{feature.direction}.{feature.name}"
+        words = f"{name}={words}" if condition.signal == "share" else name
+    return f"{condition.signal}: {words}" if words else f"signal: {condition.signal}"
 
 
 def coverage(spec: Spec) -> Iterator[str]:
