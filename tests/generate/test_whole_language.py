@@ -27,6 +27,11 @@ stages:
   embed: {calls: embed_total, duration: {histogram: embed_duration_us, bounds: [50ms, 100ms, 1s]}}
 failure_modes:
   more-declined: {what: D, stage: decide, signal: {share: output.decision=decline}, above: 2x yesterday}
+  more-fail:
+    what: F
+    stage: decide
+    signals: {all: [{signal: error_ratio, above: 3x last week}, {signal: error_ratio, above: 1%}]}
+  slow-too: {what: S, stage: decide, signals: {any: [{latency: p95, above: 2x yesterday}, {latency: p95, above: 1s}]}}
   busier: {what: B, stage: decide, signal: throughput, above: 2x last hour}
   between-bounds-of-another-unit: {what: B, stage: embed, signal: {latency: p95}, above: 80ms}
 """

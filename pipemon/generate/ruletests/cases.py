@@ -44,6 +44,7 @@ from pipemon.generate.ruletests.scenes import (
 )
 from pipemon.generate.ruletests.values import (
     MARGIN,
+    alike,
     edge_values,
     good_value,
     least_compared_with,
@@ -110,6 +111,23 @@ def tested_values(spec: Spec, mode: FailureMode, condition: Condition) -> _Value
     return _Values(good, tuple(b for b, _ in edges), tuple(b for _, b in edges), tuple(worst))
 
 
+def values_of(spec: Spec, mode: FailureMode) -> tuple[_Values, ...]:
+    """Return what the tests of a failure mode have each condition's value be.
+
+    Conditions of the same have one value, which is that of the threshold that decides: where all must hold, the
+    furthest from what is good.
+    """
+    every = [tested_values(spec, mode, condition) for condition in mode.conditions]
+    for index, condition in enumerate(mode.conditions):
+        same = [every[at] for at in alike(mode, index)]
+        if len(same) > 1 and condition.threshold is not None:
+            rising = condition.threshold.high is not None
+            furthest = max if rising == (mode.combine == "all") else min
+            decides = furthest(same, key=lambda values: values.beyond[0])
+            every = [decides if at in alike(mode, index) else values for at, values in enumerate(every)]
+    return tuple(every)
+
+
 def cases_that_fire(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterator[tuple[str, Test]]:
     """Yield cases that fire: all conditions beyond their thresholds, or each alone where any is enough."""
     mode = alert.mode
@@ -119,13 +137,13 @@ def cases_that_fire(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Ite
         state = State(values, calls_rate(spec, mode, ENOUGH), good, calls_rate(spec, mode, ENOUGH))
         yield "fires once when all of it holds", case(spec, alert, good, state, fires=True)
     for index, condition in enumerate(mode.conditions):
-        if mode.combine == "all" and index and len(every[index].beyond) == 1:
+        if (mode.combine == "all" and index and len(every[index].beyond) == 1) or alike(mode, index)[0] < index:
             continue
         for side, beyond in enumerate(every[index].beyond):
             if mode.combine == "all" and index and not side:
                 continue
             rest = tuple(other.beyond[0] for other in every) if mode.combine == "all" else good
-            values = _with(rest, index, beyond)
+            values = _with(mode, rest, index, beyond)
             rate = 0.0 if condition.signal == "no_calls" else calls_rate(spec, mode, ENOUGH, index)
             state = State(values, rate, good, calls_rate(spec, mode, ENOUGH))
             alone = f" on {condition.signal} alone" if mode.combine == "any" and len(every) > 1 else ""
@@ -183,12 +201,14 @@ def cases_just_before(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> I
     good = tuple(values.good for values in every)
     usual = tuple(values.beyond[0] if mode.combine == "all" else values.before[0] for values in every)
     for index, condition in enumerate(mode.conditions):
+        if alike(mode, index)[0] < index:
+            continue
         for side, before in enumerate(every[index].before):
             if mode.combine == "any" and index and not side:
                 continue
             worst = tuple(v.worst[side if i == index else 0] for i, v in enumerate(every))
             others_rate = 0.0 if condition.signal == "no_calls" else calls_rate(spec, mode, 2 * ENOUGH)
-            state = State(_with(usual, index, before), calls_rate(spec, mode, ENOUGH), worst, others_rate)
+            state = State(_with(mode, usual, index, before), calls_rate(spec, mode, ENOUGH), worst, others_rate)
             which = _side(side, every[index].before)
             name = f" of {condition.signal}" if len(every) > 1 else ""
             yield f"is quiet just before the threshold{name}{which}", case(spec, alert, good, state, fires=False)
@@ -214,7 +234,7 @@ def cases_on_few_calls(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> 
         few = _FEW * needed_calls(spec, mode, condition) / mode.window
         for side, beyond in enumerate(every[index].beyond):
             worst = tuple(v.worst[side if i == index else 0] for i, v in enumerate(every))
-            state = State(_with(rest, index, beyond), few, worst, calls_rate(spec, mode, 2 * ENOUGH))
+            state = State(_with(mode, rest, index, beyond), few, worst, calls_rate(spec, mode, 2 * ENOUGH))
             name = (f" for {condition.signal}" if len(every) > 1 else "") + _side(side, every[index].beyond)
             if by_calls:
                 yield f"is quiet on too few calls{name}", case(spec, alert, good, state, fires=False, few=True)
@@ -265,8 +285,9 @@ def _side(side: int, sides: tuple[float, ...]) -> str:
     return f" ({('low', 'high')[side]} side)" if len(sides) > 1 else ""
 
 
-def _with(values: tuple[float, ...], index: int, value: float) -> tuple[float, ...]:
-    return (*values[:index], value, *values[index + 1 :])
+def _with(mode: FailureMode, values: tuple[float, ...], index: int, value: float) -> tuple[float, ...]:
+    same = alike(mode, index)
+    return tuple(value if at in same else each for at, each in enumerate(values))
 
 
 def calls_rate(spec: Spec, mode: FailureMode, times: float, index: int | None = None) -> float:

@@ -21,6 +21,7 @@ from pipemon.generate.ruletests.scenes import (
     kept_labels,
     labels_of,
     own_series,
+    seen,
 )
 from pipemon.generate.ruletests.synthetic import OVERRUN
 from pipemon.generate.ruletests.values import compared_with
@@ -112,8 +113,8 @@ def recorded_values(
         test = recorded_value(spec, recording, matchers, value, *more, at=time.at(time.judged))
         found[str(test["expr"])] = test
 
-    count = state.rate * mode.window
     for condition, value in zip(mode.conditions, state.values, strict=True):
+        count = state.rate * mode.window * seen(spec, mode, condition)
         read = measure(spec, mode, condition)
         if read is None:
             continue

@@ -24,6 +24,7 @@ from pipemon.generate.ruletests.cases import (
     cases_that_fire,
     stops,
     tested_values,
+    values_of,
 )
 from pipemon.generate.ruletests.cusum import by_sum, cusum_cases
 from pipemon.generate.ruletests.drift import constants_cases, drift_cases, drifting
@@ -129,7 +130,7 @@ def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
         yield from _written(spec, alert)
         yield from _beside_written(spec, alert)
         return
-    every = tuple(tested_values(spec, mode, condition) for condition in mode.conditions)
+    every = values_of(spec, mode)
     yield from cases_that_fire(spec, alert, every)
     yield from cases_on_just_enough_calls(spec, alert, every)
     yield from cases_just_before(spec, alert, every)
@@ -169,7 +170,7 @@ def _beside(spec: Spec, mode: FailureMode, time: Clock) -> list[dict[str, str]]:
     if not others:
         return []
     known = replace(mode, conditions=others)
-    every = tuple(tested_values(spec, known, condition) for condition in others)
+    every = values_of(spec, known)
     good, bad = tuple(each.good for each in every), tuple(each.beyond[0] for each in every)
     rate = calls_rate(spec, known, ENOUGH)
     # Where all must hold and one is that nobody calls, nobody does.

@@ -269,6 +269,13 @@ def _replicas(spec: Spec, mode: FailureMode) -> Replicas:
     return STABLE_ONES if all(each and (each.offset or each.hold) for each in references) else MIXED
 
 
+def seen(spec: Spec, mode: FailureMode, condition: Condition) -> float:
+    """Return the share of the judged place's calls that a condition sees: beside another time, of stable versions."""
+    past = condition.reference is not None and bool(condition.reference.offset or condition.reference.hold)
+    shares = ((dict(labels).get("track"), share) for labels, _, share in _replicas(spec, mode))
+    return sum(share for track, share in shares if not past or track != "canary")
+
+
 def _fill(world: World, spec: Spec, mode: FailureMode, values: tuple[float, ...], rate: float) -> None:
     world.take(moves_of(spec, mode, values, rate, world.skipped))
 

@@ -15,7 +15,7 @@ from pipemon.generate.drift.shapes import Shares, moved
 from pipemon.generate.levels import counter_of
 from pipemon.generate.queries import calls_total, duration
 from pipemon.generate.ruletests.places import OLD_VERSION, Move, World
-from pipemon.generate.ruletests.values import compared_with, tested_limits
+from pipemon.generate.ruletests.values import alike, compared_with, tested_limits
 from pipemon.spec import reads as r
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import ALL, Condition, FailureMode, Spec
@@ -60,8 +60,10 @@ class Moves(list[Move]):
 def moves_of(spec: Spec, mode: FailureMode, values: tuple[float, ...], rate: float, skipped: float = 0.0) -> Moves:
     """Return what happens where the conditions of a failure mode have these values, at `rate` calls each second."""
     moves = Moves(skipped)
-    for condition, value in zip(mode.conditions, values, strict=True):
-        _told(moves, spec, mode, condition, value, rate)
+    for index, (condition, value) in enumerate(zip(mode.conditions, values, strict=True)):
+        # Of conditions of the same, the first tells it for all.
+        if alike(mode, index)[0] == index:
+            _told(moves, spec, mode, condition, value, rate)
     return moves
 
 
@@ -250,7 +252,12 @@ def _latency(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, 
         q = float(condition.argument[1:]) / 100
         lower, upper = _read_bounds(spec, mode.stage) or (high * 0.4, high * 20)
         inside = (value - lower) / (upper - lower)
-        moves.add_first(metric, max(0.0, (q - inside) / (1 - inside)), rate, "_bucket", le=le(lower))
+        below = max(0.0, (q - inside) / (1 - inside))
+        if len(mode.conditions) > 1:
+            # Another condition may be of some of the replicas.
+            moves.add(metric, below * rate, "_bucket", le=le(lower))
+        else:
+            moves.add_first(metric, below, rate, "_bucket", le=le(lower))
         moves.add(metric, rate, "_bucket", le=le(upper))
     moves.add(metric, rate, "_bucket", le="+Inf")
     moves.add(metric, rate, "_count")

@@ -38,6 +38,18 @@ def _is_share(condition: Condition) -> bool:
     return signal.unit == "ratio" and signal.argument != "feedback"
 
 
+def alike(mode: FailureMode, index: int) -> list[int]:
+    """Return which conditions are of the same as one, on the same side of it, such as `3x last week` and `1%`."""
+
+    def same(condition: Condition) -> tuple[object, ...]:
+        threshold = condition.threshold or Threshold(None, None, "")
+        sides = (threshold.low is None, threshold.high is None)
+        return condition.signal, condition.argument, condition.feature, condition.labels, condition.slice, sides
+
+    wanted = same(mode.conditions[index])
+    return [at for at, condition in enumerate(mode.conditions) if same(condition) == wanted]
+
+
 def tested_limits(spec: Spec, mode: FailureMode, condition: Condition) -> Threshold:
     """Return the threshold as a number, also where it is a multiple of what the tests have it be."""
     threshold = limits(spec, mode, condition)
