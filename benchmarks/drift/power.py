@@ -78,12 +78,13 @@ def power(random: Generator, baselines: int, windows: int) -> Table:
                 rows.append([name, layout, "", *(f"{np.mean(each):.2f}" for each in cells)])
             if earlier := EARLIER.get((name, layout)):
                 rows.append([name, layout, "earlier", *(f"{each:.2f}" for each in earlier)])
-                for of, told, shares in zip(ORDER, earlier, cells, strict=True):
+                for place, (of, told, shares) in enumerate(zip(ORDER, earlier, cells, strict=True), start=3):
                     # One baseline's chance, and that of 3,000 windows; 0.005 is how the numbers are rounded.
                     chance = np.sqrt(np.var(shares) + told * (1 - told) / 3000 + 0.005**2)
                     far.append((told - float(np.mean(shares))) / chance)
                     if abs(far[-1]) >= 3:
                         beyond.append(f"{of} of {name}, {layout}")
+                        rows[-2][place] += ", **no**"
     between = max(float(np.std(each)) for each in alone.values())
     about = (
         f"Share of windows of n = {LIVE:,} in which it is seen, at 1% false alarms. Means over {baselines} baselines "
@@ -91,7 +92,7 @@ def power(random: Generator, baselines: int, windows: int) -> Table:
         "the core's share of the 1%; the rest: the statistic by itself, with a simulated critical value. From one "
         f"baseline to another a power differs by a standard deviation of up to {between:.2f}; the earlier simulation "
         f"had one baseline. Of its {len(far)} numbers {sum(abs(z) < 2 for z in far)} are within 2 standard deviations "
-        f"of that and of its windows, {sum(abs(z) < 3 for z in far)} within 3; those that are not: "
+        f"of that and of its windows, {sum(abs(z) < 3 for z in far)} within 3; those that are not, **no**: "
         f"{'; '.join(beyond) or 'none'}. The earlier js and hellinger added nothing to empty bins, which costs "
         "them power where tails are nearly empty; its wasserstein of bins of equal mass hangs on where the outermost "
         "ones end, which it does not tell. The best two-sided test of a mean sees +0.1 sd in 0.71 of windows."

@@ -48,6 +48,21 @@ def test_of_few_values_and_where_one_category_is_nearly_all_there_are_tests_whic
     assert failing_modes(rules(plan(load(tmp_path / SPEC.name)).spec), tmp_path) == {}
 
 
+def test_no_rule_test_of_a_shift_takes_more_values_from_a_bin_than_it_has(tmp_path: Path) -> None:
+    document = json.loads(BASELINE.read_text())
+    # A flag's values can lie farther apart, and hardly closer together.
+    flag = {"mean": 0.9875, "sd": 0.111, "count": 6000, "bounds": [0, 1], "shares": [0.0125, 0.9875, 0]}
+    document["features"] = {"taste.input.heat": flag}
+    (tmp_path / BASELINE.name).write_text(json.dumps(document))
+    head = SPEC.read_text().partition("failure_modes:")[0]
+    modes = "  apart: {what: x, stage: taste, signal: {shift: spread of input.heat}}\n"
+    (tmp_path / SPEC.name).write_text(f"{head}failure_modes:\n{modes}")
+    _, files = documents(rules(plan(load(tmp_path / SPEC.name)).spec))
+    tests = [test for file in of_mode(files, "apart") for test in file["tests"]]
+    assert [test["name"] for test in tests if "+-" in json.dumps(test.get("input_series"))] == []
+    assert any(test["name"].endswith("fires once a shift upwards adds up") for test in tests)
+
+
 @integration
 def test_another_threshold_and_forgotten_bins_are_found(tmp_path: Path) -> None:
     made = rules(plan(load(SPEC)).spec)

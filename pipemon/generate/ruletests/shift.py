@@ -85,7 +85,9 @@ def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
     reference = references(spec, ((alert.mode.stage or "", shape.direction, shape.name),))[0]
     feature = _Scored(spec, reference, alert.mode.window, cast(Of, condition.argument))
     large = feature.growing(threshold.high / (_STEPS + 0.05), "large")
-    for sign, side in ((1.0, "upwards"), (-1.0, "downwards")):
+    # Where one bin has nearly all, as of a flag, values can hardly be closer together.
+    sides = [(sign, side) for sign, side in ((1.0, "upwards"), (-1.0, "downwards")) if feature.reaches(sign * large)]
+    for sign, side in sides:
         yield f"fires once a shift {side} adds up", _fires(spec, alert, feature, sign * large, _STEPS)
         steps = feature.steps(threshold.high)
         if steps > _STEPS:
@@ -94,11 +96,11 @@ def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
     few = _FEW / _MANY
     chance = [(1.0, feature.explained("small") * (1 - MARGIN))]
     yield "is quiet where chance explains it, whatever moves elsewhere", _quiet(spec, alert, feature, chance, value=0.0)
-    yield "is quiet on too few values", _quiet(spec, alert, feature, [(few, large)], value=None)
+    far = sides[0][0] * large if sides else large
+    yield "is quiet on too few values", _quiet(spec, alert, feature, [(few, far)], value=None)
     other, lasts = {"instance": "c"}, (_BEFORE + _QUIET) * SCRAPES
     bins = [feature.bins("other", lasts, other)]
-    far = [(1.0, large)]
-    yield "is quiet on other bins than the baseline has", _quiet(spec, alert, feature, far, bins, value=None)
+    yield "is quiet on other bins than the baseline has", _quiet(spec, alert, feature, [(1.0, far)], bins, value=None)
     for sum_ in shifts_of(spec).sums:
         which = dict(sum_.static)
         yield (
@@ -137,8 +139,20 @@ class _Scored(Feature):
         grows = 2 * self.slacks["small"] * (self.slacks["large"] - self.slacks["small"]) * (1 - MARGIN)
         return ceil(limit / grows) if grows > 0 else 0
 
+    def reaches(self, z: float) -> bool:
+        """Tell whether the mean of any values' scores can be so far off."""
+        return self._moved(z)[1] <= 1
+
     def shares(self, z: float) -> list[float]:
         """Return the share of each bin: some of all values have moved into the one that counts most, or least."""
+        to, part = self._moved(z)
+        return [
+            (1 - min(1.0, part)) * share + (min(1.0, part) if index == to else 0.0)
+            for index, share in enumerate(self.base.shares)
+        ]
+
+    def _moved(self, z: float) -> tuple[int, float]:
+        """Return the bin into which values have moved, and what part of all; above 1 where all are not enough."""
         shares = self.base.shares
         mean = sum(share * score for share, score in zip(shares, self.scores, strict=True))
         wanted = z * self.error
@@ -147,8 +161,7 @@ class _Scored(Feature):
             wanted = (1 + u * (z - u / 3) / 3) ** 3
         most, least = max(self.scores), min(self.scores)
         end = most if wanted > mean else least
-        to, part = self.scores.index(end), (wanted - mean) / (end - mean)
-        return [(1 - part) * share + (part if index == to else 0.0) for index, share in enumerate(shares)]
+        return self.scores.index(end), (wanted - mean) / (end - mean)
 
     def told_of(self, phases: Phases, unlike: Mapping[str, str], until: int) -> list[Series]:
         """Return its series, of two replicas; those in other places, `unlike` it in some labels, are of one."""
