@@ -24,16 +24,28 @@ MORE = """\
 pipeline: fraud
 stages:
   decide: {}
-  embed: {calls: embed_total, duration: {histogram: embed_duration_us, bounds: [50ms, 100ms, 1s]}}
+  embed:
+    calls: [embed_ok_total, embed_bad_total]
+    failures: embed_bad_total
+    duration: {histogram: embed_us, bounds: [50ms, 100ms, 1s]}
 failure_modes:
-  more-declined: {what: D, stage: decide, signal: {share: output.decision=decline}, above: 2x yesterday}
-  more-fail:
-    what: F
+  more-declined:
+    what: Of what a share is compared with, a floor, and what is counted by category
     stage: decide
-    signals: {all: [{signal: error_ratio, above: 3x last week}, {signal: error_ratio, above: 1%}]}
-  slow-too: {what: S, stage: decide, signals: {any: [{latency: p95, above: 2x yesterday}, {latency: p95, above: 1s}]}}
-  busier: {what: B, stage: decide, signal: throughput, above: 2x last hour}
-  between-bounds-of-another-unit: {what: B, stage: embed, signal: {latency: p95}, above: 80ms}
+    signals: {all: [{share: output.decision=no, above: 2x yesterday}, {share: output.decision=no, above: 1%}]}
+  more-fail:
+    what: The same of a service that is not decorated
+    stage: embed
+    signals: {all: [{signal: error_ratio, above: 3x yesterday}, {signal: error_ratio, above: 1%}]}
+  between-bounds:
+    what: A quantile between bounds that are in another unit, over two thresholds
+    stage: embed
+    signals: {any: [{latency: p95, above: 2x yesterday}, {latency: p95, above: 80ms}]}
+  busier:
+    what: Calls a second beside those of the hour before, which is not all there at first
+    stage: decide
+    signal: throughput
+    above: 2x last hour
 """
 
 

@@ -272,6 +272,10 @@ def _replicas(spec: Spec, mode: FailureMode) -> Replicas:
 def seen(spec: Spec, mode: FailureMode, condition: Condition) -> float:
     """Return the share of the judged place's calls that a condition sees: beside another time, of stable versions."""
     past = condition.reference is not None and bool(condition.reference.offset or condition.reference.hold)
+    own = own_series(spec, mode)
+    if own is not None and not _has_canary(own):
+        # All that another service exports is stable then.
+        return 1.0
     shares = ((dict(labels).get("track"), share) for labels, _, share in _replicas(spec, mode))
     return sum(share for track, share in shares if not past or track != "canary")
 
