@@ -32,7 +32,7 @@ MOST = 14.0
 """Where a sum stops, so that it is soon below its limit when all is well again."""
 TRIFLE = 0.1
 """The least shift that is looked for, in standard deviations of the scores. Less than half of it does not add up."""
-SLACKS = {"small": 0.0, "large": 1.0}
+SLACKS = {"small": 0.0, "large": 0.75}
 """Half the shift that each pair of sums looks for, in standard errors of a step: so much, or half a TRIFLE if more."""
 _LEAST = 4.0
 """The lowest limit: by chance above it once in 140 steps or so."""

@@ -8,9 +8,9 @@ times the scores' standard deviation z is 3 (mean^(1/3) - 1) / u + u / 3.
 
 Each pair of sums, upwards and downwards, looks for a shift of 2 s standard errors: what a step adds is the logarithm of
 how much likelier that makes its z than none, 2 s (z - s - a), with a what the baseline's own error explains. So sums of
-different s have one limit (Lorden, Ann. Math. Statist. 42, 1971; Siegmund 1985). s is one standard error, or half a
+different s have one limit (Lorden, Ann. Math. Statist. 42, 1971; Siegmund 1985). s is 0.75 standard errors, or half a
 tenth of a standard deviation: the one sees soon what is large, the other what is small where there are few values in
-a step. Of many values half a tenth is above one standard error, and both look for a tenth: no less adds up.
+a step. Of many values half a tenth is above 0.75 standard errors, and both look for a tenth: no less adds up.
 
 A sum is held over steps with too few values, and begins anew where Prometheus was away for longer than its lookback.
 """
