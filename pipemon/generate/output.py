@@ -164,7 +164,7 @@ def _edge_files(edge: Edge, plans: Sequence[Plan], options: Options) -> dict[str
         "prometheus.yml": device_prometheus(edge, prometheus_document(specs, options.targets, options.alertmanager))
     }
     if not edge.agent:
-        found["rules/edge.rules.yml"] = device_rules(min(spec.timing.scrape_interval for spec in specs))
+        found["rules/edge.rules.yml"] = device_rules(min(spec.timing.evaluation_interval for spec in specs))
     found |= unit_files(edge, options.alertmanager, options.receiver_url)
     return found | centre_files(edge, plans, options.alertmanager, options.receiver_url, options.receiver_token_file)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipemon.generate import expected
 from pipemon.generate.annotations import alert_annotations, plain
@@ -12,6 +12,7 @@ from pipemon.generate.dashboards.pipeline import panel_ids
 from pipemon.generate.drift.onset import onset_of
 from pipemon.generate.expressions import alert_expr, keeps_own_labels
 from pipemon.generate.formats.yamltext import comment, listed
+from pipemon.generate.lookback import in_sight
 from pipemon.generate.measures import measure
 from pipemon.generate.own_series import SERIES, series_rules
 from pipemon.generate.promql import Expr, block
@@ -77,7 +78,7 @@ def rules(spec: Spec, dashboard_url: str = "") -> Rules:
         # What the group before records already is read from there.
         new = tuple(r for r in _recordings(spec, modes, readers) if (r.name, r.static) not in recorded)
         recorded |= {(recording.name, recording.static) for recording in new}
-        recordings = tuple(of_own(spec, recording) for recording in new)
+        recordings = tuple(_recorded(spec, recording) for recording in new)
         alerts = tuple(_alert(spec, mode, _panel_url(spec, mode, dashboard_url)) for mode in modes)
         if alerts:
             interval = spec.interval(modes[0])
@@ -85,10 +86,10 @@ def rules(spec: Spec, dashboard_url: str = "") -> Rules:
     if announced := expected.recordings(spec):
         readers[expected.NAME] = dict.fromkeys(mode.name for mode in spec.measurable if expected.is_held(spec, mode))
         name = f"pipemon-{spec.pipeline}.expected"
-        groups.insert(0, Group(name, ".expected", spec.timing.scrape_interval, announced, ()))
+        groups.insert(0, Group(name, ".expected", spec.timing.evaluation_interval, announced, ()))
     if moved := onset_of(spec):
         every = in_order(moved.origin)
-        found = tuple(of_own(spec, r) for r in every if (r.name, r.static) not in recorded)
+        found = tuple(_recorded(spec, r) for r in every if (r.name, r.static) not in recorded)
         for recording in every:
             readers.setdefault(recording.name, {}).update(dict.fromkeys(_drifting(spec)))
         last = groups.pop() if groups and groups[-1].suffix == _ONSET else None
@@ -96,6 +97,12 @@ def rules(spec: Spec, dashboard_url: str = "") -> Rules:
         groups.append(Group(f"pipemon-{spec.pipeline}{_ONSET}", _ONSET, moved.step, together, alerts))
     groups.append(_bounds_group(spec, dashboard_url))
     return Rules(spec, tuple(groups), {name: tuple(found) for name, found in readers.items()})
+
+
+def _recorded(spec: Spec, recording: Recording) -> Recording:
+    """Return a recording rule as it stands in the file of its pipeline."""
+    found = of_own(spec, recording)
+    return replace(found, expr=in_sight(found.expr, spec.timing.scrape_interval))
 
 
 def _suffix(spec: Spec, mode: FailureMode) -> str:
@@ -124,13 +131,14 @@ def _series_group(spec: Spec, readers: dict[str, dict[str, None]]) -> list[Group
     for recording in named:
         readers[recording.name] = dict.fromkeys(mode.name for mode in spec.measurable if mode.stage in undecorated)
     name = f"pipemon-{spec.pipeline}.stages"
-    return [Group(name, ".stages", spec.timing.scrape_interval, named, ())] if named else []
+    return [Group(name, ".stages", spec.timing.evaluation_interval, named, ())] if named else []
 
 
 def _bounds_group(spec: Spec, dashboard_url: str) -> Group:
     mode = bounds_mode(spec)
     name, annotations = alert_name(spec.pipeline, mode.name), bounds_annotations(spec, dashboard_url)
-    alert = Alert(name, mode, bounds_expr(spec), _labels(spec, mode), annotations)
+    expr = in_sight(bounds_expr(spec), spec.timing.scrape_interval)
+    alert = Alert(name, mode, expr, _labels(spec, mode), annotations)
     return Group(f"pipemon-{spec.pipeline}.bounds", ".bounds", spec.timing.long_interval, (), (alert,))
 
 
@@ -173,7 +181,7 @@ def _alert(spec: Spec, mode: FailureMode, dashboard_url: str) -> Alert:
     return Alert(
         alert_name(spec.pipeline, mode.name),
         mode,
-        expected.held(spec, mode, alert_expr(spec, mode)),
+        in_sight(expected.held(spec, mode, alert_expr(spec, mode)), spec.timing.scrape_interval),
         labels,
         alert_annotations(spec, mode, dashboard_url),
     )

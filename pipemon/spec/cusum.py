@@ -14,7 +14,7 @@ from math import log2
 from pipemon.errors import nearest
 from pipemon.spec import fields
 from pipemon.spec.fields import Report
-from pipemon.spec.model import Condition, Threshold, Timing
+from pipemon.spec.model import LONGEST_STEP, Condition, Threshold, Timing
 from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
 from pipemon.spec.reads import Share
 from pipemon.spec.signals import CUSUM, SIGNALS, Signal
@@ -27,13 +27,18 @@ RUN_LENGTH = 130_000
 As a Markov chain on a lattice (Brook and Evans 1972): 134,600 where the share is small, 141,200 at 2%, 173,500 at
 10%. Sums that are looked at step by step are never higher, so it is at least that.
 """
-STEP = 240.0
-"""The longest step in seconds: a rule that reads its own last value must find it within the lookback of 5 minutes."""
+STEP = LONGEST_STEP
+"""The longest step in seconds: a rule that reads its own last value must find it within the lookback."""
 
 
 def step_of(timing: Timing) -> float:
     """Return how long a step of a cumulative sum is, in seconds: 16 scrapes, within the lookback."""
     return min(STEP, 16 * timing.scrape_interval)
+
+
+def adds_up(timing: Timing) -> bool:
+    """Tell whether each step has two scrapes: of fewer nothing tells what came between them."""
+    return timing.scrape_interval <= STEP / 2
 
 
 def slack(tolerated: float) -> float:

@@ -49,7 +49,7 @@ RESERVED = frozenset(
 RESERVED_ON_ALERTS = RESERVED | {"job", "instance"}
 RESERVED_OF_TARGETS = RESERVED | {"baseline", "below", "bin", "change", "of", "part", "series", "side", "size"}
 """Labels that no selected or kept one may be called as: with those of recorded series."""
-_SHORTEST_SCRAPE, _LONGEST_SCRAPE = 5.0, 120.0
+_SHORTEST_SCRAPE, _LONGEST_SCRAPE = 5.0, 300.0
 
 
 def load(path: Path, *, beside: Path | None = None) -> Spec:
@@ -188,9 +188,11 @@ def _timing(report: Report, root: Mapping) -> Timing:
     node = root.get("scrape_interval")
     interval = fields.time(report, node, Timing.scrape_interval, "scrape_interval")
     if node is not None and not _SHORTEST_SCRAPE <= interval <= _LONGEST_SCRAPE:
-        report.add(node, "scrape_interval: expected 5s to 2m; windows and lookback are sized for that", "range")
+        message = "scrape_interval: expected 5s to 5m: Prometheus looks back no further for a sample; scrape more often"
+        report.add(node, message, "range")
         interval = Timing.scrape_interval
-    return Timing(scrape_interval=interval, long_interval=max(Timing.long_interval, interval))
+    timing = Timing(scrape_interval=interval)
+    return replace(timing, long_interval=max(Timing.long_interval, timing.evaluation_interval))
 
 
 def _keep(report: Report, root: Mapping) -> tuple[str, ...]:

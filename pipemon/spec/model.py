@@ -182,6 +182,10 @@ class FailureMode:
         return frozenset(condition.signal for condition in self.conditions)
 
 
+LONGEST_STEP = 240.0
+"""The longest time between two evaluations, in seconds: what rules record is read within the lookback of 5 minutes."""
+
+
 @dataclass(frozen=True)
 class Timing:
     """Scraping, evaluation and notification times, in seconds.
@@ -197,6 +201,11 @@ class Timing:
     group_wait: float = 30.0
     group_interval: float = 300.0
     repeat_interval: float = 4 * 3600.0
+
+    @property
+    def evaluation_interval(self) -> float:
+        """How often rules are evaluated: as often as is scraped, and no less often than Prometheus looks back."""
+        return min(self.scrape_interval, LONGEST_STEP)
 
 
 @dataclass(frozen=True)
@@ -325,7 +334,7 @@ class Spec:
         if any(condition.tolerated or condition.signal == "shift" for condition in mode.conditions):
             # Each step is added once.
             return mode.window
-        return self.timing.long_interval if mode.window >= self.timing.long_window else self.timing.scrape_interval
+        return self.timing.long_interval if mode.window >= self.timing.long_window else self.timing.evaluation_interval
 
     def stage(self, name: str) -> StageShape:
         """Return the stage called `name`; raises KeyError if there is none."""

@@ -12,7 +12,7 @@ from pipemon.spec import fields
 from pipemon.spec.arguments import Place
 from pipemon.spec.baseline import Baseline
 from pipemon.spec.conditions import conditions
-from pipemon.spec.cusum import step_of, summed
+from pipemon.spec.cusum import adds_up, step_of, summed
 from pipemon.spec.defaults import Defaults, over, values
 from pipemon.spec.expression import series_fault
 from pipemon.spec.fields import Report
@@ -20,6 +20,7 @@ from pipemon.spec.groups import Written, by_name, each_of, led_to, of_member, wr
 from pipemon.spec.model import (
     ACTIONS,
     BOUNDS_DIFFER,
+    LONGEST_STEP,
     STABLE,
     Action,
     Condition,
@@ -170,9 +171,7 @@ def _mode(report: Report, written: Written, body: Mapping, names: Collection[str
         found = _burning(report, body, key, found, spec, severity)
         window = max((condition.burns[0].long for condition in found), default=window)
     if adding := [condition.signal for condition in found if condition.signal in (CUSUM, SHIFT)]:
-        if (written_window := body.get("window")) is not None:
-            step = duration(step_of(spec.timing))
-            report.add(written_window, f"{name}: window: {adding[0]} adds up steps of {step}; remove it", "comparison")
+        _check_adding(report, body, key, f"{name}: {{}}{adding[0]}", spec)
         window = step_of(spec.timing)
     usual_for = max((for_seconds(SIGNALS[c.signal], _direction(c)) for c in found), default=120.0)
     if adding:
@@ -291,6 +290,17 @@ def _pace(
     usual, window = (usual, _WINDOW[usual]) if slow else _OF_DATA.get(whose, (usual, _WINDOW[usual]))
     pace = cast(Pace, fields.choice(report, node, PACES, usual, f"{name}: pace"))
     return pace, window if node is None else _WINDOW[pace]
+
+
+def _check_adding(report: Report, body: Mapping, key: Node, words: str, spec: Spec) -> None:
+    """Report what keeps a failure mode from adding up steps; `words` begin each message, with a place for more."""
+    if (node := body.get("window")) is not None:
+        step = duration(step_of(spec.timing))
+        report.add(node, f"{words.format('window: ')} adds up steps of {step}; remove it", "comparison")
+    if not adds_up(spec.timing):
+        apart, most = duration(spec.timing.scrape_interval), duration(LONGEST_STEP / 2)
+        message = f"{words.format('')} needs scrapes that are {most} apart at most, and `scrape_interval` is {apart}"
+        report.add(key, f"{message}; scrape more often, or take a signal with a window", "range")
 
 
 def _window(report: Report, body: Mapping, name: str, usual: float, spec: Spec) -> float:

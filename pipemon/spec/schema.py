@@ -36,7 +36,7 @@ _WORDS = {
     "pipeline": "The name of the cascade, as the code declares it.",
     "owner": "Who is told: the alert's label `owner`, by which Alertmanager routes.",
     "runbook": "Where to read what to do. At the top, each failure mode's page is this with #<its name>.",
-    "scrape_interval": "How often Prometheus scrapes, 5s to 2m; it sizes every window.",
+    "scrape_interval": "How often Prometheus scrapes, 5s to 5m; it sizes every window.",
     "select": "Labels and values that go into every selector.",
     "keep": "Labels that every aggregation, inhibition and grouping keeps.",
     "targets": "The labels of the scrape targets, by which absence is told.",

@@ -81,10 +81,10 @@ def _labels(expr: object, series: Series, query: str) -> frozenset[str] | None:
             return _labels(expr.expr, series, query)
         case promql.AggregateExpr():
             inner = _labels(expr.expr, series, query) or frozenset()
+            made = frozenset({expr.param.val} if isinstance(expr.param, promql.StringLiteral) else ())
             if expr.modifier is None:
-                return frozenset()
+                return made
             if expr.modifier.type == promql.AggModifierType.By:
-                made = {expr.param.val} if isinstance(expr.param, promql.StringLiteral) else set()
                 return _within(expr.modifier.labels, inner, query) | made
             return inner - frozenset(expr.modifier.labels)
         case promql.Call():
@@ -94,7 +94,7 @@ def _labels(expr: object, series: Series, query: str) -> frozenset[str] | None:
                 return inner | {expr.args[1].val}
             if expr.func.name == "histogram_quantile":
                 return inner - _within(("le",), inner, query)
-            if expr.func.name == "time":
+            if expr.func.name in ("time", "scalar"):
                 return None
             return frozenset() if expr.func.name == "vector" else inner
         case promql.BinaryExpr():

@@ -362,10 +362,10 @@ def test_the_same_scrape_interval_gives_the_same_bytes_and_another_other_steps()
     assert (slow["refresh"], slow["time"]["from"]) == ("5m", "now-12h")
 
 
-def test_lone_values_are_of_the_last_twenty_scrapes() -> None:
+def test_lone_values_are_of_the_last_twenty_scrapes_and_what_is_of_a_moment_of_the_last_two() -> None:
     slow: dict[str, Any] = generic(Scraped(300.0))["cascade"]
     texts = [target["expr"] for panel in panels(slow) for target in panel.get("targets", ()) if target["instant"]]
-    assert {window for text in texts for window in re.findall(r"\[([^\]]*)\]", text)} == {"1h", "1h40m"}
+    assert {window for text in texts for window in re.findall(r"\[([^\]]*)\]", text)} == {"10m", "1h", "1h40m"}
 
 
 @every_board

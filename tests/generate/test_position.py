@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,14 @@ from test_dashboard import ERRORS, cascade, mode, titled
 
 from pipemon.generate.dashboards.generic import generic
 from pipemon.generate.dashboards.pipeline import dashboard
-from pipemon.generate.dashboards.states import FIRING, LESS_OF_AN_EFFECT
+from pipemon.generate.dashboards.states import (
+    FIRING,
+    LESS_OF_AN_EFFECT,
+    MODE_STATES,
+    SEVERITY_STATES,
+    STAGE_STATES,
+)
+from pipemon.generate.dashboards.topology import TILES
 
 pytestmark = pytest.mark.integration
 
@@ -144,7 +152,43 @@ def test_stages_that_are_no_longer_scraped_are_not_forgotten_nor_their_places(tm
     expected = {f'{{at="{place}",order="{place} {name}",stage="{name}"}}': -2.0 for name, place in places.items()}
     promtool(tiles(), gone, expected, tmp_path)
     (panel,) = titled(generic()["cascade"], "Health of the stages")
-    assert panel["fieldConfig"]["defaults"]["mappings"][0]["options"]["-2"]["text"] == "no data"
+    assert panel["fieldConfig"]["defaults"]["mappings"][0]["options"]["-2"]["text"] == "? no data"
+
+
+def long_cascade(stages: int) -> dict[str, str]:
+    """What so many stages export, one after the other."""
+    names = [f"s{i}" for i in range(stages)]
+    calls = {f'pipemon_stage_calls_total{{pipeline="p",stage="{name}",track="stable"}}': "0+30x40" for name in names}
+    edges = {
+        f'pipemon_stage_upstream_info{{pipeline="p",stage="{b}",upstream="{a}"}}': "1x40" for a, b in pairwise(names)
+    }
+    return calls | edges
+
+
+def test_of_a_long_cascade_the_stages_that_are_well_are_one_tile(tmp_path: Path) -> None:
+    few = {f'{{at="{i + 1:02}",order="{i + 1:02} s{i}",stage="s{i}"}}': 0.0 for i in range(TILES)}
+    promtool(tiles(), long_cascade(TILES), few, tmp_path)
+    many = long_cascade(TILES + 1) | fires("s1", 100) | fires("s5", 120)
+    whole = {"s1": CAUSE, "s5": EFFECT, f"{TILES - 1} stages": 0.0}
+    places = {"s1": "02", "s5": "06", f"{TILES - 1} stages": "end"}
+    expected = {f'{{at="{places[n]}",order="{places[n]} {n}",stage="{n}"}}': v for n, v in whole.items()}
+    promtool(tiles(), many, expected, tmp_path)
+    # Its own dashboard knows the stages of which there is nothing, too.
+    modes = (mode(conditions=(ERRORS,)), mode("whole", stage=None, conditions=(ERRORS,)))
+    (panel,) = titled(dashboard(cascade(TILES + 2, 0, modes)), "Cascade now")
+    (own,) = (target["expr"] for target in panel["targets"])
+    series = {name.replace('pipeline="p"', 'pipeline="chain"'): v for name, v in (many | fires("", 130)).items()}
+    places |= {f"s{TILES + 1}": f"{TILES + 2}", "end to end": "end"}
+    whole |= {f"s{TILES + 1}": -2.0, "end to end": EFFECT}
+    promtool(own, series, {f'{{at="{places[n]}",stage="{n}"}}': v for n, v in whole.items()}, tmp_path)
+
+
+def test_each_state_has_a_sign_of_its_own() -> None:
+    for states in (STAGE_STATES, MODE_STATES, SEVERITY_STATES):
+        options: Any = states["options"]
+        signs = [each["text"][0] for value, each in options.items() if value not in ("2", "3", "4")]
+        assert len({*signs}) == len(signs)
+        assert not any(sign.isalpha() and sign != "i" for sign in signs)
 
 
 def test_a_stages_own_dashboard_lists_what_fires_and_neither_what_waits_nor_what_is_in_its_burn_in(

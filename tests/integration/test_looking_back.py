@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from past import BEGIN, STEP, Values, blocks
 from real_servers import running_prometheus
+from rule_tests import Expect, check, rules_of
 
 from pipemon.cli import cli
+from pipemon.generate.dashboards.pipeline import dashboard
+from pipemon.generate.inhibition import plan
 from pipemon.prometheus import Prometheus
+from pipemon.spec.load import load
 
 pytestmark = pytest.mark.integration
 
@@ -49,10 +54,41 @@ def told() -> Values:
     return found
 
 
+SLOW = """\
+pipeline: slow
+scrape_interval: 5m
+budget: 100ms
+stages: {hear: {budget: 50ms}}
+failure_modes:
+  deaf: {what: it hears nothing, stage: hear, signal: null_ratio}
+  old: {what: it was trained long ago, stage: hear, signal: age, above: 10d, for: 20m}
+"""
+SCRAPES = 132
+
+
+def slowly() -> Values:
+    """Eleven hours of scrapes each five minutes, every third half a minute late."""
+    steps = [20 * scrape + 2 * (scrape % 3 == 2) for scrape in range(SCRAPES)]
+
+    def scraped(rate: float, first: float = 0.0) -> list[float | None]:
+        values: list[float | None] = [None] * (20 * SCRAPES + 1)
+        for step in steps:
+            values[step] = first + rate * step
+        return values
+
+    of, rates = 'pipeline="slow",version="1",track="stable"', {"calls": 3.0, "null_outputs": 0.3, "failures": 0.0}
+    found = {f'pipemon_stage_{name}_total{{{of},stage="hear"}}': scraped(rate) for name, rate in rates.items()}
+    for le in ("0.05", "+Inf"):
+        bucket = f'pipemon_stage_duration_seconds_bucket{{{of},stage="hear",le="{le}"}}'
+        found[bucket] = scraped(3.0)
+    found['pipemon_pipeline_budget_seconds{pipeline="slow",version="1"}'] = scraped(0.0, 0.1)
+    return found
+
+
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     folder = tmp_path_factory.mktemp("prometheus")
-    blocks(told(), folder / "data")
+    blocks({**told(), **slowly()}, folder / "data")
     with running_prometheus("{}", folder) as prometheus:
         yield prometheus
 
@@ -90,3 +126,31 @@ def test_a_review_of_what_fired(kept: Prometheus, tmp_path: Path) -> None:
     assert "    deaf: 2 times, 336 a week, 40m in all" in lines
     assert lines[-2] == "  always fired together:"
     assert lines[-1].startswith("    deaf and mute: ")
+
+
+def test_what_is_scraped_each_five_minutes_has_no_gaps_on_its_own_dashboard(kept: Prometheus, tmp_path: Path) -> None:
+    (tmp_path / "slow.yaml").write_text(SLOW)
+    board: Any = dashboard(plan(load(tmp_path / "slow.yaml")).spec)
+    points = {}
+    for panel in (each for row in board["panels"] for each in (row, *row.get("panels", ()))):
+        for target in panel.get("targets", ()) if panel["type"] == "timeseries" else ():
+            for minute in range(5):
+                # As if it were opened in each of the minutes between two scrapes.
+                since = BEGIN + 3600 + 60 * minute + 15
+                expr = target["expr"].replace("$__rate_interval", "20m")
+                for series in kept.query_range(expr, since, since + 300 * (SCRAPES - 16), 300):
+                    points[panel["title"], target["refId"], minute] = len(series.points)
+    assert len({title for title, *_ in points}) >= 4
+    assert {*points.values()} == {SCRAPES - 15}
+
+
+def test_an_alert_of_a_gauge_goes_on_between_scrapes_that_are_five_minutes_apart(tmp_path: Path) -> None:
+    (tmp_path / "slow.yaml").write_text(SLOW)
+    # Of two scrapes one is two minutes late, so that seven minutes are between some; rules are evaluated any time.
+    of = '{pipeline="slow",stage="hear",version="1",track="stable"}'
+    series = {
+        f"pipemon_stage_trained_timestamp_seconds{of}": " ".join(["-1e6 _ _ _ _ _ _ -1e6 _ _"] * 8),
+        f"pipemon_stage_calls_total{of}": " ".join(f"{10 * n} _ _ _ _ _ _ {10 * n + 7} _ _" for n in range(8)),
+    }
+    always = 'sum(count_over_time(ALERTS{failure_mode="old",alertstate="firing"}[29m30s:1m]))'
+    check(rules_of(tmp_path / "slow.yaml"), series, [Expect("70m", always, {"{}": 30})], tmp_path, "1m")

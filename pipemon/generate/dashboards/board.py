@@ -13,6 +13,7 @@ from pipemon.generate.dashboards.layout import RECENT, Row, place
 from pipemon.generate.dashboards.panels import DATASOURCE, NEUTRAL, Json
 from pipemon.generate.dashboards.series import Choice
 from pipemon.generate.dashboards.text import plain, query, web
+from pipemon.generate.lookback import in_sight
 from pipemon.generate.promql import Aggregate, Binary, Expr, Matcher
 from pipemon.units import duration
 
@@ -212,10 +213,11 @@ def marks(choice: Choice, scrape_interval: float) -> list[Json]:
     by = ("pipeline", "stage", "version")
     now = Aggregate("count", by, choice.series(c.STAGE_CALLS))
     before = Aggregate("count", by, choice.series(c.STAGE_CALLS, offset=RECENT * scrape_interval))
+    new = in_sight(Aggregate("max", (), Binary("unless", now, before)), scrape_interval)
     return [
         mark(choice, "Critical alerts", "red", firing("=", page)),
         mark(choice, "Other alerts", "orange", firing("!=", page)),
-        mark(choice, "New versions", NEUTRAL, Aggregate("max", (), Binary("unless", now, before))),
+        mark(choice, "New versions", NEUTRAL, new),
     ]
 
 

@@ -14,7 +14,7 @@ from pipemon.generate.dashboards.panels import Json, Line, Panel, letter, stat, 
 from pipemon.generate.dashboards.position import OPENS, ORDER, PLACE, began, opening, ordered, placed
 from pipemon.generate.dashboards.series import Choice, chosen, ever_missing, feedback, missing, quantile, share
 from pipemon.generate.dashboards.states import MODE_STATES, SEVERITY_STATES, STAGE_STATES
-from pipemon.generate.dashboards.topology import by_severity, health, node_graph, waterfall
+from pipemon.generate.dashboards.topology import TILES, by_severity, health, node_graph, tiles, waterfall
 from pipemon.generate.last_run import of_last_run
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.generate.queries import per
@@ -60,16 +60,17 @@ def _state(choice: Choice, step: float) -> Panel:
         "The state of each stage, in the order of the cascade: its most severe firing alert, or **ok** where calls "
         "arrive, or a batch job's last run is there, and nothing fires. **downstream**, and dim: a stage before it "
         "fires as severely for as long, so it may only suffer from that. **no calls**: it is scraped, and nobody "
-        "calls it. **no data**: it was there in the last hour, and is not scraped now; is the process down? Empty: "
-        "Prometheus has nothing of this pipeline.",
-        [choice.rows(ordered(placed(choice, health(choice, step))))],
+        "calls it. **no data**: it was there in the last hour, and is not scraped now; is the process down? Of more "
+        f"than {TILES} stages those that are ok are one tile together, the last. Empty: Prometheus has nothing of this "
+        "pipeline.",
+        [choice.rows(ordered(tiles(choice, health(choice, step), lambda states: placed(choice, states))))],
         unit="none",
         min_step=step,
         empty="nothing of this pipeline",
         mappings=STAGE_STATES,
         height=5,
     )
-    return in_order(made, ORDER, PLACE)
+    return in_order(made, ORDER, PLACE, most=2 * TILES)
 
 
 def _firing(choice: Choice, step: float) -> Panel:

@@ -152,9 +152,12 @@ def coarse(panels: Sequence[Panel]) -> tuple[Panel, ...]:
     return tuple(replace(panel, points=120) for panel in panels)
 
 
-def in_order(made: Panel, label: str, *hidden: str) -> Panel:
-    """Return a panel of values of now whose one query gives rows, sorted by a label that is not shown, nor `hidden`."""
-    reduced: Json = {"calcs": ["lastNotNull"], "fields": "", "values": True, "limit": 200}
+def in_order(made: Panel, label: str, *hidden: str, most: int = 200) -> Panel:
+    """Return a panel of values of now whose one query gives rows, sorted by a label that is not shown, nor `hidden`.
+
+    There are the first `most` of them.
+    """
+    reduced: Json = {"calcs": ["lastNotNull"], "fields": "", "values": True, "limit": most}
     by: Json = {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": label, "desc": False}]}}
     excluded = dict.fromkeys((label, *hidden, "Time"), True)
     shown: Json = {"excludeByName": excluded, "indexByName": {}, "renameByName": {}}

@@ -11,6 +11,7 @@ from zlib import crc32
 from pipemon.generate.arrived import Labels, arrived
 from pipemon.generate.dashboards.panels import DATASOURCE, Json, Panel, Query, letter
 from pipemon.generate.dashboards.text import RATE_INTERVAL, query
+from pipemon.generate.lookback import in_sight
 from pipemon.units import duration
 
 COLUMNS = 24
@@ -50,7 +51,6 @@ def place(rows: Sequence[Row], scrape_interval: float = 15.0, labels: Labels = (
     Grafana's rate interval is made for points along a line. `labels` are those of pipemon that arrive under other
     names.
     """
-    now = duration(RECENT * scrape_interval)
     placed: list[Json] = []
     ids: set[int] = set()
     of_modes: dict[str, int] = {}
@@ -66,7 +66,8 @@ def place(rows: Sequence[Row], scrape_interval: float = 15.0, labels: Labels = (
                 ends = [0, *accumulate(panel.share for panel in line)]
                 for panel, (start, end) in zip(line, pairwise(COLUMNS * end // ends[-1] for end in ends), strict=True):
                     id = _id(panel.key, ids)
-                    panels.append(_panel(panel, id, {"x": start, "y": y, "w": end - start, "h": height}, now, labels))
+                    at: Json = {"x": start, "y": y, "w": end - start, "h": height}
+                    panels.append(_panel(panel, id, at, scrape_interval, labels))
                     for mode in panel.modes:
                         of_modes.setdefault(mode, id)
                 y += height
@@ -106,7 +107,7 @@ def _id(key: str, taken: set[int]) -> int:
     raise AssertionError
 
 
-def _panel(panel: Panel, id: int, at: Json, now: str, labels: Labels) -> Json:
+def _panel(panel: Panel, id: int, at: Json, scrape_interval: float, labels: Labels) -> Json:
     body: Json = {
         "id": id,
         "type": panel.kind,
@@ -125,9 +126,10 @@ def _panel(panel: Panel, id: int, at: Json, now: str, labels: Labels) -> Json:
         body["maxDataPoints"] = panel.points
     if panel.kind != "text":
         body["datasource"] = DATASOURCE
+        exprs = (arrived(labels, in_sight(query.expr, scrape_interval)) for query in panel.queries)
         body["targets"] = [
-            _target(replace(query, expr=arrived(labels, query.expr)), letter(i), panel.min_step, now)
-            for i, query in enumerate(panel.queries)
+            _target(replace(query, expr=expr), letter(i), panel.min_step, duration(RECENT * scrape_interval))
+            for i, (query, expr) in enumerate(zip(panel.queries, exprs, strict=True))
         ]
     return body
 

@@ -10,7 +10,7 @@ from pipemon.generate.dashboards.panels import Panel, Query, markdown_panel, sta
 from pipemon.generate.dashboards.position import PLACE, began
 from pipemon.generate.dashboards.series import either, of_spec
 from pipemon.generate.dashboards.state import along, order
-from pipemon.generate.dashboards.states import MODE_STATES, OBSERVED, SEVERITY_COLORS, alerts
+from pipemon.generate.dashboards.states import MODE_STATES, OBSERVED, SEVERITY_COLORS, alerts, signed
 from pipemon.generate.dashboards.text import link, markdown, plain, says
 from pipemon.generate.dashboards.topology import by_severity
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
@@ -110,8 +110,8 @@ def firing_now(spec: Spec) -> Panel | None:
     for label in ("what", "do"):
         # The words are not in the series: the column has the failure mode's name, and a mapping shows its words.
         now = Call("label_replace", (now, label, "$1", "failure_mode", "(.*)"))
-    labels = [(spec.severity_label(severity), SEVERITY_COLORS[severity]) for severity in SEVERITIES]
-    severities = text_mapping([(words, words, color) for words, color in labels])
+    labels = [(severity, spec.severity_label(severity)) for severity in SEVERITIES]
+    severities = text_mapping([(words, signed(each, words), SEVERITY_COLORS[each]) for each, words in labels])
     columns = (
         Column(PLACE, "#", width=50, whole=True),
         Column("severity", "Severity", states=severities, width=80),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipemon import catalogue as c
 from pipemon.generate import queries as q
 from pipemon.generate import recordings as m
+from pipemon.generate.dashboards.charts import in_order
 from pipemon.generate.dashboards.panels import Line, Panel, Query, stat
 from pipemon.generate.dashboards.position import AT_THE_END, PLACE, most_severe_began
 from pipemon.generate.dashboards.series import either, of_spec
@@ -21,13 +22,11 @@ from pipemon.generate.dashboards.states import (
     alerts,
 )
 from pipemon.generate.dashboards.text import markdown, plain, short
+from pipemon.generate.dashboards.topology import TILES, health, tiles
 from pipemon.generate.measures import measure as measured
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, literal, one_of
 from pipemon.spec.model import SEVERITIES, Severity, Spec
 from pipemon.units import duration
-
-IN_A_LINE = 16
-"""Stages whose names can be read in one line of tiles."""
 
 
 def recent(spec: Spec) -> float:
@@ -71,29 +70,44 @@ def topology_words(spec: Spec) -> str:
 
 def cascade_state(spec: Spec) -> Panel:
     """Return the state of each stage now, in the cascade's order, and then of the pipeline as a whole."""
-    queries = [Query(_state(spec, name), plain(f"{i}. {name}"), instant=True) for i, name in enumerate(order(spec), 1)]
-    if None in spec.measurable_at:
-        queries.append(Query(_state(spec, None), "end to end", instant=True))
+    names, many = order(spec), len(order(spec)) > TILES
+    unwatched = "" if many else " **not watched**: no failure mode of it can be measured yet."
+    folded = f" Of more than {TILES} stages those that are ok are one tile together, the last." if many else ""
     description = (
         f"{topology_words(spec)}. Look for the first stage that is not ok: what comes after it may only suffer from "
         "it, and is dim, **downstream**, where a stage before it fires as severely for as long. Each shows its most "
         "severe firing alert (critical, warning, info), over all replicas. **ok**: calls arrive, and no alert fires. "
         f"**no calls**: it is scraped, and nobody calls it. **no data**: Prometheus has nothing "
-        f"of it for {duration(recent(spec))}: is the process down, is it scraped, are the rules loaded? **not "
-        "watched**: no failure mode of it can be measured yet."
+        f"of it for {duration(recent(spec))}: is the process down, is it scraped, are the rules loaded?"
+        f"{unwatched}{folded}"
     )
-    return stat(
+    queries = [Query(_state(spec, name), plain(f"{i}. {name}"), instant=True) for i, name in enumerate(names, 1)]
+    whole = [Query(_state(spec, None), "end to end", instant=True)] if None in spec.measurable_at else []
+    made = stat(
         "cascade/state",
         "Cascade now",
         description,
-        queries,
+        [_not_well(spec, names)] if many else [*queries, *whole],
         unit="none",
         min_step=spec.timing.scrape_interval,
         empty="no stages",
         mappings=STAGE_STATES,
-        # Two lines of tiles have no room for names.
-        height=4 if len(queries) <= IN_A_LINE else 7,
     )
+    return in_order(made, PLACE, most=2 * TILES) if many else made
+
+
+def _not_well(spec: Spec, names: tuple[str, ...]) -> Query:
+    """Return the stages of a long cascade that are not ok, and how many are; then the pipeline as a whole."""
+    choice = of_spec(spec)
+    every = either(health(choice, recent(spec)), *(_at(Call("vector", (float(NO_DATA),)), "stage", n) for n in names))
+    shown = tiles(choice, every, lambda states: along(spec, states))
+    if None in spec.measurable_at:
+        shown = Binary("or", shown, _at(_at(_state(spec, None), PLACE, AT_THE_END), "stage", END_TO_END))
+    return choice.rows(shown)
+
+
+def _at(expr: Expr, label: str, value: str) -> Expr:
+    return Call("label_replace", (expr, label, value.replace("$", "$$"), "", ""))
 
 
 def _state(spec: Spec, stage: str | None) -> Expr:

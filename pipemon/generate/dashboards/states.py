@@ -20,32 +20,34 @@ _EFFECT_COLORS: dict[Severity, str] = {
 """The same hues, pale on light and dim on dark: the eye is to fall on the cause. From an opacity of 0.3 on Grafana
 would write in white on them in its light theme too."""
 
-_FIRING = tuple((FIRING[s], SEVERITY_LABELS[s], SEVERITY_COLORS[s]) for s in SEVERITIES)
+_SIGNS: dict[Severity, str] = {"notice": "i", "ticket": "!", "page": "✕"}
+"""Each state has a sign too, by which it is told without its colour, and where its word is too small to be read."""
+
+
+def signed(severity: Severity, words: str) -> str:
+    """Return a severity's words with its sign."""
+    return f"{_SIGNS[severity]} {words}"
+
+
+_FIRING = tuple((FIRING[s], signed(s, SEVERITY_LABELS[s]), SEVERITY_COLORS[s]) for s in SEVERITIES)
 _EFFECTS = tuple(
-    (FIRING[s] - LESS_OF_AN_EFFECT, f"{SEVERITY_LABELS[s]}, downstream", _EFFECT_COLORS[s]) for s in SEVERITIES
+    (FIRING[s] - LESS_OF_AN_EFFECT, f"↳ {SEVERITY_LABELS[s]}, downstream", _EFFECT_COLORS[s]) for s in SEVERITIES
 )
-_NO_DATA = (NO_DATA, "no data", "#5A5A5A")
-STAGE_STATES = value_mapping(
-    (
-        *_FIRING,
-        *_EFFECTS,
-        (QUIET, "ok", "green"),
-        (NO_CALLS, "no calls", NEUTRAL),
-        _NO_DATA,
-        (UNWATCHED, "not watched", "#7A6A8A"),
-    )
+_OK, _NO_CALLS = (QUIET, "✓ ok", "green"), (NO_CALLS, "○ no calls", NEUTRAL)
+_NO_DATA = (NO_DATA, "? no data", "#5A5A5A")
+STAGE_STATES = value_mapping((*_FIRING, *_EFFECTS, _OK, _NO_CALLS, _NO_DATA, (UNWATCHED, "· not watched", "#7A6A8A")))
+SEVERITY_STATES = text_mapping(
+    [(SEVERITY_LABELS[s], signed(s, SEVERITY_LABELS[s]), SEVERITY_COLORS[s]) for s in SEVERITIES]
 )
-SEVERITY_STATES = text_mapping([(SEVERITY_LABELS[s], SEVERITY_LABELS[s], SEVERITY_COLORS[s]) for s in SEVERITIES])
 MODE_STATES = value_mapping(
-    (*_FIRING, (PENDING, "pending", "yellow"), (OBSERVED, "burn-in", NEUTRAL), (QUIET, " ", "transparent"))
+    (*_FIRING, (PENDING, "… pending", "yellow"), (OBSERVED, "~ burn-in", NEUTRAL), (QUIET, " ", "transparent"))
 )
 VERDICT_STATES = value_mapping((*_FIRING, (QUIET, "nothing fires", "rgba(142, 142, 142, 0.2)")))
 """Of a canary: that nothing fires is no proof that it is good."""
 
 _HEX = {"red": "#F2495C", "orange": "#FF9830", "blue": "#5794F2", "green": "#73BF69"}
 STAGE_WORDS = tuple(
-    (value, words, _HEX.get(color, color))
-    for value, words, color in (*_FIRING, *_EFFECTS, (QUIET, "ok", "green"), (NO_CALLS, "no calls", NEUTRAL), _NO_DATA)
+    (value, words, _HEX.get(color, color)) for value, words, color in (*_FIRING, *_EFFECTS, _OK, _NO_CALLS, _NO_DATA)
 )
 """What a stage can be by the metrics alone: number, word, and a colour that a web page understands."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pipemon import catalogue as c
@@ -17,6 +17,7 @@ from pipemon.generate.dashboards.panels import (
     letter,
 )
 from pipemon.generate.dashboards.position import (
+    AT_THE_END,
     ORDER,
     PLACE,
     after_its_cause,
@@ -38,6 +39,10 @@ from pipemon.generate.dashboards.states import (
 from pipemon.generate.dashboards.text import short
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher
 from pipemon.generate.queries import per
+
+TILES = 12
+"""Stages whose states can be read side by side, on a screen of 1280 pixels."""
+_NO_STATE = 99.0
 
 _STAGES = Matcher("stage", "!=", "")
 
@@ -75,6 +80,21 @@ def health(choice: Choice, patience: float) -> Expr:
     seen = Aggregate("max", ("stage",), Call("count_over_time", (choice.series(c.STAGE_CALLS, window=REMEMBERED),)))
     gone = Binary("+", Binary("*", seen, 0.0), float(NO_DATA))
     return either(suffers, fires, of_job, alive, gone)
+
+
+def tiles(choice: Choice, every: Expr, along: Callable[[Expr], Expr]) -> Expr:
+    """Return the states of `every` stage with their places, as `along` tells them; of many those that are not ok.
+
+    Of more than TILES the ok ones are one together, whose name says how many they are: it comes last.
+    """
+    number = Aggregate("count", (), Aggregate("group", ("stage",), choice.lately(c.STAGE_CALLS)))
+    # The number of a state to leave out: ok, or one that there is not.
+    left_out = Binary("*", Binary("-", Binary("> bool", number, float(TILES)), 1.0), _NO_STATE)
+    folded = Binary("and", Aggregate("count", (), Binary("==", every, float(QUIET))), Binary(">", number, float(TILES)))
+    words = Aggregate("count_values", (), folded, parameter="stage")
+    told = Call("label_replace", (Binary("*", words, float(QUIET)), "stage", "$1 stages", "stage", "(.*)"))
+    shown = Binary("!=", along(every), Call("scalar", (left_out,)))
+    return Binary("or", shown, Call("label_replace", (told, PLACE, AT_THE_END, "", "")))
 
 
 def node_graph(choice: Choice, key: str, min_step: float, height: int = 7, share: int = 1) -> Panel:

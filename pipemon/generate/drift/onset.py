@@ -29,7 +29,7 @@ from pipemon.generate.drift.watched import watched
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Recorded, one_of
 from pipemon.generate.queries import ALL_VALUES, key
 from pipemon.generate.recordings import Recording, Scope
-from pipemon.spec.cusum import step_of
+from pipemon.spec.cusum import adds_up, step_of
 from pipemon.spec.model import Spec
 from pipemon.spec.signals import SHIFT
 
@@ -75,8 +75,8 @@ def onset_of(spec: Spec) -> Onset | None:
 
 
 def _onset_of(spec: Spec) -> Onset | None:
-    if spec.schedule is not None:
-        # One run is one step: nothing adds up between them.
+    if spec.schedule is not None or not adds_up(spec.timing):
+        # One run is one step: nothing adds up between them. Nor where a step has no two scrapes.
         return None
     found = moving(spec)
     return onset(spec, found) if len({(each.stage, each.direction) for each in found}) > 1 else None

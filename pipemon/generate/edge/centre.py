@@ -36,7 +36,7 @@ def centre_files(
     # At the centre a device's labels are on every series, and each device has causes and effects of its own.
     apart = [plan(replace(made.spec, keep=(*made.spec.keep, *place.names))) for made in plans]
     specs = [made.spec for made in apart]
-    interval = min(spec.timing.scrape_interval for spec in specs)
+    interval = min(spec.timing.evaluation_interval for spec in specs)
     found = {
         "centre/prometheus.yml": _prometheus(place, interval, alertmanager),
         "centre/rules/edge.rules.yml": _rules(place, specs, interval),

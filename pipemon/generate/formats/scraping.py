@@ -33,6 +33,7 @@ def prometheus_document(specs: Sequence[Spec], targets: Sequence[str], alertmana
     are of several jobs. `alertmanager` is its host:port. Raises OptionError for a target of no job.
     """
     interval = duration(min(spec.timing.scrape_interval for spec in specs))
+    evaluation = duration(min(spec.timing.evaluation_interval for spec in specs))
     jobs: dict[str, dict[str, object]] = {}
     for spec in specs:
         if not targets and _exports_elsewhere(spec):
@@ -44,7 +45,7 @@ def prometheus_document(specs: Sequence[Spec], targets: Sequence[str], alertmana
         job = {"labels": labels, "interval": duration(spec.timing.scrape_interval), "pushed": batch}
         jobs.setdefault(name, job)
     return {
-        "global": {"scrape_interval": interval, "evaluation_interval": interval},
+        "global": {"scrape_interval": interval, "evaluation_interval": evaluation},
         "rule_files": ["rules/*.yml"],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
         "scrape_configs": [_job(name, job, _targets(name, list(jobs), targets)) for name, job in jobs.items()],
