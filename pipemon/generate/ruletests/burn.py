@@ -18,6 +18,7 @@ from pipemon.generate.ruletests.expectations import expected_alert, nothing_of_o
 from pipemon.generate.ruletests.neighbours import neighbours
 from pipemon.generate.ruletests.scenes import Clock, State, counters, labels_of, worlds
 from pipemon.generate.ruletests.values import MARGIN
+from pipemon.generate.ruletests.wait import waiting_case
 from pipemon.spec.latency import burned_condition
 from pipemon.spec.model import Burn, Condition, Spec
 from pipemon.spec.pieces import piece, windows_of
@@ -48,6 +49,8 @@ def burn_cases(spec: Spec, group: Group) -> dict[float, list[tuple[str, str, Tes
     for alert in filter(burning, group.alerts):
         for burn, name, test in _cases(spec, alert):
             found.setdefault(_step(spec, alert.mode.conditions[0], burn), []).append((alert.mode.name, name, test))
+        step, case = waiting_case(spec, alert)
+        found.setdefault(step, []).append(case)
     return found
 
 

@@ -107,6 +107,7 @@ def _case(spec: Spec, alert: Alert, share: float, *, fires: bool) -> Test:
             *(_counts(spec, of_what, State((share,), rate, calm, rate, skipped), time) if not fires else ()),
             *(_only_here(spec, each, found, at) for each in ((excess, found.value) if fires else (found.value,))),
             *(nothing_of_others(spec, at, each.name) for each in (() if fires else in_order(excess)[:-1])),
+            *(_of_no_neighbour(spec, of_what, time) if fires else ()),
         ],
     }
 
@@ -119,6 +120,15 @@ def _counts(spec: Spec, mode: FailureMode, state: State, time: Clock) -> Iterato
     for part in found.parts:
         count = part_of(part, value, state.skipped) * state.rate * mode.window
         yield recorded_value(spec, part.recording, part.matchers, count, at=time.at(time.judged))
+
+
+def _of_no_neighbour(spec: Spec, mode: FailureMode, time: Clock) -> Iterator[Test]:
+    """Yield the tests that ours make no counts of what a neighbour counts, before the neighbour makes its own."""
+    found = measure(spec, mode, mode.conditions[0])
+    assert found is not None
+    for part in found.parts:
+        if part.recording.parts:
+            yield nothing_of_others(spec, time.at(time.bad - 1), part.recording.name)
 
 
 def _of_others(spec: Spec, alert: Alert) -> Test:

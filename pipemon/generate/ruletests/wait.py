@@ -41,6 +41,11 @@ def waiting_case(spec: Spec, alert: Alert) -> tuple[float, Case]:
     for condition in mode.conditions:
         found = measure(spec, mode, condition)
         assert found is not None
+        if condition.burns:
+            # All is bad, over each of its windows.
+            for each in (found, *found.beside):
+                recorded += _of_measure(each, 1.0, _PLENTY * condition.min_events)
+            continue
         value, enough = edge_values(spec, mode, condition)[0][0], _PLENTY * needed_calls(spec, mode, condition)
         recorded += _of_measure(found, value, enough)
         if found.reference is not None:
