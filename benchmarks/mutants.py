@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -85,6 +86,8 @@ def main() -> None:
     parser.add_argument("--only", default="", metavar="TEXT", help="those whose description has the text")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="so many of promtool at once")
     told = parser.parse_args()
+    if shutil.which("promtool") is None:
+        parser.error("promtool is not on PATH")
     tried, survived, survivors = Counter[str](), Counter[str](), list[str]()
     with tempfile.TemporaryDirectory() as folder:
         for path in told.specs:

@@ -34,7 +34,7 @@ _CALM = 0.5
 """How long all was well before, over the long window: enough for a window that is too long to tell less."""
 _MANY = 4.0
 """Calls in the good time, over those that are enough for no longer window to be beyond its burn rate."""
-_ENOUGH, _FEW = 2.0, 0.5
+_ENOUGH, _FEW = 1.5, 0.5
 """Bad events in the long window, over the least that mean something."""
 
 
