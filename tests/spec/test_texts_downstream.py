@@ -44,16 +44,24 @@ NASTY = [
 
 def written(text: str, path: Path) -> Path:
     """Write a file with `text` wherever a person writes text, of which a unit may be no `ms` or `B`."""
+    runbook = f"https://wiki.example/{''.join(text.split())}"
     document = {
         "pipeline": "speech",
         "owner": text,
-        "runbook": text,
+        "runbook": runbook,
         "select": {"namespace": text},
         "keep": ["namespace", "cluster"],
         "targets": {"job": text},
         "stages": {"vad": {"features": {"output.level": f"units of {text}"}}, "asr": {"after": "vad"}},
         "failure_modes": {
-            "empty": {"what": text, "stage": "vad", "signal": "null_ratio", "do": text, "owner": text, "runbook": text},
+            "empty": {
+                "what": text,
+                "stage": "vad",
+                "signal": "null_ratio",
+                "do": text,
+                "owner": text,
+                "runbook": runbook,
+            },
             "loud": {"what": text, "stage": "vad", "signal": {"mean": "output.level"}, "above": 3, "do": text},
             "silent": {"what": text, "signal": "no_calls", "do": text},
             "both": {
