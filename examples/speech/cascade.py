@@ -9,51 +9,36 @@ import math
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import recogniser
-from numpy.typing import NDArray
+from detector import Audio, Speech, detected
 from recogniser import RATE
 
 import pipemon
-from pipemon.features import Feature, audio_seconds, length, level_dbfs, snr_db, words
-
-Audio = NDArray[np.int16]
-"""Mono samples at 16 kHz."""
-
-FRAME = RATE * 30 // 1000
-"""30 ms, the longest frame that the detector takes."""
-
-_HANGOVER = 8
-"""Frames kept before and after speech, so that soft beginnings and endings are heard."""
-
-_LEAST = 8
-"""Frames of speech in a segment that is kept: the detector takes the first frames of any noise for speech."""
+from pipemon.features import Category, Feature, audio_seconds, length, level_dbfs, snr_db, words
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a roll-out may change: the detector's mode (0 keeps most, 3 cuts most) and the recogniser's wait.
+    """What a roll-out or a rush may change: the detector's mode (0 keeps most, 3 cuts most), and what takes time.
 
-    `wait` is in seconds: the time that a call queues for a recogniser that others keep busy.
+    `wait` and `queue` are in seconds: how long the recogniser itself is held up by others, and how long what the
+    detector found lies in the queue before it. `passes` is how often the detector does its work; `leak` is what the
+    service keeps of each call for ever, in megabytes.
     """
 
     vad_mode: int = 1
     wait: float = 0.0
+    queue: float = 0.0
+    passes: int = 1
+    leak: float = 0.0
 
 
 setup = Setup()
-
-
-@dataclass(frozen=True)
-class Speech:
-    """The parts of a recording that hold speech, and the share of its frames that do (0 to 1)."""
-
-    segments: tuple[Audio, ...]
-    share: float
-
-    def __len__(self) -> int:
-        return len(self.segments)
+leaked: list[bytes] = []
+"""What a service that leaks has kept."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +62,11 @@ class Transcript:
     def words_per_second(self) -> float:
         """Words for each second of speech."""
         return len(self.text.split()) / self.audio_seconds
+
+    @property
+    def confidence(self) -> float:
+        """How sure the recogniser is, 0 to 1: its acoustic score, put on that scale by eye."""
+        return 1 / (1 + math.exp(-4 * (self.acoustic_score + 4.5))) if self.acoustic_score is not None else 0.0
 
 
 def high_band_db(audio: Audio) -> float | None:
@@ -116,6 +106,7 @@ _RATES = (0, 0.5, 1, 1.5, 1.75, 2, 2.25, 2.5, 2.75, 3, 3.5, 4, 5, 6, 8, 10)
 _ACOUSTIC = (-12, -10, -8, -7, -6, -5.5, -5, -4.75, -4.5, -4.25, -4, -3.75, -3.5, -3.25, -3, -2.5, -2, -1, 0)
 _LANGUAGE = (-100, -80, -70, -65, -60, -55, -50, -47.5, -45, -42.5, -40, -37.5, -35, -32.5, -30, -25, -20, -10, 0)
 _REAL_TIME = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 5, 10)
+_CONFIDENCE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
 _ERRORS = (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.25, 1.5, 2)
 
 speech = pipemon.Pipeline(
@@ -133,38 +124,27 @@ HEARD = [
     snr_db(rate=RATE),
     Feature("high_band_db", high_band_db, unit="dB", bounds=_HIGH_BAND, prefix=True),
 ]
+CALLED: dict[str, Any] = {
+    "audio": HEARD,
+    "client": Category("client", lambda client: client, categories=("app", "web")),
+}
 FOUND = [length("segments"), Feature("speech_share", lambda found: found.share, unit="ratio")]
-"""What is measured of the detector's input and output, whichever version of it serves."""
+"""What is measured of the detector's inputs, a call and what it was made with, and of its output, in any version."""
 
 
 @speech.stage(
     "vad",
-    inputs={"audio": HEARD},
+    inputs=CALLED,
     output=FOUND,
     null=lambda found: not found.segments,
     candidates=["2.0.0"],
     budget="100ms",
 )
-def find_speech(audio: Audio) -> Speech:
-    """Return the segments of `audio` in which somebody speaks."""
+def find_speech(audio: Audio, client: str = "app") -> Speech:
+    """Return the segments of `audio`, which came from `client`, in which somebody speaks."""
+    for _ in range(setup.passes - 1):
+        detected(audio, setup.vad_mode)
     return detected(audio, setup.vad_mode)
-
-
-def detected(audio: Audio, mode: int) -> Speech:
-    """Return what the detector finds in one of its modes."""
-    import webrtcvad  # noqa: PLC0415 - only where calls are served
-
-    is_speech = webrtcvad.Vad(mode).is_speech  # keeps a state: a new one for each recording
-    flags = np.array(
-        [is_speech(audio[i : i + FRAME].tobytes(), RATE) for i in range(0, len(audio) - FRAME + 1, FRAME)],
-        dtype=bool,
-    )
-    if not len(flags):
-        return Speech((), 0.0)
-    kept = np.convolve(flags, np.ones(2 * _HANGOVER + 1), mode="same") > 0
-    edges = np.flatnonzero(np.diff(kept, prepend=False, append=False))
-    found = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if flags[a:b].sum() >= _LEAST]
-    return Speech(tuple(audio[a * FRAME : b * FRAME] for a, b in found), float(flags.mean()))
 
 
 @speech.stage(
@@ -176,17 +156,22 @@ def detected(audio: Audio, mode: int) -> Speech:
         Feature("acoustic_score", lambda said: said.acoustic_score, unit="nats", bounds=_ACOUSTIC),
         Feature("language_score", lambda said: said.language_score, unit="nats", bounds=_LANGUAGE),
         Feature("real_time_factor", lambda said: said.seconds / said.audio_seconds, unit="ratio", bounds=_REAL_TIME),
+        Feature("confidence", lambda said: said.confidence, unit="ratio", bounds=_CONFIDENCE),
         Feature("word_error_rate", lambda said: said.word_error_rate, unit="ratio", bounds=_ERRORS),
     ],
     null=lambda said: not said.text,
     scores=["wer"],
     labels=True,
     decisions=True,
+    queued_at={"found": lambda found: found.at},
+    workers=1,
     budget="1500ms",
 )
 def transcribe(found: Speech, reference: str | None = None) -> Transcript:
     """Return what is said in the segments; scored against `reference`, the true words, where it is given."""
     began = time.perf_counter()
+    if setup.leak:
+        leaked.append(b"\1" * int(setup.leak * 1e6))
     if setup.wait:
         time.sleep(setup.wait)
     audio = np.concatenate(found.segments)
@@ -202,7 +187,9 @@ def transcribe(found: Speech, reference: str | None = None) -> Transcript:
 
 
 @speech.run
-def answer(audio: Audio, reference: str | None = None) -> Transcript | None:
+def answer(audio: Audio, reference: str | None = None, client: str = "app") -> Transcript | None:
     """Return what is said in `audio`, or None if nobody speaks."""
-    found = find_speech(audio)
+    found = find_speech(audio, client)
+    if setup.queue:
+        time.sleep(setup.queue)
     return transcribe(found, reference) if found.segments else None

@@ -91,17 +91,18 @@ def noise_taken_away(audio: Audio, db: float) -> Audio:
 class Fault:
     """A fault that can be switched on while calls come in.
 
-    `where` is "audio" (`change` takes and returns the samples that reach the first stage) or the field
+    `where` is "audio" (`change` takes and returns the samples that reach the first stage), "callers", or the field
     of `cascade.Setup` that the strength is put into. `strength` is the usual one, in `unit`. `only` is the age
-    of the callers that it is about, "" for all.
+    of the callers that it is about, "" for all; `client` is what they begin to call with.
     """
 
     what: str
-    where: Literal["audio", "vad_mode", "wait"]
+    where: Literal["audio", "callers", "vad_mode", "wait", "queue", "passes", "leak"]
     strength: float
     unit: str
     change: Callable[[Audio, float], Audio] | None = None
     only: str = ""
+    client: str = ""
     unknown: bool = False
 
 
@@ -120,6 +121,13 @@ FAULTS: dict[str, Fault] = {
     "aggressive_vad": Fault("a detector set to cut more", "vad_mode", 3.0, "mode, 0 to 3"),
     # The recogniser does its usual work; each call waits first, asleep, as in the queue of a busy server.
     "slow": Fault("a busy recogniser", "wait", 2.0, "seconds of waiting"),
+    "queue": Fault("more calls than recognisers", "queue", 2.0, "seconds in the queue before it"),
+    "unoptimised": Fault("a detector that does its work again and again", "passes", 50.0, "times"),
+    "leak": Fault("a service that lets go of nothing", "leak", 4.0, "megabytes a call"),
+    "impatient": Fault("listeners who ask again whatever they are told", "callers", 0.06, "of them"),
+    "few_callers": Fault("callers who stay away", "callers", 0.3, "times as many calls"),
+    "web_callers": Fault("callers who move to the web", "callers", 0.6, "of them", client="web"),
+    "new_client": Fault("a client that nobody told us of", "callers", 0.05, "of the callers", client="kiosk"),
 }
 
 

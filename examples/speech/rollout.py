@@ -10,7 +10,8 @@ import random
 from collections.abc import Callable
 
 import cascade
-from cascade import FOUND, HEARD, Audio, Speech, Transcript, detected, speech
+from cascade import CALLED, FOUND, Transcript, speech
+from detector import Audio, Speech, detected
 
 import pipemon
 
@@ -26,17 +27,17 @@ REVIEW_SECONDS = 20.0
 NEVER = 0.05
 """Share of the transcripts at which nobody looks although they were sent to be; 1 where the reviewers are gone."""
 
-Answer = Callable[[Audio, str | None], Transcript | None]
+Answer = Callable[[Audio, str | None, str], Transcript | None]
 
 
 def begin(canary_mode: int = CANARY_MODE, never: float = NEVER) -> Answer:
     """Declare the two versions beside the one that serves, and return how calls are answered meanwhile."""
 
-    def another(version: str, track: str, mode: int) -> Callable[[Audio], Speech]:
+    def another(version: str, track: str, mode: int) -> Callable[..., Speech]:
         @speech.stage(
-            "vad", version=version, track=track, inputs={"audio": HEARD}, output=FOUND, null=lambda s: not s.segments
+            "vad", version=version, track=track, inputs=CALLED, output=FOUND, null=lambda found: not found.segments
         )
-        def find_speech(audio: Audio) -> Speech:
+        def find_speech(audio: Audio, client: str = "app") -> Speech:
             return detected(audio, mode)
 
         return find_speech
@@ -47,8 +48,8 @@ def begin(canary_mode: int = CANARY_MODE, never: float = NEVER) -> Answer:
     draw = random.Random(1)
 
     @speech.run
-    def answer(audio: Audio, reference: str | None = None) -> Transcript | None:
-        found = (canary if draw.random() < SHARE else cascade.find_speech)(audio)
+    def answer(audio: Audio, reference: str | None = None, client: str = "app") -> Transcript | None:
+        found = (canary if draw.random() < SHARE else cascade.find_speech)(audio, client)
         said = cascade.transcribe(found, reference) if found.segments else None
         run = pipemon.current_run()
         token = run.token if run else ""
@@ -60,14 +61,9 @@ def begin(canary_mode: int = CANARY_MODE, never: float = NEVER) -> Answer:
     return answer
 
 
-def confidence(said: Transcript) -> float:
-    """Return how sure the recogniser is, 0 to 1: its acoustic score, put on that scale by eye."""
-    return 1 / (1 + math.exp(-4 * (said.acoustic_score + 4.5))) if said.acoustic_score is not None else 0.0
-
-
 def _looked_at(said: Transcript, token: str, draw: random.Random, never: float) -> None:
     """Let the recogniser decide where it is sure, and a person where it is not."""
-    sure, error = confidence(said), said.word_error_rate
+    sure, error = said.confidence, said.word_error_rate
     right = None if error is None else error <= BAD
     if right is not None:
         speech.calibration("asr", sure, right)

@@ -3,6 +3,7 @@
     python traffic.py --port 9464 --control control.json
     python traffic.py --rollout                  # with a canary, a version in shadow, and people who look
     python traffic.py --rollout --canary-mode 3  # a canary that cuts more
+    python traffic.py --transcribers             # with people who write down what was said
     python traffic.py --learn 400                # writes speech.baseline.json anew
 
 The control file holds `{"fault": name or null, "strength": number}`, with the names of `faults.FAULTS`;
@@ -24,12 +25,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 import cascade
 import faults
 import recogniser
 import recordings
 import rollout
+import transcribers
+from detector import Audio, Speech
 from recordings import Recording
 
 import pipemon
@@ -86,10 +90,11 @@ class Control:
 def set_up(fault: str | None, strength: float | None = None) -> cascade.Setup:
     """Return the stages' set-up under `fault`: the usual one, but for faults of the stages themselves."""
     chosen = faults.FAULTS[fault] if fault else None
-    if chosen is None or chosen.where == "audio":
+    if chosen is None or chosen.where in ("audio", "callers"):
         return cascade.Setup()
     value = chosen.strength if strength is None else strength
-    return cascade.Setup(wait=value) if chosen.where == "wait" else cascade.Setup(vad_mode=round(value))
+    setup: dict[str, Any] = {chosen.where: round(value) if chosen.where in ("vad_mode", "passes") else value}
+    return cascade.Setup(**setup)
 
 
 def shuffled(every: Sequence[Recording], draw: random.Random) -> Iterator[Recording]:
@@ -105,7 +110,15 @@ def spoken(recording: Recording, fault: str | None) -> str | None:
     return recording.transcript
 
 
-Answer = Callable[[cascade.Audio, str | None], cascade.Transcript | None]
+Answer = Callable[[Audio, str | None, str], cascade.Transcript | None]
+
+
+def called_with(fault: str | None, strength: float | None, chance: float) -> str:
+    """Return the client of a caller, a browser in a fifth of the calls. `chance` is a draw from 0 to 1."""
+    chosen = faults.FAULTS[fault] if fault else None
+    if chosen and chosen.client and chance < (chosen.strength if strength is None else strength):
+        return chosen.client
+    return "app" if chance < 0.8 else "web"
 
 
 def serve(
@@ -115,17 +128,28 @@ def serve(
     chance: float,
     age: str = "adult",
     answer: Answer | None = None,
+    client: str = "app",
 ) -> None:
     """Answer one call, score it, and let its listener ask again. `chance` is a draw from 0 to 1."""
+    anyway = ASK_ANYWAY
+    if fault == "impatient":
+        anyway = faults.FAULTS[fault].strength if strength is None else strength
     if fault and faults.FAULTS[fault].only not in ("", age):
         fault = None
     audio = faults.applied(fault, strength, recording.samples)
-    said = (answer or cascade.answer)(audio, spoken(recording, fault))
+    said = (answer or cascade.answer)(audio, spoken(recording, fault), client)
     error = said.word_error_rate if said else 1.0
     if error is not None:
         cascade.speech.score("wer", error, stage="asr", slice={"age": age})
-    if chance < (ASK_AGAIN if error is not None and error > BAD else ASK_ANYWAY):
+    if chance < (ASK_AGAIN if error is not None and error > BAD else anyway):
         cascade.speech.feedback("redo", stage="asr", slice={"age": age})
+
+
+def crowd(fault: str | None, strength: float | None) -> float:
+    """Return how many times as many calls as usual come."""
+    if fault != "few_callers":
+        return 1.0
+    return faults.FAULTS[fault].strength if strength is None else strength
 
 
 def learn(every: Sequence[Recording], count: int) -> None:
@@ -169,15 +193,16 @@ def play(
     with ThreadPoolExecutor(MOST_CALLS, thread_name_prefix="call") as callers:
         while not stop.wait(max(0.0, due - time.monotonic())) and time.monotonic() - began < seconds:
             control.read()
-            together = min(MOST_CALLS, 1 + math.ceil(2 * cascade.setup.wait * rate))
-            due = time.monotonic() + 1 / rate
+            together = min(MOST_CALLS, 1 + math.ceil(2 * (cascade.setup.wait + cascade.setup.queue) * rate))
+            due = time.monotonic() + 1 / (rate * crowd(control.fault, control.strength))
             while len(calls) >= together and not stop.is_set():
                 done, calls = wait(calls, timeout=0.2, return_when=FIRST_COMPLETED)
                 for error in filter(None, (call.exception() for call in done)):
                     print(f"a call failed: {error!r}", file=sys.stderr, flush=True)
             age = "child" if draw.random() < CHILDREN else "adult"
             fault, strength = control.fault, control.strength
-            calls.add(callers.submit(serve, next(playlist), fault, strength, draw.random(), age, answer))
+            client = called_with(fault, strength, draw.random())
+            calls.add(callers.submit(serve, next(playlist), fault, strength, draw.random(), age, answer, client))
 
 
 def main() -> None:
@@ -193,6 +218,7 @@ def main() -> None:
     parser.add_argument("--rollout", action="store_true", help="with a canary and a version in shadow of the detector")
     parser.add_argument("--canary-mode", type=int, default=rollout.CANARY_MODE, help="3 is a canary that cuts more")
     parser.add_argument("--nobody-looks", action="store_true", help="the reviewers of a roll-out are gone")
+    parser.add_argument("--transcribers", action="store_true", help="people write down what was said, after the call")
     parser.add_argument("--once", action="store_true", help="decode the same audio once: durations are no real ones")
     parser.add_argument("--learn", type=int, metavar="CALLS", help="write the baseline from so many, and end")
     options = parser.parse_args()
@@ -211,7 +237,7 @@ def main() -> None:
         exposition = pipemon.expose(port=options.port, addr=options.address)
     except OSError as error:
         sys.exit(f"can't expose metrics on port {options.port}: {error.strerror or error}")
-    nobody = {"vad": lambda: cascade.Speech((), 0.0)}
+    nobody = {"vad": lambda: Speech((), 0.0)}
     pipemon.allow_drills(cascade.speech, token_env="PIPEMON_DRILL_TOKEN", null=nobody)
     print(
         f"ready: {len(every)} recordings, {options.rate:g} calls a second, metrics at http://{options.address}:{exposition.port}/metrics",
@@ -221,6 +247,8 @@ def main() -> None:
         recogniser.remembered = {}
     never = 1.0 if options.nobody_looks else rollout.NEVER
     answer = rollout.begin(options.canary_mode, never) if options.rollout else None
+    if options.transcribers:
+        answer = transcribers.begin()
     try:
         play(
             every, Control(options.control), stop,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from time import perf_counter, thread_time
+from contextlib import ExitStack, contextmanager
+from time import perf_counter, thread_time, time
 from typing import Any
 from unittest.mock import patch
 
@@ -20,6 +20,10 @@ class ProcessorClock:
         return self._began + thread_time() + self._slept
 
     perf_counter = __call__
+
+    def time(self) -> float:
+        """Return the Unix time by this clock."""
+        return time() - perf_counter() + self()
 
     def sleep(self, seconds: float) -> None:
         """Sleep without waiting for it."""
@@ -42,7 +46,9 @@ def by_processor_time(*decorated: Callable[..., Any]) -> Iterator[ProcessorClock
 
 
 @contextmanager
-def sleeping_by(clock: ProcessorClock, module: Any) -> Iterator[None]:
-    """Have a module's `time.sleep` and `time.perf_counter` be the clock's."""
-    with patch.object(module, "time", clock):
+def sleeping_by(clock: ProcessorClock, *modules: Any) -> Iterator[None]:
+    """Have the `time.sleep`, `time.perf_counter` and `time.time` of modules be the clock's."""
+    with ExitStack() as patched:
+        for module in modules:
+            patched.enter_context(patch.object(module, "time", clock))
         yield

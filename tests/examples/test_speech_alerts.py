@@ -15,6 +15,7 @@ from phases import Phase, series
 from processor_time import by_processor_time, sleeping_by
 from real_speech import calls, every_recording, heard_once
 from rule_tests import Expect, check, fired
+from test_speech_files import SCENES as FURTHER
 
 from pipemon.generate.drift.onset import onset_of
 from pipemon.generate.inhibition import plan
@@ -124,4 +125,5 @@ def test_a_busy_recogniser_sends_one_alert_and_holds_back_that_answers_are_late(
 
 
 def test_every_fault_is_played() -> None:
-    assert {scene.fault for scene in SCENES} | {"slow"} == {*faults.FAULTS}
+    further = {"leak", "few_callers", *(scene.fault for file in FURTHER.values() for scene in file)} - {None}
+    assert {scene.fault for scene in SCENES} | {"slow"} | further == {*faults.FAULTS}

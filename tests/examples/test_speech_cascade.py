@@ -12,6 +12,7 @@ import cascade
 import faults
 import numpy as np
 import pytest
+from detector import FRAME, Audio
 from prometheus_client import REGISTRY, generate_latest
 from real_speech import every_recording
 from recogniser import RATE
@@ -78,7 +79,7 @@ def test_a_line_on_which_nobody_speaks_has_no_segments_and_no_answer(cards: Reco
     assert cascade.answer(hiss) is None
 
 
-@pytest.mark.parametrize("samples", [0, 1, cascade.FRAME - 1, cascade.FRAME])
+@pytest.mark.parametrize("samples", [0, 1, FRAME - 1, FRAME])
 def test_audio_too_short_for_speech_is_no_error(samples: int) -> None:
     assert cascade.answer(np.zeros(samples, np.int16)) is None
 
@@ -102,7 +103,7 @@ def test_the_same_speech_gets_the_same_segments_whatever_came_before(every: tupl
 def test_the_high_band_is_a_share_of_all_energy_in_decibels() -> None:
     second = np.arange(RATE) / RATE
 
-    def tone(hertz: float) -> cascade.Audio:
+    def tone(hertz: float) -> Audio:
         return (10_000 * np.sin(2 * np.pi * hertz * second)).astype(np.int16)
 
     assert cascade.high_band_db(tone(1000)) == pytest.approx(-80, abs=20)
@@ -119,6 +120,9 @@ def test_a_call_exports_every_declared_feature(cards: Recording) -> None:
     for stage in cascade.speech.describe().stages:
         assert f'pipemon_stage_calls_total{{pipeline="speech",stage="{stage.name}"' in exposed
         for feature in stage.features:
+            if feature.categories:
+                assert f'category="app",direction="{feature.direction}",feature="{feature.name}"' in exposed
+                continue
             place = f'pipeline="speech",stage="{stage.name}"'
             series = f'direction="{feature.direction}",feature="{feature.name}",le="+Inf",{place}'
             line = next(line for line in exposed.splitlines() if f"pipemon_feature_value_bucket{{{series}" in line)

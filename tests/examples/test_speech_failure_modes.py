@@ -78,7 +78,7 @@ def test_every_failure_mode_is_measurable_but_an_idea(spec: Spec) -> None:
 
 
 def test_without_a_baseline_as_the_demo_begins_only_what_compares_with_it_waits(tmp_path: Path) -> None:
-    for name in ("cascade.py", "recogniser.py", "failure_modes.yaml"):
+    for name in ("cascade.py", "detector.py", "recogniser.py", "failure_modes.yaml"):
         shutil.copy(EXAMPLE / name, tmp_path)
     modes = {mode.name: mode for mode in load(tmp_path / "failure_modes.yaml").failure_modes}
     waiting = {name for name, mode in modes.items() if "baseline" in mode.waiting}

@@ -19,6 +19,7 @@ import cascade
 import numpy as np
 import pytest
 import traffic
+from detector import Audio
 from prometheus_client import REGISTRY
 from real_speech import every_recording
 from recordings import Recording
@@ -97,7 +98,7 @@ def test_a_broken_control_file_is_told_and_leaves_the_last_fault(
 def test_listeners_ask_again_when_the_transcript_is_wrong(
     said: str, chance: float, asked: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def answer(audio: cascade.Audio, reference: str | None = None) -> cascade.Transcript:
+    def answer(audio: Audio, reference: str | None, _: str) -> cascade.Transcript:
         error = cascade.word_error_rate(reference or "", said)
         return cascade.Transcript(said, 1.0, 0.1, word_error_rate=error)
 

@@ -1,0 +1,65 @@
+"""A kiosk in a station, which shows what is said as captions: the same detector and recogniser, on a small device.
+
+python kiosk.py --port 9465
+python kiosk.py --port 9465 --slow 3                    # before each caption, as on a device that is too warm
+KIOSK_TRAINED=2025-01-31 python kiosk.py --port 9465    # a device that no update has reached since
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import recogniser
+import recordings
+from detector import Audio, detected
+
+import pipemon
+from pipemon.demo.programs import default_cache
+from pipemon.errors import UnavailableError
+from pipemon.features import level_dbfs
+
+TRAINED = os.environ.get("KIOSK_TRAINED") or str(datetime.now(UTC).date())
+"""When the model was trained that the last update brought: by default today."""
+slower = 0.0
+"""Seconds of waiting before each caption."""
+
+kiosk = pipemon.Pipeline("kiosk")
+
+
+@kiosk.stage("captions", model=pipemon.Model(data="en-us", trained=TRAINED), inputs={"audio": level_dbfs()})
+def captions(audio: Audio) -> Iterator[str]:
+    """Yield a caption for each stretch of speech, as soon as it is understood."""
+    for part in detected(audio, mode=1).segments:
+        time.sleep(slower)
+        yield recogniser.decode(part).text
+
+
+def main() -> None:
+    """Show captions of the recordings, one after the other."""
+    global slower  # noqa: PLW0603
+    parser = argparse.ArgumentParser(description="Show captions of the recordings and expose the device's metrics.")
+    parser.add_argument("--port", type=int, default=9465, help="where metrics are exposed; 0 takes a free one")
+    parser.add_argument("--slow", type=float, default=0.0, help="seconds of waiting before each caption")
+    parser.add_argument("--calls", type=int, default=sys.maxsize, help="when to end; by default never")
+    options = parser.parse_args()
+    try:
+        every = recordings.find(default_cache()) or recordings.fetch(default_cache())
+    except UnavailableError as error:
+        sys.exit(str(error))
+    slower = options.slow
+    exposition = pipemon.expose(port=options.port, addr="127.0.0.1")
+    print(f"captions, and metrics at http://127.0.0.1:{exposition.port}/metrics", flush=True)
+    for _ in range(options.calls):
+        for caption in captions(random.choice(every).samples):
+            print(caption, flush=True)
+    exposition.close()
+
+
+if __name__ == "__main__":
+    main()

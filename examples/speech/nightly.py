@@ -1,0 +1,63 @@
+"""Every night the day's calls are heard once more, by the recogniser that is to serve tomorrow: a batch job.
+
+    python nightly.py --gateway 127.0.0.1:9091
+    python nightly.py --gateway 127.0.0.1:9091 --loses 0.2     # a fifth of the calls comes to nothing
+    python nightly.py --gateway 127.0.0.1:9091 --calls 100     # hardly any came
+
+What it counts is pushed once it is over: nobody could scrape it in time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import recogniser
+import recordings
+from detector import Audio
+
+import pipemon
+from pipemon.demo.programs import default_cache
+from pipemon.errors import UnavailableError
+from pipemon.features import Feature
+
+nightly = pipemon.Pipeline("nightly")
+
+
+@nightly.stage(
+    "hear_again",
+    batch=True,
+    one_to_one=True,
+    output=Feature("words", lambda text: len(text.split()), unit="words"),
+)
+def hear_again(calls: Sequence[Audio], loses: float = 0.0) -> list[str]:
+    """Return what is said in each call; `loses` is the share that an interrupted run leaves out."""
+    kept = len(calls) - round(loses * len(calls))
+    return [recogniser.decode(audio).text for audio in calls[:kept]]
+
+
+@nightly.run
+def night(calls: Sequence[Audio], loses: float = 0.0) -> list[str]:
+    """Hear a day's calls, and return what was said in them."""
+    return hear_again(calls, loses)
+
+
+def main() -> None:
+    """Hear the day's calls, which are the recordings again and again, and push what was counted."""
+    parser = argparse.ArgumentParser(description="Hear the day's calls once more, and push what was counted.")
+    parser.add_argument("--gateway", default="127.0.0.1:9091", help="the Pushgateway")
+    parser.add_argument("--calls", type=int, default=2000, help="how many came that day")
+    parser.add_argument("--loses", type=float, default=0.0, help="the share that is left out")
+    options = parser.parse_args()
+    try:
+        every = recordings.find(default_cache()) or recordings.fetch(default_cache())
+    except UnavailableError as error:
+        sys.exit(str(error))
+    recogniser.remembered = {}
+    with pipemon.batch_job("nightly", gateway=options.gateway, pipeline=nightly):
+        night([every[number % len(every)].samples for number in range(options.calls)], options.loses)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""What the further files of the speech example add: each of their faults, and the one alert that it sends."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from unittest.mock import patch
+
+import cascade
+import detector
+import pytest
+import traffic
+import transcribers
+from phases import Phase, series
+from processor_time import by_processor_time, sleeping_by
+from prometheus_client import REGISTRY
+from real_speech import every_recording, heard_once
+from rule_subsets import without_drift
+from rule_tests import check, fired
+
+from pipemon.generate.inhibition import plan
+from pipemon.generate.rules import rule_file, rules
+from pipemon.instrument import attribution, sampling
+from pipemon.spec.load import load_all
+from pipemon.spec.modes import alert_name
+
+pytestmark = pytest.mark.integration
+
+FOLDER = Path(cascade.__file__).parent
+MINUTES = 60
+LABELLED = transcribers.begin()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A fault, the alert that is sent, and what fires beside it: its effects, held back, and what is in burn-in."""
+
+    alert: str
+    fault: str | None
+    strength: float | None = None
+    beside: tuple[str, ...] = ()
+    answer: traffic.Answer | None = None
+    days_late: float = 0.0
+
+
+def played(scene: Scene) -> Phase:
+    """An hour of calls under a fault, one a second if as many come as usual."""
+    draw = random.Random(1)
+    playlist = traffic.shuffled(every_recording(), draw)
+    numbers = count()
+
+    def call() -> None:
+        cascade.setup = traffic.set_up(scene.fault, scene.strength)
+        client = traffic.called_with(scene.fault, scene.strength, draw.random())
+        age = "adult" if next(numbers) % 5 else "child"
+        with patch.object(attribution, "time", lambda: time.time() + scene.days_late * 86_400):
+            recording, chance = next(playlist), draw.random()
+            traffic.serve(recording, scene.fault, scene.strength, chance, age, scene.answer, client)
+
+    return Phase(call, MINUTES, 60 * traffic.crowd(scene.fault, scene.strength))
+
+
+SCENES = {
+    "capacity.yaml": (
+        Scene("line-grows", "queue", beside=("answer-too-late",)),
+        Scene("recognisers-busy", "slow", 0.9),
+        Scene("detector-works-too-much", "unoptimised", 150),
+    ),
+    "labels.yaml": (
+        Scene("raters-differ-child", None, answer=transcribers.begin({"child": 0.6})),
+        Scene("often-wrong", None, answer=transcribers.begin(misread=0.4), beside=("a-little-more-wrong",)),
+        Scene("labels-late", None, answer=LABELLED, days_late=4),
+    ),
+    "drift.yaml": (
+        Scene("unknown-client", "new_client"),
+        Scene("callers-move-to-the-web", "web_callers"),
+        Scene("asks-again-a-little-more", "impatient"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("file", SCENES)
+def test_each_fault_sends_the_one_alert_that_the_file_is_for(file: str, tmp_path: Path) -> None:
+    (spec,) = load_all((FOLDER / "failure_modes.yaml", FOLDER / file))
+    made = plan(without_drift(spec))
+    usual = played(Scene("", None, answer=LABELLED if file == "labels.yaml" else None))
+    phases, expected = [], []
+    for number, scene in enumerate(SCENES[file]):
+        phases += [usual, played(scene)]
+        begins, held_back = 2 * number * MINUTES, set(made.targets.get(scene.alert, ()))
+        assert set(scene.beside) <= held_back
+        alerts = [alert_name("speech", name) for name in (scene.alert, *scene.beside)]
+        expected += [fired(f"{begins + 60}m", "4m"), fired(f"{begins + 120}m", "50m", *alerts)]
+    timed = (cascade.find_speech, cascade.transcribe, cascade.answer)
+    with (
+        by_processor_time(*timed) as clock,
+        sleeping_by(clock, cascade, detector),
+        patch.object(sampling, "perf_counter", clock),  # what began by one clock must not end by another
+        heard_once(),
+    ):
+        recorded = series("speech", phases, calls=16 if file == "capacity.yaml" else 80)
+    cascade.setup = cascade.Setup()
+    check(rule_file(rules(made.spec)), recorded, expected, tmp_path, interval="1m", evaluation="4m")
+
+
+def of_one(file: str, mode: str) -> str:
+    """The rules of one failure mode: some take a week of series, and all of the rules would take minutes."""
+    (spec,) = load_all((FOLDER / "failure_modes.yaml", FOLDER / file))
+    return rule_file(rules(replace(spec, failure_modes=tuple(each for each in spec.measurable if each.name == mode))))
+
+
+def test_callers_who_stay_away_are_missed_beside_last_week(tmp_path: Path) -> None:
+    week = replace(played(Scene("", None)), scrapes=7 * 288 + 36, per_scrape=300)
+    few = replace(played(Scene("", "few_callers")), scrapes=12, per_scrape=90)
+    with heard_once():
+        recorded = series("speech", [week, few], calls=16)
+    runs = {name: values for name, values in recorded.items() if name.startswith(("pipemon_pipeline_", "up"))}
+    expected = [fired("171h", "171h"), fired("172h", "1h", alert_name("speech", "callers-stay-away"))]
+    check(of_one("capacity.yaml", "callers-stay-away"), runs, expected, tmp_path, interval="5m")
+
+
+def test_a_service_that_lets_go_of_nothing_is_told_by_its_memory(tmp_path: Path) -> None:
+    def resident() -> float:
+        return REGISTRY.get_sample_value("process_resident_memory_bytes") or 0.0
+
+    before = resident()
+    with heard_once():
+        recorded = series("speech", [played(Scene("", "leak"))], calls=16)
+    grown = (resident() - before) / 16 * 60
+    cascade.setup = cascade.Setup()
+    cascade.leaked.clear()
+    memory = 'process_resident_memory_bytes{job="speech", instance="speech:9464"}'
+    recorded |= {memory: f"{before}+0x59 {before}+{grown}x59"}
+    doubled = {name: f"{values} {values}" if "_in_progress" in name else values for name, values in recorded.items()}
+    expected = [fired("60m", "60m"), fired("120m", "60m", alert_name("speech", "memory-leaks"))]
+    check(of_one("capacity.yaml", "memory-leaks"), doubled, expected, tmp_path, interval="1m")
