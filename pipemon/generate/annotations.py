@@ -19,7 +19,7 @@ from pipemon.generate.recordings import Measure, here
 from pipemon.spec.cusum import summed
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
-from pipemon.spec.signals import OF_DRIFT, SHIFT, SIGNALS, TOGETHER, signal_in
+from pipemon.spec.signals import DRIFT, OF_DRIFT, SHIFT, SIGNALS, TOGETHER, signal_in
 from pipemon.units import duration
 
 SENTENCE_ENDS = (".", "!", "?", "\u2026", "\u3002", "\uff01", "\uff1f")
@@ -105,9 +105,11 @@ def _short(seconds: float) -> str:
 
 
 def unit(spec: Spec, mode: FailureMode, condition: Condition) -> str:
-    """Return the unit of a condition's value: `ratio`, `seconds`, `age` or that of the signal or feature."""
+    """Return the unit of a condition's value: `ratio`, `seconds`, `age`, `sd` or that of the signal or feature."""
     if condition.signal == "latency":
         return "age" if bound_share(spec, mode.stage, condition) is None else "ratio"
+    if condition.signal == DRIFT and condition.argument == "wasserstein":
+        return "sd"
     signal = signal_in(spec, condition.signal)
     if signal.unit == "feature" and condition.feature is not None:
         return condition.feature.unit
@@ -182,6 +184,8 @@ def sentence(spec: Spec, mode: FailureMode, condition: Condition, value: str, th
         return f"The expression's value is {value}." if value else "The written expression holds."
     if condition.burns or condition.tolerated or condition.signal == SHIFT:
         return f"{what[:1].upper()}{what[1:]}: {value}, {plain(threshold)}."
+    if condition.signal == DRIFT:
+        threshold = f"{threshold} and more than chance explains"
     compared = f"'s {then}" if then else ""
     reference = condition.reference or condition.against
     until = f" After {duration(reference.hold)} it counts as normal." if reference and reference.hold else ""
