@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ def place(case: str, name: str) -> Path:
     return GOLDEN / case / name
 
 
+@cache
 def generated(case: str, spec: Path) -> dict[Path, str]:
     """What a case makes; the dashboards of any pipeline are reviewed once, with the example's."""
     made = files([plan(load(spec))], Options())
