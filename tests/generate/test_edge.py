@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from command_line import Ended, pipemon
 from real_servers import tool
+from rule_subsets import LOADER, Document, failing
 
 from pipemon.errors import OptionError
 from pipemon.generate.edge.device import BLOCK, Edge, edge
@@ -53,6 +56,23 @@ def test_only_the_configuration_of_prometheus_differs_from_the_usual_files() -> 
     assert {name for name, text in usual.items() if device[name] != text} == {"prometheus.yml"}
 
 
+def parts(path: Path, every: int) -> Iterator[tuple[Document, Document]]:
+    """Rule files and tests for them, a dozen at most: promtool evaluates all rules in each of the tests."""
+    tests = yaml.load(path.read_text(), LOADER)
+    (name,) = tests["rule_files"]
+    document = yaml.load((path.parent / name).read_text(), LOADER)
+    chosen = tests["tests"][::every]
+    count = -(-len(chosen) // 12)
+    for number in range(count):
+        own = chosen[number::count]
+        asked = {"PipemonEdgeLinkLost", *re.findall(r"alertname[\\\"'=: ]+(\w+)", str(own))}
+        groups = [
+            {**group, "rules": [rule for rule in group["rules"] if "record" in rule or rule["alert"] in asked]}
+            for group in document["groups"]
+        ]
+        yield {"groups": groups}, {**tests, "tests": own}
+
+
 @pytest.mark.parametrize(
     ("spec", "agent", "scale"),
     [(SPECS[0], False, 20.0), (SPECS[1], False, 1.0), (SPECS[1], True, 1.0)],
@@ -65,8 +85,13 @@ def test_prometheus_and_alertmanager_accept_both_sides_and_the_rule_tests_pass(
     write(tmp_path, made(place, spec, scale))
     tool("promtool", "check", "config", *(["--agent"] if agent else []), "prometheus.yml", cwd=tmp_path)
     tool("promtool", "check", "config", "centre/prometheus.yml", cwd=tmp_path)
-    tests = [str(path) for path in (tmp_path / "centre" / "rules" / "tests").glob("*.yml")]
-    tool("promtool", "test", "rules", *tests, cwd=tmp_path)
+    # Of the device's own rule tests, which an agent leaves to the centre, one in three: others run them all.
+    said = [
+        failing(tmp_path / "part", *part)
+        for path in (tmp_path / "centre" / "rules" / "tests").glob("*.yml")
+        for part in parts(path, every=1 if path.name.startswith("edge") else 3)
+    ]
+    assert set(said) == {""}
     for folder in (".", "centre"):
         tool("amtool", "check-config", f"{folder}/alertmanager/alertmanager.yml", cwd=tmp_path)
 
