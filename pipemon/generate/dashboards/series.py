@@ -15,9 +15,6 @@ from pipemon.generate.queries import ALL_VALUES, OF_ALL_SLICES, interpolated, pe
 from pipemon.generate.recordings import own
 from pipemon.spec.model import SEVERITIES, Spec
 
-RANGE = "$__range"
-"""Grafana's own window: all of the time that is looked at."""
-
 REMEMBERED = 3600.0
 """Seconds that what a process exported is remembered when it is not scraped any more: it may be down, or begin anew."""
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 PROMETHEUS = ("2.42", "2.53", "3.5")
 """The versions of Debian bookworm, trixie and sid, oldest first; each is tested."""
-ALERTMANAGER = ("0.25", "0.28", "0.33")
-"""Likewise: pipemon writes only what the first takes."""
 
 _KNOWN_BY = {
     "histogram_avg": ("2.53", "3.5"),
