@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from typing import get_args
 
 from pipemon.generate.bounds_file import interpolated
+from pipemon.generate.drift.onset import moving
 from pipemon.generate.drift.traffic import too_little
 from pipemon.generate.expressions import counts_as_some
 from pipemon.generate.inhibition import Plan
 from pipemon.spec.budgets import budget_words
-from pipemon.spec.cusum import step_of
+from pipemon.spec.cusum import adds_up, step_of
 from pipemon.spec.expression import may_keep
 from pipemon.spec.fields import listed
-from pipemon.spec.model import Condition, FailureMode, Kind, Spec
+from pipemon.spec.model import LONGEST_STEP, Condition, FailureMode, Kind, Spec
 from pipemon.spec.signals import CUSUM, SHIFT
 from pipemon.units import counted, duration
 
@@ -127,7 +128,9 @@ def _forgotten(spec: Spec) -> Iterator[str]:
 
 
 def _few_scrapes(spec: Spec) -> Iterator[str]:
-    """Yield the cumulative sums whose steps, which are as long as can be, have few scrapes."""
+    """Yield the cumulative sums whose steps, which are as long as can be, have few scrapes, or what has too few."""
+    if not adds_up(spec.timing) and spec.schedule is None and len({(r.stage, r.direction) for r in moving(spec)}) > 1:
+        yield f"  which stage moved first is not told: that takes scrapes {duration(LONGEST_STEP / 2)} apart at most"
     step, apart = step_of(spec.timing), spec.timing.scrape_interval
     names = [mode.name for mode in spec.measurable if mode.signals & {CUSUM, SHIFT}]
     if names and step < 4 * apart:

@@ -1,8 +1,12 @@
-"""What `check` says of drift that too little traffic will never tell."""
+"""What `check` says of drift that too little traffic, or too few scrapes, will never tell."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+
+import pytest
+import yaml
 
 from pipemon.generate.coverage import summary
 from pipemon.generate.inhibition import plan
@@ -48,3 +52,15 @@ def test_of_enough_traffic_or_of_a_baseline_without_times_nothing_is_said(tmp_pa
         (tmp_path / "flights.baseline.json").read_text().replace('"from": 1000000000.0', '"from": 0.0')
     )
     assert not [line for line in summary(plan(load(tmp_path / "flights.yaml"))) if "unknown under" in line]
+
+
+@pytest.mark.parametrize(("apart", "told"), [("5m", True), ("2m", False)])
+def test_that_nobody_is_told_what_moved_first_is_told(tmp_path: Path, apart: str, told: bool) -> None:
+    folder = Path(__file__).parent
+    shutil.copy(folder / "drifting.baseline.json", tmp_path)
+    document = yaml.safe_load((folder / "drifting.yaml").read_text())
+    modes = {name: mode for name, mode in document["failure_modes"].items() if "shift" not in str(mode["signal"])}
+    document |= {"scrape_interval": apart, "failure_modes": modes}
+    (tmp_path / "kitchen.yaml").write_text(yaml.safe_dump(document))
+    words = "  which stage moved first is not told: that takes scrapes 2m apart at most"
+    assert (words in summary(plan(load(tmp_path / "kitchen.yaml")))) == told

@@ -59,9 +59,9 @@ def cusum_cases(spec: Spec, group: Group) -> dict[float, list[tuple[str, str, Te
 def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
     (condition,) = alert.mode.conditions
     least = slack(condition.tolerated)
-    more = least + min(least, 1 - least) / 2
+    more, less = (round(share, 9) for share in (least + min(least, 1 - least) / 2, least * (1 - MARGIN)))
     yield "fires on a share beyond the reference value once it adds up", _case(spec, alert, more, fires=True)
-    yield "is quiet just below the reference value", _case(spec, alert, least * (1 - MARGIN), fires=False)
+    yield "is quiet just below the reference value", _case(spec, alert, less, fires=False)
     yield "is quiet where only other sums are high", _of_others(spec, alert)
 
 
@@ -84,7 +84,7 @@ def _case(spec: Spec, alert: Alert, share: float, *, fires: bool) -> Test:
     rate, calm, others = calls / mode.window, (0.0,), ((0.0,) if fires else (1.0,))
     skipped = SKIPPED if mode.stage is not None and own_series(spec, mode) is None else 0.0
     before, during = (
-        worlds(spec, of_what, State(values, rate, others, rate, skipped), calm) for values in (calm, (round(share, 9),))
+        worlds(spec, of_what, State(values, rate, others, rate, skipped), calm) for values in (calm, (share,))
     )
     inputs = counters(before, during, time, gone=False)
     (excess,) = found.value.parts
