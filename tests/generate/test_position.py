@@ -186,9 +186,10 @@ def test_of_a_long_cascade_the_stages_that_are_well_are_one_tile(tmp_path: Path)
 def test_each_state_has_a_sign_of_its_own() -> None:
     for states in (STAGE_STATES, MODE_STATES, SEVERITY_STATES):
         options: Any = states["options"]
-        signs = [each["text"][0] for value, each in options.items() if value not in ("2", "3", "4")]
-        assert len({*signs}) == len(signs)
-        assert not any(sign.isalpha() and sign != "i" for sign in signs)
+        signed = [each["text"] for each in options.values() if each["text"] not in ("pending", " ")]
+        assert all(text[1] == " " for text in signed)
+        alone = [text[0] for text in signed if not text.startswith("↳")]
+        assert len({*alone}) == len(alone)
 
 
 def test_a_stages_own_dashboard_lists_what_fires_and_neither_what_waits_nor_what_is_in_its_burn_in(

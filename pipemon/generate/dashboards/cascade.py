@@ -58,8 +58,8 @@ def _state(choice: Choice, step: float) -> Panel:
         "cascade/state",
         "Health of the stages",
         "The state of each stage, in the order of the cascade: its most severe firing alert, or **ok** where calls "
-        "arrive, or a batch job's last run is there, and nothing fires. **downstream**, and dim: a stage before it "
-        "fires as severely for as long, so it may only suffer from that. **no calls**: it is scraped, and nobody "
+        "arrive, or a batch job's last run is there, and nothing fires. **↳**, and dim, is downstream: a stage before "
+        "it fires as severely for as long, so it may only suffer from that. **no calls**: it is scraped, and nobody "
         "calls it. **no data**: it was there in the last hour, and is not scraped now; is the process down? Of more "
         f"than {TILES} stages those that are ok are one tile together, the last. Empty: Prometheus has nothing of this "
         "pipeline.",

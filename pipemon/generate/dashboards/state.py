@@ -71,12 +71,13 @@ def topology_words(spec: Spec) -> str:
 def cascade_state(spec: Spec) -> Panel:
     """Return the state of each stage now, in the cascade's order, and then of the pipeline as a whole."""
     names, many = order(spec), len(order(spec)) > TILES
-    unwatched = "" if many else " **not watched**: no failure mode of it can be measured yet."
+    unwatched = "" if many else " **unwatched**: no failure mode of it can be measured yet."
     folded = f" Of more than {TILES} stages those that are ok are one tile together, the last." if many else ""
     description = (
         f"{topology_words(spec)}. Look for the first stage that is not ok: what comes after it may only suffer from "
-        "it, and is dim, **downstream**, where a stage before it fires as severely for as long. Each shows its most "
-        "severe firing alert (critical, warning, info), over all replicas. **ok**: calls arrive, and no alert fires. "
+        "it, and is dim, with **↳** for downstream, where a stage before it fires as severely for as "
+        "long. Each shows its most severe firing alert (critical, warning, info), over all replicas. "
+        "**ok**: calls arrive, and no alert fires. "
         f"**no calls**: it is scraped, and nobody calls it. **no data**: Prometheus has nothing "
         f"of it for {duration(recent(spec))}: is the process down, is it scraped, are the rules loaded?"
         f"{unwatched}{folded}"

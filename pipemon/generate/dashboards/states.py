@@ -21,7 +21,10 @@ _EFFECT_COLORS: dict[Severity, str] = {
 would write in white on them in its light theme too."""
 
 _SIGNS: dict[Severity, str] = {"notice": "i", "ticket": "!", "page": "✕"}
-"""Each state has a sign too, by which it is told without its colour, and where its word is too small to be read."""
+"""Each state has a sign too, by which it is told without its colour.
+
+Words are short: the longest decides how large all are.
+"""
 
 
 def signed(severity: Severity, words: str) -> str:
@@ -30,17 +33,16 @@ def signed(severity: Severity, words: str) -> str:
 
 
 _FIRING = tuple((FIRING[s], signed(s, SEVERITY_LABELS[s]), SEVERITY_COLORS[s]) for s in SEVERITIES)
-_EFFECTS = tuple(
-    (FIRING[s] - LESS_OF_AN_EFFECT, f"↳ {SEVERITY_LABELS[s]}, downstream", _EFFECT_COLORS[s]) for s in SEVERITIES
-)
+_EFFECTS = tuple((FIRING[s] - LESS_OF_AN_EFFECT, f"↳ {SEVERITY_LABELS[s]}", _EFFECT_COLORS[s]) for s in SEVERITIES)
 _OK, _NO_CALLS = (QUIET, "✓ ok", "green"), (NO_CALLS, "○ no calls", NEUTRAL)
 _NO_DATA = (NO_DATA, "? no data", "#5A5A5A")
-STAGE_STATES = value_mapping((*_FIRING, *_EFFECTS, _OK, _NO_CALLS, _NO_DATA, (UNWATCHED, "· not watched", "#7A6A8A")))
+STAGE_STATES = value_mapping((*_FIRING, *_EFFECTS, _OK, _NO_CALLS, _NO_DATA, (UNWATCHED, "· unwatched", "#7A6A8A")))
 SEVERITY_STATES = text_mapping(
     [(SEVERITY_LABELS[s], signed(s, SEVERITY_LABELS[s]), SEVERITY_COLORS[s]) for s in SEVERITIES]
 )
+# A wait is often short: with a sign its word would have no room.
 MODE_STATES = value_mapping(
-    (*_FIRING, (PENDING, "… pending", "yellow"), (OBSERVED, "~ burn-in", NEUTRAL), (QUIET, " ", "transparent"))
+    (*_FIRING, (PENDING, "pending", "yellow"), (OBSERVED, "~ burn-in", NEUTRAL), (QUIET, " ", "transparent"))
 )
 VERDICT_STATES = value_mapping((*_FIRING, (QUIET, "nothing fires", "rgba(142, 142, 142, 0.2)")))
 """Of a canary: that nothing fires is no proof that it is good."""

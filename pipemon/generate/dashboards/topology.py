@@ -129,8 +129,8 @@ def node_graph(choice: Choice, key: str, min_step: float, height: int = 7, share
         key,
         "The cascade",
         "Each circle is a stage, and arrows are the way of a call. The ring's colour and the word below tell its "
-        "health: **critical**, **warning** or **info** is its most severe firing alert, **downstream** and dim where a "
-        "stage before it fires as severely for as long; **ok**: calls arrive and "
+        "health: **critical**, **warning** or **info** is its most severe firing alert, **↳**, downstream and dim, "
+        "where a stage before it fires as severely for as long; **ok**: calls arrive and "
         "nothing fires; **no calls**: it is scraped and nobody calls it; **no data**: it is no longer scraped. Inside: "
         "calls a second and p95 of their time. "
         "Look for the first one, from the left, that is not ok: what comes after it may only suffer from it. "
