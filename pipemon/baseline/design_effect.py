@@ -8,13 +8,14 @@ weights are the eigenvalues of the blocks' covariance over that of independent v
 Bulletin 2: 110-114), which is what is compared here, at the 99% quantile.
 
 What adds up over neighbouring bins, as means and cumulative shares do, is moved further by the slow swings of a stream
-than single shares are: it has an effect of its own.
+than single shares are: it has an effect of its own. So has the spread, where calm and wild stretches alternate.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from statistics import NormalDist
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -30,6 +31,7 @@ _SHORTEST = 4
 """Values a block at least: neighbours that resemble each other are seen best in short blocks."""
 _MOST_BLOCKS = 2_000
 """Blocks at most: of more nothing is seen any better."""
+_EDGE = 1e-12
 _RAREST = 0.02
 """A bin with a smaller share is taken together with its neighbour: its counts are too few to vary by."""
 _Z = 2.3263478740408408
@@ -88,6 +90,26 @@ def of_cumulative(counts: Counts) -> float:
     bridge = np.minimum.outer(below, below) - np.outer(below, below)
     mean = float(np.trace(bridge))
     return _beyond(far, mean, mean**2 / float(np.sum(bridge**2)))
+
+
+def of_spread(counts: Counts) -> float:
+    """Return the same for the spread: for the mean of x^2, of values as the normal scores x of their bins' places.
+
+    Where calm and wild stretches alternate, as in prices, the means of blocks vary as those of independent values do,
+    and their spreads vary more.
+    """
+    counts = counts[counts.sum(axis=1) > 0]
+    if len(counts) < _BLOCKS:
+        return 1.0
+    sizes, shares = counts.sum(axis=1), (counts.sum(axis=0) + 0.5) / (counts.sum() + 0.5 * counts.shape[1])
+    normal = NormalDist()
+    cuts = [normal.inv_cdf(min(max(below, _EDGE), 1 - _EDGE)) for below in np.cumsum(shares)[:-1].tolist()]
+    # Integrals of x^2 - 1 over the normal density: those of the bins of `pipemon.spec.shift`.
+    at = np.array([0.0, *(x * normal.pdf(x) for x in cuts), 0.0])
+    scores = (at[:-1] - at[1:]) / shares
+    scores -= counts.sum(axis=0) @ scores / counts.sum()
+    usual = float(counts.sum(axis=0) @ scores**2 / counts.sum())
+    return _beyond((counts @ scores / np.sqrt(sizes))[:, None], usual, 1.0) if usual > 0 else 1.0
 
 
 def _beyond(far: Counts, usual: float, freedom: float) -> float:

@@ -75,9 +75,14 @@ def _feature(name: str, feature: FeatureBaseline) -> Iterator[str]:
         numbers[:0] = [f"mean {feature.mean:.4g}", f"sd {feature.sd:.4g}"]
     if feature.missing:
         numbers.append(f"{feature.missing:.2%} missing")
-    if feature.design_effect > 1:
+    if feature.effect_on_spread > 1:
         sums = f", of sums {feature.effect_on_sums:.3g}" if feature.effect_on_sums > feature.design_effect else ""
-        numbers.append(f"design effect {feature.design_effect:.3g}{sums}")
+        wild = (
+            f", of the spread {feature.effect_on_spread:.3g}"
+            if feature.effect_on_spread > feature.effect_on_sums
+            else ""
+        )
+        numbers.append(f"design effect {feature.design_effect:.3g}{sums}{wild}")
     yield f"{name}{unit}: {', '.join(numbers)}"
     if feature.categories:
         width = max(map(len, feature.categories))

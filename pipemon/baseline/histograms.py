@@ -20,12 +20,12 @@ def feature_baseline(
     *,
     unit: str = "",
     missing: float = 0.0,
-    effects: tuple[float, float] = (1.0, 1.0),
+    effects: tuple[float, float, float] = (1.0, 1.0, 1.0),
 ) -> FeatureBaseline:
     """Return the baseline of a feature with at least one value, whose sum is `total`.
 
-    `effects` are the design effects of shares, and of cumulative ones. The mean and the shares are exact, the standard
-    deviation and the quantiles interpolated.
+    `effects` are the design effects of shares, of cumulative ones and of the spread. The mean and the shares are exact,
+    the standard deviation and the quantiles interpolated.
     """
     bounds = tuple(bound for bound, _ in cumulative if math.isfinite(bound))
     counts = np.array([value for _, value in cumulative])
@@ -44,6 +44,7 @@ def feature_baseline(
         effects[0],
         dict(zip(QUANTILES, map(rounded, quantiles), strict=False)),
         cumulative_design_effect=effects[1],
+        spread_design_effect=effects[2],
     )
 
 

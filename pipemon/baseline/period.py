@@ -80,7 +80,7 @@ def learn(spec: Spec, prometheus: Prometheus, start: float, end: float, version:
                 sums[name]["positive"] - sums[name].get("negative", 0.0),
                 unit=units.get(name, ""),
                 missing=missing.get(name, 0.0),
-                effects=of_numbers.get(name, (1.0, 1.0)),
+                effects=of_numbers.get(name, (1.0, 1.0, 1.0)),
             )
     for name, chosen in categories.items():
         if (count := sum(chosen.values())) > 0:
@@ -90,7 +90,7 @@ def learn(spec: Spec, prometheus: Prometheus, start: float, end: float, version:
                 0.0,
                 round(count),
                 missing=missing.get(name, 0.0),
-                design_effect=of_categories.get(name, (1.0, 1.0))[0],
+                design_effect=of_categories.get(name, (1.0,))[0],
                 categories=dict(zip(chosen, shares, strict=True)),
             )
     if not found:
@@ -191,8 +191,8 @@ class _Period:
         if changed:
             raise OptionError(f"the bins of {listed(changed, 'and')} changed in that period; choose one after that")
 
-    def effects(self, kind: _Kind) -> dict[str, tuple[float, float]]:
-        """Return each feature's design effects, of shares and of cumulative ones; {} of too few windows."""
+    def effects(self, kind: _Kind) -> dict[str, tuple[float, float, float]]:
+        """Return each feature's design effects: of shares, of cumulative ones, of the spread; {} of too few windows."""
         step = max((self.end - self.start) / _WINDOWS, _SCRAPES * self.spec.timing.scrape_interval)
         if (self.end - self.start) / step < _FEWEST_WINDOWS:
             return {}
@@ -207,8 +207,11 @@ class _Period:
             counts = np.array([[by[label].get(end, 0.0) for label in labels] for end in ends])
             if kind is _NUMBERS:
                 counts = np.diff(np.maximum.accumulate(counts, axis=1), axis=1, prepend=0.0)
-            effects = design_effect.of_counts(counts), design_effect.of_cumulative(counts)
-            found[name] = round(effects[0], 3), round(effects[1], 3)
+            found[name] = (
+                round(design_effect.of_counts(counts), 3),
+                round(design_effect.of_cumulative(counts), 3),
+                round(design_effect.of_spread(counts), 3),
+            )
         return found
 
     def _asked(self, metric: Metric, *by: str, suffix: str = "") -> list[Sample]:

@@ -74,6 +74,7 @@ def feature_baseline(shape: FeatureShape, seen: Seen) -> FeatureBaseline:
     places, size = np.searchsorted(np.asarray(bounds), seen.first), len(bounds) + 1
     effect = design_effect.of_values(places, size)
     of_sums = design_effect.of_values(places, size, design_effect.of_cumulative)
+    of_spread = design_effect.of_values(places, size, design_effect.of_spread)
     quantiles = np.quantile(seen.values, list(QUANTILES.values()))
     # Of what lies beside the median: a value that never varies has no spread, not that of rounding.
     middle = float(np.median(seen.values))
@@ -90,6 +91,7 @@ def feature_baseline(shape: FeatureShape, seen: Seen) -> FeatureBaseline:
         round(effect, 3),
         dict(zip(QUANTILES, map(rounded, quantiles.tolist()), strict=True)),
         cumulative_design_effect=round(of_sums, 3),
+        spread_design_effect=round(of_spread, 3),
     )
 
 

@@ -28,7 +28,8 @@ class FeatureBaseline:
     (len(bounds) + 1,), the last above the last bound, summing to 1, or () where nobody knows. `missing` is the
     share of looks that found no value. `design_effect`, at least 1, is by how much shares of this stream vary
     more than those of independent values would: n values tell as much as n / design_effect independent ones.
-    `cumulative_design_effect` is the same of shares up to a bound, 1 where a file says none.
+    `cumulative_design_effect` is the same of shares up to a bound, and `spread_design_effect` of the spread; 1 where a
+    file says none.
     `quantiles` are values by their names, such as `p50`. A category has `categories` instead, the share of each,
     `other` among them; then mean, sd and bounds say nothing.
     """
@@ -44,11 +45,17 @@ class FeatureBaseline:
     quantiles: Mapping[str, float] = field(default_factory=dict)
     categories: Mapping[str, float] = field(default_factory=dict)
     cumulative_design_effect: float = 1.0
+    spread_design_effect: float = 1.0
 
     @property
     def effect_on_sums(self) -> float:
         """The design effect of what adds up over bins: of cumulative shares, and so of the mean."""
         return max(self.design_effect, self.cumulative_design_effect)
+
+    @property
+    def effect_on_spread(self) -> float:
+        """The design effect of what tells the spread, and not less than that of sums."""
+        return max(self.effect_on_sums, self.spread_design_effect)
 
     @property
     def bins(self) -> str:
@@ -175,6 +182,7 @@ def _feature(entry: dict[str, Any]) -> FeatureBaseline:
         _numbers(entry.get("quantiles", {})),
         dict(zip(categories, _whole(tuple(categories.values())), strict=True)),
         float(entry.get("cumulative_design_effect", 1.0)),
+        float(entry.get("spread_design_effect", 1.0)),
     )
 
 
@@ -186,7 +194,7 @@ def _whole(shares: tuple[float, ...]) -> tuple[float, ...]:
 
 def _wrong(feature: FeatureBaseline) -> str:
     """Return what is wrong with a feature's numbers, or nothing."""
-    effects = (feature.design_effect, feature.cumulative_design_effect)
+    effects = (feature.design_effect, feature.cumulative_design_effect, feature.spread_design_effect)
     numbers = (feature.mean, feature.sd, feature.count, *feature.bounds, *effects)
     if not all(map(isfinite, (*numbers, *feature.quantiles.values()))) or feature.sd < 0 or feature.count < 0:
         return "numbers must be finite, and sd and count not negative"

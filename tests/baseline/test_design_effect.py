@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import chi2, f
 
+from benchmarks.drift.emulation import learned, standard_scores
 from pipemon.baseline import design_effect
 from pipemon.baseline.bins import cut, shares
 
@@ -72,12 +74,36 @@ def test_means_of_windows_spread_as_the_effect_on_sums_says_and_further_than_tha
     assert np.mean(spread["shares"]) > 2
 
 
+def test_where_calm_and_wild_stretches_alternate_steps_spread_as_far_as_their_own_effect_says() -> None:
+    draw, n, steps = np.random.default_rng(5), 600, 30
+
+    def prices(streams: int, length: int) -> Array:
+        found: Array = draw.normal(size=(streams, length)) * np.exp(0.5 * autoregressive(draw, 0.98, (streams, length)))
+        return found
+
+    (reference,) = prices(1, 20_000)
+    base = learned(reference, 10, effect=True)
+    bins, size = placed(reference, base.bounds), len(base.bounds) + 1
+    of_spread = design_effect.of_values(bins, size, design_effect.of_spread)
+    assert of_spread > 2 * base.effect_on_sums
+    live = placed(prices(8, n * steps), base.bounds).reshape(8, steps, n)
+    counts = np.stack([(live == number).sum(axis=2) for number in range(size)], axis=-1)
+    blind, calibrated = (
+        standard_scores(replace(base, cumulative_design_effect=effect), "spread", counts.astype(float))[0]
+        for effect in (base.effect_on_sums, of_spread)
+    )
+    assert np.mean(blind**2) > 2
+    assert 0.4 < np.mean(calibrated**2) < 1.2
+
+
 def test_independent_values_keep_their_number() -> None:
     draw = np.random.default_rng(2)
     effects = [design_effect.of_values(draw.integers(0, 12, 5000), 12) for _ in range(20)]
     assert 1 <= np.mean(effects) < 1.12
     sums = [design_effect.of_values(draw.integers(0, 12, 5000), 12, design_effect.of_cumulative) for _ in range(20)]
     assert 1 <= np.mean(sums) < 1.15
+    spreads = [design_effect.of_values(draw.integers(0, 12, 5000), 12, design_effect.of_spread) for _ in range(20)]
+    assert 1 <= np.mean(spreads) < 1.15
     assert np.mean(np.array([effects, sums]) == 1) > 0.6
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,10 @@ from scipy import stats
 from benchmarks.drift.emulation import ShiftSums, counts, learned, standard_scores, until_shifted
 from pipemon.generate.drift.constants import Reference
 from pipemon.generate.drift.shifts import ENOUGH, Shifts, shifts
+from pipemon.generate.promql import Call
+from pipemon.generate.rules import rules
 from pipemon.spec.baseline import FeatureBaseline
+from pipemon.spec.load import load
 from pipemon.spec.model import Timing
 from pipemon.spec.shift import KINDS, LIMIT, MOST, Of, run_length, scores, spread_deviation
 from pipemon.units import fingerprint, le
@@ -94,6 +98,26 @@ def test_scores_and_sums_are_numpys(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
+def test_a_feature_whose_spread_is_watched_counts_by_the_design_effect_of_its_spread(tmp_path: Path) -> None:
+    entry = {"mean": 0.0, "sd": 1.0, "count": 9000, "bounds": [-1.0, 0.0, 1.0], "shares": [0.2, 0.3, 0.3, 0.2]}
+    effects = {"cumulative_design_effect": 4.0, "spread_design_effect": 30.0}
+    features = {f"till.input.{name}": entry | effects for name in ("price", "size")}
+    (tmp_path / "shop.json").write_text(json.dumps({"pipeline": "shop", "from": 0, "to": 1, "features": features}))
+    (tmp_path / "shop.yaml").write_text(
+        "{pipeline: shop, owner: team, baseline: shop.json,\n"
+        "stages: {till: {features: {input.price: count, input.size: count}}}, failure_modes: {\n"
+        "wild: {what: x, stage: till, signal: {shift: spread of input.price}},\n"
+        "dearer: {what: x, stage: till, signal: {shift: input.price}},\n"
+        "larger: {what: x, stage: till, signal: {shift: input.size}}}}\n"
+    )
+    said = {
+        dict(each.static)["feature"]: each.expr
+        for each in rules(load(tmp_path / "shop.yaml")).recordings
+        if each.name.endswith(":shift_design_effect")
+    }
+    assert said == {"price": Call("vector", (30.0,)), "size": Call("vector", (4.0,))}
+
+
 def test_a_sum_is_held_over_steps_with_too_few_values(tmp_path: Path) -> None:
     base = base_of(np.random.default_rng(5))
     live = counts(np.full((4, 100), 2.0), np.asarray(base.bounds)) * 2

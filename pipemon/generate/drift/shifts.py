@@ -17,7 +17,7 @@ A sum is held over steps with too few values, and begins anew where Prometheus w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from pipemon import catalogue as c
@@ -79,17 +79,29 @@ def _equal(labels: tuple[tuple[str, str], ...]) -> tuple[tuple[str, Literal["="]
 
 def shifts_of(spec: Spec) -> Shifts:
     """Return the rules for what a pipeline's failure modes watch for shifts."""
-    return spec.derived("shifts", lambda spec: shifts(spec, _watched(spec)))
+    return spec.derived("shifts", lambda spec: shifts(spec, watched_for_shifts(spec)))
 
 
-def _watched(spec: Spec) -> dict[Of, tuple[Reference, ...]]:
+def watched_for_shifts(spec: Spec) -> dict[Of, tuple[Reference, ...]]:
+    """Return the baselines of the features that failure modes watch for shifts of their level, or spread."""
     found: dict[Of, dict[Watched, None]] = {}
     for mode in spec.measurable:
         for each in mode.conditions:
             if each.signal == SHIFT and each.feature is not None and mode.stage is not None:
                 feature = (mode.stage, each.feature.direction, each.feature.name)
                 found.setdefault(cast(Of, each.argument), {})[feature] = None
-    return {of: watched_references(spec, tuple(found[of])) for of in KINDS if of in found}
+    wild = found.get("spread", {})
+    every = {of: watched_references(spec, tuple(found[of])) for of in KINDS if of in found}
+    return {
+        of: tuple(_of_spread(each) if (each.stage, each.direction, each.feature) in wild else each for each in those)
+        for of, those in every.items()
+    }
+
+
+def _of_spread(reference: Reference) -> Reference:
+    """Return the baseline of a feature whose spread is watched: its values tell as little as they do of that."""
+    base = reference.baseline
+    return replace(reference, baseline=replace(base, cumulative_design_effect=base.effect_on_spread))
 
 
 def shifts(spec: Spec, watched: dict[Of, tuple[Reference, ...]]) -> Shifts:
@@ -122,13 +134,13 @@ def _error(scope: Scope, references: tuple[Reference, ...], counted: Recording) 
         for each in references
         for constant in (
             *(r for r in constants.guards(spec, each) if r.name == f"{constants.BASELINE}observations"),
-            constants.effect_on_sums(spec, each),
+            constants.constant("shift_design_effect", each.baseline.effect_on_sums, each.place(spec)),
         )
     )
     # Between the scrapes of two steps lies a piece that neither sees: the count is extrapolated over it.
     seen = Binary("*", _all(counted, labels), 1 - spec.timing.scrape_interval / scope.window)
-    independent = Binary(">=", beside("/", seen, constants.read("cumulative_design_effect")), float(ENOUGH))
-    of_baseline = Binary("/", constants.read("cumulative_design_effect"), constants.read("observations"))
+    independent = Binary(">=", beside("/", seen, constants.read("shift_design_effect")), float(ENOUGH))
+    of_baseline = Binary("/", constants.read("shift_design_effect"), constants.read("observations"))
     expr = Call("sqrt", (beside("+", Binary("/", 1.0, independent), of_baseline),))
     name = scope.name("pipemon_feature_shift", "standard_error", *_FEATURE)
     return Recording(name, expr, labels, (*said, counted))

@@ -14,8 +14,7 @@ from typing import cast
 from pipemon import catalogue as c
 from pipemon.generate.annotations import NOTHING_MOVED
 from pipemon.generate.drift.constants import ANY, Reference
-from pipemon.generate.drift.shifts import ENOUGH, shifts_of
-from pipemon.generate.drift.watched import references
+from pipemon.generate.drift.shifts import ENOUGH, shifts_of, watched_for_shifts
 from pipemon.generate.measures import measure
 from pipemon.generate.promql import quote
 from pipemon.generate.recordings import Recording, in_order, is_constant
@@ -82,8 +81,11 @@ def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
     assert shape is not None
     assert threshold is not None
     assert threshold.high is not None
-    reference = references(spec, ((alert.mode.stage or "", shape.direction, shape.name),))[0]
-    feature = _Scored(spec, reference, alert.mode.window, cast(Of, condition.argument))
+    of, place = cast(Of, condition.argument), (alert.mode.stage, shape.direction, shape.name)
+    reference = next(
+        each for each in watched_for_shifts(spec)[of] if (each.stage, each.direction, each.feature) == place
+    )
+    feature = _Scored(spec, reference, alert.mode.window, of)
     large = feature.growing(threshold.high / (_STEPS + 0.05), "large")
     # Where one bin has nearly all, as of a flag, values can hardly be closer together.
     sides = [(sign, side) for sign, side in ((1.0, "upwards"), (-1.0, "downwards")) if feature.reaches(sign * large)]
