@@ -19,20 +19,20 @@ class Phase:
 
 def series(pipeline: str, phases: Sequence[Phase], calls: int = 600) -> dict[str, str]:
     """Make `calls` real calls for each phase; return every series for promtool, each phase a straight line."""
-    at = dict.fromkeys(_scrape(pipeline), 0.0)
+    at = dict.fromkeys(scraped(pipeline), 0.0)
     parts: dict[str, list[str]] = {}
-    scraped = 0
+    passed = 0
     for phase in phases:
-        before = _scrape(pipeline)
+        before = scraped(pipeline)
         for _ in range(calls):
             phase.call()
-        for name, value in _scrape(pipeline).items():
+        for name, value in scraped(pipeline).items():
             step = (value - before.get(name, 0.0)) * phase.per_scrape / calls if _counts(name) else 0.0
             begin = at.get(name, 0.0) if _counts(name) else value
-            unborn = [f"_x{scraped}"] if scraped else []
+            unborn = [f"_x{passed}"] if passed else []
             parts.setdefault(name, unborn).append(f"{begin!r}+{step!r}x{phase.scrapes - 1}")
             at[name] = begin + step * phase.scrapes
-        scraped += phase.scrapes
+        passed += phase.scrapes
     instance = f'up{{job="{pipeline}", instance="{pipeline}:9464"}}'
     return {name: " ".join(written) for name, written in parts.items()} | {
         instance: f"1x{sum(phase.scrapes for phase in phases)}"
@@ -43,7 +43,8 @@ def _counts(name: str) -> bool:
     return name.partition("{")[0].endswith(("_total", "_bucket", "_count", "_sum"))
 
 
-def _scrape(pipeline: str) -> dict[str, float]:
+def scraped(pipeline: str) -> dict[str, float]:
+    """Return what is exported of a pipeline now, by series."""
     found = {}
     for family in REGISTRY.collect():
         for sample in family.samples:
