@@ -30,6 +30,11 @@ def gain(audio: Audio, db: float) -> Audio:
     return _int16(audio * 10 ** (db / 20))
 
 
+def mixed(audio: Audio, db: float) -> Audio:
+    """Make a recording `db` decibels louder, or another as much softer: the same one always so."""
+    return gain(audio, db if int(audio.sum()) % 2 else -db)
+
+
 def clipping(audio: Audio, share: float) -> Audio:
     """Overdrive the microphone so far that `share` of the samples (0 to 1) are cut off."""
     ceiling = float(np.quantile(np.abs(audio.astype(np.float64)), 1 - share))
@@ -124,6 +129,7 @@ FAULTS: dict[str, Fault] = {
     "queue": Fault("more calls than recognisers", "queue", 2.0, "seconds in the queue before it"),
     "unoptimised": Fault("a detector that does its work again and again", "passes", 50.0, "times"),
     "leak": Fault("a service that lets go of nothing", "leak", 4.0, "megabytes a call"),
+    "mixed_phones": Fault("phones that are louder, and others that are softer", "audio", 5.0, "dB", mixed),
     "impatient": Fault("listeners who ask again whatever they are told", "callers", 0.06, "of them"),
     "few_callers": Fault("callers who stay away", "callers", 0.3, "times as many calls"),
     "web_callers": Fault("callers who move to the web", "callers", 0.6, "of them", client="web"),

@@ -77,6 +77,7 @@ SCENES = {
     "drift.yaml": (
         Scene("unknown-client", "new_client"),
         Scene("callers-move-to-the-web", "web_callers"),
+        Scene("microphones-differ", "mixed_phones"),
         Scene("asks-again-a-little-more", "impatient"),
     ),
 }  # fmt: skip
