@@ -20,7 +20,6 @@ from pipemon.generate.rules import Alert, Group, Rules, rules
 from pipemon.generate.ruletests import cases as rulecases
 from pipemon.spec.load import load
 from pipemon.spec.model import BOUNDS_DIFFER, FailureMode
-from pipemon.units import duration
 
 HERE = Path(__file__).parent
 OF_VAD = Matcher("stage", "=", "vad")
@@ -58,8 +57,8 @@ def _write(folder: Path, made: Rules, group: Group, alert: Alert) -> None:
     recordings = [{"record": each.name, "expr": text(each.expr)} for each in needed]
     rule_file = folder / f"{alert.mode.name}.rules"
     rule_file.write_text(_dumped({"groups": [{"name": "g", "rules": recordings}]} if needed else {"groups": []}))
-    document = {"rule_files": [rule_file.name], "evaluation_interval": duration(group.interval)}
     tests = [_test(made, group, alert)]
+    document = {"rule_files": [rule_file.name], "evaluation_interval": tests[0]["interval"]}
     (folder / f"{alert.mode.name}.tests").write_text(_dumped(document | {"tests": tests}))
 
 
@@ -75,7 +74,8 @@ def _test(made: Rules, group: Group, alert: Alert) -> dict[str, object]:
     looks = cast("list[dict[str, object]]", test.pop("alert_rule_test"))
     checks = [{"expr": apart, "eval_time": look["eval_time"], "exp_samples": []} for look in looks]
     if not alert.mode.keep_firing_for and not _recorded(direct) and "ALERTS" not in direct:
-        some = {"expr": f"count({direct}) > bool 0", "eval_time": looks[1]["eval_time"]}
+        fires = next(look for look in looks if look["exp_alerts"])
+        some = {"expr": f"count({direct}) > bool 0", "eval_time": fires["eval_time"]}
         checks.append(some | {"exp_samples": [{"labels": "{}", "value": 1}]})
     return test | {"promql_expr_test": checks}
 
