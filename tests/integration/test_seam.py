@@ -133,7 +133,10 @@ def test_every_label_of_a_rule_or_panel_is_on_the_series_that_were_scraped(
 ) -> None:
     # The running rules are those of the demo, in which everything is 20 times as fast.
     known = known_series(plan(scaled(load(example.spec), 20)).spec)
-    of_slices = {series for each in catalogue.METRICS.values() if "slice" in each.labels for series in each.series}
+    # Empty for all slices, and of categories, which have no bins: to Prometheus that is none.
+    empty = {
+        series: {"slice", "bins"} & set(each.labels) for each in catalogue.METRICS.values() for series in each.series
+    }
     for name in {series for metric in catalogue.METRICS.values() for series in metric.series} & known.keys():
         if name in ONLY_AFTER:
             continue
@@ -143,8 +146,7 @@ def test_every_label_of_a_rule_or_panel_is_on_the_series_that_were_scraped(
             continue
         # A label that is on some series of a name only is one that a query can't count on.
         known[name] = frozenset.intersection(*(frozenset(each.labels) - {"__name__"} for each in scraped))
-        if name in of_slices:
-            known[name] |= {"slice"}  # empty for all slices, which is none to Prometheus
+        known[name] |= empty[name]
     for query in queries(example):
         labels_of(query, known)
 
