@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from statistics import NormalDist
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+
+from pipemon.spec.normal_scores import normal_scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +32,6 @@ _SHORTEST = 4
 """Values a block at least: neighbours that resemble each other are seen best in short blocks."""
 _MOST_BLOCKS = 2_000
 """Blocks at most: of more nothing is seen any better."""
-_EDGE = 1e-12
 _RAREST = 0.02
 """A bin with a smaller share is taken together with its neighbour: its counts are too few to vary by."""
 _Z = 2.3263478740408408
@@ -102,11 +102,7 @@ def of_spread(counts: Counts) -> float:
     if len(counts) < _BLOCKS:
         return 1.0
     sizes, shares = counts.sum(axis=1), (counts.sum(axis=0) + 0.5) / (counts.sum() + 0.5 * counts.shape[1])
-    normal = NormalDist()
-    cuts = [normal.inv_cdf(min(max(below, _EDGE), 1 - _EDGE)) for below in np.cumsum(shares)[:-1].tolist()]
-    # Integrals of x^2 - 1 over the normal density: those of the bins of `pipemon.spec.shift`.
-    at = np.array([0.0, *(x * normal.pdf(x) for x in cuts), 0.0])
-    scores = (at[:-1] - at[1:]) / shares
+    scores = np.array(normal_scores(shares.tolist(), 2))
     scores -= counts.sum(axis=0) @ scores / counts.sum()
     usual = float(counts.sum(axis=0) @ scores**2 / counts.sum())
     return _beyond((counts @ scores / np.sqrt(sizes))[:, None], usual, 1.0) if usual > 0 else 1.0

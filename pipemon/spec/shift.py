@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import accumulate
 from math import exp, floor, log10, sqrt
-from statistics import NormalDist
 from typing import Literal
 
 from pipemon.spec.baseline import FeatureBaseline
@@ -21,6 +19,7 @@ from pipemon.spec.context import WaitsForBaselineError
 from pipemon.spec.cusum import step_of
 from pipemon.spec.distances import smoothed
 from pipemon.spec.model import Threshold, Timing
+from pipemon.spec.normal_scores import normal_scores
 from pipemon.topology import FeatureShape
 
 Of = Literal["level", "spread"]
@@ -37,8 +36,6 @@ SLACKS = {"small": 0.0, "large": 0.75}
 _LEAST = 4.0
 """The lowest limit: by chance above it once in 140 steps or so."""
 _CERTAIN = 2.0
-_EDGE = 1e-12
-_NORMAL = NormalDist()
 
 
 def scores(base: FeatureBaseline, of: Of) -> tuple[float, ...]:
@@ -46,12 +43,7 @@ def scores(base: FeatureBaseline, of: Of) -> tuple[float, ...]:
 
     The level's have a variance of 1. Shares have half a value more in every bin, so that each has a place.
     """
-    p = smoothed(base.shares, base.count)
-    cuts = [_NORMAL.inv_cdf(min(max(below, _EDGE), 1 - _EDGE)) for below in list(accumulate(p))[:-1]]
-    # The integrals of x and of x^2 - 1 over the normal density up to each cut, with the sign turned.
-    power = 0 if of == "level" else 1
-    at = [0.0, *(_NORMAL.pdf(x) * x**power for x in cuts), 0.0]
-    found = [(low - high) / share + power for low, high, share in zip(at, at[1:], p, strict=False)]
+    found = normal_scores(smoothed(base.shares, base.count), 1 if of == "level" else 2)
     mean = sum(share * score for share, score in zip(base.shares, found, strict=True))
     if of == "spread":
         return tuple(score / mean for score in found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
 
@@ -34,6 +35,8 @@ _EACH = 30
 """Calls a step."""
 _FAULTS = {"level": [(40, 90), (170, 200)], "word": [(60, 110)], "rate": [(80, 110)]}
 _OTHER_BINS = (206, 215)
+Tell = Callable[[str, str, float, int], None]
+"""Of a metric, labels, a value and the step at which it is told."""
 
 
 def write_spec(folder: Path, text: str = SPEC) -> Path:
@@ -74,14 +77,20 @@ def drifting_past(hours: float, seed: int = 1) -> Values:
             shares = MOVED[name] if drifts else usual
             drawn = chance.choices(range(len(shares)), shares, k=_EACH)
             labels = f'feature="{name}",{version}'
-            if name == "word":
-                for at, word in enumerate(WORDS):
-                    add("feature_category_total", f'{labels},category="{word}"', drawn.count(at), step)
-                told("feature_info", f'{labels},bins=""', 1.0, step)
-                continue
-            each = [drawn.count(at) for at in range(len(usual))]
-            for bound, count in zip((*map(le, BOUNDS[name]), "+Inf"), accumulate(each), strict=True):
-                add("feature_value_bucket", f'{labels},le="{bound}"', count, step)
             changed = name == "level" and _OTHER_BINS[0] <= step < _OTHER_BINS[1]
-            told("feature_info", f'{labels},bins="{"other" if changed else fingerprint(BOUNDS[name])}"', 1.0, step)
+            tell(add, told, step, name, labels, drawn, "other" if changed else "")
     return found
+
+
+def tell(add: Tell, told: Tell, step: int, name: str, labels: str, drawn: list[int], bins: str = "") -> None:
+    """Count the places of a feature's values in its bins, or among the WORDS; `bins` are its own, unless given."""
+    if name == "word":
+        for at, word in enumerate(WORDS):
+            add("feature_category_total", f'{labels},category="{word}"', drawn.count(at), step)
+        told("feature_info", f'{labels},bins=""', 1.0, step)
+        return
+    bounds = BOUNDS[name]
+    up_to = accumulate(drawn.count(at) for at in range(len(bounds) + 1))
+    for bound, count in zip((*map(le, bounds), "+Inf"), up_to, strict=True):
+        add("feature_value_bucket", f'{labels},le="{bound}"', count, step)
+    told("feature_info", f'{labels},bins="{bins or fingerprint(bounds)}"', 1.0, step)

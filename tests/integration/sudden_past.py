@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import random
-from itertools import accumulate
 from pathlib import Path
 
 import drifting_past
-from drifting_past import BOUNDS, MOVED, SHARES, WORDS
+from drifting_past import MOVED, SHARES
 from past import Values
-
-from pipemon.units import fingerprint, le
 
 SPEC = """\
 pipeline: past
@@ -83,13 +80,5 @@ def sudden_past(seed: int = 1) -> Values:
             shares = usual if name not in now else _FAR if name == "rate" else MOVED[name]
             drawn = chance.choices(range(len(shares)), shares, k=_EACH)
             labels = f'direction="input",feature="{name}",{version}'
-            if name == "word":
-                for at, word in enumerate(WORDS):
-                    add("feature_category_total", f'{labels},category="{word}"', drawn.count(at), step)
-                told("feature_info", f'{labels},bins=""', 1.0, step)
-                continue
-            up_to = accumulate(drawn.count(at) for at in range(len(usual)))
-            for bound, count in zip((*map(le, BOUNDS[name]), "+Inf"), up_to, strict=True):
-                add("feature_value_bucket", f'{labels},le="{bound}"', count, step)
-            told("feature_info", f'{labels},bins="{fingerprint(BOUNDS[name])}"', 1.0, step)
+            drifting_past.tell(add, told, step, name, labels, drawn)
     return found
