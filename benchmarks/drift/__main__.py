@@ -31,6 +31,7 @@ PARTS: Mapping[str, Callable[[Generator, bool], Table]] = {
     "unseen": lambda random, quick: unseen.unseen(random),
     "unseen_beside": lambda random, quick: unseen.beside(random),
     "beside": lambda random, quick: beside.beside(random, *((1, 5) if quick else (20, 100))),
+    "means": lambda random, quick: beside.means(random, *((4, 8) if quick else (400, 2000))),
     "costs": lambda random, quick: beside.costs(random),
     "power": lambda random, quick: power.power(random, *((2, 100) if quick else (30, 1500))),
     "run_lengths": lambda random, quick: power.lengths(random, 40 if quick else 4000),

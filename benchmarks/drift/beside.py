@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 from numpy.random import Generator
+from scipy.stats import binomtest
 
 from benchmarks.drift.datasets import loans
 from benchmarks.drift.emulation import Array, ShiftSums, counts, learned, standard_scores
 from benchmarks.drift.promtool import answers
-from benchmarks.drift.tables import Table
+from benchmarks.drift.tables import Table, percent
 from pipemon.demo.programs import default_cache
 from pipemon.generate.drift.constants import ALPHA, LOOK, Reference, looks
 from pipemon.generate.drift.distribution import distribution
@@ -73,22 +74,50 @@ SHIFTS: Mapping[str, tuple[Of, float, int]] = {
     "pipemon: shift of the spread, 400 values a step": ("spread", LIMIT, 400),
 }
 """What has shifted, the limit, and values in a step."""
+MEANS = ("mean +0.1 sd", "mean +0.25 sd", "mean +0.5 sd", "mean +1 sd")
+BESIDE_ADWIN = ("pipemon: shift, 30 values a step", "pipemon: shift above 9, 30 values a step")
 
 
 def streams(random: Generator, times: int, still: int) -> Streams:
     """Return a reference and a live stream by name; those that drift do so at BEFORE, those named `still` never."""
-    found = {}
-    references = [random.normal(size=SIZE) for _ in range(times)]
-    for index in range(still):
-        found[f"still {index}"] = references[index % times], random.normal(size=BEFORE + AFTER)
-    for name, draw in SHIFTED.items():
-        for index in range(times):
-            live = np.concatenate([random.normal(size=BEFORE), draw(random, AFTER)])
-            found[f"{name} {index}"] = references[index], live
+    found = dict(_normal(random, times, still, tuple(SHIFTED)))
     trained, served = loans("reference"), loans("analysis")
     for name in LOANS:
         found[f"{name} 0"] = trained[name][:SIZE].astype(float), served[name][15_000:35_000].astype(float)
     return found
+
+
+def _normal(
+    random: Generator, times: int, still: int, kinds: tuple[str, ...]
+) -> Iterator[tuple[str, tuple[Array, Array]]]:
+    references = [random.normal(size=SIZE) for _ in range(times)]
+    for index in range(still):
+        yield f"still {index}", (references[index % times], random.normal(size=BEFORE + AFTER))
+    for name in kinds:
+        for index in range(times):
+            live = np.concatenate([random.normal(size=BEFORE), SHIFTED[name](random, AFTER)])
+            yield f"{name} {index}", (references[index], live)
+
+
+def means(random: Generator, times: int, still: int) -> Table:
+    """Return the delays of shifted means by `shift` and by ADWIN, with how sure they are."""
+    made = dict(_normal(random, times, still, MEANS))
+    alarms = {name: by_sums(made, *SHIFTS[name]) for name in BESIDE_ADWIN}
+    adwin = "river: ADWIN"
+    alarms[adwin] = by_peers(made, ("river",))[adwin]["alarms"]
+    rows = []
+    for name, alarm in alarms.items():
+        false = sum(bool(alarm[stream]) for stream in made if stream.startswith("still"))
+        low, high = binomtest(false, still).proportion_ci()
+        spread = [np.quantile(_delays(alarm, made, kind), (0.25, 0.5, 0.75)) for kind in MEANS]
+        cells = [f"{middle:,.0f} ({first:,.0f} to {third:,.0f})" for first, middle, third in spread]
+        rows.append([name, f"{percent(false / still)} ({percent(low)} to {percent(high)})", *cells])
+    about = (
+        f"The means of the table above, of {times} streams and as many references each, and {still:,} streams without "
+        "drift: the share of these with any alarm, with its 95% interval, and the median delay in values, with the "
+        "quartiles."
+    )
+    return Table("Means, beside ADWIN", about, ["", "false alarms", *MEANS], rows)
 
 
 def beside(random: Generator, times: int, still: int) -> Table:
@@ -135,11 +164,14 @@ def _told(alarm: Mapping[str, list[int]], made: Streams) -> list[str]:
     quiet = [alarm[stream] for stream in made if stream.startswith("still")]
     cells = [f"{sum(bool(each) for each in quiet)}"]
     for kind in (*SHIFTED, *LOANS):
-        those = [alarm[stream] for stream in made if stream.rpartition(" ")[0] == kind]
-        delays = [min((at - BEFORE for at in each if at > BEFORE), default=np.inf) for each in those]
-        middle = float(np.median(delays))
+        middle = float(np.median(_delays(alarm, made, kind)))
         cells.append("never" if middle == np.inf else f"{middle:,.0f}")
     return cells
+
+
+def _delays(alarm: Mapping[str, list[int]], made: Streams, kind: str) -> list[float]:
+    those = [alarm[stream] for stream in made if stream.rpartition(" ")[0] == kind]
+    return [min((float(at - BEFORE) for at in each if at > BEFORE), default=np.inf) for each in those]
 
 
 def costs(random: Generator) -> Table:
@@ -210,8 +242,8 @@ def _by_rules(made: Streams) -> Iterator[tuple[str, str, int]]:
             yield how, sample.labels["cluster"], round(sample.value / 60) * MINUTE
 
 
-def by_peers(made: Streams) -> dict[str, dict[str, Any]]:
-    """Let each peer watch the streams in the Python that has it."""
+def by_peers(made: Streams, tools: tuple[str, ...] = ()) -> dict[str, dict[str, Any]]:
+    """Let each peer, or those of `tools`, watch the streams in the Python that has it."""
     environment = os.environ | {"DO_NOT_TRACK": "1", "NML_DISABLE_USAGE_LOGGING": "1"}
     environment.pop("PYTHONPATH", None)
     found: dict[str, dict[str, Any]] = {}
@@ -223,6 +255,8 @@ def by_peers(made: Streams) -> dict[str, dict[str, Any]]:
         np.savez(path, **arrays)
         for line in PEERS.read_text().splitlines():
             tool = line.partition("==")[0]
+            if tools and tool not in tools:
+                continue
             command = [
                 str(_python(line)),
                 str(Path(__file__).with_name("watching.py")),

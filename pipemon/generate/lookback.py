@@ -7,6 +7,7 @@ from dataclasses import replace
 from pipemon import catalogue as c
 from pipemon.generate.promql import Call, Expr, Selector, rebuilt
 from pipemon.spec.model import LONGEST_STEP
+from pipemon.units import duration
 
 SCRAPES = 2
 """How far back such series are read, in scrapes: the last one may not be there yet."""
@@ -20,6 +21,12 @@ def in_sight(expr: Expr, scrape_interval: float) -> Expr:
     too: it may be for a moment, and no alert fires as soon.
     """
     return expr if scrape_interval <= LONGEST_STEP else _kept(expr, SCRAPES * scrape_interval)
+
+
+def selected(selector: str, scrape_interval: float) -> str:
+    """Return the same of a selector as it is written."""
+    kept = f"last_over_time({selector}[{duration(SCRAPES * scrape_interval)}])"
+    return selector if scrape_interval <= LONGEST_STEP else kept
 
 
 def _kept(expr: Expr, window: float) -> Expr:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pipemon import catalogue as c
 from pipemon.errors import OptionError, UnavailableError
+from pipemon.generate.lookback import selected
 from pipemon.generate.promql import literal, quote
 from pipemon.prometheus import Prometheus, Sample, page_samples
 from pipemon.units import duration
@@ -168,7 +169,7 @@ class Server:
 
     def _shown(self, name: str, labels: tuple[str, ...]) -> str:
         """Return a gauge: what runs now adds up over replicas, what is said of a place is said until it is gone."""
-        now = self._named_back(labels, name)
+        now = self._named_back(labels, selected(name, self._told_interval or 0.0))
         if name in (c.STAGE_IN_PROGRESS.name, c.PIPELINE_IN_PROGRESS.name):
             return now
         last = self._named_back(labels, f"last_over_time({name}[{_REMEMBERED}])")

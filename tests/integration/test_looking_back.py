@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,19 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from past import BEGIN, STEP, Values, blocks
-from real_servers import running_prometheus
+from real_servers import running_prometheus, tool
 from rule_tests import Expect, check, rules_of
 
+from pipemon.catalogue import PIPELINE_BUDGET
 from pipemon.cli import cli
 from pipemon.generate.dashboards.pipeline import dashboard
 from pipemon.generate.inhibition import plan
+from pipemon.generate.live.running import live_samples, running
+from pipemon.generate.promql import Selector
 from pipemon.prometheus import Prometheus
 from pipemon.spec.load import load
+from pipemon.spec.model import Spec
+from pipemon.watch.sources import Server
 
 pytestmark = pytest.mark.integration
 
@@ -93,6 +99,11 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         yield prometheus
 
 
+def slow_spec(folder: Path) -> Spec:
+    (folder / "slow.yaml").write_text(SLOW)
+    return load(folder / "slow.yaml")
+
+
 def run(command: str, prometheus: Prometheus, folder: Path) -> list[str]:
     (folder / "past.yaml").write_text(SPEC)
     asked = [command, str(folder / "past.yaml"), "--url", prometheus.url, "--to", str(BEGIN + STEPS * STEP)]
@@ -129,8 +140,7 @@ def test_a_review_of_what_fired(kept: Prometheus, tmp_path: Path) -> None:
 
 
 def test_what_is_scraped_each_five_minutes_has_no_gaps_on_its_own_dashboard(kept: Prometheus, tmp_path: Path) -> None:
-    (tmp_path / "slow.yaml").write_text(SLOW)
-    board: Any = dashboard(plan(load(tmp_path / "slow.yaml")).spec)
+    board: Any = dashboard(plan(slow_spec(tmp_path)).spec)
     points = {}
     for panel in (each for row in board["panels"] for each in (row, *row.get("panels", ()))):
         for target in panel.get("targets", ()) if panel["type"] == "timeseries" else ():
@@ -154,3 +164,20 @@ def test_an_alert_of_a_gauge_goes_on_between_scrapes_that_are_five_minutes_apart
     }
     always = 'sum(count_over_time(ALERTS{failure_mode="old",alertstate="firing"}[29m30s:1m]))'
     check(rules_of(tmp_path / "slow.yaml"), series, [Expect("70m", always, {"{}": 30})], tmp_path, "1m")
+
+
+def test_what_the_last_scrape_told_is_still_shown_where_it_is_just_beyond_the_lookback(tmp_path: Path) -> None:
+    spec = slow_spec(tmp_path)
+    last = time.time() - 305
+    name = PIPELINE_BUDGET.name
+    page = "".join(f'{name}{{pipeline="slow",version="1"}} 0.1 {last - 300 * n:.3f}\n' for n in (2, 1, 0))
+    (tmp_path / "page.txt").write_text(f"# TYPE {name} gauge\n{page}# EOF\n")
+    made = (str(tmp_path / "page.txt"), str(tmp_path / "data"))
+    tool("promtool", "tsdb", "create-blocks-from", "openmetrics", "--quiet", *made)
+    with running_prometheus("{}", tmp_path) as prometheus:
+        live, _ = running(prometheus.url, spec)
+        assert live.shown([name], ["version"], "slow") == [{"__name__": name, "pipeline": "slow", "version": "1"}]
+        assert [each.value for each in live.now(Selector(PIPELINE_BUDGET, ())) or ()] == [0.1]
+        assert [each.value for each in live_samples(prometheus.url, spec, [name])] == [0.1]
+        assert Server(prometheus.url, None, interval=300.0).read().gauges[name, "slow", "1"] == 0.1
+        assert not prometheus.query(name)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pipemon.errors import UnavailableError
 from pipemon.generate.arrived import matcher, named_back
 from pipemon.generate.live.counters import NotOnePageError, Page
+from pipemon.generate.lookback import in_sight, selected
 from pipemon.generate.promql import Expr, Matcher, one_of, quote, text
 from pipemon.prometheus import Prometheus, Sample, Series, Target, page_samples
 from pipemon.spec.model import Spec
@@ -52,27 +53,31 @@ class Live(Protocol):
 
 
 class _Server:
-    """A Prometheus, or whatever answers its API. What it does not tell of itself is not known."""
+    """A Prometheus, or whatever answers its API; its scrapes are so many seconds `apart`.
+
+    What it does not tell of itself is not known.
+    """
 
     one_process = False
 
-    def __init__(self, client: Prometheus) -> None:
-        self._client = client
+    def __init__(self, client: Prometheus, apart: float) -> None:
+        self._client, self._apart = client, apart
 
     def shown(self, names: Sequence[str], labels: Sequence[str], pipeline: str) -> list[dict[str, str]]:
         by = ", ".join(dict.fromkeys(("__name__", "pipeline", "exported_pipeline", *labels)))
         found: list[dict[str, str]] = []
         for label in ("pipeline", "exported_pipeline") if pipeline else ("pipeline",):
             which = f"{_written(one_of('__name__', tuple(names)))},{label}={quote(pipeline)}"
-            found += [sample.labels for sample in self._client.query(f"count by ({by}) ({{{which}}})")]
+            series = selected(f"{{{which}}}", self._apart)
+            found += [sample.labels for sample in self._client.query(f"count by ({by}) ({series})")]
         return list({tuple(sorted(row.items())): row for row in found}.values())
 
     def now(self, expr: Expr) -> list[Sample]:
-        return self._client.query(text(expr))
+        return self._client.query(text(in_sight(expr, self._apart)))
 
     def lately(self, expr: Expr) -> list[Series]:
         end = time.time()
-        return self._client.query_range(text(expr), end - _HOUR, end, _STEP)
+        return self._client.query_range(text(in_sight(expr, self._apart)), end - _HOUR, end, _STEP)
 
     def others(self, like: str) -> list[str]:
         if like == "__name__":
@@ -146,7 +151,7 @@ def running(url: str, spec: Spec) -> tuple[Live, Spec]:
     if a page does not answer.
     """
     if not _is_page(url):
-        return _Server(Prometheus(url)), spec
+        return _Server(Prometheus(url), spec.timing.scrape_interval), spec
     return _Process(Page(page_samples(url), time.time())), replace(spec, select=(), keep=(), labels=())
 
 
@@ -160,7 +165,8 @@ def live_samples(url: str, spec: Spec, names: Iterable[str]) -> list[Sample]:
     if not _is_page(url):
         own = [one_of("__name__", wanted), matcher(spec, "pipeline", spec.pipeline)]
         own += [Matcher(label, "=", value) for label, value in spec.select]
-        found = Prometheus(url).query("{" + ",".join(map(_written, own)) + "}")
+        series = selected("{" + ",".join(map(_written, own)) + "}", spec.timing.scrape_interval)
+        found = Prometheus(url).query(series)
         return [Sample(named_back(spec, sample.labels), sample.value) for sample in found]
     return [
         sample
