@@ -61,7 +61,7 @@ def parse(text: str) -> object:
         inner = found[0][1:-1].replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
         return f'"{inner}"' if found[0].startswith("`") else found[0]
 
-    return promql_parser.parse(re.sub(OPAQUE, quoted, text))
+    return promql_parser.parse(re.sub(OPAQUE, quoted, text) if "`" in text else text)
 
 
 def uncommented(text: str) -> str:

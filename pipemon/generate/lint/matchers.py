@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 from pipemon.generate.alertmanager import matcher_parts
 
@@ -42,7 +43,7 @@ def label_matcher(text: str) -> LabelMatcher:
     if op.endswith("~"):
         values = None
         if _NAMES.fullmatch(value):
-            values = frozenset(re.sub(r"\\(.)", r"\1", name) for name in value.split("|"))
+            values = frozenset(re.sub(r"\\(.)", r"\1", value).split("|"))
     return LabelMatcher(label, value, op.startswith("!"), values)
 
 
@@ -64,10 +65,11 @@ class Alerts:
         Not `surely`, a label that the alert's rule does not give it may have any value: its expression decides.
         """
         every = [label_matcher(text) for text in matchers]
-        numbers = (self._with(each, surely=surely) for each in every if each.values and not each.negated)
+        some = (self._with(each, surely=surely) for each in every if each.values and not each.negated)
+        fewest = min(some, key=lambda lists: sum(map(len, lists)), default=[range(len(self.alerts))])
         return {
             number
-            for number in min(numbers, key=len, default=range(len(self.alerts)))
+            for number in chain.from_iterable(fewest)
             if all(
                 each.meets(self.alerts[number].get(each.label, ""))
                 for each in every
@@ -75,12 +77,13 @@ class Alerts:
             )
         }
 
-    def _with(self, matcher: LabelMatcher, *, surely: bool) -> Sequence[int]:
+    def _with(self, matcher: LabelMatcher, *, surely: bool) -> list[Sequence[int]]:
+        """Return the numbers of the alerts that meet one matcher, a list for each value: most alerts are of one."""
         by = self._values_of(matcher.label)
         values: list[str | None] = [*(matcher.values or ())]
         if not surely or "" in values:
             values.append(None)
-        return [number for value in values for number in by.get(value, ())]
+        return [by.get(value, ()) for value in values]
 
     def _values_of(self, label: str) -> dict[str | None, list[int]]:
         """Return the numbers of the alerts by their value of a label, None where they have none."""

@@ -12,7 +12,7 @@ import promql_parser
 
 from pipemon.catalogue import METRICS
 from pipemon.generate.annotations import SENTENCE_ENDS
-from pipemon.generate.lint.series import called_by, never_nothing, series_findings, walk
+from pipemon.generate.lint.series import called_by, never_nothing, nodes, series_findings, walk
 from pipemon.generate.lint.targets import unknown
 from pipemon.spec.expression import parse
 from pipemon.spec.fields import ADDRESS, listed
@@ -85,7 +85,7 @@ def rule_findings(
 def _expr(
     rule: Mapping[str, Any], group: Group, scrape_interval: float, versions: tuple[str, ...]
 ) -> Iterator[tuple[str, str]]:
-    for node in walk(parse(rule["expr"])):
+    for node in nodes(rule["expr"]):
         called = called_by(node)
         if words := called and unknown(called, versions):
             yield "promql/functions", words
@@ -106,7 +106,7 @@ def _expr(
 
 
 def _alert(rule: Mapping[str, Any], group: Group, severities: Sequence[str]) -> Iterator[tuple[str, str]]:
-    if not any(_is_condition(node) for node in walk(parse(rule["expr"]))):
+    if not any(_is_condition(node) for node in nodes(rule["expr"])):
         yield "alerts/comparison", "its expression compares nothing, so it fires on any data"
     if 0 < seconds(rule.get("for", "0s")) < 2 * seconds(group["interval"]):
         yield "alerts/for", f"a for of {rule['for']} is under two evaluations of {group['interval']}"
@@ -157,9 +157,9 @@ def _is_condition(node: object) -> bool:
 
 def _tells_absence(expr: str) -> bool:
     """Tell whether an alert is of what is not there, which has no value to tell."""
-    return any(called_by(node) in _ABSENT for node in walk(parse(expr)))
+    return any(called_by(node) in _ABSENT for node in nodes(expr))
 
 
 def _series(expr: str) -> set[str]:
-    found = (node.name for node in walk(parse(expr)) if isinstance(node, promql_parser.VectorSelector))
+    found = (node.name for node in nodes(expr) if isinstance(node, promql_parser.VectorSelector))
     return {name for name in found if name}

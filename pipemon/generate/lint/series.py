@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import promql_parser
@@ -22,11 +23,19 @@ _TYPES = {
     for metric in (*METRICS.values(), *EXTERNAL.values())
     for name in metric.series
 }
-
 _LABELS = {name: metric.labels for metric in METRICS.values() for name in metric.series}
 _OF_OTHERS = frozenset(
     name for metric in EXTERNAL.values() if "pipeline" not in metric.labels for name in metric.series
 )
+_PARTS: dict[type, tuple[str, ...]] = {
+    promql_parser.AggregateExpr: ("expr", "param"),
+    promql_parser.BinaryExpr: ("lhs", "rhs"),
+    promql_parser.MatrixSelector: ("vector_selector",),
+    promql_parser.ParenExpr: ("expr",),
+    promql_parser.SubqueryExpr: ("expr",),
+    promql_parser.UnaryExpr: ("expr",),
+}
+"""What is below a node, but for a function's arguments."""
 
 
 def series_findings(
@@ -42,11 +51,10 @@ def series_findings(
     What a person wrote is in alerts; recording rules are pipemon's, and held to more. `positive` tells which
     recorded series are never nothing; `pipeline` is the label of exported ones that says whose they are.
     """
-    tree = parse(rule["expr"])
     # What names another's series as pipemon's leaves them as they are.
     if rule.get("record") not in _TYPES:
-        yield from _types(tree, ())
-    for node in walk(tree):
+        yield from _types(parse(rule["expr"]), ())
+    for node in nodes(rule["expr"]):
         match node:
             case promql_parser.MatrixSelector() | promql_parser.SubqueryExpr():
                 yield from _range(node, scrape_interval, interval)
@@ -166,6 +174,13 @@ def called_by(node: object) -> str:
     return str(node.op) if isinstance(node, promql_parser.AggregateExpr) else ""
 
 
+# Each check of an expression asks for them.
+@lru_cache(maxsize=10)
+def nodes(text: str) -> tuple[Any, ...]:
+    """Return the nodes of an expression's syntax tree, each before those below it."""
+    return tuple(walk(parse(text)))
+
+
 def walk(node: Any) -> Iterator[Any]:
     """Yield a syntax tree's nodes, each before those below it."""
     yield node
@@ -174,7 +189,8 @@ def walk(node: Any) -> Iterator[Any]:
 
 
 def _below(node: Any) -> Iterator[Any]:
-    for part in ("expr", "lhs", "rhs", "vector_selector", "param"):
-        if (below := getattr(node, part, None)) is not None:
+    if isinstance(node, promql_parser.Call):
+        yield from node.args
+    for part in _PARTS.get(type(node), ()):
+        if (below := getattr(node, part)) is not None:
             yield below
-    yield from getattr(node, "args", ())
