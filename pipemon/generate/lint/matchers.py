@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 
 from pipemon.generate.alertmanager import matcher_parts
 
@@ -57,38 +56,27 @@ class Alerts:
 
     def __init__(self, alerts: Sequence[Labels]) -> None:
         self.alerts = alerts
-        self._by: dict[str, dict[str | None, list[int]]] = {}
+        self._by: dict[str, dict[str | None, set[int]]] = {}
 
     def meeting(self, matchers: Iterable[str], *, surely: bool) -> set[int]:
         """Return the numbers of the alerts that meet all matchers.
 
         Not `surely`, a label that the alert's rule does not give it may have any value: its expression decides.
         """
-        every = [label_matcher(text) for text in matchers]
-        some = (self._with(each, surely=surely) for each in every if each.values and not each.negated)
-        fewest = min(some, key=lambda lists: sum(map(len, lists)), default=[range(len(self.alerts))])
-        return {
-            number
-            for number in chain.from_iterable(fewest)
-            if all(
-                each.meets(self.alerts[number].get(each.label, ""))
-                for each in every
-                if surely or each.label in self.alerts[number]
-            )
-        }
+        every = [self._with(label_matcher(text), surely=surely) for text in matchers]
+        return min(every, key=len).intersection(*every) if every else set(range(len(self.alerts)))
 
-    def _with(self, matcher: LabelMatcher, *, surely: bool) -> list[Sequence[int]]:
-        """Return the numbers of the alerts that meet one matcher, a list for each value: most alerts are of one."""
+    def _with(self, matcher: LabelMatcher, *, surely: bool) -> set[int]:
         by = self._values_of(matcher.label)
-        values: list[str | None] = [*(matcher.values or ())]
-        if not surely or "" in values:
-            values.append(None)
-        return [by.get(value, ()) for value in values]
+        values = (*matcher.values, None) if matcher.values and not matcher.negated else by
+        known = (value for value in values if value in by)
+        groups = [by[value] for value in known if matcher.meets(value or "") or (value is None and not surely)]
+        return groups[0] if len(groups) == 1 else set[int]().union(*groups)
 
-    def _values_of(self, label: str) -> dict[str | None, list[int]]:
+    def _values_of(self, label: str) -> dict[str | None, set[int]]:
         """Return the numbers of the alerts by their value of a label, None where they have none."""
         if label not in self._by:
             found = self._by[label] = {}
             for number, labels in enumerate(self.alerts):
-                found.setdefault(labels.get(label), []).append(number)
+                found.setdefault(labels.get(label), set()).add(number)
         return self._by[label]
