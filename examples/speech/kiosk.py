@@ -2,6 +2,7 @@
 
 python kiosk.py --port 9465
 python kiosk.py --port 9465 --slow 3                    # before each caption, as on a device that is too warm
+python kiosk.py --port 9465 --microphone covered        # by an advertisement; or `unplugged`
 KIOSK_TRAINED=2025-01-31 python kiosk.py --port 9465    # a device that no update has reached since
 """
 
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import faults
 import recogniser
 import recordings
 from detector import Audio, detected
@@ -40,12 +42,28 @@ def captions(audio: Audio) -> Iterator[str]:
         yield recogniser.decode(part).text
 
 
+MICROPHONES = ("open", "covered", "unplugged")
+
+
+def heard(audio: Audio, microphone: str) -> Audio | None:
+    """Return what a microphone hears of `audio`: only its own hiss where it is covered, None where it is unplugged."""
+    if microphone == "unplugged":
+        return None
+    return faults.silence(audio, -75.0) if microphone == "covered" else audio
+
+
+def show(audio: Audio | None) -> list[str]:
+    """Return the captions of what was heard; of nothing at all the stage is not called."""
+    return [] if audio is None else list(captions(audio))
+
+
 def main() -> None:
     """Show captions of the recordings, one after the other."""
     global slower  # noqa: PLW0603
     parser = argparse.ArgumentParser(description="Show captions of the recordings and expose the device's metrics.")
     parser.add_argument("--port", type=int, default=9465, help="where metrics are exposed; 0 takes a free one")
     parser.add_argument("--slow", type=float, default=0.0, help="seconds of waiting before each caption")
+    parser.add_argument("--microphone", choices=MICROPHONES, default="open", help="what became of it")
     parser.add_argument("--calls", type=int, default=sys.maxsize, help="when to end; by default never")
     options = parser.parse_args()
     try:
@@ -56,7 +74,10 @@ def main() -> None:
     exposition = pipemon.expose(port=options.port, addr="127.0.0.1")
     print(f"captions, and metrics at http://127.0.0.1:{exposition.port}/metrics", flush=True)
     for _ in range(options.calls):
-        for caption in captions(random.choice(every).samples):
+        audio = heard(random.choice(every).samples, options.microphone)
+        if audio is None:
+            time.sleep(1.0)
+        for caption in show(audio):
             print(caption, flush=True)
     exposition.close()
 

@@ -3,6 +3,7 @@
     python nightly.py --gateway 127.0.0.1:9091
     python nightly.py --gateway 127.0.0.1:9091 --loses 0.2     # a fifth of the calls comes to nothing
     python nightly.py --gateway 127.0.0.1:9091 --calls 100     # hardly any came
+    python nightly.py --gateway 127.0.0.1:9091 --seconds 1     # of each only the first second was copied
 
 What it counts is pushed once it is over: nobody could scrape it in time.
 """
@@ -10,12 +11,14 @@ What it counts is pushed once it is over: nobody could scrape it in time.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 
 import recogniser
 import recordings
 from detector import Audio
+from recordings import RATE, Recording
 
 import pipemon
 from pipemon.demo.programs import default_cache
@@ -37,6 +40,12 @@ def hear_again(calls: Sequence[Audio], loses: float = 0.0) -> list[str]:
     return [recogniser.decode(audio).text for audio in calls[:kept]]
 
 
+def day(every: Sequence[Recording], calls: int, seconds: float = math.inf) -> list[Audio]:
+    """Return the calls of a day, which are the recordings again and again, of each at most so many seconds."""
+    most = round(min(seconds, 3600.0) * RATE)
+    return [every[number % len(every)].samples[:most] for number in range(calls)]
+
+
 @nightly.run
 def night(calls: Sequence[Audio], loses: float = 0.0) -> list[str]:
     """Hear a day's calls, and return what was said in them."""
@@ -44,11 +53,12 @@ def night(calls: Sequence[Audio], loses: float = 0.0) -> list[str]:
 
 
 def main() -> None:
-    """Hear the day's calls, which are the recordings again and again, and push what was counted."""
+    """Hear the day's calls, and push what was counted."""
     parser = argparse.ArgumentParser(description="Hear the day's calls once more, and push what was counted.")
     parser.add_argument("--gateway", default="127.0.0.1:9091", help="the Pushgateway")
     parser.add_argument("--calls", type=int, default=2000, help="how many came that day")
     parser.add_argument("--loses", type=float, default=0.0, help="the share that is left out")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="of each call only so many were copied")
     options = parser.parse_args()
     try:
         every = recordings.find(default_cache()) or recordings.fetch(default_cache())
@@ -56,7 +66,7 @@ def main() -> None:
         sys.exit(str(error))
     recogniser.remembered = {}
     with pipemon.batch_job("nightly", gateway=options.gateway, pipeline=nightly):
-        night([every[number % len(every)].samples for number in range(options.calls)], options.loses)
+        night(day(every, options.calls, options.seconds), options.loses)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,11 @@ class Phase:
 
 
 def series(pipeline: str, phases: Sequence[Phase], calls: int = 600) -> dict[str, str]:
-    """Make `calls` real calls for each phase; return every series for promtool, each phase a straight line."""
+    """Make `calls` real calls for each phase; return every series for promtool, each phase a straight line.
+
+    What is a time is counted from now on: promtool's clock begins at 0.
+    """
+    now = time.time()
     at = dict.fromkeys(scraped(pipeline), 0.0)
     parts: dict[str, list[str]] = {}
     passed = 0
@@ -28,7 +33,7 @@ def series(pipeline: str, phases: Sequence[Phase], calls: int = 600) -> dict[str
             phase.call()
         for name, value in scraped(pipeline).items():
             step = (value - before.get(name, 0.0)) * phase.per_scrape / calls if _counts(name) else 0.0
-            begin = at.get(name, 0.0) if _counts(name) else value
+            begin = at.get(name, 0.0) if _counts(name) else value - (now if _tells_a_time(name) else 0.0)
             unborn = [f"_x{passed}"] if passed else []
             parts.setdefault(name, unborn).append(f"{begin!r}+{step!r}x{phase.scrapes - 1}")
             at[name] = begin + step * phase.scrapes
@@ -41,6 +46,10 @@ def series(pipeline: str, phases: Sequence[Phase], calls: int = 600) -> dict[str
 
 def _counts(name: str) -> bool:
     return name.partition("{")[0].endswith(("_total", "_bucket", "_count", "_sum"))
+
+
+def _tells_a_time(name: str) -> bool:
+    return name.partition("{")[0].endswith("_timestamp_seconds")
 
 
 def scraped(pipeline: str) -> dict[str, float]:
