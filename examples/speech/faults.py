@@ -127,7 +127,7 @@ FAULTS: dict[str, Fault] = {
     # The recogniser does its usual work; each call waits first, asleep, as in the queue of a busy server.
     "slow": Fault("a busy recogniser", "wait", 2.0, "seconds of waiting"),
     "queue": Fault("more calls than recognisers", "queue", 2.0, "seconds in the queue before it"),
-    "unoptimised": Fault("a detector that does its work again and again", "passes", 50.0, "times"),
+    "unoptimised": Fault("a detector that does its work again and again", "passes", 200.0, "times"),
     "leak": Fault("a service that lets go of nothing", "leak", 4.0, "megabytes a call"),
     "mixed_phones": Fault("phones that are louder, and others that are softer", "audio", 5.0, "dB", mixed),
     "impatient": Fault("listeners who ask again whatever they are told", "callers", 0.06, "of them"),
