@@ -48,7 +48,6 @@ class ActiveAlert:
     labels: dict[str, str]
     annotations: dict[str, str]
     state: str
-    active_at: str
 
 
 @dataclass(frozen=True)
@@ -194,11 +193,11 @@ def read_page(url: str, timeout: float = 10.0) -> str:
     return _Server("a page of metrics", url, timeout).fetch("").decode(errors="replace")
 
 
-def page_samples(url: str, timeout: float = 10.0) -> list[Sample]:
+def page_samples(url: str) -> list[Sample]:
     """Return the samples on a page of metrics. Raises UnavailableError if there is none that can be read."""
     from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415 not for every command
 
-    page = read_page(url, timeout)
+    page = read_page(url)
     try:
         families = list(text_string_to_metric_families(page))
     except (ValueError, KeyError, IndexError):
@@ -335,7 +334,7 @@ def _rules(data: Any) -> list[Rule]:
             state=rule.get("state", ""),
             labels=dict(rule.get("labels") or {}),
             alerts=tuple(
-                ActiveAlert(dict(alert["labels"]), dict(alert["annotations"]), alert["state"], alert["activeAt"])
+                ActiveAlert(dict(alert["labels"]), dict(alert["annotations"]), alert["state"])
                 for alert in rule.get("alerts") or ()
             ),
         )

@@ -52,28 +52,31 @@ RESERVED_OF_TARGETS = RESERVED | {"baseline", "below", "bin", "change", "of", "p
 _SHORTEST_SCRAPE, _LONGEST_SCRAPE = 5.0, 300.0
 
 
-def load(path: Path, *, beside: Path | None = None) -> Spec:
+def load(path: Path) -> Spec:
     """Return the spec in a file. Imports the module that `code:` names.
 
-    `beside` is a second folder for that module and the baseline, where they are not beside the file. Raises
-    SpecError with every problem of the file.
+    Raises SpecError with every problem of the file.
     """
-    specs, problems = load_each((path,), beside=beside)
+    specs, problems = load_each((path,))
     if problems or len(specs) != 1:
         raise SpecError(problems or [Problem(str(path), 1, 1, "expected one pipeline in this folder", "duplicate")])
     return specs[0]
 
 
-def load_all(paths: Sequence[Path], *, beside: Path | None = None) -> tuple[Spec, ...]:
+def load_all(paths: Sequence[Path]) -> tuple[Spec, ...]:
     """Return the spec of each pipeline in files, or in folders of them. Raises SpecError with every problem."""
-    specs, problems = load_each(paths, beside=beside)
+    specs, problems = load_each(paths)
     if problems:
         raise SpecError(problems)
     return specs
 
 
 def load_each(paths: Sequence[Path], *, beside: Path | None = None) -> tuple[tuple[Spec, ...], tuple[Problem, ...]]:
-    """Return the spec of each pipeline that is without a fault, and the faults of the others."""
+    """Return the spec of each pipeline that is without a fault, and the faults of the others.
+
+    `beside` is a second folder for the modules that `code:` names and for baselines, where they are not beside the
+    files.
+    """
     found, problems = sources(paths)
     faults, specs = list(problems), []
     for source in found:

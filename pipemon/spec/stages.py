@@ -70,7 +70,7 @@ def declared_stages(report: Report, node: Node | None) -> Declared:
         one_to_one = fields.flag(report, body.get("one_to_one"), f"{where}: one_to_one")
         whose = data(report, body.get("data"), f"{where}: data")
         scores = _scores(report, body.get("scores"), f"{where}: scores")
-        candidates = _candidates(report, body.get("candidates"), f"{where}: candidates")
+        candidates = _candidates(body.get("candidates"))
         series, bounds = own_series(report, body, where)
         shape = StageShape(
             name,
@@ -113,7 +113,7 @@ def _scores(report: Report, node: Node | None, where: str) -> tuple[ScoreShape, 
     return tuple(ScoreShape(name, unit) for name, item, unit in named if fields.name(report, item, where))
 
 
-def _candidates(report: Report, node: Node | None, where: str) -> tuple[str, ...]:
+def _candidates(node: Node | None) -> tuple[str, ...]:
     items = node.items if isinstance(node, Items) else () if node is None else (node,)
     # A version that looks like a number is one all the same.
     return tuple(item.text.strip() for item in items if isinstance(item, Scalar) and item.text.strip())

@@ -273,7 +273,7 @@ class Firing(Prometheus):
         self._alert = alert
 
     def rules(self) -> list[Rule]:
-        active = ActiveAlert({}, {}, "firing", "")
+        active = ActiveAlert({}, {}, "firing")
         return [Rule(self._alert, "", "alerting", "", "ok", "", "firing", {}, (active,))]
 
 

@@ -7,7 +7,7 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipemon.generate.lint.matchers import Alerts, matches
+from pipemon.generate.lint.matchers import Alerts, label_matcher
 from pipemon.generate.promql import literal, quote
 
 _VALUES = st.sampled_from(["", "a", "b", "a.b", "axb", "a-b", "a|b", "a\\b"])
@@ -18,6 +18,11 @@ _MATCHERS = st.builds(
 ) | st.builds(
     lambda label, op, values: f"{label}{op}{quote('|'.join(values))}", _LABELS, st.sampled_from(["=~", "!~"]), _PATTERNS
 )
+
+
+def matches(matchers: list[str], labels: dict[str, str]) -> bool:
+    """Tell whether an alert's labels meet all matchers, as Alertmanager reads them."""
+    return all(each.meets(labels.get(each.label, "")) for each in map(label_matcher, matchers))
 
 
 @settings(max_examples=100, deadline=None)

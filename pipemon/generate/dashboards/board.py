@@ -36,9 +36,8 @@ def board(
     variables: Sequence[Json] = (),
     annotations: Sequence[Json] = (),
     runbook: str = "",
-    scrapes: float = 240,
 ) -> Json:
-    """Return a dashboard as classic JSON that Grafana 10 to 13 load from a file. It shows the last `scrapes`."""
+    """Return a dashboard as classic JSON that Grafana 10 to 13 load from a file. It shows the last 240 scrapes."""
     return {
         "uid": uid,
         "title": title,
@@ -49,7 +48,7 @@ def board(
         "graphTooltip": 1,
         "timezone": "browser",
         "refresh": duration(_at_least(_REFRESHES, scrape_interval * 2)),
-        "time": {"from": f"now-{duration(_at_least(_RANGES, scrapes * scrape_interval))}", "to": "now"},
+        "time": {"from": f"now-{duration(_at_least(_RANGES, 240 * scrape_interval))}", "to": "now"},
         "templating": {"list": [_datasource(), *variables]},
         "annotations": {"list": list(annotations)},
         "links": _links(runbook),

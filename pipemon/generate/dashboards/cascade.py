@@ -32,7 +32,7 @@ def cascade(scraped: Scraped) -> Json:
             "",
             (
                 (_state(everything, step),),
-                (_firing(everything, step), node_graph(everything, "cascade/graph", step, share=1)),
+                (_firing(everything), node_graph(everything, "cascade/graph", step)),
                 _vital_signs(choice, step),
                 (_fired(everything),),
             ),
@@ -73,7 +73,7 @@ def _state(choice: Choice, step: float) -> Panel:
     return in_order(made, ORDER, PLACE, most=2 * TILES)
 
 
-def _firing(choice: Choice, step: float) -> Panel:
+def _firing(choice: Choice) -> Panel:
     columns = (
         Column(PLACE, "#", width=45, whole=True),
         Column("severity", "Severity", states=SEVERITY_STATES, width=80),

@@ -65,12 +65,9 @@ def bars(
     *,
     unit: str,
     empty: str,
-    most: float | None = None,
-    lines: Mapping[str, Line] | None = None,
-    height: int = 7,
-    share: int = 1,
+    lines: Mapping[str, Line],
 ) -> Panel:
-    """Return a bar for each series, now. `most` is where a bar is full; `lines` are limits, by the series' name."""
+    """Return a bar for each series, now. `lines` are limits, by the series' name."""
     options: Json = {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "displayMode": "basic",
@@ -88,17 +85,14 @@ def bars(
         "unit": unit,
         "noValue": empty,
         "min": 0,
-        **({} if most is None else {"max": most}),
         "color": {"mode": "thresholds"},
         "thresholds": steps(DATA_COLORS[0]),
     }
     over = [
         override("byName", name, "thresholds", steps(DATA_COLORS[0], (line.value, line.color)))
-        for name, line in (lines or {}).items()
+        for name, line in lines.items()
     ]
-    return Panel(
-        key, title, description, "bargauge", height, options, defaults, tuple(over), tuple(queries), share=share
-    )
+    return Panel(key, title, description, "bargauge", 7, options, defaults, tuple(over), tuple(queries))
 
 
 def lines(
@@ -113,7 +107,6 @@ def lines(
     from_zero: bool = True,
     at_least: float | None = None,
     around: float | None = None,
-    at: Sequence[Line] = (),
     colors: Mapping[str, str] | None = None,
     height: int = 7,
 ) -> Panel:
@@ -130,7 +123,6 @@ def lines(
         queries,
         unit=unit,
         empty=empty,
-        lines=at,
         stacked=stacked,
         from_zero=from_zero,
         at_least={"percentunit": 0.05, "cps": 0.1}.get(unit, at_least) if from_zero else None,
@@ -181,7 +173,6 @@ class Column:
     words: Json | None = None
     limit: Line | None = None
     link: str = ""
-    link_title: str = ""
     width: int | None = None
     whole: bool = False
     hidden: bool = False
@@ -279,8 +270,7 @@ def _column(column: Column, gap: str) -> list[Json]:
             ("custom.cellOptions", {"type": "color-text"}),
         ]
     if column.link:
-        title = column.link_title or column.title
-        properties.append(("links", [{"title": title, "url": column.link, "targetBlank": False}]))
+        properties.append(("links", [{"title": column.title, "url": column.link, "targetBlank": False}]))
     if column.width:
         properties.append(("custom.width", column.width))
     if not properties:

@@ -97,7 +97,7 @@ def tiles(choice: Choice, every: Expr, along: Callable[[Expr], Expr]) -> Expr:
     return Binary("or", shown, Call("label_replace", (told, PLACE, AT_THE_END, "", "")))
 
 
-def node_graph(choice: Choice, key: str, min_step: float, height: int = 7, share: int = 1) -> Panel:
+def node_graph(choice: Choice, key: str, min_step: float) -> Panel:
     """Return the stages as nodes and their edges: health as the ring and in words, calls a second, p95.
 
     The node graph finds its fields by their own names, which are those of labels or of calculated fields: a
@@ -136,12 +136,11 @@ def node_graph(choice: Choice, key: str, min_step: float, height: int = 7, share
         "Look for the first one, from the left, that is not ok: what comes after it may only suffer from it. "
         "Empty: Prometheus has nothing of the pipeline; is it scraped?",
         "nodeGraph",
-        height,
+        7,
         options,
         queries=tuple(queries),
         min_step=min_step,
         transformations=tuple(transformations),
-        share=share,
     )
 
 
@@ -172,7 +171,6 @@ def waterfall(
     *,
     budget: Line | None = None,
     min_step: float | None = None,
-    height: int = 7,
 ) -> tuple[Panel, ...]:
     """Return where the time of a run goes: a bar for each of the `stages`, in their order, and all over time.
 
@@ -205,7 +203,6 @@ def waterfall(
         unit="s",
         empty="no calls",
         lines=limits,
-        height=height,
     )
     if not stages:
         now = in_order(now, ORDER, PLACE)
@@ -213,8 +210,7 @@ def waterfall(
         f"{key}/time",
         "Where the time goes",
         "The same over time, one stage on top of the other: mean seconds of a call of each stage. The line is the mean "
-        "of a whole run, dashed is the budget; what is between the stack and the line is spent between stages. "
-        "",
+        "of a whole run, dashed is the budget; what is between the stack and the line is spent between stages. ",
         [
             *_stacked(choice, [name for name, _ in stages]),
             choice.query(_end_to_end(choice), "end to end", color="text"),
@@ -223,7 +219,6 @@ def waterfall(
         unit="s",
         empty="no calls",
         stacked=True,
-        height=height,
     )
     count = len(over_time.queries)
     plain = [_unstacked(count - 2, "solid", 2), _unstacked(count - 1, "dash", 2)]

@@ -130,9 +130,9 @@ def _seen(line: str) -> str:
     return line if line.isprintable() else "".join(c if c.isprintable() else " " for c in line)
 
 
-def listed(entries: Iterable[tuple[str, object]], depth: int, head: str = "") -> str:
-    """Return a list whose entries each stand under their comment (or none), `depth` blanks in, behind `head`."""
-    return head + "".join(listed_one_by_one(entries, depth))
+def listed(entries: Iterable[tuple[str, object]], depth: int) -> str:
+    """Return a list whose entries each stand under their comment (or none), `depth` blanks in."""
+    return "".join(listed_one_by_one(entries, depth))
 
 
 def listed_one_by_one(entries: Iterable[tuple[str, object]], depth: int) -> Iterator[str]:

@@ -46,11 +46,6 @@ def label_matcher(text: str) -> LabelMatcher:
     return LabelMatcher(label, value, op.startswith("!"), values)
 
 
-def matches(matchers: Iterable[str], labels: Labels) -> bool:
-    """Tell whether an alert's labels meet all matchers, as Alertmanager reads them."""
-    return all(each.meets(labels.get(each.label, "")) for each in map(label_matcher, matchers))
-
-
 class Alerts:
     """Alerts by the values of their labels, so that a rule on a few of them looks at no others."""
 
