@@ -8,12 +8,12 @@ from typing import cast
 
 from pipemon.errors import nearest
 from pipemon.spec import cusum, drift, fields, shift, thresholds
-from pipemon.spec.arguments import Place, argument_of, compared
+from pipemon.spec.arguments import Argument, Place, argument_of, compared
 from pipemon.spec.baseline import FeatureBaseline, feature_key
 from pipemon.spec.context import Context, WaitsForBaselineError
 from pipemon.spec.evidence import believed, min_calls
 from pipemon.spec.fields import Report
-from pipemon.spec.model import LAST_HOUR, STABLE, Condition, Reference
+from pipemon.spec.model import LAST_HOUR, STABLE, Condition, Reference, Threshold
 from pipemon.spec.reach import check_reach
 from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
 from pipemon.spec.requirements import (
@@ -166,76 +166,104 @@ def _of_signal(
         if compares is None:
             return None
         signal, argument = compares, None
-    argument_found = argument_of(report, signal, argument, at, place)
-    if argument_found is None:
+    about = argument_of(report, signal, argument, at, place)
+    if about is None:
         return None
-    text, feature = argument_found.text, argument_found.feature
-    slice, labels = slice_of(report, signal, beside.get("slice"), at, argument_found, place)
+    slice, labels = slice_of(report, signal, beside.get("slice"), at, about, place)
     if slice is None:
         return None
-    budget = place.spec.budget if place.stage is None else place.stage.budget
-    learned = _learned(place, feature)
+    learned = _learned(place, about.feature)
     last_hour = _last_hour(report, beside.get("hold"), place)
-    against = None
-    if signal.name == DRIFT:
-        assert feature is not None
-        against, fault = drift.past(beside, last_hour, sudden=place.sudden)
-        fault = fault or drift.fault(text, feature, learned, against, place.no_baseline)
-        if fault:
-            report.add(fault.at or at, f"{place.name}: drift: {fault.message}", fault.rule)
-            return None
-        signal = replace(signal, default=str(STATISTICS[cast(Statistic, text)]))
-    if (
-        signal.name == SHIFT
-        and feature is not None
-        and (wrong := shift.fault(cast(shift.Of, text), feature, learned, place.no_baseline))
-    ):
-        report.add(at, f"{place.name}: {signal.name}: {wrong}", "comparison")
+    against, fault = _against(signal, about, learned, last_hour, beside, place)
+    if fault:
+        report.add(fault.at or at, f"{place.name}: {signal.name}: {fault.message}", fault.rule)
         return None
-    own = signal.unit if signal.unit in ("calls/s", "calls", "items", "cores", "bytes") else argument_found.unit
-    signed = bool(feature and feature.bounds and feature.bounds[0] < 0)
-    unit = "" if signal.unit in ("ratio", "none") else feature.unit if feature else own
-    context = Context(
-        signal,
-        unit,
-        budget,
-        learned,
-        place.complete,
-        signed,
-        place.stage is not None,
-        bool(slice),
-        place.sudden,
-        last_hour,
-    )
+    if signal.name == DRIFT:
+        signal = replace(signal, default=str(STATISTICS[cast(Statistic, about.text)]))
+    context = _context(signal, about, learned, last_hour, place, in_slice=bool(slice))
     try:
         threshold = thresholds.threshold(report, beside, at, context, place.name)
     except WaitsForBaselineError:
         why = place.no_baseline or "which the baseline does not have; learn it again with `pipemon baseline`"
-        name = feature.name if feature else signal.name
+        name = about.feature.name if about.feature else signal.name
         raise WaitsForBaselineError(f"not yet measurable: waits for a baseline of {name}, {why}") from None
     given = min_calls(report, beside.get("min_calls"), signal, place)
-    if (threshold is None and signal.comparisons) or lacks_a_canary(
-        report, threshold, beside.get("above") or at, place
-    ):
+    above = beside.get("above") or at
+    if (threshold is None and signal.comparisons) or lacks_a_canary(report, threshold, above, place):
         return None
-    if signal.name == DRIFT and threshold is not None:
-        wrong = drift.unreachable(threshold, text, drift.most(text, learned) if against is None else inf, against)
-        if wrong:
-            report.add(beside.get("above") or at, f"{place.name}: drift: {wrong}", "range")
+    if threshold is not None:
+        if wrong := _unreachable(signal, about, threshold, learned, against):
+            report.add(above, f"{place.name}: {signal.name}: {wrong}", "range")
             return None
-    if signal.name == SHIFT and threshold is not None:
-        if wrong := shift.unreachable(threshold):
-            report.add(beside.get("above") or at, f"{place.name}: {signal.name}: {wrong}", "range")
-            return None
-        threshold = shift.explained(threshold, place.spec.timing)
-    if threshold is not None and threshold.reference is None:
-        check_reach(report, signal, threshold, feature, beside.get("above") or at, place)
+        if signal.name == SHIFT:
+            threshold = shift.explained(threshold, place.spec.timing)
+        if threshold.reference is None:
+            check_reach(report, signal, threshold, about.feature, above, place)
     past = against or (threshold.reference if threshold else None)
     apart = is_of_another_run(report, past, beside, at, place)
     if not apart or _misplaced(report, beside, past, place, of_drift=signal.name == DRIFT):
         return None
-    condition = Condition(signal.name, text, feature, threshold, labels=labels, slice=slice, against=against)
+    condition = Condition(
+        signal.name, about.text, about.feature, threshold, labels=labels, slice=slice, against=against
+    )
     return believed(condition, signal, given, beside, place)
+
+
+def _against(
+    signal: Signal,
+    about: Argument,
+    learned: FeatureBaseline | None,
+    last_hour: Reference,
+    beside: Mapping,
+    place: Place,
+) -> tuple[Reference | None, drift.Fault | None]:
+    """Return the past that a drift is from, None for a baseline, and what keeps drift or a shift from being told.
+
+    Raises WaitsForBaselineError where what it takes is not there yet.
+    """
+    if signal.name == DRIFT:
+        assert about.feature is not None
+        against, fault = drift.past(beside, last_hour, sudden=place.sudden)
+        return against, fault or drift.fault(about.text, about.feature, learned, against, place.no_baseline)
+    if signal.name == SHIFT and about.feature is not None:
+        wrong = shift.fault(cast(shift.Of, about.text), about.feature, learned, place.no_baseline)
+        return None, drift.Fault(wrong) if wrong else None
+    return None, None
+
+
+def _context(
+    signal: Signal,
+    about: Argument,
+    learned: FeatureBaseline | None,
+    last_hour: Reference,
+    place: Place,
+    *,
+    in_slice: bool,
+) -> Context:
+    feature = about.feature
+    own = signal.unit if signal.unit in ("calls/s", "calls", "items", "cores", "bytes") else about.unit
+    return Context(
+        signal,
+        unit="" if signal.unit in ("ratio", "none") else feature.unit if feature else own,
+        budget=place.spec.budget if place.stage is None else place.stage.budget,
+        baseline=learned,
+        complete=place.complete,
+        signed=bool(feature and feature.bounds and feature.bounds[0] < 0),
+        at_stage=place.stage is not None,
+        in_slice=in_slice,
+        sudden=place.sudden,
+        last_hour=last_hour,
+    )
+
+
+def _unreachable(
+    signal: Signal, about: Argument, threshold: Threshold, learned: FeatureBaseline | None, against: Reference | None
+) -> str:
+    """Say why a threshold of drift or of a shift means nothing, or ""."""
+    if signal.name == DRIFT:
+        most = drift.most(about.text, learned) if against is None else inf
+        return drift.unreachable(threshold, about.text, most, against)
+    return shift.unreachable(threshold) if signal.name == SHIFT else ""
 
 
 def _misplaced(report: Report, beside: Mapping, past: Reference | None, place: Place, *, of_drift: bool) -> bool:
