@@ -72,7 +72,7 @@ def evidence(reference: Reference, live: Array, statistic: str) -> Array:
         if statistic == "ks":
             quantile = kolmogorov(reference.alpha)
         else:
-            quantile = bridge_area(reference.alpha, np.cumsum(base.shares)[:-1].tolist(), widths(base))
+            quantile = bridge_area(reference.alpha, np.minimum(1.0, np.cumsum(base.shares)[:-1]).tolist(), widths(base))
         return np.asarray(values_of(reference, live, statistic) / np.sqrt(chance * base.effect_on_sums) / quantile)
     parts = np.array(reference.parts)
     core = parts == "core"

@@ -76,7 +76,7 @@ def learn(
     if data is not None:
         shape, path = _whose(specs, code)
         found = _from_data(shape, data, columns, when, version)
-        told = f"from {found.rows:,} rows"
+        told = f"from {counted(found.rows, 'row')}"
     else:
         if columns or when or code:
             raise click.UsageError("--column, --time and --code are of --from-data")
@@ -163,14 +163,24 @@ def _from_data(
     shape: PipelineShape, data: Path, columns: tuple[str, ...], when: str | None, version: str | None
 ) -> Baseline:
     from pipemon.baseline.data_files import read  # noqa: PLC0415
+    from pipemon.baseline.display import left_out  # noqa: PLC0415
+    from pipemon.baseline.summary import features_of  # noqa: PLC0415
     from pipemon.baseline.tables import learn as of_table  # noqa: PLC0415
+    from pipemon.baseline.tables import match, names_of  # noqa: PLC0415
 
     pairs = [column.partition("=") for column in columns]
     for name, equals, feature in pairs:
         if not (name and equals and feature):
             raise click.BadOptionUsage("--column", f"--column: expected NAME=FEATURE, found {name}{equals}{feature}")
+        if sum(each == name for each, _, _ in pairs) > 1:
+            raise click.BadOptionUsage("--column", f"--column: {name} is given twice, and is one feature's")
     of = {name: feature for name, _, feature in pairs}
-    return of_table(shape, read(data), columns=of, time=when, version=version, source=data.name)
+    table = read(data)
+    learned = of_table(shape, table, columns=of, time=when, version=version, source=data.name)
+    columns_of = match(shape, [name for name in names_of(table) if name != when], of)
+    for line in left_out(columns_of, [key for key in features_of(shape) if key not in learned.features]):
+        click.echo(line)
+    return learned
 
 
 def _from_prometheus(spec: Spec, url: str, since: float, until: float, version: str | None) -> Baseline:

@@ -54,6 +54,8 @@ def _csv(path: Path) -> Table:
             raise OptionError(f"{path}: expected names in the first line")
         if twice := next((name for index, name in enumerate(names) if name in names[:index]), None):
             raise OptionError(f"{path}: there are two columns {twice!r}")
+        if len(names) == 1 and (between := next((mark for mark in ";\t|" if mark in names[0]), None)):
+            raise OptionError(f"{path}: expected commas between fields, found {between!r}")
         columns: list[list[str | None]] = [[] for _ in names]
         for number, row in enumerate(rows, start=2):
             if not row:

@@ -34,6 +34,8 @@ _MOST_BLOCKS = 2_000
 """Blocks at most: of more nothing is seen any better."""
 _RAREST = 0.02
 """A bin with a smaller share is taken together with its neighbour: its counts are too few to vary by."""
+_ROUNDING = 1e-12
+"""A variance of scores that is only that of rounding: of a constant, or of two values as far from the middle."""
 _Z = 2.3263478740408408
 """The normal distribution's 99% quantile."""
 _Z_DEPENDENT = 1.6448536269514722
@@ -105,7 +107,9 @@ def of_spread(counts: Counts) -> float:
     scores = np.array(normal_scores(shares.tolist(), 2))
     scores -= counts.sum(axis=0) @ scores / counts.sum()
     usual = float(counts.sum(axis=0) @ scores**2 / counts.sum())
-    return _beyond((counts @ scores / np.sqrt(sizes))[:, None], usual, 1.0) if usual > 0 else 1.0
+    if usual <= _ROUNDING * counts.sum():
+        return 1.0
+    return _beyond((counts @ scores / np.sqrt(sizes))[:, None], usual, 1.0)
 
 
 def _beyond(far: Counts, usual: float, freedom: float) -> float:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 
 import numpy as np
 
 from pipemon.baseline.comparison import Moved, compared
+from pipemon.baseline.tables import Columns
 from pipemon.spec.baseline import Baseline, FeatureBaseline
 from pipemon.units import counted
 
@@ -15,6 +17,8 @@ _COARSE = 0.8
 _COLUMNS = 40
 _HEIGHTS = " ▁▂▃▄▅▆▇█"
 _BAR = 30
+_NAMED = 12
+"""Names in a line at most."""
 
 
 def shown(baseline: Baseline) -> Iterator[str]:
@@ -49,6 +53,21 @@ def coarse(learned: Baseline) -> Iterator[str]:
             )
 
 
+def left_out(columns: Columns, unlearned: Collection[str]) -> Iterator[str]:
+    """Yield a line for each kind of feature of which nothing was learned, then one for columns that are none."""
+    for column, which in columns.unclear.items():
+        yield f"  column {column!r} could be {' or '.join(which)}: say which, as --column {column}={which[0]}"
+    several = {key for which in columns.unclear.values() for key in which}
+    for what, names in (
+        ("without a value", [key for key in unlearned if key in columns.of]),
+        ("without a column", [key for key in unlearned if key not in columns.of and key not in several]),
+        ("columns of no feature", columns.ignored),
+    ):
+        if names:
+            more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+            yield f"  {what}: {', '.join(names[:_NAMED])}{more}"
+
+
 def differences(old: Baseline, new: Baseline) -> Iterator[str]:
     """Yield a line for each feature that moved beyond chance, came or went; then how many did not."""
     moved = compared(old, new)
@@ -72,7 +91,7 @@ def _feature(name: str, feature: FeatureBaseline) -> Iterator[str]:
     unit = f" ({feature.unit})" if feature.unit else ""
     numbers = [f"{feature.count:,.0f} values"]
     if not feature.categories:
-        numbers[:0] = [f"mean {feature.mean:.4g}", f"sd {feature.sd:.4g}"]
+        numbers[:0] = [f"mean {_place(feature.mean, feature.sd)}", f"sd {feature.sd:.4g}"]
     if feature.missing:
         numbers.append(f"{feature.missing:.2%} missing")
     if feature.effect_on_spread > 1:
@@ -92,7 +111,8 @@ def _feature(name: str, feature: FeatureBaseline) -> Iterator[str]:
         bounds = feature.bounds
         tails = f"{feature.shares[0]:.2%} below, {feature.shares[-1]:.2%} above"
         bins = f"{len(bounds) + 1} bins {feature.bins}"
-        yield f"  {bounds[0]:.4g} {histogram(feature)} {bounds[-1]:.4g}   {tails}, {bins}"
+        low, high = (_place(bound, feature.sd) for bound in (bounds[0], bounds[-1]))
+        yield f"  {low} {histogram(feature)} {high}   {tails}, {bins}"
     elif feature.bounds:
         yield f"  {len(feature.bounds) + 1} bins {feature.bins}, without their shares; learn it again for drift"
 
@@ -117,10 +137,19 @@ def _moved(moved: Moved) -> str:
         name, before, after = max(shares, key=lambda each: abs(each[2] - each[1]))
         told += f"; {name} {before:.1%} to {after:.1%}"
     else:
-        told += f"; mean {old.mean:.4g} to {new.mean:.4g}, sd {old.sd:.4g} to {new.sd:.4g}"
+        means = " to ".join(_place(each.mean, min(old.sd, new.sd)) for each in (old, new))
+        told += f"; mean {means}, sd {old.sd:.4g} to {new.sd:.4g}"
     if moved.missing_beyond_chance:
         told += f"; missing {old.missing:.2%} to {new.missing:.2%}"
     return told
+
+
+def _place(value: float, sd: float) -> str:
+    """Return a number with four digits, and as many more as tell it to a hundredth of the spread."""
+    digits = 4
+    if value and sd:
+        digits = max(digits, math.floor(math.log10(abs(value))) - math.floor(math.log10(sd)) + 3)
+    return f"{value:.{min(digits, 17)}g}"
 
 
 def _moment(seconds: float) -> str:

@@ -89,7 +89,7 @@ def feature_baseline(shape: FeatureShape, seen: Seen) -> FeatureBaseline:
         rounded_shares(bins.shares(seen.values, bounds)),
         missing,
         round(effect, 3),
-        dict(zip(QUANTILES, map(rounded, quantiles.tolist()), strict=True)),
+        {name: rounded_mean(each, sd) for name, each in zip(QUANTILES, quantiles.tolist(), strict=True)},
         cumulative_design_effect=round(of_sums, 3),
         spread_design_effect=round(of_spread, 3),
     )

@@ -17,19 +17,22 @@ from pipemon.errors import OptionError, nearest
 from pipemon.instrument.features import Category
 from pipemon.instrument.pipeline import Pipeline
 from pipemon.instrument.taking import number
-from pipemon.spec.baseline import Baseline
+from pipemon.spec.baseline import EARLIEST, LATEST, Baseline
 from pipemon.topology import FeatureShape, PipelineShape
 
 Table: TypeAlias = Any
 """Columns by their names: a mapping of arrays or lists, a data frame of pandas or polars, a structured array."""
 
+_TRUTHS = {"true": 1.0, "false": 0.0}
+"""Truth values as files have them; an extractor's own count as 1 and 0."""
 _NOTHING = frozenset({"", "-", "?", "n/a", "na", "nan", "<na>", "nat", "nil", "none", "null"})
 
 
 class Columns(NamedTuple):
-    """Which column of a table is which feature, and the columns that are none."""
+    """Which column of a table is which feature, what may be one of several, and the columns that are none."""
 
     of: Mapping[str, str]
+    unclear: Mapping[str, tuple[str, ...]]
     ignored: tuple[str, ...]
 
 
@@ -72,7 +75,7 @@ def learn(
                 run(item)
         return learned.baseline
     shape = pipeline.describe() if isinstance(pipeline, Pipeline) else pipeline
-    names = _names(data)
+    names = names_of(data)
     found = match(shape, [name for name in names if name != time], columns or {})
     if not found.of:
         raise OptionError(
@@ -112,14 +115,16 @@ def match(shape: PipelineShape, names: Iterable[str], columns: Mapping[str, str]
             several = f" could be {' or '.join(which)}" if which else f" is no feature{nearest(wanted, keys)}"
             raise OptionError(f"{wanted!r}{several}; write <stage>.<direction>.<feature>")
         found[which[0]] = column
-    ignored = []
+    unclear, ignored = {}, []
     for name in (name for name in names if name not in columns):
         which = _features(keys, name)
         if len(which) == 1:
             found.setdefault(which[0], name)
+        elif left := tuple(key for key in which if key not in found):
+            unclear[name] = left
         else:
             ignored.append(name)
-    return Columns(found, tuple(ignored))
+    return Columns(found, unclear, tuple(ignored))
 
 
 def _features(keys: Mapping[str, FeatureShape], name: str) -> list[str]:
@@ -130,7 +135,8 @@ def _features(keys: Mapping[str, FeatureShape], name: str) -> list[str]:
     return ends or [key for key, shape in keys.items() if shape.short == name]
 
 
-def _names(data: Any) -> list[str]:
+def names_of(data: Table) -> list[str]:
+    """Return the names of a table's columns. Raises OptionError for what has none."""
     if isinstance(data, Mapping):
         return list(data)
     names = getattr(getattr(data, "dtype", None), "names", None) or getattr(data, "columns", None)
@@ -179,7 +185,7 @@ def _says_something(item: Any) -> bool:
 def _number(item: Any) -> float:
     if isinstance(item, str):
         try:
-            return float(item)
+            return _TRUTHS[item.strip().lower()] if item.strip().lower() in _TRUTHS else float(item)
         except ValueError:
             return math.nan
     return number(item)
@@ -191,13 +197,23 @@ def _items(column: Any) -> list[Any]:
 
 
 def _times(name: str, column: Any) -> Values:
+    found = _seconds(name, column)
+    if len(found) and not EARLIEST <= found.min() <= found.max() < LATEST:
+        odd = found[np.argmax(np.abs(found))]
+        raise OptionError(f"column {name!r} holds {odd:.6g}, which is no time in Unix seconds; are they milliseconds?")
+    return found
+
+
+def _seconds(name: str, column: Any) -> Values:
     array = np.asarray(column)
     if array.dtype.kind == "M" and not np.isnat(array).any():
         return array.astype("datetime64[us]").astype(np.float64) / 1e6
     items = _items(column)
     try:
         # 20260131 is a day, any other number Unix seconds; those of a .csv are texts.
-        if array.dtype.kind in "iuf" or not all(len(str(item)) == len("20260131") for item in items):
+        if array.dtype.kind in "iuf" or not (
+            array.dtype.kind == "M" or all(len(str(item)) == len("20260131") for item in items)
+        ):
             found = array.astype(np.float64)
             if np.isfinite(found).all():
                 return found

@@ -15,6 +15,8 @@ from pipemon.units import fingerprint
 
 _EXACT, _ROUNDING = 1e-9, 1e-3
 """How far shares may add up beside 1 as numbers, and as they are written, with few digits."""
+EARLIEST, LATEST = -62_135_596_800.0, 253_402_300_800.0
+"""From the year 1 until the year 9999, in Unix seconds: other numbers, as of milliseconds, are no times."""
 _HEAD = {"version": "", "source": "", "rows": 0, "data_hash": "", "stage_versions": {}}
 
 
@@ -157,6 +159,8 @@ def load(path: Path) -> Baseline:
         features[name] = feature
     try:
         start, end = float(document["from"]), float(document["to"])
+        if not all(EARLIEST <= time < LATEST for time in (start, end)):
+            raise ValueError
     except (TypeError, ValueError, OverflowError):
         raise fault("not a baseline: expected from and to in Unix seconds") from None
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +82,20 @@ def test_what_is_no_number_is_missing(column: Any) -> None:
     assert (feature.count, feature.mean, feature.missing) == (2, 2.0, 0.5)
 
 
+def test_truth_values_are_1_and_0_as_texts_too() -> None:
+    for column in ([True, False, None, True], ["True", "false", "", "TRUE"]):
+        feature = learn(fraud(), {"amount": column}).features["score.input.amount"]
+        assert (feature.count, feature.missing) == (3, 0.25)
+        assert feature.mean == pytest.approx(2 / 3, abs=1e-6)
+
+
 @pytest.mark.parametrize(("centre", "sd"), [(1.7e9, 40.0), (101_325.0, 0.3), (-48.85, 1e-4), (3e-9, 1e-15), (2.0, 1e3)])
 def test_a_mean_is_written_to_a_thousandth_of_the_spread(centre: float, sd: float) -> None:
     # What moved first is told by how many standard errors a mean is from this one.
     amounts = DRAW.normal(centre, sd, 5000)
     found = learn(fraud(), {"amount": amounts}).features["score.input.amount"]
     assert abs(found.mean - amounts.mean()) < 0.001 * sd
+    assert abs(found.quantiles["p75"] - np.quantile(amounts, 0.75)) < 0.001 * sd
 
 
 @pytest.mark.parametrize("constant", [0.1, 7.123456789, 1e-12, 1_700_000_000.3])
@@ -95,6 +103,7 @@ def test_what_never_varies_has_no_spread(constant: float) -> None:
     # Added up and divided again, 0.1 comes out a little different.
     found = learn(fraud(), {"amount": np.full(4637, constant)}).features["score.input.amount"]
     assert (found.mean, found.sd) == (constant, 0.0)
+    assert found.effect_on_spread == 1
 
 
 def test_a_missing_category_is_missing_and_an_undeclared_one_is_other() -> None:
@@ -155,10 +164,20 @@ def test_times_are_unix_seconds_or_dates_though_a_file_has_only_texts(first: str
     assert (found.start, found.end) == (1767225600, 1767225600 + lasts)
 
 
-@pytest.mark.parametrize("days", [["1767225600", "noon"], ["1767225600", "nan"], ["", ""], [pd.NaT, pd.NaT]])
-def test_what_is_no_time_is_refused(days: list[Any]) -> None:
-    with pytest.raises(OptionError, match="holds no times"):
-        learn(fraud(), {"amount": [2.0, 1.0], "day": np.array(days)}, time="day")
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        (["1767225600", "noon"], "holds no times"),
+        (["1767225600", "nan"], "holds no times"),
+        (["", ""], "holds no times"),
+        ([pd.NaT, pd.NaT], "holds no times"),
+        (pl.Series([datetime(2026, 1, 1), None]), "holds no times"),
+        ([1767225600000, 1767225660000], "holds 1.76723e.12, which is no time in Unix seconds; are they milliseconds"),
+    ],
+)
+def test_what_is_no_time_is_refused(days: Any, told: str) -> None:
+    with pytest.raises(OptionError, match=told):
+        learn(fraud(), {"amount": [2.0, 1.0], "day": np.asarray(days)}, time="day")
 
 
 def test_each_row_has_a_time() -> None:
@@ -222,12 +241,33 @@ def test_files_of_every_kind_make_the_same_baseline(folder: Path, monkeypatch: p
     assert load(folder / "fraud.baseline.json").version == "3"
 
 
+def test_what_is_left_out_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "twin_fraud.py").write_text(
+        "import pipemon\n"
+        'fraud = pipemon.Pipeline("fraud")\n'
+        'named = [pipemon.Feature(name, float) for name in ("amount", "empty", "sure")]\n'
+        'named.append(pipemon.Feature("absent", float))\n'
+        'fraud.stage("score", inputs={"row": named}, output=named[2])(lambda row: row)\n'
+    )
+    (folder / "odd.csv").write_text("amount,empty,sure,region\n1,,0.5,north\n")
+    assert ended("--code", "twin_fraud:fraud", "--from-data", "odd.csv", "--out", "odd.json")[1].splitlines() == [
+        "  column 'sure' could be score.input.sure or score.output.sure: say which, as --column sure=score.input.sure",
+        "  without a value: score.input.empty",
+        "  without a column: score.input.absent",
+        "  columns of no feature: region",
+        "Learned 1 feature from 1 row; wrote odd.json",
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (("fraud.yaml", "--from-data", "none.csv"), "none.csv"),
         (("fraud.yaml", "--from-data", "fraud.yaml"), "expected a file that ends in .parquet, .csv, .npz, .npy"),
         (("fraud.yaml", "--from-data", "broken.csv"), "broken.csv:3: expected 2 fields, found 1"),
+        (("fraud.yaml", "--from-data", "other.csv"), "other.csv: expected commas between fields, found ';'"),
+        (("fraud.yaml", "--from-data", "train.csv", *2 * ("--column", "amount=amount")), "amount is given twice"),
         (("fraud.yaml", "--from-data", "twice.csv"), "twice.csv: there are two columns 'amount'"),
         (("fraud.yaml", "--from-data", "broken.npz"), "cannot read broken.npz"),
         (("fraud.yaml", "--from-data", "broken.parquet"), "cannot read broken.parquet"),
@@ -246,6 +286,7 @@ def test_wrong_usage_ends_with_2_and_writes_nothing(
     monkeypatch.chdir(folder)
     (folder / "broken.csv").write_text("amount,country\n1,de\n2\n")
     (folder / "twice.csv").write_text("amount,amount\n1,2\n")
+    (folder / "other.csv").write_text("amount;country\n1,5;de\n")
     for name in ("broken.npz", "broken.parquet"):
         (folder / name).write_text("no such thing")
     code, said = ended(*arguments)

@@ -65,6 +65,18 @@ def test_it_is_shown_with_where_it_comes_from_and_a_histogram_of_each_feature() 
     assert lines[-1].endswith(f"12 bins {feature.bins}")
 
 
+def test_what_is_far_from_0_beside_its_spread_is_shown_to_a_part_of_the_spread() -> None:
+    old, new = level(1_013_250.0, 20.0), level(1_013_280.0, 20.0)
+    lines = [
+        *shown(replace(GOOD, features={"a": old})),
+        *differences(*(replace(GOOD, features={"a": f}) for f in (old, new))),
+    ]
+    assert any(line.startswith("a (dBFS): mean 101325") for line in lines)
+    low, high = (float(lines[-2 - moved].split()[place]) for moved, place in ((0, 0), (0, 2)))
+    assert high - low > 80
+    assert "mean 101325" in lines[-1].partition(" to 101328")[0]
+
+
 def test_a_histogram_shows_where_values_are_dense_whatever_the_bins() -> None:
     drawn = histogram(level(0, 1, 50_000))
     assert drawn.index("█") in range(15, 26)

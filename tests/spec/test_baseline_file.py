@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipemon.errors import SpecError
-from pipemon.spec.baseline import Baseline, FeatureBaseline, dump, feature_key, load
+from pipemon.spec.baseline import EARLIEST, LATEST, Baseline, FeatureBaseline, dump, feature_key, load
 from pipemon.units import fingerprint
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
+times = st.floats(EARLIEST, LATEST, exclude_max=True)
 sizes = st.floats(min_value=0, allow_nan=False, allow_infinity=False)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
 ratios = st.floats(0, 1)
@@ -44,8 +45,8 @@ def features(draw: st.DrawFn) -> FeatureBaseline:
 baselines = st.builds(
     Baseline,
     texts,
-    numbers,
-    numbers,
+    times,
+    times,
     st.dictionaries(texts, features(), max_size=4),
     texts,
     texts,
@@ -118,6 +119,14 @@ def test_any_text_is_a_baseline_or_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "b.json"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(SpecError):
+        load(path)
+
+
+@pytest.mark.parametrize("time", [1.7e12, -1e12, float("nan"), float("inf")])
+def test_a_time_of_no_year_is_refused(time: float, tmp_path: Path) -> None:
+    path = tmp_path / "b.json"
+    path.write_text(json.dumps({"pipeline": "a", "from": 0, "to": time, "features": {}}))
+    with pytest.raises(SpecError, match="expected from and to in Unix seconds"):
         load(path)
 
 
