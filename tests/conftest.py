@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from pipemon.demo.programs import debian_packages
 from pipemon.errors import UnavailableError
@@ -24,6 +25,9 @@ PROGRAMS = {
     "prometheus-node-exporter": ("prometheus-node-exporter",),
     "prometheus-pushgateway": ("prometheus-pushgateway",),
 }
+# How long an example takes says nothing where tests run beside each other.
+settings.register_profile("pipemon", deadline=None)
+settings.load_profile("pipemon")
 
 
 def pytest_configure(config: pytest.Config) -> None:

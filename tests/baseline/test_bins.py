@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipemon.baseline.bins import Values, cut, shares
@@ -25,7 +25,6 @@ def tied(draw: st.DrawFn) -> list[float]:
     return np.repeat(places, times).tolist()
 
 
-@settings(deadline=None)
 @given(few | tied())
 def test_bounds_rise_and_no_bin_between_the_tails_is_empty(given_values: list[float]) -> None:
     values = np.array(given_values)
@@ -39,13 +38,11 @@ def test_bounds_rise_and_no_bin_between_the_tails_is_empty(given_values: list[fl
     assert min(found[1:-1]) > 0
 
 
-@settings(deadline=None)
 @given(few | tied())
 def test_there_are_ten_bins_at_most_or_one_beside_each_heavy_tie(given_values: list[float]) -> None:
     assert 2 <= len(cut(np.array(given_values))) <= 2 * 10 + 1 + 1
 
 
-@settings(deadline=None)
 @given(tied())
 def test_beside_a_value_as_heavy_as_two_bins_there_is_a_third_of_a_bin_at_most(given_values: list[float]) -> None:
     values = np.array(given_values)

@@ -383,7 +383,7 @@ def select_pipeline(name: str) -> Call:
 name = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_.-]{0,60}", fullmatch=True)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(name, min_size=1, max_size=8, unique=True), st.lists(name, max_size=4, unique=True), name)
 def test_any_names_give_a_dashboard_that_can_be_loaded(stages: list[str], features: list[str], pipeline: str) -> None:
     shapes = tuple(FeatureShape("input", feature, feature) for feature in features)

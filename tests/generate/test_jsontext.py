@@ -15,7 +15,7 @@ _DATA = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(_DATA)
 def test_any_data_is_written_as_the_standard_library_writes_it(data: object) -> None:
     assert dump(data) == json.dumps(data, indent=2, ensure_ascii=False) + "\n"

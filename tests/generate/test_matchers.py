@@ -25,7 +25,7 @@ def matches(matchers: list[str], labels: dict[str, str]) -> bool:
     return all(each.meets(labels.get(each.label, "")) for each in map(label_matcher, matchers))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.dictionaries(_LABELS, _VALUES), max_size=5), st.lists(_MATCHERS, max_size=3))
 def test_the_alerts_that_meet_matchers_are_those_of_which_each_does(
     alerts: list[dict[str, str]], asked: list[str]
@@ -38,7 +38,7 @@ def test_the_alerts_that_meet_matchers_are_those_of_which_each_does(
     assert Alerts(alerts).meeting(asked, surely=False) == maybe
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(_LABELS, _VALUES, _PATTERNS)
 def test_a_pattern_is_met_as_a_regular_expression_would_be(label: str, value: str, values: list[str]) -> None:
     pattern = "|".join(values)

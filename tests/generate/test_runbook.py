@@ -56,7 +56,7 @@ def test_ideas_that_nothing_measures_are_kept_and_said_to_be_so() -> None:
     assert page.index("## Not yet measurable") < page.index('<a id="talks-over-the-user"></a>')
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1).filter(str.strip))
 def test_whatever_a_person_writes_stays_text(words: str) -> None:
     spec = load(HERE / "combined.yaml")

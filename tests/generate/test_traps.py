@@ -289,7 +289,7 @@ def _digits(value: float) -> str:
     return repr(value).partition("e")[0].replace("-", "").replace(".", "").strip("0")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     ten_thousandths=st.integers(1, 999_999),
     centre=st.integers(-9999, 9999),

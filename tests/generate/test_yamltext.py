@@ -45,7 +45,7 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 _AsPyYAML.add_representer(str, _text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(_DATA)
 def test_any_data_comes_back_and_is_written_as_pyyaml_writes_it(data: object) -> None:
     text = dump(data)
@@ -55,7 +55,7 @@ def test_any_data_comes_back_and_is_written_as_pyyaml_writes_it(data: object) ->
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(_DATA, st.integers(1, 8))
 def test_what_is_written_further_in_is_the_same(data: object, depth: int) -> None:
     assert yaml.safe_load(f"{' ' * (depth - 1)}a:\n{dump(data, depth)}") == {"a": data}

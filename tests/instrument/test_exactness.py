@@ -282,14 +282,14 @@ def child(stages: Stages, registry: CollectorRegistry) -> None:
 
 
 @pytest.mark.parametrize("tick", [0, 0.005])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(script=st.lists(steps, max_size=30))
 def test_calls_of_every_kind_are_counted_exactly(tick: float, script: list[tuple[str, list[Any], str]]) -> None:
     with mock.patch.object(recorder, "TICK", tick):
         play(script)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(script=st.lists(steps, min_size=1, max_size=15), data=st.data())
 def test_a_fork_at_any_moment_changes_nothing_in_the_parent_and_begins_anew_in_the_child(
     script: list[tuple[str, list[Any], str]], data: st.DataObject

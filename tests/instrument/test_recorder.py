@@ -86,7 +86,7 @@ def extract(value: object) -> object:
     return value
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(steps, max_size=40))
 def test_whatever_happens_between_two_flushes_is_counted_exactly(script: list[tuple[str, Any, Any]]) -> None:
     registry, model = CollectorRegistry(), Model()
@@ -135,7 +135,7 @@ def test_whatever_happens_between_two_flushes_is_counted_exactly(script: list[tu
         assert read("pipemon_feature_sum_total", sign="negative", **labels) == pytest.approx(negative)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.one_of(st.floats(), st.sampled_from([*BOUNDS, -0.0])), min_size=1, max_size=20))
 def test_a_large_batch_is_counted_as_each_of_its_values_is(values: list[float]) -> None:
     registry, times = CollectorRegistry(), 1000

@@ -206,4 +206,4 @@ class Deliveries(RuleBasedStateMachine):
 
 
 TestDeliveries = Deliveries.TestCase
-TestDeliveries.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+TestDeliveries.settings = settings(max_examples=25, stateful_step_count=15)
