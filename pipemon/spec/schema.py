@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipemon.spec import arrivals, defaults, fields, link, load, modes, schedule, stages
+from pipemon.spec import arrivals, defaults, fields, link, load, modes, schedule, stages, windows
 from pipemon.spec.checks import CHECKS
 from pipemon.spec.drift import AGAINST
 from pipemon.spec.model import ACTIONS, MULTIPLE_TESTING, SEVERITIES
@@ -237,7 +237,7 @@ def _failure_mode() -> Schema:
             "additionalProperties": False,
             "properties": {"any": several, "all": several},
         },
-        "pace": {"enum": list(modes.PACES)},
+        "pace": {"enum": list(windows.PACES)},
         "window": _TIME,
         "by": _TEXT,
         "do": _TEXT,
