@@ -30,12 +30,13 @@ def moved(feature: str, fault: str, strength: float | None = None) -> float:
     return margins.moved(list(calls().values()), list(calls(fault, strength).values()), feature)
 
 
-def test_every_audio_fault_but_one_keeps_length_and_type_and_gives_the_same_every_time() -> None:
+def test_every_audio_fault_gives_the_same_every_time_and_all_but_two_keep_the_length() -> None:
     audio = np.concatenate([tone(440), tone(440, 20), tone(660, 4000)])
     for name, fault in faults.FAULTS.items():
         changed = faults.applied(name, None, audio)
         assert changed.dtype == np.int16
-        assert len(changed) == len(audio) + (6 * 16_000 if name == "open_microphone" else 0)
+        longer = {"open_microphone": 6 * 16_000, "fast_talkers": len(changed) - len(audio)}
+        assert len(changed) == len(audio) + longer.get(name, 0)
         assert np.array_equal(changed, faults.applied(name, fault.strength, audio))
         assert np.array_equal(changed, audio) == (fault.where != "audio"), name
 
@@ -107,6 +108,16 @@ def test_a_phone_that_takes_noise_away_moves_what_stands_out_of_it_and_nothing_e
 def test_higher_voices_cost_words_and_not_the_level() -> None:
     assert mean("word_error_rate", "children") > 1.5 * mean("word_error_rate")
     assert abs(moved("audio_level_dbfs", "children")) < 0.5
+
+
+def test_whoever_speaks_faster_or_slower_takes_as_much_less_or_more_time_in_the_same_voice() -> None:
+    for times in (0.8, 1.4):
+        spoken = faults.at_pace(tone(440), times)
+        assert len(spoken) == pytest.approx(len(SECOND) / times, rel=0.12)
+        highest = int(np.argmax(np.abs(np.fft.rfft(spoken))))
+        assert highest * faults.RATE / len(spoken) == pytest.approx(440, abs=2)
+    assert mean("words_per_second", "fast_talkers") > 1.2 * mean("words_per_second")
+    assert abs(moved("audio_snr_db", "fast_talkers")) < 0.2
 
 
 def test_an_open_microphone_leaves_less_of_the_audio_to_be_speech() -> None:
