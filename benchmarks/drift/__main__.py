@@ -13,7 +13,20 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 
-from benchmarks.drift import beside, cusum, false_alarms, many, origin, power, real, speech, sudden, unseen, weekly
+from benchmarks.drift import (
+    beside,
+    cusum,
+    false_alarms,
+    many,
+    origin,
+    power,
+    real,
+    same_hours,
+    speech,
+    sudden,
+    unseen,
+    weekly,
+)
 from benchmarks.drift.tables import Page, Table
 
 RESULTS = Path(__file__).with_name("results.md")
@@ -37,6 +50,7 @@ PARTS: Mapping[str, Callable[[Generator, bool], Table]] = {
     "run_lengths": lambda random, quick: power.lengths(random, 40 if quick else 4000),
     "cusum": lambda random, quick: cusum.run_lengths(random, *((100, 1e5) if quick else (4000, 4e7))),
     "sudden": lambda random, quick: sudden.sudden(random, 2 if quick else 8),
+    "same_hours": lambda random, quick: same_hours.rhythms(random, 1 if quick else 40),
     "weekly": lambda random, quick: weekly.weekly(random, 2 if quick else 200),
     "origin": lambda random, quick: origin.origin(random, 40 if quick else 2000),
     "speech": lambda random, quick: speech.speech(random, 5 if quick else 200),

@@ -9,13 +9,16 @@ Bulletin 2: 110-114), which is what is compared here, at the 99% quantile.
 
 What adds up over neighbouring bins, as means and cumulative shares do, is moved further by the slow swings of a stream
 than single shares are: it has an effect of its own. So has the spread, where calm and wild stretches alternate.
+
+Where blocks come in slots, such as the hours of a day, each is compared with the others of its slot only: what comes
+again every day is no dependence then.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -25,9 +28,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Counts: TypeAlias = "NDArray[np.float64]"
+Slots: TypeAlias = "NDArray[np.intp]"
 
 _BLOCKS = 24
 """Blocks at least: of fewer nobody can tell how much they vary."""
+_OF_SLOTS = 18
+"""Where they come in slots, blocks beside the first one of each, at least."""
 _SHORTEST = 4
 """Values a block at least: neighbours that resemble each other are seen best in short blocks."""
 _MOST_BLOCKS = 2_000
@@ -58,40 +64,39 @@ def of_values(bins: NDArray[np.intp], size: int, of: Callable[[Counts], float] |
     return found
 
 
-def of_counts(counts: Counts) -> float:
+def of_counts(counts: Counts, slots: Slots | None = None) -> float:
     """Return the design effect of counts by block and bin, shape (blocks, bins); blocks may differ in length.
 
     A statistic of n values that has k = bins - 1 degrees of freedom is to be divided by it before it is compared with
     chi-squared's 99% quantile. It is 1 for blocks that differ no more than those of independent values do in 95 of 100
     cases, by the chi-squared test of homogeneity, and never less. Of others, with d the mean of the weights
     and a their coefficient of variation, d (1 + a^2) times the quantile of F with k / (1 + a^2) and
-    (blocks - 1) k / (1 + a^2) degrees of freedom over that of chi-squared with k; F, since the blocks are few.
-    1.0 where there are fewer than 24 blocks with values, or one bin only.
+    m k / (1 + a^2) degrees of freedom over that of chi-squared with k; F, since the blocks are few: m is how many
+    there are beside the first one of each slot. `slots`, shape (blocks,), says which slot each is in, from 0; all are
+    in one unless it is given. 1.0 where there is one bin only, and where `tells` says no.
     """
-    counts = _merged(counts[counts.sum(axis=1) > 0])
-    blocks, bins = int(counts.shape[0]), int(counts.shape[1])
-    if blocks < _BLOCKS or bins < 2:
+    blocks = _blocks(counts, slots)
+    if blocks is None:
         return 1.0
-    sizes, shares = counts.sum(axis=1), counts.sum(axis=0) / counts.sum()
-    far = np.sqrt(sizes)[:, None] * (counts / sizes[:, None] - shares) / np.sqrt(shares)
-    return _beyond(far, float(bins - 1), float(bins - 1))
+    far = np.sqrt(blocks.sizes)[:, None] * blocks.off / np.sqrt(blocks.shares)
+    usual = float(np.sum(blocks.usual(blocks.own * (1 - blocks.own)) / blocks.shares))
+    return _beyond(far, usual, float(len(blocks.shares) - 1), blocks.beside)
 
 
-def of_cumulative(counts: Counts) -> float:
+def of_cumulative(counts: Counts, slots: Slots | None = None) -> float:
     """Return the same for the shares up to each bound, and so for `ks`, `wasserstein` and the mean.
 
     The sum of the squares of cumulative deviations (Cramer and von Mises) is compared with that of independent values,
     whose covariance is the Brownian bridge's.
     """
-    counts = _merged(counts[counts.sum(axis=1) > 0])
-    blocks, bins = int(counts.shape[0]), int(counts.shape[1])
-    if blocks < _BLOCKS or bins < 2:
+    blocks = _blocks(counts, slots)
+    if blocks is None:
         return 1.0
-    sizes, below = counts.sum(axis=1), np.cumsum(counts.sum(axis=0) / counts.sum())[:-1]
-    far = np.sqrt(sizes)[:, None] * (np.cumsum(counts, axis=1)[:, :-1] / sizes[:, None] - below)
-    bridge = np.minimum.outer(below, below) - np.outer(below, below)
-    mean = float(np.trace(bridge))
-    return _beyond(far, mean, mean**2 / float(np.sum(bridge**2)))
+    below = np.cumsum(blocks.own, axis=1)[:, :-1]
+    far = np.sqrt(blocks.sizes)[:, None] * np.cumsum(blocks.off, axis=1)[:, :-1]
+    bridge = blocks.usual(np.minimum(below[:, :, None], below[:, None, :]) - below[:, :, None] * below[:, None, :])
+    mean, squares = float(np.trace(bridge)), float(np.sum(bridge**2))
+    return _beyond(far, mean, mean**2 / squares if squares else 1.0, blocks.beside)
 
 
 def of_spread(counts: Counts) -> float:
@@ -109,27 +114,72 @@ def of_spread(counts: Counts) -> float:
     usual = float(counts.sum(axis=0) @ scores**2 / counts.sum())
     if usual <= _ROUNDING * counts.sum():
         return 1.0
-    return _beyond((counts @ scores / np.sqrt(sizes))[:, None], usual, 1.0)
+    return _beyond((counts @ scores / np.sqrt(sizes))[:, None], usual, 1.0, len(counts) - 1)
 
 
-def _beyond(far: Counts, usual: float, freedom: float) -> float:
+class _Blocks(NamedTuple):
+    """Blocks with values: `off` is how far the shares of each are from its slot's, shape (blocks, bins).
+
+    `shares` are those of all, `own` those of each slot, shape (slots, bins), `weights` by how many blocks each slot
+    tells of dependence; they add up to 1. `beside` is how many blocks there are beside the first one of each slot.
+    """
+
+    sizes: Counts
+    off: Counts
+    shares: Counts
+    own: Counts
+    weights: Counts
+    beside: int
+
+    def usual(self, of_slots: Counts) -> Counts:
+        """Return the mean over slots."""
+        found: Counts = np.tensordot(self.weights, of_slots, axes=1)
+        return found
+
+
+def tells(counts: Counts, slots: Slots | None = None) -> bool:
+    """Tell whether there are blocks enough with values: 24, or, in slots, 18 beside the first one of each."""
+    full = counts.sum(axis=1) > 0
+    if slots is None:
+        return int(full.sum()) >= _BLOCKS
+    return int(full.sum()) - len(np.unique(slots[full])) >= _OF_SLOTS
+
+
+def _blocks(counts: Counts, slots: Slots | None) -> _Blocks | None:
+    if not tells(counts, slots):
+        return None
+    full = counts.sum(axis=1) > 0
+    slots = np.zeros(len(counts), dtype=np.intp) if slots is None else slots
+    _, slot = np.unique(slots[full], return_inverse=True)
+    counts = _merged(counts[full])
+    if counts.shape[1] < 2:
+        return None
+    of_slots = np.zeros((slot.max() + 1, counts.shape[1]))
+    np.add.at(of_slots, slot, counts)
+    own = of_slots / of_slots.sum(axis=1, keepdims=True)
+    sizes, beside = counts.sum(axis=1), np.bincount(slot) - 1.0
+    off = counts / sizes[:, None] - own[slot]
+    return _Blocks(sizes, off, counts.sum(axis=0) / counts.sum(), own, beside / beside.sum(), int(beside.sum()))
+
+
+def _beyond(far: Counts, usual: float, freedom: float, beside: int) -> float:
     """Return how far beyond that of independent values the 99% quantile is of a sum of squares.
 
-    `far` are the deviations in each block, shape (blocks, k). Of independent values the sum's mean is `usual`, and it
-    has so many degrees of `freedom`.
+    `far` are the deviations in each block, shape (blocks, k), of which so many are free (`beside`). Of independent
+    values the sum's mean is `usual`, and it has so many degrees of `freedom`.
     """
-    blocks = len(far)
-    covariance = far.T @ far / (blocks - 1)
+    covariance = far.T @ far / beside
     mean = float(np.trace(covariance))
-    together = freedom * (blocks - 1)
-    if mean / usual <= chi_squared_quantile(together, _Z_DEPENDENT) / together:
+    together = freedom * beside
+    # Where each slot has one value only, nothing varies, nor could it.
+    if usual <= _ROUNDING or mean <= usual * chi_squared_quantile(together, _Z_DEPENDENT) / together:
         return 1.0
     # Unbiased for normal variables: the blocks' chance alone makes some weights greater than others.
-    squares = float(np.sum(covariance**2)) - mean**2 / (blocks - 1)
-    squares *= (blocks - 1) ** 2 / ((blocks - 2) * (blocks + 1))
+    squares = float(np.sum(covariance**2)) - mean**2 / beside
+    squares *= beside**2 / ((beside - 1) * (beside + 2))
     own = min(freedom, mean**2 / squares) if squares > 0 else freedom
     independent = usual * chi_squared_quantile(freedom) / freedom
-    return max(1.0, mean * _f_quantile(own, (blocks - 1) * own) / independent)
+    return max(1.0, mean * _f_quantile(own, beside * own) / independent)
 
 
 def _lengths(values: int) -> Iterator[int]:

@@ -101,7 +101,7 @@ def _feature(name: str, feature: FeatureBaseline) -> Iterator[str]:
             if feature.effect_on_spread > feature.effect_on_sums
             else ""
         )
-        numbers.append(f"design effect {feature.design_effect:.3g}{sums}{wild}")
+        numbers.append(f"design effect {feature.design_effect:.3g}{sums}{wild}{_between_same_hours(feature)}")
     yield f"{name}{unit}: {', '.join(numbers)}"
     if feature.categories:
         width = max(map(len, feature.categories))
@@ -115,6 +115,16 @@ def _feature(name: str, feature: FeatureBaseline) -> Iterator[str]:
         yield f"  {low} {histogram(feature)} {high}   {tails}, {bins}"
     elif feature.bounds:
         yield f"  {len(feature.bounds) + 1} bins {feature.bins}, without their shares; learn it again for drift"
+
+
+def _between_same_hours(feature: FeatureBaseline) -> str:
+    told = []
+    for rhythm, words in (("daily", "days"), ("weekly", "weeks")):
+        if rhythm in feature.seasonal_design_effects:
+            single, of_sums = feature.effects_from(rhythm)
+            sums = f" (of sums {of_sums:.3g})" if of_sums > single else ""
+            told.append(f"of {words} {single:.3g}{sums}")
+    return f", between the same hours {', '.join(told)}" if told else ""
 
 
 def histogram(feature: FeatureBaseline) -> str:

@@ -6,15 +6,16 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import time
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipemon import catalogue as c
-from pipemon.baseline import design_effect
+from pipemon.baseline import design_effect, same_hours
 from pipemon.baseline.histograms import feature_baseline
 from pipemon.baseline.summary import features_of, rounded, rounded_shares
 from pipemon.catalogue import Metric
@@ -23,7 +24,7 @@ from pipemon.generate.own_series import exported_series
 from pipemon.generate.promql import Aggregate, Call, Matcher, select, text
 from pipemon.generate.queries import Sums, matchers, targets, total
 from pipemon.prometheus import Prometheus, Sample
-from pipemon.spec.baseline import Baseline, FeatureBaseline, feature_key
+from pipemon.spec.baseline import RHYTHMS, Baseline, FeatureBaseline, feature_key
 from pipemon.spec.fields import listed
 from pipemon.spec.model import Spec
 from pipemon.topology import PipelineShape
@@ -34,9 +35,14 @@ _WINDOWS, _FEWEST_WINDOWS = 72, 24
 _SCRAPES = 4
 """Scrapes a window at least: Prometheus guesses what lies between its ends and the scrapes."""
 
+_LATELY = 8 * RHYTHMS["weekly"]
+"""Of a longer period so much at its end tells how alike the same hours are: each hour is asked for."""
+
 _YEAR, _LOOKS = 365 * 86_400.0, 500
 """How far back values are looked for where a server does not say how long it keeps them, and how often."""
 
+_Windows = dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+"""By feature, when windows ended, and their counts by bin, shape (windows, bins)."""
 _Counts = dict[str, dict[str, float]]
 """By feature, then by bucket, category or sign."""
 
@@ -57,8 +63,8 @@ def learn(spec: Spec, prometheus: Prometheus, start: float, end: float, version:
 
     Means, shares, categories and what was missing are exact but for Prometheus' guess at what lies between the
     period's ends and the scrapes next to them; spreads and quantiles are interpolated. The design effect is that of
-    the period's windows, 72 or as many of four scrapes as there are; 1 under 24. All is of `version`, where one is
-    named.
+    the period's windows, 72 or as many of four scrapes as there are; 1 under 24; those between the same hours are of a
+    period of days. All is of `version`, where one is named.
 
     Raises OptionError where a stage ran in several versions and none is named; UnavailableError if Prometheus can't
     be asked, or has no values in that period.
@@ -95,6 +101,8 @@ def learn(spec: Spec, prometheus: Prometheus, start: float, end: float, version:
             )
     if not found:
         raise UnavailableError(period.nothing())
+    seasonal = period.seasonal(_NUMBERS) | period.seasonal(_CATEGORIES)
+    found = {name: replace(each, seasonal_design_effects=seasonal.get(name, {})) for name, each in found.items()}
     common = Counter(versions.values()).most_common(1)[0][0] if versions else ""
     return Baseline(
         spec.pipeline,
@@ -196,9 +204,29 @@ class _Period:
         step = max((self.end - self.start) / _WINDOWS, _SCRAPES * self.spec.timing.scrape_interval)
         if (self.end - self.start) / step < _FEWEST_WINDOWS:
             return {}
+        return {
+            name: (
+                round(design_effect.of_counts(counts), 3),
+                round(design_effect.of_cumulative(counts), 3),
+                round(design_effect.of_spread(counts), 3),
+            )
+            for name, (_, counts) in self._windows(kind, step, self.start).items()
+        }
+
+    def seasonal(self, kind: _Kind) -> dict[str, dict[str, float]]:
+        """Return each feature's design effects between the same hours of days and of weeks; {} of a short period."""
+        if self.end - self.start < 2 * RHYTHMS["daily"]:
+            return {}
+        since = max(self.start, self.end - _LATELY)
+        return {
+            name: same_hours.of_hours(np.rint((ends - since) / same_hours.HOUR).astype(np.intp) - 1, counts)
+            for name, (ends, counts) in self._windows(kind, same_hours.HOUR, since).items()
+        }
+
+    def _windows(self, kind: _Kind, step: float, since: float) -> _Windows:
         asked = self._query(kind.metric, step, kind.label, suffix=kind.suffix)
         windows: dict[str, dict[str, dict[float, float]]] = {}
-        for series in self.prometheus.query_range(asked, self.start + step, self.end, step):
+        for series in self.prometheus.query_range(asked, since + step, self.end, step):
             windows.setdefault(_name(series.labels), {})[series.labels[kind.label]] = dict(series.points)
         found = {}
         for name, by in windows.items():
@@ -207,11 +235,7 @@ class _Period:
             counts = np.array([[by[label].get(end, 0.0) for label in labels] for end in ends])
             if kind is _NUMBERS:
                 counts = np.diff(np.maximum.accumulate(counts, axis=1), axis=1, prepend=0.0)
-            found[name] = (
-                round(design_effect.of_counts(counts), 3),
-                round(design_effect.of_cumulative(counts), 3),
-                round(design_effect.of_spread(counts), 3),
-            )
+            found[name] = np.array(ends), counts
         return found
 
     def _asked(self, metric: Metric, *by: str, suffix: str = "") -> list[Sample]:

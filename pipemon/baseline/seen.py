@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipemon.baseline.bins import Values
 
@@ -19,11 +20,20 @@ class Seen(NamedTuple):
 
     A category's values are their places among its names. Where there were more values than are kept, `values` are
     drawn from all of them and `first` are those that came first, one after the other; else both are the same.
+    `times` are when those were, in Unix seconds; None where nobody knows.
     """
 
     values: Values
     missing: int
     first: Values
+    times: Values | None = None
+
+
+def are_there(values: Values) -> NDArray[np.bool_]:
+    """Tell which of the values are some: NaN, infinite and larger ones than 1e200 are missing."""
+    with np.errstate(invalid="ignore"):
+        found: NDArray[np.bool_] = np.abs(values) <= LARGEST
+    return found
 
 
 class Watch:
@@ -43,8 +53,7 @@ class Watch:
 
     def add(self, values: Values) -> None:
         """Add values, shape (n,); NaN, infinite and larger ones than 1e200 are missing."""
-        with np.errstate(invalid="ignore"):
-            usable = values[np.abs(values) <= LARGEST]
+        usable = values[are_there(values)]
         self._missing += len(values) - len(usable)
         self._values.append(np.array(usable, dtype=np.float64))
         self._chances.append(self._draw.random(len(usable)))

@@ -7,8 +7,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pipemon.baseline import bins, design_effect
+from pipemon.baseline import bins, design_effect, same_hours
 from pipemon.baseline.seen import Seen
 from pipemon.catalogue import OTHER
 from pipemon.spec.baseline import Baseline, FeatureBaseline, feature_key
@@ -61,7 +62,8 @@ def feature_baseline(shape: FeatureShape, seen: Seen) -> FeatureBaseline:
         names = (*shape.categories, OTHER)
         places = seen.values.astype(np.intp)
         counts = np.bincount(places, minlength=len(names))
-        effect = design_effect.of_values(seen.first.astype(np.intp), len(names))
+        first = seen.first.astype(np.intp)
+        effect = design_effect.of_values(first, len(names))
         return FeatureBaseline(
             0.0,
             0.0,
@@ -69,6 +71,7 @@ def feature_baseline(shape: FeatureShape, seen: Seen) -> FeatureBaseline:
             missing=missing,
             design_effect=round(effect, 3),
             categories=dict(zip(names, rounded_shares(counts / len(places)), strict=True)),
+            seasonal_design_effects=_seasonal(seen, first, len(names)),
         )
     bounds = shape.bounds if shape.own_bounds else bins.cut(seen.values)
     places, size = np.searchsorted(np.asarray(bounds), seen.first), len(bounds) + 1
@@ -92,7 +95,12 @@ def feature_baseline(shape: FeatureShape, seen: Seen) -> FeatureBaseline:
         {name: rounded_mean(each, sd) for name, each in zip(QUANTILES, quantiles.tolist(), strict=True)},
         cumulative_design_effect=round(of_sums, 3),
         spread_design_effect=round(of_spread, 3),
+        seasonal_design_effects=_seasonal(seen, places, size),
     )
+
+
+def _seasonal(seen: Seen, bins: NDArray[np.intp], size: int) -> dict[str, float]:
+    return {} if seen.times is None else same_hours.of_values(bins, size, seen.times)
 
 
 def data_hash(seen: Mapping[str, Seen]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipemon.baseline.bins import Values
 from pipemon.baseline.calls import learning
-from pipemon.baseline.seen import MOST, Seen, Watch
+from pipemon.baseline.seen import MOST, Seen, Watch, are_there
 from pipemon.baseline.summary import baseline_of, features_of
 from pipemon.errors import OptionError, nearest
 from pipemon.instrument.features import Category
@@ -60,7 +60,7 @@ def learn(
         run: a function that takes one item of `data` and calls decorated stages; what they see is learned.
         columns: the features of columns with other names.
         time: the column that tells when each row was, in Unix seconds or as dates; rows are put in its order.
-            Without it they are taken to be in the order of real traffic.
+            Without it they are taken to be in the order of real traffic, and nobody knows the same hours of days.
         version: of the model that the data are the reference of; by default that of the code.
         source: where the data come from, for people.
         max_values: how many values of a feature are kept; of more, as many are drawn.
@@ -95,7 +95,7 @@ def learn(
         rows = len(values)
         if order is not None and len(order) != rows:
             raise OptionError(f"column {name!r} has {rows:,} rows, the times are {len(order):,}")
-        seen[key] = _seen(values if order is None else values[order], max_values)
+        seen[key] = _seen(values, max_values) if when is None else _seen(values[order], max_values, when[order])
     period = (0.0, 0.0) if when is None or not len(when) else (float(when.min()), float(when.max()))
     made = baseline_of(shape, seen, version=version, source=source, rows=rows, period=period)
     if not made.features:
@@ -230,7 +230,8 @@ def _moment(item: Any) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _seen(values: Values, most: int) -> Seen:
+def _seen(values: Values, most: int, times: Values | None = None) -> Seen:
     watch = Watch(most)
     watch.add(values)
-    return watch.seen()
+    seen = watch.seen()
+    return seen if times is None else seen._replace(times=times[are_there(values)][: len(seen.first)])

@@ -17,6 +17,10 @@ _EXACT, _ROUNDING = 1e-9, 1e-3
 """How far shares may add up beside 1 as numbers, and as they are written, with few digits."""
 EARLIEST, LATEST = -62_135_596_800.0, 253_402_300_800.0
 """From the year 1 until the year 9999, in Unix seconds: other numbers, as of milliseconds, are no times."""
+RHYTHMS = {"daily": 86_400.0, "weekly": 7 * 86_400.0}
+"""How far apart the same hours are, in seconds; the shortest first."""
+CUMULATIVE = "_cumulative"
+"""What stands behind the name of a rhythm where the design effect is that of cumulative shares."""
 _HEAD = {"version": "", "source": "", "rows": 0, "data_hash": "", "stage_versions": {}}
 
 
@@ -31,7 +35,8 @@ class FeatureBaseline:
     share of looks that found no value. `design_effect`, at least 1, is by how much shares of this stream vary
     more than those of independent values would: n values tell as much as n / design_effect independent ones.
     `cumulative_design_effect` is the same of shares up to a bound, and `spread_design_effect` of the spread; 1 where a
-    file says none.
+    file says none. `seasonal_design_effects` are those of a comparison with the same hours of another day or week, by
+    the names of RHYTHMS, and with CUMULATIVE behind these; none where nobody knows when values were.
     `quantiles` are values by their names, such as `p50`. A category has `categories` instead, the share of each,
     `other` among them; then mean, sd and bounds say nothing.
     """
@@ -48,6 +53,17 @@ class FeatureBaseline:
     categories: Mapping[str, float] = field(default_factory=dict)
     cumulative_design_effect: float = 1.0
     spread_design_effect: float = 1.0
+    seasonal_design_effects: Mapping[str, float] = field(default_factory=dict)
+
+    def effects_from(self, rhythm: str) -> tuple[float, float]:
+        """Return the design effects, of shares and of cumulative ones, of a comparison with the same hours of a rhythm.
+
+        Those of days stand in for those of weeks, and those of any two windows for both. Of `rhythm` "" the latter.
+        """
+        for name in (rhythm, next(iter(RHYTHMS))) if rhythm else ():
+            if single := self.seasonal_design_effects.get(name):
+                return single, max(single, self.seasonal_design_effects.get(f"{name}{CUMULATIVE}", 1.0))
+        return self.design_effect, self.effect_on_sums
 
     @property
     def effect_on_sums(self) -> float:
@@ -187,6 +203,7 @@ def _feature(entry: dict[str, Any]) -> FeatureBaseline:
         dict(zip(categories, _whole(tuple(categories.values())), strict=True)),
         float(entry.get("cumulative_design_effect", 1.0)),
         float(entry.get("spread_design_effect", 1.0)),
+        _numbers(entry.get("seasonal_design_effects", {})),
     )
 
 
@@ -198,7 +215,12 @@ def _whole(shares: tuple[float, ...]) -> tuple[float, ...]:
 
 def _wrong(feature: FeatureBaseline) -> str:
     """Return what is wrong with a feature's numbers, or nothing."""
-    effects = (feature.design_effect, feature.cumulative_design_effect, feature.spread_design_effect)
+    effects = (
+        feature.design_effect,
+        feature.cumulative_design_effect,
+        feature.spread_design_effect,
+        *feature.seasonal_design_effects.values(),
+    )
     numbers = (feature.mean, feature.sd, feature.count, *feature.bounds, *effects)
     if not all(map(isfinite, (*numbers, *feature.quantiles.values()))) or feature.sd < 0 or feature.count < 0:
         return "numbers must be finite, and sd and count not negative"

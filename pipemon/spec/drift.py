@@ -7,7 +7,7 @@ from math import inf
 from typing import cast
 
 from pipemon.errors import nearest
-from pipemon.spec.baseline import FeatureBaseline
+from pipemon.spec.baseline import RHYTHMS, FeatureBaseline
 from pipemon.spec.context import WaitsForBaselineError
 from pipemon.spec.distances import distance, smoothed
 from pipemon.spec.distribution import known_bins, widths
@@ -17,8 +17,8 @@ from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
 from pipemon.spec.signals import AT_MOST_ONE, OF_NUMBERS, STATISTICS, Statistic
 from pipemon.topology import FeatureShape
 
-LAST_WEEK = Reference("the same hours last week", 7 * 86400.0)
-YESTERDAY = Reference("the same hours yesterday", 86400.0)
+LAST_WEEK = Reference("the same hours last week", RHYTHMS["weekly"], rhythm="weekly")
+YESTERDAY = Reference("the same hours yesterday", RHYTHMS["daily"], rhythm="daily")
 HOUR_BEFORE = "the hour before"
 _BASELINE = "baseline"
 _PAST = {

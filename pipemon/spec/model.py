@@ -41,12 +41,13 @@ class Reference:
     """What a value is compared with: itself `offset` seconds ago, or what others have now (0).
 
     With `hold`, it is the hour before, kept as it was while the alert on it is pending or firing, for that many
-    seconds at most: then the change is the new normal.
+    seconds at most: then the change is the new normal. `rhythm` is `daily` or `weekly` where the same hours are meant.
     """
 
     words: str
     offset: float = 0.0
     hold: float = 0.0
+    rhythm: str = ""
 
 
 STABLE = Reference("stable")

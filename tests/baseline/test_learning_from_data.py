@@ -154,6 +154,23 @@ def test_rows_are_put_in_the_order_of_their_time() -> None:
     assert (in_order.start, in_order.end) == (1767225600, 1767225600 + 4999 * 60)
 
 
+def test_rows_with_times_tell_a_rhythm_of_days_from_dependence_and_rows_without_do_not() -> None:
+    hours = np.arange(14 * 24 * 20) / 20
+    amounts = 1 + np.sin(2 * np.pi * hours / 24) + DRAW.normal(size=len(hours))
+    # What is missing has a time, too.
+    amounts[::7] = np.nan
+    table = {"amount": amounts, "country": np.where(hours % 24 < 12, "de", "fr"), "when": 1767225600 + 3600 * hours}
+    timed = learn(fraud(), table, time="when").features
+    for name, known in timed.items():
+        assert known.design_effect > 5, name
+        assert known.seasonal_design_effects["daily"] < 1.3, name
+        assert known.seasonal_design_effects["weekly"] < 1.3, name
+    blind = learn(fraud(), {name: table[name] for name in ("amount", "country")}).features
+    assert not any(known.seasonal_design_effects for known in blind.values())
+    few = learn(fraud(), table, time="when", max_values=1000).features["score.input.amount"]
+    assert not few.seasonal_design_effects
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [("1767225600", "1767225660.5"), ("20260101", "20260102"), ("2026-01-01T00:00", "2026-01-01T00:01")],

@@ -77,6 +77,15 @@ def test_what_is_far_from_0_beside_its_spread_is_shown_to_a_part_of_the_spread()
     assert "mean 101325" in lines[-1].partition(" to 101328")[0]
 
 
+def test_what_it_is_worth_is_shown_of_any_windows_and_between_the_same_hours() -> None:
+    effects = {"daily": 6.54, "daily_cumulative": 18.2, "weekly": 6.1}
+    known = replace(LANGUAGE, design_effect=124.4, seasonal_design_effects=effects)
+    assert list(shown(replace(GOOD, features={"asr.output.language": known})))[7] == (
+        "asr.output.language: 1,000 values, design effect 124, between the same hours of days 6.54 (of sums 18.2), of "
+        "weeks 6.1"
+    )
+
+
 def test_a_histogram_shows_where_values_are_dense_whatever_the_bins() -> None:
     drawn = histogram(level(0, 1, 50_000))
     assert drawn.index("█") in range(15, 26)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -26,10 +27,20 @@ failure_modes:
 """
 
 
-def said(folder: Path, days: float, effect: float) -> list[str]:
+def said(
+    folder: Path, days: float, effect: float, seasonal: Mapping[str, float] | None = None, spec: str = SPEC
+) -> list[str]:
     """What is said where 1,000 values came each day of the baseline."""
-    (folder / "flights.yaml").write_text(SPEC)
-    late = FeatureBaseline(0, 1, 1000 * days, bounds=(0.0, 1.0), shares=(0.3, 0.3, 0.4), design_effect=effect)
+    (folder / "flights.yaml").write_text(spec)
+    late = FeatureBaseline(
+        0,
+        1,
+        1000 * days,
+        bounds=(0.0, 1.0),
+        shares=(0.3, 0.3, 0.4),
+        design_effect=effect,
+        seasonal_design_effects=seasonal or {},
+    )
     carrier = FeatureBaseline(0, 0, 1000 * days, categories={"a": 0.5, "b": 0.5, "other": 0.0})
     end = 1e9 + days * 86400 if days else 1e9
     features = {"depart.input.late": late, "depart.input.carrier": carrier}
@@ -44,6 +55,33 @@ def test_a_window_of_too_few_independent_values_is_told_with_one_that_has_enough
         "late-suddenly: 5m has about 3 values of input.carrier, as often as they came in the baseline: drift is "
         "unknown under 100; a window of 3h has as many",
     ]
+
+
+LAST_WEEK = SPEC.partition("  late-all-week")[0].replace("late}}", "late}, against: same hour last week}")
+
+
+@pytest.mark.parametrize(
+    ("seasonal", "told"),
+    [
+        (
+            {},
+            "under 2,300, since 23 of them tell as much as one independent value; learned from two weeks with times, ",
+        ),
+        (
+            {"daily": 9},
+            "under 900, since 9 of them tell as much as one independent value; learned from two weeks with ",
+        ),
+        (
+            {"daily": 9, "weekly": 4},
+            "under 400, since 4 of them tell as much as one independent value; a window of 10h ",
+        ),
+        ({"daily": 9, "weekly": 2}, ""),
+    ],
+)
+def test_the_same_hours_need_as_many_as_they_are_alike(tmp_path: Path, seasonal: dict[str, float], told: str) -> None:
+    found = said(tmp_path, 60, 23, seasonal, LAST_WEEK)
+    assert len(found) == bool(told)
+    assert told in "".join(found)
 
 
 def test_of_enough_traffic_or_of_a_baseline_without_times_nothing_is_said(tmp_path: Path) -> None:

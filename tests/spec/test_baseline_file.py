@@ -39,7 +39,8 @@ def features(draw: st.DrawFn) -> FeatureBaseline:
     bounds = tuple(sorted(draw(st.sets(numbers, max_size=5))))
     known = draw(shares(len(bounds) + 1)) if draw(st.booleans()) else ()
     numeric = draw(numbers), draw(sizes), count, draw(texts)
-    return FeatureBaseline(*numeric, bounds, known, missing, effect, draw(quantiles))
+    seasonal = draw(st.dictionaries(st.sampled_from(["daily", "weekly_cumulative"]), st.floats(1, 100)))
+    return FeatureBaseline(*numeric, bounds, known, missing, effect, draw(quantiles), seasonal_design_effects=seasonal)
 
 
 baselines = st.builds(
@@ -170,6 +171,7 @@ def test_what_is_as_usual_is_not_written() -> None:
         ({"bounds": [2, 1]}, "bounds must rise"),
         ({"missing": 1.5}, "missing is a share from 0 to 1"),
         ({"design_effect": 0.5}, "design_effect at least 1"),
+        ({"seasonal_design_effects": {"daily": 0.5}}, "design_effect at least 1"),
         ({"quantiles": {"p50": "much"}}, "expected mean, sd and count as numbers"),
         ({"quantiles": {"p50": 1e999}}, "numbers must be finite"),
     ],

@@ -15,6 +15,7 @@ from pipemon.generate.recordings import Measure, Recording, here
 from pipemon.spec.baseline import FeatureBaseline
 from pipemon.spec.distribution import bins_of
 from pipemon.spec.model import Condition, FailureMode, Spec
+from pipemon.spec.model import Reference as Past
 from pipemon.spec.signals import DRIFT, Statistic
 from pipemon.topology import FeatureShape
 
@@ -26,13 +27,13 @@ def condition_references(spec: Spec, mode: FailureMode, condition: Condition) ->
     assert mode.stage is not None
     assert condition.feature is not None
     if condition.against is not None:
-        return (usual(spec, mode.stage, condition.feature),)
+        return (usual(spec, mode.stage, condition.feature, condition.against),)
     return references(spec, ((mode.stage, condition.feature.direction, condition.feature.name),), mode.window)
 
 
-def usual(spec: Spec, stage: str, feature: FeatureShape) -> Reference:
+def usual(spec: Spec, stage: str, feature: FeatureShape, against: Past) -> Reference:
     """Return what tests have a feature be like in the past: all of its bins are as full as the others."""
-    bins, (effect, of_sums) = bins_of(spec, stage, feature), design_effects(spec, stage, feature)
+    bins, (effect, of_sums) = bins_of(spec, stage, feature), design_effects(spec, stage, feature, against)
     if feature.categories:
         even = dict.fromkeys(feature.categories, 1 / len(feature.categories))
         base = FeatureBaseline(0.0, 0.0, 1.0, unit=feature.unit, categories=even, design_effect=effect)

@@ -13,6 +13,8 @@ asked of the counts of both sides:
 - `ks` is judged by itself: sqrt(1/n + 1/N) x Kolmogorov's quantile (Smirnov 1948).
 
 Counts are divided by the design effect of the baseline, where there is one: else values are taken to be independent.
+Of the same hours a day or a week ago it is that of values which are compared so, where the baseline knows: what comes
+every day is the same on both sides.
 
 Of short windows there are many: what a window of LOOK hours may take for drift by chance, all the shorter ones in it
 share. So chance fires as seldom in a week, whatever the window.
@@ -57,7 +59,7 @@ class Recent:
         self.static = (("baseline", against.words), ("failure_mode", mode.name))
         self.series = (*self.by, *_FEATURE, "baseline", "failure_mode")
         self.mine = Matcher("failure_mode", "=", mode.name)
-        self.effect, self.effect_on_sums = design_effects(spec, mode.stage or "", feature)
+        self.effect, self.effect_on_sums = design_effects(spec, mode.stage or "", feature, against)
         self.bins: Bins = bins_of(spec, mode.stage or "", feature)
         self.cell = "category" if feature.categories else "le"
         features = sum(1 for stage, _, _ in watched(spec) if stage == mode.stage)
@@ -171,7 +173,10 @@ def _now(made: Recent) -> Recording:
 
 
 def _then(made: Recent) -> Recording:
-    """Return the counts of the past, without that in which the failure mode's own alert was there."""
+    """Return the counts of the past, without that in which the failure mode's own alert was there.
+
+    Of a past that began before the feature did there are none: what is left of it is not those hours.
+    """
     against = made.against
     ago = made.mode.window if against.hold else against.offset
     counted = made.rule("then", _counted(made, ago).expr, made.cell, parts=())
@@ -184,8 +189,21 @@ def _then(made: Recent) -> Recording:
     else:
         name = counted.name.replace("_then:", "_clean:")
         fired = fired_then(made.spec, made.mode, against.offset, made.earlier)
-        expr = Binary("unless", made.read(counted), fired, on=place)
+        whole = Binary("and", made.read(counted), _seen_whole(made), on=(*place, *_FEATURE))
+        expr = Binary("unless", whole, fired, on=place)
     return Recording(name, expr, labels, (counted,), made.static)
+
+
+def _seen_whole(made: Recent) -> Expr:
+    """Return whether the feature was known at some time within as long before the past as that is long."""
+    told = select(
+        c.FEATURE_INFO,
+        (*matchers(made.spec, c.FEATURE_INFO), *_which(made)),
+        window=made.earlier,
+        offset=made.against.offset + made.earlier,
+        target_labels=targets(made.spec),
+    )
+    return Aggregate("group", (*key(made.spec, made.mode.stage), *_FEATURE), Call("max_over_time", (told,)))
 
 
 def _layout(made: Recent) -> list[Recording]:

@@ -13,6 +13,9 @@ from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.spec.signals import DRIFT
 from pipemon.units import duration
 
+_TAKES = {"daily": "a week with times", "weekly": "two weeks with times"}
+"""What a baseline must be of to know how alike the same hours are."""
+
 
 def too_little(spec: Spec, mode: FailureMode) -> Iterator[str]:
     """Yield what a failure mode will never tell at that pace, of baselines that say how long they took.
@@ -37,7 +40,9 @@ def _words(mode: FailureMode, condition: Condition, reference: Reference, period
     base = reference.baseline
     if period <= 0 or not base.count:
         return ""
-    least = reference.least if condition.against is None else LEAST_RECENT * base.design_effect
+    rhythm = condition.against.rhythm if condition.against else ""
+    effect, _ = base.effects_from(rhythm)
+    least = reference.least if condition.against is None else LEAST_RECENT * effect
     least = max(least, condition.min_count)
     if (expected := base.count / period * mode.window) >= least:
         return ""
@@ -45,8 +50,9 @@ def _words(mode: FailureMode, condition: Condition, reference: Reference, period
     some = f"{duration(mode.window)} has about {expected:,.0f} values of {name}, as often as they came in the baseline"
     takes = ceil(least / (base.count / period) / 3600) * 3600.0
     alike = (
-        f", since {base.design_effect:.0f} of them tell as much as one independent value"
-        if base.design_effect >= 1.5 and least > LEAST
-        else ""
+        f", since {effect:.0f} of them tell as much as one independent value" if effect >= 1.5 and least > LEAST else ""
     )
-    return f"{some}: drift is unknown under {ceil(least):,}{alike}; a window of {duration(takes)} has as many"
+    more = f"; a window of {duration(takes)} has as many"
+    if alike and rhythm and rhythm not in base.seasonal_design_effects:
+        more = f"; learned from {_TAKES[rhythm]}, the baseline tells what comes again from what is alike"
+    return f"{some}: drift is unknown under {ceil(least):,}{alike}{more}"

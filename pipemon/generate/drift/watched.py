@@ -8,6 +8,7 @@ from math import inf
 from pipemon.generate.drift.constants import ALPHA, Reference, looks
 from pipemon.spec.baseline import Baseline, FeatureBaseline, feature_key
 from pipemon.spec.model import BENJAMINI_HOCHBERG, Spec
+from pipemon.spec.model import Reference as Past
 from pipemon.spec.signals import DRIFT
 from pipemon.topology import FeatureShape
 from pipemon.units import duration
@@ -32,15 +33,14 @@ def usable(entry: FeatureBaseline | None) -> bool:
     return entry is not None and entry.has_distribution
 
 
-def design_effects(spec: Spec, stage: str, feature: FeatureShape) -> tuple[float, float]:
+def design_effects(spec: Spec, stage: str, feature: FeatureShape, against: Past | None) -> tuple[float, float]:
     """Return by how much more than of independent values a feature's shares vary, and its cumulative ones.
 
-    1 where nobody has measured it.
+    Against the same hours of earlier days, so much as they vary from these. 1 where nobody has measured it.
     """
-    name = feature_key(stage, feature.direction, feature.name)
-    known = [each.features[name] for each in spec.baselines if name in each.features]
-    single = max((each.design_effect for each in known), default=1.0)
-    return single, max((each.effect_on_sums for each in known), default=1.0)
+    name, rhythm = feature_key(stage, feature.direction, feature.name), against.rhythm if against else ""
+    known = [each.features[name].effects_from(rhythm) for each in spec.baselines if name in each.features]
+    return max((single for single, _ in known), default=1.0), max((sums for _, sums in known), default=1.0)
 
 
 def references(spec: Spec, features: tuple[Watched, ...], window: float = inf) -> tuple[Reference, ...]:

@@ -207,16 +207,24 @@ def _kept(made: Recent, found: Mapping[str, Recording], step: float) -> Test:
 
 
 def _clean(made: Recent, found: Mapping[str, Recording], step: float) -> Test:
-    """Return the case of an alert that was there for a while, of which the past is told later."""
-    until = ceil(round((made.against.offset + made.earlier) / step, 6))
-    since = ceil(round((made.against.offset - made.earlier) / step, 6))
+    """Return the case of an alert that was there for a while, of which the past is told later.
+
+    Before that the past began before the feature did.
+    """
+    earlier, ago = (ceil(round(seconds / step, 6)) for seconds in (made.earlier, made.against.offset))
+    first, fires = earlier - 1, 3 * earlier
+    since, until = fires + ago - earlier, fires + ago + earlier
     last = until + 2 * _MARGIN
     cell = {**_place(made), made.cell: "+Inf"}
+    known = {label: value for label, value in _place(made).items() if label not in dict(made.static)}
+    elsewhere = [{label: ANOTHER} for label in ("pipeline", "stage", "direction", "feature", *dict(made.spec.select))]
     inputs = [
         (series(found["then"].name, cell), f"{_BEFORE}+0x{last}"),
-        *_alerts(made, "ALERTS", f"_x{_MARGIN} 1 stale", f"1+0x{last}"),
+        (series(c.FEATURE_INFO.name, known), f"_x{first} 1+0x{last}"),
+        *((series(c.FEATURE_INFO.name, {**known, **other}), f"1+0x{last}") for other in elsewhere),
+        *_alerts(made, "ALERTS", f"_x{fires + _MARGIN} 1 stale", f"1+0x{last}"),
     ]
-    checks = {since: [(cell, _BEFORE)], until: [], last: [(cell, _BEFORE)]}
+    checks = {since - _MARGIN: [], since: [(cell, _BEFORE)], until: [], last: [(cell, _BEFORE)]}
     exprs = [_asked(f"{_mine(made, found['clean'])} + 0", at * step, *cells) for at, cells in checks.items()]
     return _test(step, inputs, exprs)
 
