@@ -11,7 +11,7 @@ if _TYPE_CHECKING:
     from pipemon.baseline.calls import learning
     from pipemon.instrument.block import Call
     from pipemon.instrument.calls import drop, skip
-    from pipemon.instrument.drill import allow_drills
+    from pipemon.instrument.drill_allowing import allow_drills
     from pipemon.instrument.exposition.apps import aiohttp_handler, asgi_app, wsgi_app
     from pipemon.instrument.exposition.push import batch_job, push
     from pipemon.instrument.exposition.server import Exposition, expose
@@ -73,7 +73,7 @@ _LATER = {
     "Model": "instrument.model",
     "Score": "instrument.scores",
     "aiohttp_handler": "instrument.exposition.apps",
-    "allow_drills": "instrument.drill",
+    "allow_drills": "instrument.drill_allowing",
     "asgi_app": "instrument.exposition.apps",
     "batch_job": "instrument.exposition.push",
     "expose": "instrument.exposition.server",

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,14 @@ def test_no_module_imports_its_own_package() -> None:
         names = set(imports_of(file))
         own = {f"pipemon.{name}" for name in ("Pipeline", "Feature", "expose", "current_run", "__version__")}
         assert not names & (own | {"pipemon"}), file
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Not when they are first called either."""
+    modules = {".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts): file for file in PACKAGE.rglob("*.py")}
+    imported = {
+        name: {found if found in modules else found.rpartition(".")[0] for found in imports_of(file)}
+        for name, file in modules.items()
+    }
+    assert imported["pipemon.cli"] & modules.keys()
+    TopologicalSorter(imported).prepare()  # raises CycleError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from threading import RLock
 from time import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,7 +17,6 @@ from pipemon.instrument.calls import StageKey
 from pipemon.instrument.feature_series import Families
 from pipemon.instrument.feedback_series import FeedbackSeries
 from pipemon.instrument.log import Quietly, log_once
-from pipemon.instrument.run import Run
 from pipemon.topology import StageShape
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class Attribution:
             versions[key.version, key.track] = self._made(key, shape)
 
     def find(self, what: str, stage: object, run: object) -> Attributed | None:
-        """Return where something told of a run counts, of a token, id or `Run`; None if there is no such stage."""
+        """Return where something told of a run counts, of its token or id; None if there is no such stage."""
         versions = self._versions.get(str(stage))
         if versions is None:
             close = close_to(stage, self._versions)
@@ -93,7 +92,7 @@ class Attribution:
             return Attributed(in_use)
         from pipemon.instrument.run_token import RunToken, read_token  # noqa: PLC0415  many are never told of a run
 
-        text = run.token if isinstance(run, Run) else str(run)
+        text = str(run)
         token = read_token(text, self._key)
         if not isinstance(token, RunToken):
             self._put_down(token)
@@ -186,23 +185,26 @@ def _of(pipeline: str) -> list[Attribution]:
     return [known for known in living if known is not None and known._pipeline == pipeline]
 
 
-def token_of(run: Run) -> str:
-    """Return a run's token; its id alone where this process knows no stage of its pipeline. Never raises."""
+def token_of(pipeline: str, id: str, started: float, served: Mapping[str, StageKey]) -> str:
+    """Return a run's token; its id alone where this process knows no stage of its pipeline. Never raises.
+
+    `started` is in Unix seconds; `served` are the stages of which another version than the first returned.
+    """
     try:
         from pipemon.instrument.run_token import write_token  # noqa: PLC0415
 
         stages: dict[str, Served] = {}
         key = None
-        for known in _of(run.pipeline):
+        for known in _of(pipeline):
             stages = known.in_use | stages
             key = known._key
         if not stages:
-            return run.id
-        stages |= {stage: (served.version, served.track) for stage, served in run.served.items()}
-        return write_token(run.id, run.started, run.pipeline, stages, key)
+            return id
+        stages |= {stage: (version.version, version.track) for stage, version in served.items()}
+        return write_token(id, started, pipeline, stages, key)
     except Exception:  # noqa: BLE001
         log_once("token", "a run's token could not be made", exc=True)
-        return run.id
+        return id
 
 
 def check_token_key(what: str, key: str | bytes | None) -> bytes | None:

@@ -10,30 +10,22 @@ import secrets
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from hmac import compare_digest
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from pipemon import catalogue
-from pipemon.errors import DeclarationError, nearest
+from pipemon.errors import nearest
 from pipemon.instrument.drill_effects import Effect, Injection, parse, swaps
 from pipemon.instrument.drill_running import Place, Running
 from pipemon.instrument.exposition import server
-from pipemon.instrument.exposition.access import Secret, StrPath
+from pipemon.instrument.exposition.access import Secret
 from pipemon.instrument.log import log_once, logger
 from pipemon.instrument.metrics import begin_anew, make_family
 from pipemon.instrument.pipeline import Pipeline
-from pipemon.instrument.switch import disabled
 from pipemon.instrument.wrapping import stand_ins
-from pipemon.topology import being_described
-from pipemon.units import duration, seconds
-
-PATH = "/-/drill"
-"""Where drills are asked for, on every metrics server of `expose` and on a port of their own."""
-
-_SHORTEST_TOKEN = 16
+from pipemon.units import duration
 
 
 class RefusalError(Exception):
@@ -130,13 +122,13 @@ class Drills:
 
     def state(self) -> dict[str, Any]:
         """Return what is allowed, and the latest drill."""
-        allowed = {"pipeline": self.pipeline.name, "longest": self.longest, "most": self.most}
-        return allowed | {"drill": None if self._now is None else self._now.state()}
+        drill = None if self._now is None else self._now.state()
+        return {"pipeline": self.pipeline.name, "longest": self.longest, "most": self.most, "drill": drill}
 
     def close(self) -> None:
         """End what is under way, and allow no more."""
-        if _allowed.get(self.pipeline.name) is self:
-            del _allowed[self.pipeline.name]
+        if allowed.get(self.pipeline.name) is self:
+            del allowed[self.pipeline.name]
         if self._now is not None:
             self._now.end("drills are no longer allowed")
         if self.exposition is not None:
@@ -172,77 +164,17 @@ class Drills:
         return any(names["pm_recorder"] is recorder for recorder in list(self._exporter._recorders.values()))
 
 
-def allow_drills(
-    pipeline: Pipeline,
-    *,
-    token: str | None = None,
-    token_file: StrPath | None = None,
-    token_env: str | None = None,
-    port: int | None = None,
-    addr: str = "127.0.0.1",
-    longest: str | float = "15m",
-    most: float = 0.5,
-    null: Mapping[str, Callable[[], object]] | None = None,
-) -> Drills | None:
-    """Let `pipemon drill` make stages of a running pipeline fail for a while, to see that alerts arrive.
-
-    Asked for at `/-/drill` of every metrics server of `pipemon.expose`, by who shows the token, and on `port` of
-    `addr` if that is given. Each effect is counted in `pipemon_drill_effects_total`, and `pipemon_drill_active` is 1
-    meanwhile. A drill ends by itself: when its time is over, and 30 seconds after its client was last heard of.
-
-    Args:
-        pipeline: whose stages, decorated functions, may be drilled in this process.
-        token, token_file, token_env: one of them: at least 16 characters, as text, in a file that is read at each use,
-            or in an environment variable; where that is not set, drills stay off.
-        port: a port of its own; 0 takes a free one.
-        addr: where that listens.
-        longest: time that a drill may take.
-        most: share of a stage's calls that a drill may change, above 0 to 1.
-        null: what a stage gives that returns nothing usable: `{"vad": lambda: Speech(())}`; by default None.
-
-    Returns None where pipemon is disabled, or drills stay off. Raises DeclarationError, and OSError for a taken port.
-    """
-    secret = _secret(token, token_file, token_env)
-    try:
-        limit = seconds(longest)
-    except ValueError as error:
-        raise DeclarationError(f"allow_drills: longest: {error}") from None
-    if isinstance(most, bool) or not isinstance(most, int | float) or not 0 < most <= 1:
-        raise DeclarationError(f"allow_drills: most is a share of calls, above 0 and at most 1, not {most!r}")
-    names = [stage.name for stage in pipeline.describe().stages]
-    for name, function in (null or {}).items():
-        if name not in names:
-            raise DeclarationError(f"allow_drills: null: there is no stage {name!r}{nearest(name, names)}")
-        if not callable(function):
-            raise DeclarationError(f"allow_drills: null: {name!r} needs a function that gives the value")
-    if disabled() or being_described.get() or secret is None:
-        return None
-    from pipemon.instrument.drill_endpoint import endpoint  # noqa: PLC0415  it looks at what is allowed here
-
-    if (before := _allowed.get(pipeline.name)) is not None:
-        before.close()
-    drills = _allowed[pipeline.name] = Drills(pipeline, secret, limit, float(most), dict(null or {}))
-    server.mounted[PATH] = endpoint
-    if port is not None:
-        drills.exposition = server.serve_app(endpoint, port, addr)
-    return drills
-
-
-_allowed: dict[str, Drills] = {}
+allowed: dict[str, Drills] = {}
+"""What is allowed in this process, by the pipeline's name."""
 _known: weakref.WeakKeyDictionary[CollectorRegistry, dict[str, Any]] = weakref.WeakKeyDictionary()
 
 
 def _after_fork_in_child() -> None:
-    for drills in _allowed.values():
+    for drills in allowed.values():
         drills.forget()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def allowed() -> list[Drills]:
-    """Return what is allowed in this process."""
-    return list(_allowed.values())
 
 
 def _nothing() -> None:
@@ -255,22 +187,3 @@ def _families(registry: CollectorRegistry) -> dict[str, Any]:
         for family in _known[registry].values():
             registry.register(family)
     return _known[registry]
-
-
-def _secret(token: str | None, token_file: StrPath | None, token_env: str | None) -> Secret | None:
-    given = {"token": token, "token_file": token_file, "token_env": token_env}
-    if sum(value is not None for value in given.values()) != 1:
-        raise DeclarationError(f"allow_drills: give one of {', '.join(given)}")
-    if token_env is not None:
-        token = os.environ.get(token_env)
-        if not token:
-            logger().info("drills stay off: %s is not set", token_env)
-            return None
-    secret = Secret("token", token, None if token_file is None else Path(token_file))
-    try:
-        length = len(secret.read())
-    except (OSError, ValueError) as error:
-        raise DeclarationError(f"allow_drills: the token can't be read: {error}") from None
-    if length < _SHORTEST_TOKEN:
-        raise DeclarationError(f"allow_drills: a token has at least {_SHORTEST_TOKEN} characters, this one {length}")
-    return secret

@@ -35,7 +35,7 @@ def endpoint(environ: dict[str, Any], start_response: Callable[..., Any]) -> Ite
 
 def _answer(environ: dict[str, Any]) -> dict[str, Any]:
     scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
-    permitted = [each for each in allowed() if each.permits(token.strip())]
+    permitted = [each for each in list(allowed.values()) if each.permits(token.strip())]
     if scheme.lower() != "bearer" or not permitted:
         raise RefusalError(401, "who may drill has a token")
     method = environ["REQUEST_METHOD"]

@@ -215,7 +215,7 @@ class TakesFeedback:
     def _find(self, what: str, stage: str, run: object, version: object = None) -> Attributed | None:
         assert self._told is not None
         if version is None:
-            return self._told.find(what, stage, run)
+            return self._told.find(what, stage, run.token if isinstance(run, Run) else run)
         series = self._told.of_version(what, stage, version)
         return None if series is None else Attributed(series)  # without a run: no label of what served
 

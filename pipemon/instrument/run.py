@@ -13,6 +13,7 @@ from time import time
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from pipemon.catalogue import OTHER
+from pipemon.instrument.attribution import token_of
 from pipemon.instrument.blame import failed_stage
 from pipemon.instrument.log import log_once
 from pipemon.instrument.outcome import ERROR, NULL, PLAIN, is_null, of_exception
@@ -63,9 +64,7 @@ class Run:
         the stages that this process declares, each with the version that was declared first, unless another one
         has returned in this run.
         """
-        from pipemon.instrument.attribution import token_of  # noqa: PLC0415  it imports this module
-
-        return token_of(self)
+        return token_of(self.pipeline, self.id, self.started, self.served)
 
     @property
     def started(self) -> float:
