@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from rule_subsets import documents, failing
+from rule_subsets import cases_of, documents, failing, only
 
 from pipemon.generate.inhibition import plan
 from pipemon.generate.rules import Rules, rules
@@ -18,7 +18,7 @@ pipeline: credit
 owner: risk
 scrape_interval: 2m
 stages:
-  score: {features: {output.sure: ratio}}
+  score: {features: {output.sure: ratio, input.country: [de, fr]}}
 failure_modes:
   unsure:
     what: It is less sure than last week
@@ -32,6 +32,14 @@ failure_modes:
     stage: score
     signals: {all: [{error_ratio: , above: 2%}, {null_ratio: , above: 20%}]}
     window: 1d
+    for: 6m
+  elsewhere: {what: Who knows where, stage: score, signal: {new_category: input.country}, window: 1h, for: 6m}
+  lopsided:
+    what: All are of one country, or hardly any
+    stage: score
+    signal: {share: input.country=de}
+    outside: [10%, 90%]
+    window: 1h
     for: 6m
   idle: {what: Nobody asks, stage: score, signal: no_calls, window: 1h}
 """
@@ -66,7 +74,7 @@ def test_an_alert_that_waits_or_lasts_for_half_or_twice_as_long_fails(
 ) -> None:
     document, files = documents(made)
     waits = [test for file in files for test in file["tests"] if "has waited for" in test["name"]]
-    assert {re.sub(":.*", "", test["name"]) for test in waits} == {"unsure", "in-trouble"}
+    assert {re.sub(":.*", "", test["name"]) for test in waits} == {"unsure", "in-trouble", "elsewhere", "lopsided"}
     changed = [
         {**rule, key: f"{times * seconds(rule[key]):g}s"} if key in rule else rule
         for group in document["groups"]
@@ -76,3 +84,11 @@ def test_an_alert_that_waits_or_lasts_for_half_or_twice_as_long_fails(
     beside = [file for file in files if any(test in waits for test in file["tests"])]
     said = [failing(tmp_path, groups, file) for file in beside]
     assert any(said) == (times != 1)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("mode", ["elsewhere", "lopsided"])
+def test_shares_of_a_category_over_hours_pass_their_tests(made: Rules, mode: str, tmp_path: Path) -> None:
+    """Of which rules add up the whole themselves."""
+    document, files = documents(made)
+    assert [failing(tmp_path, only(made, document, {mode}), tests) for tests in cases_of(files, mode)] == ["", ""]

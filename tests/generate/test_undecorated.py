@@ -10,7 +10,7 @@ import pytest
 import yaml
 from mutant_judge import Judge
 from mutants import mutants
-from rule_subsets import cases_of, documents, failing
+from rule_subsets import cases_of, documents, failing, failing_modes
 
 from pipemon.backtest.replay import evaluations
 from pipemon.generate.formats.scraping import prometheus_file
@@ -18,6 +18,27 @@ from pipemon.generate.inhibition import plan
 from pipemon.generate.promql import text
 from pipemon.generate.rules import Rules, rules
 from pipemon.spec.load import load
+
+OF_ONE_NAME = """
+pipeline: ranking
+owner: ranking-team
+stages:
+  http:
+    calls: http_requests_total{handler="/rank"}
+    failures: http_requests_total{handler="/rank",code=~"5.."}
+    null_outputs: http_requests_total{handler="/rank",code="204"}
+  listed: {calls: 'answers_total{code=~"500|200"}', failures: 'answers_total{code="500"}'}
+  grpc:
+    calls: grpc_server_handled_total{grpc_service="Rank"}
+    failures: grpc_server_handled_total{grpc_service="Rank",grpc_code!="OK"}
+    canary: {deployment: canary}
+    version: model
+failure_modes:
+  fails: {what: It fails, stage: http, signal: error_ratio}
+  is-empty: {what: It has nothing to say, stage: http, signal: null_ratio}
+  answers: {what: It answers by an error, stage: listed, signal: error_ratio}
+  worse: {what: The canary fails more, stage: grpc, signal: {compare: error_ratio}, above: 2x stable}
+"""
 
 pytestmark = pytest.mark.integration
 
@@ -128,3 +149,10 @@ def _asked(test: dict[str, Any], expr: str) -> Iterator[dict[str, Any]]:
         there = [{"labels": "{}", "value": 1}] if each["exp_alerts"] else []
         exprs = [{"expr": f"count({expr})", "eval_time": each["eval_time"], "exp_samples": there}]
         yield {**test, "alert_rule_test": [], "promql_expr_test": exprs}
+
+
+def test_failures_may_be_some_of_the_series_that_calls_are(tmp_path: Path) -> None:
+    """As most services count them: calls by their status, of which some tell that they failed."""
+    (tmp_path / "ranking.yaml").write_text(OF_ONE_NAME)
+    made = rules(plan(load(tmp_path / "ranking.yaml")).spec)
+    assert failing_modes(made, tmp_path / "tests", every=3) == {}

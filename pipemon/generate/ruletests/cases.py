@@ -214,11 +214,12 @@ def cases_just_before(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> I
             yield f"is quiet just before the threshold{name}{which}", case(spec, alert, good, state, fires=False)
     reads = SIGNALS[mode.conditions[0].signal].reads
     if len(every) == 1 and isinstance(reads, r.Share) and reads.of is reads.events:
-        high = tested_limits(spec, mode, mode.conditions[0]).high
-        if high is not None and 0.5 <= high < 1:
-            # Of a large share the rest is not as large.
+        limits = tested_limits(spec, mode, mode.conditions[0])
+        low, high = limits.low or 0.0, limits.high
+        if high is not None and 0.5 <= high < 1 and low < 0.9 * (1 - high):
+            # Of a large share the rest is not as large. Where there is a least share, too, it may be too small.
             rate = calls_rate(spec, mode, ENOUGH)
-            state = State(((1 - high) / 2,), rate, good, rate)
+            state = State(((low + 1 - high) / 2,), rate, good, rate)
             yield "is quiet where another has that share", case(spec, alert, good, state, fires=False)
 
 

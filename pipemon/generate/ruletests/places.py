@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, reduce
 from typing import Literal, NamedTuple
 
 from pipemon import catalogue as c
 from pipemon.catalogue import Metric
 from pipemon.generate.promql import quote
-from pipemon.spec.own_series import STANDS_FOR, example_of
+from pipemon.spec.own_series import STANDS_FOR, example_of, example_unlike, picks
 from pipemon.topology import OwnSeries
 
 CANARY_VERSION = "3"
@@ -108,13 +108,22 @@ class World:
         told = {name for metric in self.totals if metric != c.STAGE_CALLS for name, _ in self._series(metric, "", ())}
         calls = dict(self._series(c.STAGE_CALLS, "", ()))
         free = {name: share for name, share in calls.items() if name not in told}
-        rest = self.totals.get(c.STAGE_CALLS, 0.0) - sum(self.rates[name] for name in calls if name in told)
+        among = told & (calls.keys() | set(self._among_calls))
+        rest = self.totals.get(c.STAGE_CALLS, 0.0) - sum(self.rates[name] for name in among)
         for name, share in free.items():
             self.rates[name] = rest * share / sum(free.values())
 
+    @cached_property
+    def _among_calls(self) -> tuple[str, ...]:
+        """Series of failures that a selector of calls picks, too: `requests_total` of `requests_total{code="500"}`."""
+        own = self.own or ()
+        calls = tuple(each for each in own if each.key == "calls")
+        among = tuple(each for each in own if each.key != "calls" and any(picked(other, each) for other in calls))
+        return tuple(name for name, _ in _spread_own(among, "", (), tuple(self.targets.items()), self.replicas))
+
     def _series(self, metric: Metric, suffix: str, labels: Labels) -> tuple[tuple[str, float], ...]:
         if self.own is not None and metric in STANDS_FOR.values():
-            own = tuple(each for each in self.own if STANDS_FOR[each.key] == metric)
+            own = tuple(each for each in _told_apart(self.own) if STANDS_FOR[each.key] == metric)
             return _spread_own(own, suffix, labels, tuple(self.targets.items()), self.replicas)
         wanted = (metric.name, suffix, labels)
         found = self._known.get(wanted)
@@ -165,6 +174,31 @@ def _spread_own(
             shown = {label: value for label, value in {**known, **where}.items() if value}
             found.append((series(each.name + suffix, shown), part * share / (each.unit if suffix == "_sum" else 1)))
     return tuple(found)
+
+
+@lru_cache(maxsize=200)
+def _told_apart(own: tuple[OwnSeries, ...]) -> tuple[OwnSeries, ...]:
+    """Return series of which those of calls are no failures as well: with `code="OK"` beside `code!="OK"`."""
+    return tuple(reduce(_unlike, own, each) if each.key == "calls" else each for each in own)
+
+
+def _unlike(calls: OwnSeries, other: OwnSeries) -> OwnSeries:
+    more = [matcher for matcher in other.matchers if matcher not in calls.matchers]
+    if other.key == "calls" or not more or not picked(other, calls):
+        return calls
+    label, op, value = more[0]
+    said = [each for each in calls.matchers if each[0] == label]
+    guesses = (example_unlike(op, value), *(guess for each in said for guess in each[2].split("|")))
+    free = (guess for guess in guesses if not picks(op, value, guess) and all(picks(*each[1:], guess) for each in said))
+    rest = tuple(each for each in calls.matchers if each[0] != label)
+    return calls._replace(matchers=(*rest, (label, "=", next(free, guesses[0]))))
+
+
+def picked(own: OwnSeries, other: OwnSeries) -> bool:
+    """Tell whether a selector picks the series that stands for another."""
+    labels = {label: example_of(op, value) for label, op, value in (*other.matchers, *other.by_track)}
+    every = (*own.matchers, *own.by_track)
+    return own.name == other.name and all(picks(op, value, labels.get(label, "")) for label, op, value in every)
 
 
 def _exported(own: OwnSeries, label: str, value: str) -> str:

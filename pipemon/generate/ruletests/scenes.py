@@ -20,6 +20,7 @@ from pipemon.generate.ruletests.places import (
     STABLE_ONES,
     Replicas,
     World,
+    picked,
     series,
 )
 from pipemon.generate.ruletests.steps import tested_every
@@ -156,11 +157,16 @@ def _has_canary(own: tuple[OwnSeries, ...] | None) -> bool:
 
 
 def _unlike(own: tuple[OwnSeries, ...] | None) -> Iterator[tuple[OwnSeries, ...]]:
-    """Yield series that are none of a stage's: each unlike one of them in one label."""
+    """Yield series that are none of a stage's: each unlike one of them in one label.
+
+    One that another selector of the stage picks is a series of it: of `requests_total`, that with another `code`.
+    """
     for each in own or ():
         for label, op, value in each.matchers:
             other = [(label, "=", example_unlike(op, value)) if m[0] == label else m for m in each.matchers]
-            yield (each._replace(matchers=tuple(other)),)
+            unlike = each._replace(matchers=tuple(other))
+            if not any(picked(one, unlike) for one in own or ()):
+                yield (unlike,)
 
 
 def ages(mode: FailureMode) -> bool:

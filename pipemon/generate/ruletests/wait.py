@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import ceil
 
 from pipemon.generate.measures import measure
@@ -12,11 +12,14 @@ from pipemon.generate.rules import Alert
 from pipemon.generate.ruletests.expectations import firing_at, place_of
 from pipemon.generate.ruletests.places import series
 from pipemon.generate.ruletests.recorded import part_of
-from pipemon.generate.ruletests.scenes import calls_compared_with, labels_of
+from pipemon.generate.ruletests.scenes import ANOTHER, calls_compared_with, labels_of
 from pipemon.generate.ruletests.steps import windows
 from pipemon.generate.ruletests.values import compared_with, edge_values, needed_calls
 from pipemon.spec.model import Spec
 from pipemon.units import duration
+
+_Told = tuple[Recording, tuple[Matcher, ...], float]
+"""What is recorded, the matchers of its one series, and its value."""
 
 Case = tuple[str, str, dict[str, object]]
 """A case with its failure mode's name and its own."""
@@ -37,7 +40,7 @@ def wait_case(spec: Spec, alert: Alert, found: Measure) -> tuple[float, Case]:
 
 def waiting_case(spec: Spec, alert: Alert) -> tuple[float, Case]:
     """Return the same of conditions that are just beyond their thresholds, on enough that was seen."""
-    mode, recorded = alert.mode, list[tuple[Recording, tuple[Matcher, ...], float]]()
+    mode, recorded = alert.mode, list[_Told]()
     for condition in mode.conditions:
         found = measure(spec, mode, condition)
         assert found is not None
@@ -61,18 +64,30 @@ def by_step(cases: Iterable[tuple[float, Case]]) -> dict[float, list[Case]]:
     return found
 
 
-def _of_measure(found: Measure, value: float, count: float) -> list[tuple[Recording, tuple[Matcher, ...], float]]:
+def _of_measure(found: Measure, value: float, count: float) -> list[_Told]:
     """Return what is recorded where a measure has a value on such a count; what rules make of it they make here too."""
     told = [(each.recording, each.matchers, part_of(each, value) * count) for each in found.parts if each.of != "among"]
     if found.count is not None:
         told.append((found.count, found.count_matchers, count))
-    names = {recording.name for recording, _, _ in told}
+    counted, names = [_as_recorded(each, told) for each in told], {recording.name for recording, _, _ in told}
     if windows(found.value.expr) or any(part.name not in names for part in found.value.parts):
-        told.append((found.value, found.matchers, value))
-    return told
+        return [*counted, (found.value, found.matchers, value)]
+    return counted
 
 
-def _case(spec: Spec, alert: Alert, recorded: list[tuple[Recording, tuple[Matcher, ...], float]]) -> tuple[float, Case]:
+def _as_recorded(each: _Told, told: Sequence[_Told]) -> _Told:
+    """Return what is told, or where rules add that up from another that is told, what is missing in that."""
+    whole, matchers, count = each
+    known = [other for other, _, _ in told]
+    inner = next((part for part in whole.parts if part in known and set(part.labels) > set(whole.labels)), None)
+    if inner is None:
+        return each
+    label = next(label for label in inner.labels if label not in whole.labels)
+    rest = count - sum(some for other, _, some in told if other == inner)
+    return inner, (*matchers, Matcher(label, "=", ANOTHER)), rest
+
+
+def _case(spec: Spec, alert: Alert, recorded: list[_Told]) -> tuple[float, Case]:
     mode, lasts = alert.mode, alert.mode.keep_firing_for
     step = min(mode.for_, lasts or mode.for_) / 2
     fires = 1 + ceil(round(mode.for_ / step, 6))
