@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipemon.generate.alertmanager import alertmanager_file
 from pipemon.generate.bounds_file import bounds_file
-from pipemon.generate.dashboards.board import Scraped, pipeline_uid
+from pipemon.generate.dashboards.board import Scraped, stable_uid
 from pipemon.generate.dashboards.generic import generic
 from pipemon.generate.dashboards.importing import importable
 from pipemon.generate.dashboards.pipeline import dashboard
@@ -103,7 +103,7 @@ def texts(plans: Sequence[Plan], options: Options) -> dict[str, Text]:
     specs = [made.spec for made in plans]
     for one in plans:
         spec = one.spec
-        url = f"{options.grafana_url.rstrip('/')}/d/{pipeline_uid(spec.pipeline)}" if options.grafana_url else ""
+        url = f"{options.grafana_url.rstrip('/')}/d/{stable_uid(spec.pipeline)}" if options.grafana_url else ""
         made = rules(spec, url)
         found[f"rules/{spec.pipeline}.rules.yml"] = rule_file(made)
         tests |= {f"rules/tests/{name}": pieces for name, pieces in test_pieces(made)}

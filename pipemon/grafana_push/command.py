@@ -100,7 +100,7 @@ def push(
 
 def _boards(specs: Sequence[Path], made: Path | None, gone: Sequence[str]) -> list[Dashboard]:
     """Return the dashboards to push. Raises UsageError where one of them is of a pipeline that is said to be gone."""
-    from pipemon.generate.dashboards.board import pipeline_uid  # noqa: PLC0415
+    from pipemon.generate.dashboards.board import stable_uid  # noqa: PLC0415
     from pipemon.grafana_push.dashboards import of_folder, of_specs  # noqa: PLC0415
 
     if not specs and made is None:
@@ -108,7 +108,7 @@ def _boards(specs: Sequence[Path], made: Path | None, gone: Sequence[str]) -> li
     boards = of_specs(specs) if made is None else of_folder(made)
     there = {board["uid"] for board in boards}
     for pipeline in gone:
-        if pipeline_uid(pipeline) in there:
+        if stable_uid(pipeline) in there:
             raise click.UsageError(f"--prune {pipeline}: its dashboard is among those to push")
     return boards
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from pipemon.generate.dashboards.board import pipeline_uid
+from pipemon.generate.dashboards.board import stable_uid
 from pipemon.grafana_push.decide import moved, not_ours, pushed, who
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def prune(grafana: Grafana, pipelines: Sequence[str], folder: str, dry_run: bool
     One that Grafana does not have is. Raises UnavailableError.
     """
     for pipeline in dict.fromkeys(pipelines):
-        uid = pipeline_uid(pipeline)
+        uid = stable_uid(pipeline)
         stored = grafana.dashboard(uid)
         if stored is None:
             yield f"gone {uid}: Grafana has no such dashboard", True

@@ -20,7 +20,7 @@ from jsonschema.validators import validator_for
 from promql_names import UnknownNameError, known_series, labels_of
 
 from pipemon.errors import OptionError
-from pipemon.generate.dashboards.board import pipeline_uid as uid
+from pipemon.generate.dashboards.board import stable_uid as uid
 from pipemon.generate.dashboards.layout import place
 from pipemon.generate.dashboards.pipeline import dashboard
 from pipemon.generate.dashboards.state import order, recorded_calls

@@ -91,13 +91,13 @@ def _at_least(choices: tuple[float, ...], value: float) -> float:
     return next((choice for choice in choices if choice >= value), choices[-1])
 
 
-def pipeline_uid(pipeline: str) -> str:
-    """Return a dashboard's uid, which stays while the pipeline's name does: at most 40 of `[a-zA-Z0-9_-]`."""
-    name = f"pipemon-{pipeline}"
-    if len(name) <= 40 and re.fullmatch(r"[a-zA-Z0-9_-]+", name):
-        return name
-    safe = re.sub(r"[^a-zA-Z0-9_-]", "-", name)[:31]
-    return f"{safe}-{sha256(pipeline.encode()).hexdigest()[:8]}"
+def stable_uid(name: str) -> str:
+    """Return a uid that stays while the name does, as a dashboard's of a pipeline: at most 40 of `[a-zA-Z0-9_-]`."""
+    whole = f"pipemon-{name}"
+    if len(whole) <= 40 and re.fullmatch(r"[a-zA-Z0-9_-]+", whole):
+        return whole
+    safe = re.sub(r"[^a-zA-Z0-9_-]", "-", whole)[:31]
+    return f"{safe}-{sha256(name.encode()).hexdigest()[:8]}"
 
 
 def any_uid(name: str) -> str:

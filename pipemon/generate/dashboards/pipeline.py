@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipemon.generate.dashboards.board import board, constant, kept_mark, mark, marks, pipeline_uid
+from pipemon.generate.dashboards.board import board, constant, kept_mark, mark, marks, stable_uid
 from pipemon.generate.dashboards.last_run import of_last_run
 from pipemon.generate.dashboards.layout import RECENT, Placed, Row, place
 from pipemon.generate.dashboards.level_row import level_row
@@ -29,7 +29,7 @@ def dashboard(spec: Spec) -> Json:
     The same spec gives the same value. Its panels read recordings only where a failure mode makes them.
     """
     return board(
-        pipeline_uid(spec.pipeline),
+        stable_uid(spec.pipeline),
         plain(f"{spec.pipeline}: cascade"),
         f"{topology_words(spec)}. Generated from the pipeline's failure modes: change those, not this.",
         _placed(spec).panels,

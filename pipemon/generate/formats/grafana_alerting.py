@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from math import ceil
 from typing import Any
 
@@ -18,6 +17,7 @@ from pipemon.errors import OptionError
 from pipemon.generate.alertmanager import NOWHERE, alertmanager_file, matcher_parts
 from pipemon.generate.annotations import plain
 from pipemon.generate.arrived import arrived
+from pipemon.generate.dashboards.board import stable_uid
 from pipemon.generate.dashboards.panels import Json
 from pipemon.generate.dashboards.pipeline import dashboard, panel_ids
 from pipemon.generate.dashboards.text import says
@@ -97,7 +97,7 @@ def _group(spec: Spec, group: Group, board: Json, source: str) -> Json:
 
 def _rule(spec: Spec, alert: Alert, board: Json, source: str) -> Json:
     mode = alert.mode
-    rule: Json = {"uid": _uid(f"{spec.pipeline}-{mode.name}"), "title": _escaped(alert.name), "condition": "C"}
+    rule: Json = {"uid": stable_uid(f"{spec.pipeline}-{mode.name}"), "title": _escaped(alert.name), "condition": "C"}
     rule["data"] = [
         _query(block(arrived(spec.labels, alert.expr)), source),
         # Any value is one to fire on: also 0, a negative one, and none that is a number.
@@ -162,7 +162,7 @@ def _annotations(spec: Spec, alert: Alert) -> dict[str, str]:
 def _contact_point(receiver: Mapping[str, Any]) -> Json:
     hooks = [
         {
-            "uid": _uid(f"{receiver['name']}-{i}" if i else receiver["name"]),
+            "uid": stable_uid(f"{receiver['name']}-{i}" if i else receiver["name"]),
             "type": "webhook",
             # Whether Grafana fills in variables here depends on its version; an address can do without the sign.
             "settings": {"url": hook["url"].replace("$", "%24"), "httpMethod": "POST"},
@@ -186,15 +186,6 @@ def _route(route: Mapping[str, Any]) -> Json:
     if "routes" in route:
         found["routes"] = [_route(each) for each in route["routes"]]
     return found
-
-
-def _uid(name: str) -> str:
-    """Return an id that stays while the name does: at most 40 of `[a-zA-Z0-9_-]`."""
-    whole = f"pipemon-{name}"
-    if len(whole) <= 40 and re.fullmatch(r"[a-zA-Z0-9_-]+", whole):
-        return whole
-    safe = re.sub(r"[^a-zA-Z0-9_-]", "-", whole)[:31]
-    return f"{safe}-{sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _escaped(text: str) -> str:
