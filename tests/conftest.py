@@ -1,4 +1,5 @@
-"""What every test may count on: the real programs, the real recordings, and no silent skip where it matters."""
+"""What every test may count on: the real programs, the real recordings, and no silent skip where it matters;
+a registry of its own, and what a scrape of it gives."""
 
 from __future__ import annotations
 
@@ -8,12 +9,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+from prometheus_client import CollectorRegistry
 
 from pipemon.demo.programs import debian_packages
 from pipemon.errors import UnavailableError
@@ -25,6 +27,7 @@ PROGRAMS = {
     "prometheus-node-exporter": ("prometheus-node-exporter",),
     "prometheus-pushgateway": ("prometheus-pushgateway",),
 }
+Read = Callable[..., float | None]
 # How long an example takes says nothing where tests run beside each other.
 settings.register_profile("pipemon", deadline=None)
 settings.load_profile("pipemon")
@@ -71,3 +74,25 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longrepr}"
     return report
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def read(registry: CollectorRegistry) -> Read:
+    """Scrape, and return the value of the one sample with this name and these labels among its own."""
+
+    def read(name: str, **labels: str) -> float | None:
+        found = [
+            sample.value
+            for metric in registry.collect()
+            for sample in metric.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        ]
+        assert len(found) <= 1, f"{name}{labels} is not one series but {len(found)}"
+        return found[0] if found else None
+
+    return read

@@ -30,11 +30,6 @@ def vad(audio: float) -> list[float]:
 
 
 @pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
-@pytest.fixture
 def speech(registry: CollectorRegistry) -> pipemon.Pipeline:
     return pipemon.Pipeline("speech", registry=registry)
 

@@ -19,11 +19,6 @@ Read = Callable[..., float]
 
 
 @pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
-@pytest.fixture
 def speech(registry: CollectorRegistry) -> pipemon.Pipeline:
     return pipemon.Pipeline("speech", registry=registry)
 

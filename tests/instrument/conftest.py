@@ -1,37 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from prometheus_client import CollectorRegistry
 
 import pipemon
 
-Read = Callable[..., float | None]
-
-
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    return CollectorRegistry()
-
 
 @pytest.fixture
 def speech(registry: CollectorRegistry) -> pipemon.Pipeline:
     return pipemon.Pipeline("speech", version="1.4", registry=registry)
-
-
-@pytest.fixture
-def read(registry: CollectorRegistry) -> Read:
-    """Scrape, and return the value of the one sample with this name and these labels among its own."""
-
-    def read(name: str, **labels: str) -> float | None:
-        found = [
-            sample.value
-            for metric in registry.collect()
-            for sample in metric.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        ]
-        assert len(found) <= 1, f"{name}{labels} is not one series but {len(found)}"
-        return found[0] if found else None
-
-    return read

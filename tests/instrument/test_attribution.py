@@ -21,9 +21,8 @@ from pipemon import Pipeline
 from pipemon.instrument import attribution
 from pipemon.instrument.run_token import write_token
 
-from .conftest import Read
-
 ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+Read = Callable[..., float | None]
 
 
 class TwoVersions:

@@ -15,7 +15,7 @@ from pipemon import DeclarationError, Pipeline, Score, catalogue
 from pipemon.instrument.bounds import for_unit
 from pipemon.topology import ScoreShape
 
-from .conftest import Read
+Read = Callable[..., float | None]
 
 
 @pytest.fixture

@@ -92,10 +92,10 @@ def _software(choice: Choice) -> tuple[Panel, ...]:
         choice.rate(metric, ()) for metric in (c.STAGE_CALLS, c.STAGE_NULL_OUTPUTS, c.STAGE_FAILURES, c.STAGE_CANCELLED)
     )
     ok = _not_negative(Binary("-", Binary("-", Binary("-", total, null), failed), cancelled))
-    p50, p95, p99 = (
-        replace(choice.query(quantile(choice, c.STAGE_DURATION, q, ()), name), exemplars=True)
-        for q, name in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
-    )
+    quantiles = [
+        replace(choice.query(quantile(choice, c.STAGE_DURATION, q, ()), f"p{100 * q:g}", color=color), exemplars=True)
+        for q, color in zip((0.5, 0.95, 0.99), DATA_COLORS, strict=False)
+    ]
     most = Aggregate("max", (), choice.series(c.STAGE_BUDGET))
     budget = replace(choice.query(most, "budget", color=NEUTRAL), dashed=True)
     progress = Aggregate("sum", (), choice.series(c.STAGE_IN_PROGRESS))
@@ -121,12 +121,7 @@ def _software(choice: Choice) -> tuple[Panel, ...]:
             "Half of the calls end within p50, 19 of 20 within p95, 99 of 100 within p99, as interpolated from "
             "buckets; the dashed line is the budget. Where the service exports exemplars, points lead to traces of "
             "single calls.",
-            [
-                replace(p50, color=DATA_COLORS[0]),
-                replace(p95, color=DATA_COLORS[1]),
-                replace(p99, color=DATA_COLORS[2]),
-                budget,
-            ],
+            [*quantiles, budget],
             unit="s",
         ),
         heatmap(
