@@ -192,7 +192,15 @@ def test_the_area_under_a_bridge_is_that_of_simulated_ones() -> None:
     at = np.arange(1, 10) / 10
     walk = np.cumsum(steps, axis=1)
     areas = np.abs(walk[:, :-1] - at * walk[:, -1:]).mean(1) * 0.9
-    assert bridge_area(0.01, at.tolist(), [0.1] * 9) == pytest.approx(np.quantile(areas, 0.99), rel=0.04)
+    for alpha in (0.01, 0.01 / 24):  # of six hours, and of 15 minutes of them
+        assert bridge_area(alpha, at.tolist(), [0.1] * 9) == pytest.approx(np.quantile(areas, 1 - alpha), rel=0.04)
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.01 / 72])
+def test_the_area_over_one_bound_is_the_size_of_a_normal_variable(alpha: float) -> None:
+    yes, width = 0.02, 7.0
+    expected = width * np.sqrt(yes * (1 - yes)) * stats.norm.isf(alpha / 2)
+    assert bridge_area(alpha, [0.0, 1 - yes, 1.0], [1.0, width, 1.0]) == pytest.approx(expected)
 
 
 def test_within_one_bin_nothing_is_left_to_chance_which_has_no_quantile_and_no_ranks_then() -> None:

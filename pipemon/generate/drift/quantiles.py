@@ -54,19 +54,17 @@ def bridge_area(alpha: float, below: Sequence[float], widths: Sequence[float]) -
     """Return the value that the sum of `widths` x |B| exceeds with probability `alpha`.
 
     B is a Brownian bridge at the shares `below`, to which the difference of two cumulative distributions tends
-    (Donsker 1952). Mean and variance of the sum are exact, from the moments of |X||Y| of two normals (Nabeya
-    1951); its distribution is taken for a log-normal one with these: for many even bins 0.755 at 1%, where the
+    (Donsker 1952). Where the sum is large, nearly all of B is on one side: it is that of `widths` x B, which is normal,
+    and what the mean of its square is above that of this one is added to the square (from the moments of |X||Y| of two
+    normals, Nabeya 1951). So it is exact for one bound, as of yes and no; for many even bins 0.766 at 1%, where the
     area under the bridge itself has 0.752 (Johnson and Killeen 1983).
     """
     deviations = [sqrt(f * (1 - f)) for f in below]
-    mean = sqrt(2 / pi) * sum(w * s for w, s in zip(widths, deviations, strict=True))
-    square = 0.0
+    of_sum = square = 0.0
     for f, s, w in zip(below, deviations, widths, strict=True):
         for g, t, v in zip(below, deviations, widths, strict=True):
             if s and t:
                 r = min(1.0, (min(f, g) - f * g) / (s * t))
+                of_sum += w * v * s * t * r
                 square += w * v * s * t * 2 / pi * (sqrt(max(0.0, 1 - r * r)) + r * asin(r))
-    if not mean:
-        return 0.0
-    spread = log(square / mean**2)
-    return mean * exp(normal(alpha) * sqrt(spread) - spread / 2)
+    return sqrt(of_sum * normal(alpha / 2) ** 2 + max(0.0, square - of_sum))
