@@ -92,6 +92,22 @@ def test_of_enough_traffic_or_of_a_baseline_without_times_nothing_is_said(tmp_pa
     assert not [line for line in summary(plan(load(tmp_path / "flights.yaml"))) if "unknown under" in line]
 
 
+def test_a_step_of_too_few_independent_values_for_a_shift_is_told(tmp_path: Path) -> None:
+    said(tmp_path, 60, 1)  # three values in four minutes
+    watched = (
+        "  late: {what: x, stage: depart, signal: {shift: input.late}}\n"
+        "  wild: {what: x, stage: depart, signal: {shift: spread of input.late}}\n"
+    )
+    (tmp_path / "flights.yaml").write_text(SPEC.partition("  late:")[0] + watched)
+    words = "4m has about 3 values of input.late, as often as they came in the baseline: a shift is unknown under "
+    fewer = "32; use drift, which has a longer window"
+    lines = [line.strip() for line in summary(plan(load(tmp_path / "flights.yaml"))) if "unknown under" in line]
+    assert lines == [f"late: {words}{fewer}", f"wild: {words}{fewer}"]
+    file = tmp_path / "flights.baseline.json"
+    file.write_text(file.read_text().replace('"count": 60000', '"count": 600000000'))
+    assert not [line for line in summary(plan(load(tmp_path / "flights.yaml"))) if "unknown under" in line]
+
+
 @pytest.mark.parametrize(("apart", "told"), [("5m", True), ("2m", False)])
 def test_that_nobody_is_told_what_moved_first_is_told(tmp_path: Path, apart: str, told: bool) -> None:
     folder = Path(__file__).parent
