@@ -68,8 +68,8 @@ Runbook: {{ .Annotations.runbook_url }}{{ end }}
 def templates_file() -> str:
     """Return the templates `pipemon.title`, one line, and `pipemon.text`, for Alertmanager 0.25 and later.
 
-    The text tells what fires first: failure mode and stage, in which cluster or version, value against threshold,
-    since when, which stage upstream moved, which effects are held back, what to do, and the links, that of the
-    dashboard from an hour before; then what has resolved.
+    The text tells first what fires, then what has resolved. Of what fires it has the failure mode and stage, in which
+    cluster or version, the value against the threshold, and since when; which stage upstream moved, and which effects
+    are held back; what to do, and the links. That of the dashboard shows it from an hour before.
     """
     return _TEXT

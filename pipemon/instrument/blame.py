@@ -13,8 +13,8 @@ _MARKS = "_pipemon_failed"
 def blame(error: BaseException, pipeline: str, stage: str, begun: float, ended: float) -> None:
     """Note on an exception that it left this stage, unless during the call it left another of the pipeline.
 
-    On the exception, since a list in the run would keep all of them, their frames and inputs alive, and since
-    an exception also comes back from executors, whose threads and processes know of no run.
+    The mark is on the exception: a list in the run would keep all of them alive, with their frames and inputs. An
+    exception also comes back from executors, whose threads and processes know of no run.
     """
     marks = _marks(error)
     _, left = marks.get(pipeline, ("", -math.inf))

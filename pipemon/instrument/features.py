@@ -30,10 +30,11 @@ class Feature:
 
     `extractor` gets the value and returns a number; None, NaN, infinity and whatever is no number count as
     missing. It runs after the stage's clock has stopped, but the caller waits for it; if it raises, that is
-    counted and the pipeline goes on. `bounds` are the histogram's upper bounds; by default they come from the
-    baseline, else from `unit`: seconds, ratio (0 to 1), dB, dBFS, bytes, tokens, pixels, levels^2 (of grey) and
-    norm have their own, "" has a wide range of both signs, and any other unit is taken as a count of such
-    things. With `prefix` an input is exported as `<parameter>_<name>`.
+    counted and the pipeline goes on. With `prefix` an input is exported as `<parameter>_<name>`.
+
+    `bounds` are the histogram's upper bounds; by default they come from the baseline, else from `unit`. Seconds, ratio
+    (0 to 1), dB, dBFS, bytes, tokens, pixels, levels^2 (of grey) and norm have bounds of their own, "" has a wide range
+    of both signs. Any other unit is taken as a count of such things.
 
     `sample` is the share of calls that are looked at, above 0 and at most 1: lower it where the extractor is
     expensive; the observed counter says how many were. `many` takes a whole batch (items on axis 0, or a list of

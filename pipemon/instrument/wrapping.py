@@ -1,8 +1,8 @@
 """Stand-ins for the user's functions, written out as source for each of them.
 
-The stand-in has the function's own parameters and is a coroutine function if the function is one, so there
-is one text for both instead of two copies, and no `*args`, loop or helper call stands in a call's way: a
-stage costs about half of what closures cost. `dataclasses` makes its methods in the same way.
+The stand-in has the function's own parameters, and is a coroutine function if the function is one: one text serves
+both. No `*args`, loop or helper call stands in a call's way, so a stage costs about half of what closures cost.
+`dataclasses` makes its methods in the same way.
 
 All names that begin with `pm_` are pipemon's: `write_wrapper` and its callers say what they are.
 """
@@ -232,12 +232,14 @@ def _any_parameters(function: Callable[..., Any]) -> Parameters:
 class Texts(NamedTuple):
     """What stands between the clock reads; each text may use what the one before it made.
 
-    `before` runs first, in no `try`: it must not raise. Then, of a function, `returned` with pm_result, or
-    `raised` with pm_error, either with pm_ended. Of a generator, `item` with pm_item for each item, with
-    `resuming` and `resting` before and after each of its steps, and at its end `returned`, `raised` with
-    pm_error, a GeneratorExit where it was closed; pm_busy has the seconds spent in it. No Exception of these
-    gets out.
-    `call` is the expression for the call itself; `waiting` what an async generator awaits, made of {steps}.
+    `before` runs first, in no `try`: it must not raise. `call` is the expression for the call itself. No Exception of
+    the others gets out.
+
+    After a function's call comes `returned` with pm_result, or `raised` with pm_error, either with pm_ended.
+
+    Before and after each step of a generator come `resuming` and `resting`, and for each item `item` with pm_item. At
+    its end comes `returned`, or `raised` with pm_error: a GeneratorExit where it was closed. pm_busy has the seconds
+    spent in it. `waiting` is what an async generator awaits, made of {steps}.
     """
 
     call: str

@@ -95,8 +95,8 @@ def _title(pipeline: PipelineState, width: int) -> Text:
 def _table(stages: Sequence[StageState], seconds: float, width: int, ascii_only: bool) -> Table:
     """Return the stages' numbers.
 
-    Where there is little room, means go first, then how many run, then what a stage comes after where that is said,
-    then the median and the budget, and only then the names are cut.
+    Where there is little room, columns go one after the other: means, how many run, what a stage comes after where that
+    is said, the median and the budget. Only then the names are cut.
     """
     rows = [_cells(stage, seconds) for stage in stages]
     columns: dict[str, Sequence[Text]] = {title: [row[i] for row in rows] for i, title in enumerate(_TITLES)}

@@ -64,9 +64,9 @@ def by_severity(choice: Choice, by: tuple[str, ...], *more: Matcher) -> Expr:
 
 
 def health(choice: Choice, patience: float) -> Expr:
-    """Return a number for each stage: its most severe firing alert, 0 where calls arrive and nothing fires, -1
-    where none arrive, -2 where it was there in the last hour and nothing of it is now.
+    """Return a number for each stage: its most severe firing alert, or what it does where nothing fires.
 
+    That is 0 where calls arrive, -1 where none do, and -2 where it was there in the last hour and nothing of it is now.
     A stage of a batch job is called as long as what it pushed is there: whether a run is overdue its alert tells. The
     number is lower where a stage further up fires as severely for as long, give or take `patience` seconds.
     """
