@@ -88,6 +88,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def figure(value: float, digits: int = 4) -> str:
+    """Return a number as people read it: so many digits, and all those before the point; 0.01235, 12.35, 44120.
+
+    Exponents are only where it is under 0.0001.
+    """
+    return f"{value:.0f}" if abs(value) >= 10**digits - 0.5 else f"{value:.{digits}g}"
+
+
 # Few durations are asked for again and again.
 @lru_cache(maxsize=1000)
 def duration(value: float) -> str:

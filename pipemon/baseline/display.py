@@ -11,7 +11,7 @@ import numpy as np
 from pipemon.baseline.comparison import Moved, compared
 from pipemon.baseline.tables import Columns
 from pipemon.spec.baseline import Baseline, FeatureBaseline
-from pipemon.units import counted
+from pipemon.units import counted, figure
 
 _COARSE = 0.8
 _COLUMNS = 40
@@ -91,17 +91,19 @@ def _feature(name: str, feature: FeatureBaseline) -> Iterator[str]:
     unit = f" ({feature.unit})" if feature.unit else ""
     numbers = [f"{feature.count:,.0f} values"]
     if not feature.categories:
-        numbers[:0] = [f"mean {_place(feature.mean, feature.sd)}", f"sd {feature.sd:.4g}"]
+        numbers[:0] = [f"mean {_place(feature.mean, feature.sd)}", f"sd {figure(feature.sd)}"]
     if feature.missing:
         numbers.append(f"{feature.missing:.2%} missing")
     if feature.effect_on_spread > 1:
-        sums = f", of sums {feature.effect_on_sums:.3g}" if feature.effect_on_sums > feature.design_effect else ""
+        sums = (
+            f", of sums {figure(feature.effect_on_sums, 3)}" if feature.effect_on_sums > feature.design_effect else ""
+        )
         wild = (
-            f", of the spread {feature.effect_on_spread:.3g}"
+            f", of the spread {figure(feature.effect_on_spread, 3)}"
             if feature.effect_on_spread > feature.effect_on_sums
             else ""
         )
-        numbers.append(f"design effect {feature.design_effect:.3g}{sums}{wild}{_between_same_hours(feature)}")
+        numbers.append(f"design effect {figure(feature.design_effect, 3)}{sums}{wild}{_between_same_hours(feature)}")
     yield f"{name}{unit}: {', '.join(numbers)}"
     if feature.categories:
         width = max(map(len, feature.categories))
@@ -122,8 +124,8 @@ def _between_same_hours(feature: FeatureBaseline) -> str:
     for rhythm, words in (("daily", "days"), ("weekly", "weeks")):
         if rhythm in feature.seasonal_design_effects:
             single, of_sums = feature.effects_from(rhythm)
-            sums = f" (of sums {of_sums:.3g})" if of_sums > single else ""
-            told.append(f"of {words} {single:.3g}{sums}")
+            sums = f" (of sums {figure(of_sums, 3)})" if of_sums > single else ""
+            told.append(f"of {words} {figure(single, 3)}{sums}")
     return f", between the same hours {', '.join(told)}" if told else ""
 
 
@@ -141,14 +143,14 @@ def histogram(feature: FeatureBaseline) -> str:
 def _moved(moved: Moved) -> str:
     old, new = moved.old, moved.new
     about = "about " if moved.rebinned else ""
-    told = f"{moved.name}: PSI {about}{moved.psi:.3g}, where chance stays below {moved.chance:.2g}"
+    told = f"{moved.name}: PSI {about}{figure(moved.psi, 3)}, where chance stays below {moved.chance:.2g}"
     if old.categories:
         shares = [(name, old.categories.get(name, 0.0), share) for name, share in new.categories.items()]
         name, before, after = max(shares, key=lambda each: abs(each[2] - each[1]))
         told += f"; {name} {before:.1%} to {after:.1%}"
     else:
         means = " to ".join(_place(each.mean, min(old.sd, new.sd)) for each in (old, new))
-        told += f"; mean {means}, sd {old.sd:.4g} to {new.sd:.4g}"
+        told += f"; mean {means}, sd {figure(old.sd)} to {figure(new.sd)}"
     if moved.missing_beyond_chance:
         told += f"; missing {old.missing:.2%} to {new.missing:.2%}"
     return told
@@ -159,7 +161,7 @@ def _place(value: float, sd: float) -> str:
     digits = 4
     if value and sd:
         digits = max(digits, math.floor(math.log10(abs(value))) - math.floor(math.log10(sd)) + 3)
-    return f"{value:.{min(digits, 17)}g}"
+    return figure(value, min(digits, 17))
 
 
 def _moment(seconds: float) -> str:

@@ -16,6 +16,7 @@ from rich.text import Text
 from pipemon.demo.numbers import StageNumbers
 from pipemon.demo.verdict import Row
 from pipemon.receiver.payload import Status
+from pipemon.units import figure
 
 _PLAIN_EVERY = 10.0
 """Seconds between two lines of numbers where there is no terminal."""
@@ -115,14 +116,14 @@ def _numbers_table(stages: Sequence[StageNumbers]) -> Table:
     for title in ("Stage", "Calls/s", "p95", "Null", "Redo", "Means"):
         table.add_column(title)
     for stage in stages:
-        means = ", ".join(f"{name} {value:.3g}" for name, value in stage.means)
+        means = ", ".join(f"{name} {figure(value, 3)}" for name, value in stage.means)
         table.add_row(Text(stage.stage), *map(Text, _cells(stage)), Text(means))
     return table
 
 
 def _numbers_line(stage: StageNumbers) -> str:
     calls, p95, null, redo = _cells(stage)
-    means = "".join(f", {name} {value:.3g}" for name, value in stage.means)
+    means = "".join(f", {name} {figure(value, 3)}" for name, value in stage.means)
     return f"{stage.stage}: {calls} calls/s, p95 {p95}, null {null}, redo {redo}{means}"
 
 

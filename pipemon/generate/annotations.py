@@ -14,13 +14,13 @@ from pipemon.generate.expressions import narrowed
 from pipemon.generate.last_run import overdue_words
 from pipemon.generate.measures import measure
 from pipemon.generate.overrun import UNKNOWN, overrun_query, overrun_words, tells
-from pipemon.generate.promql import Aggregate, Matcher, literal, quote, text
+from pipemon.generate.promql import Aggregate, Binary, Call, Matcher, literal, quote, text
 from pipemon.generate.recordings import Measure, here
 from pipemon.spec.cusum import summed
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 from pipemon.spec.signals import DRIFT, OF_DRIFT, SHIFT, SIGNALS, TOGETHER, signal_in
-from pipemon.units import duration
+from pipemon.units import duration, figure
 
 SENTENCE_ENDS = (".", "!", "?", "\u2026", "\u3002", "\uff01", "\uff1f")
 """What ends a sentence, also in Chinese and Japanese."""
@@ -104,12 +104,20 @@ def _short(seconds: float) -> str:
     return f"{seconds * 1000:g}ms" if seconds < 1 else f"{seconds:g}s"
 
 
+_OF_STATISTICS = {"wasserstein": "sd", "chi2": ""}
+"""Units of statistics of drift that are not as the others: chi2 is in the thousands where a bin was empty."""
+_SMALL = ("none", "sd", "dB", "dBFS")
+"""Units of which there are never thousands."""
+
+
 def unit(spec: Spec, mode: FailureMode, condition: Condition) -> str:
     """Return the unit of a condition's value: `ratio`, `seconds`, `age`, `sd` or that of the signal or feature."""
     if condition.signal == "latency":
         return "age" if bound_share(spec, mode.stage, condition) is None else "ratio"
-    if condition.signal == DRIFT and condition.argument == "wasserstein":
-        return "sd"
+    if condition.signal == DRIFT and condition.argument in _OF_STATISTICS:
+        return _OF_STATISTICS[condition.argument]
+    if condition.signal == "promql":
+        return ""
     signal = signal_in(spec, condition.signal)
     if signal.unit == "feature" and condition.feature is not None:
         return condition.feature.unit
@@ -130,7 +138,15 @@ def template(value: str, unit: str) -> str:
         # To the last one, as a threshold is written.
         return f'{{{{ {value} | printf "%.0f" }}}} items'
     suffix = {"": "", "none": "", "count": "", "seconds": "s"}.get(unit, f" {plain(unit)}")
-    return f'{{{{ {value} | printf "%.4g" }}}}{suffix}'
+    return f'{{{{ {value} | printf "%.4g" }}}}{suffix}' if unit in _SMALL else f"{_figure(value)}{suffix}"
+
+
+def _figure(value: str, digits: int = 4) -> str:
+    """Return the template that prints what `figure` does."""
+    value = f"({value})" if " " in value else value
+    whole = 10**digits - 0.5
+    form = f'(or (and (or (ge {value} {whole}) (le {value} -{whole})) "%.0f") "%.{digits}g")'
+    return f"{{{{ printf {form} {value} }}}}"
 
 
 def printed(value: float, unit: str) -> str:
@@ -143,7 +159,7 @@ def printed(value: float, unit: str) -> str:
         return _humanized_size(value)
     if unit == "items":
         return f"{value:.0f} items"
-    return f"{value:.4g}" + {"": "", "none": "", "count": "", "seconds": "s"}.get(unit, f" {unit}")
+    return figure(value) + {"": "", "none": "", "count": "", "seconds": "s"}.get(unit, f" {unit}")
 
 
 def _humanized_size(size: float) -> str:
@@ -168,8 +184,11 @@ def _humanized(seconds: float) -> str:
     return " ".join(f"{count}{letter}" for count, letter in (*parts[begin:], (left, "s")))
 
 
-def sentence(spec: Spec, mode: FailureMode, condition: Condition, value: str, then: str = "") -> str:
-    """Return one condition as a sentence with `value` in it, and `then`, which it is compared with."""
+def sentence(spec: Spec, mode: FailureMode, condition: Condition, value: str, then: str = "", values: str = "") -> str:
+    """Return one condition as a sentence with `value` in it, `then`, which it is compared with, and on how many values.
+
+    These are what `on_values` says.
+    """
     what, threshold = describe(spec, mode, condition)
     over = spec.over(mode)
     if condition.signal == "no_calls" and spec.schedule is not None:
@@ -189,15 +208,22 @@ def sentence(spec: Spec, mode: FailureMode, condition: Condition, value: str, th
     compared = f"'s {then}" if then else ""
     reference = condition.reference or condition.against
     until = f" After {duration(reference.hold)} it counts as normal." if reference and reference.hold else ""
-    return f"{what[:1].upper()}{what[1:]}: {value} {over}, {plain(threshold)}{compared}.{until}"
+    return f"{what[:1].upper()}{what[1:]}: {value} {over}{values}, {plain(threshold)}{compared}.{until}"
 
 
-def description(spec: Spec, mode: FailureMode) -> str:
-    """Return the template of an alert's description."""
+def on_values(number: str) -> str:
+    """Return on how many values a verdict rests, in words behind what it is over."""
+    return f" on {number} values"
+
+
+def description(spec: Spec, mode: FailureMode, *, values: bool = True) -> str:
+    """Return the template of an alert's description; without `values` it does not ask on how many of them it rests."""
     if len(mode.conditions) == 1:
         only = mode.conditions[0]
         found = measure(spec, mode, only)
-        return sentence(spec, mode, only, template("$value", unit(spec, mode, only)), _then(spec, mode, only, found))
+        value, then = template("$value", unit(spec, mode, only)), _then(spec, mode, only, found)
+        number = _values(spec, found) if values and only.signal == DRIFT and found is not None else ""
+        return sentence(spec, mode, only, value, then, number)
     if mode.signals == {"promql"}:
         # The value of joined expressions is that of the first which holds.
         every = mode.combine == "all"
@@ -218,6 +244,17 @@ def _then(spec: Spec, mode: FailureMode, condition: Condition, found: Measure | 
     if found is None or found.reference is None:
         return ""
     return _queried(spec, mode, found.reference, unit(spec, mode, condition))
+
+
+def _values(spec: Spec, found: Measure) -> str:
+    """Return the template that tells on how many values a drift's verdict rests: of the version that is furthest."""
+    assert found.count is not None
+    (value,), (count,) = found.value.parts, found.count.parts
+    place = tuple(Matcher(label, "=", "%s") for label in spec.told_apart_by)
+    furthest = Call("topk", (1.0, value.series(*found.matchers, *place)))
+    counted = Binary("and", count.series(*found.count_matchers, *place), furthest)
+    words = on_values(template(". | first | value", ""))
+    return f"{{{{ with {_asked(spec, text(counted))} }}}}{words}{{{{ end }}}}"
 
 
 def joined(mode: FailureMode, sentences: Sequence[str]) -> str:
@@ -248,7 +285,7 @@ def overran(spec: Spec, mode: FailureMode) -> str:
     found = measure(spec, mode, mode.conditions[0]) if tells(spec, mode) else None
     if found is None:
         return ""
-    words = overrun_words("{{ .Labels.stage }}", '{{ .Value | printf "%.3g" }}')
+    words = overrun_words("{{ .Labels.stage }}", _figure(".Value", 3))
     query = _asked(spec, overrun_query(spec, found.beside[-1]))
     return f"{{{{ with {query} }}}}{{{{ range . }}}}{words}{{{{ end }}}}{{{{ else }}}}{UNKNOWN}{{{{ end }}}}"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipemon.parameters import Moment
+from pipemon.units import figure
 
 if TYPE_CHECKING:
     from pipemon.slices.ranking import Interval, Ranked
@@ -116,7 +117,7 @@ def _table(measured: Measured, more: bool | None, good: tuple[str, ...]) -> Iter
 def _row(row: Ranked, width: int) -> str:
     from pipemon.slices.ranking import FEWEST  # noqa: PLC0415
 
-    gap = f"{row.gap:7.3g}  {row.weight:.3g}" if row.gap else "   best"
+    gap = f"{figure(row.gap, 3):>7}  {figure(row.weight, 3)}" if row.gap else "   best"
     unsure = "" if row.certain or not row.gap else "  (may be chance)"
     if row.slice.count < FEWEST:
         unsure = f"  (fewer than {FEWEST}: tells nothing yet)"
@@ -127,4 +128,4 @@ def _row(row: Ranked, width: int) -> str:
 
 
 def _words(interval: Interval) -> str:
-    return f"{interval.value:.3g} ({interval.low:.3g} to {interval.high:.3g})"
+    return f"{figure(interval.value, 3)} ({figure(interval.low, 3)} to {figure(interval.high, 3)})"

@@ -16,6 +16,7 @@ from pipemon.spec.model import LAST_HOUR, Reference, Threshold
 from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
 from pipemon.spec.signals import AT_MOST_ONE, OF_NUMBERS, STATISTICS, Statistic
 from pipemon.topology import FeatureShape
+from pipemon.units import figure
 
 LAST_WEEK = Reference("the same hours last week", RHYTHMS["weekly"], rhythm="weekly")
 YESTERDAY = Reference("the same hours yesterday", RHYTHMS["daily"], rhythm="daily")
@@ -105,7 +106,7 @@ def unreachable(threshold: Threshold, statistic: str, most: float, against: Refe
     if not 0 < high < (1 if bounded else inf):
         return f"expected a number above 0{' and under 1' if bounded else ''}, found {high:g}"
     if high >= most:
-        return f"{statistic} is never above {most:.3g} with this baseline's bins, so {high:g} could never fire"
+        return f"{statistic} is never above {figure(most, 3)} with this baseline's bins, so {high:g} could never fire"
     return ""
 
 

@@ -8,6 +8,7 @@ from pipemon.spec.context import Context, WaitsForBaselineError
 from pipemon.spec.fields import Report, listed
 from pipemon.spec.model import ALL, LAST_HOUR, STABLE, Reference, Threshold
 from pipemon.spec.reader import Scalar, shown
+from pipemon.units import figure
 
 MULTIPLE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*x\b\s*(.*)", re.DOTALL)
 
@@ -77,10 +78,10 @@ def _of_baseline(
         raise WaitsForBaselineError
     mean = context.baseline.mean
     if mean <= 0:
-        report.add(node, f"{where}: the baseline is {mean:g}, of which multiples tell nothing", "range")
+        report.add(node, f"{where}: the baseline is {figure(mean, 6)}, of which multiples tell nothing", "range")
         return None
     end = float(format(factor * mean, ".6g"))
-    words = f"{words} of {mean:.4g}"
+    words = f"{words} of {figure(mean)}"
     return Threshold(None, end, words, True) if where.endswith("above") else Threshold(end, None, words, True)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pipemon.spec.arguments import Place
 from pipemon.spec.fields import Report
 from pipemon.spec.model import Threshold
@@ -9,7 +11,7 @@ from pipemon.spec.reader import Node
 from pipemon.spec.reads import Quantile
 from pipemon.spec.signals import Signal
 from pipemon.topology import FeatureShape
-from pipemon.units import duration
+from pipemon.units import duration, figure
 
 
 def check_reach(
@@ -29,7 +31,7 @@ def check_reach(
         add = "" if place.stage is not None and place.stage.series else add
     if not bounds:
         return
-    of = duration if feature is None else "{:g}".format
+    of = duration if feature is None else partial(figure, digits=6)
     high, low, first, last = threshold.high, threshold.low, bounds[0], bounds[-1]
     message = ""
     if high is not None and (high > last or (feature is not None and high == last)):

@@ -12,7 +12,7 @@ from pipemon.spec.fields import Report, listed
 from pipemon.spec.model import LAST_HOUR, Reference, Threshold
 from pipemon.spec.multiples import MULTIPLE, PAST, multiple
 from pipemon.spec.reader import Items, Mapping, Node, Scalar, kind, shown
-from pipemon.units import SIZES, meant, seconds
+from pipemon.units import SIZES, figure, meant, seconds
 
 KEYS = ("above", "below", "outside", "changes_by")
 MIN_COUNT = 20
@@ -287,7 +287,7 @@ def _changes_by(report: Report, node: Node, origin: Node | None, context: Contex
         if context.baseline is None:
             raise WaitsForBaselineError
         centre = context.baseline.mean
-        words = f"the baseline of {centre:.4g}{_suffix(context.unit)}"
+        words = f"the baseline of {figure(centre)}{_suffix(context.unit)}"
         step *= context.baseline.sd if in_sd else 1
         if not 0 < step < inf:
             message = f"{where}: the feature never varied in the baseline; give the step in its unit"
@@ -300,7 +300,7 @@ def _changes_by(report: Report, node: Node, origin: Node | None, context: Contex
     digits = 3 - floor(log10(step))
     low, high = round(centre - step, digits), round(centre + step, digits)
     if not low < centre < high:
-        report.add(node, f"{where}: {shown(written)} is too small a change of {centre:g} to be seen", "range")
+        report.add(node, f"{where}: {shown(written)} is too small a change of {figure(centre, 6)} to be seen", "range")
         return None
     by = f"changed by more than {_words(node, step, context)} from {words}"
     return Threshold(low, high, by, learned=stated is None)

@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pipemon.units import figure
 from pipemon.watch.reading import Alert
 from pipemon.watch.state import Numbers, PipelineState, StageState, State
 
@@ -211,11 +212,11 @@ def _time(seconds: float | None) -> str:
         return "very long"
     if seconds < 0.001:
         return f"{seconds * 1e6:.0f} us"
-    return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+    return f"{figure(seconds * 1000, 3)} ms" if seconds < 1 else f"{figure(seconds, 3)} s"
 
 
 def _share(ratio: float) -> str:
-    return "-" if isnan(ratio) else f"{ratio * 100:.3g}%"
+    return "-" if isnan(ratio) else f"{figure(ratio * 100, 3)}%"
 
 
 def _number(value: float) -> str:
@@ -226,7 +227,7 @@ def _mean(feature: str, value: float, unit: str) -> str:
     if unit == "ratio":
         return f"{feature} {_share(value)}"
     # Words are counted in words: that is said once.
-    return f"{feature} {value:.4g}{f' {unit}' if unit and unit != feature else ''}"
+    return f"{feature} {figure(value)}{f' {unit}' if unit and unit != feature else ''}"
 
 
 def _seconds(value: float) -> str:

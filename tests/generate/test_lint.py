@@ -11,6 +11,7 @@ import yaml
 
 from pipemon.errors import SpecError
 from pipemon.generate.alertmanager import alertmanager_file
+from pipemon.generate.annotations import template
 from pipemon.generate.inhibition import plan
 from pipemon.generate.lint.findings import lint
 from pipemon.generate.lint.routes import route_findings
@@ -250,7 +251,7 @@ def test_joined_expressions_tell_the_value_of_one(tmp_path: Path, combine: str, 
     path.write_text(JOINED.format(what="Odd", combine=combine))
     spec = load(path)
     assert list(lint([plan(spec)])) == []
-    assert rules(spec).alerts[0].annotations["description"] == f'{holds} value is {{{{ $value | printf "%.4g" }}}}.'
+    assert rules(spec).alerts[0].annotations["description"] == f"{holds} value is {template('$value', '')}."
 
 
 def written(folder: Path, checks: str = "") -> Path:

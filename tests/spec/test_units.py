@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.utils import floatToGoString
 
-from pipemon.units import check_unit, counted, duration, le, meant, seconds
+from pipemon.units import check_unit, counted, duration, figure, le, meant, seconds
 
 
 @pytest.mark.parametrize(
@@ -105,3 +105,23 @@ def test_one_has_no_s() -> None:
         "0 features",
         "12,000 calls",
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "read"),
+    [
+        (0.0, 4, "0"),
+        (0.0001, 4, "0.0001"),
+        (0.0123456, 4, "0.01235"),
+        (12.3456, 4, "12.35"),
+        (9999.4, 4, "9999"),
+        (9999.7, 4, "10000"),
+        (44123.4, 4, "44123"),
+        (-44123.4, 4, "-44123"),
+        (123456789.0, 4, "123456789"),
+        (999.7, 3, "1000"),
+        (1200.4, 3, "1200"),
+    ],
+)
+def test_a_figure_is_read_without_an_exponent(value: float, digits: int, read: str) -> None:
+    assert figure(value, digits) == read

@@ -15,7 +15,7 @@ import yaml
 
 from pipemon.errors import OptionError
 from pipemon.generate.alertmanager import NOWHERE, alertmanager_file, matcher_parts
-from pipemon.generate.annotations import plain
+from pipemon.generate.annotations import description, plain
 from pipemon.generate.arrived import arrived
 from pipemon.generate.dashboards.board import stable_uid
 from pipemon.generate.dashboards.panels import Json
@@ -151,6 +151,8 @@ def _annotations(spec: Spec, alert: Alert) -> dict[str, str]:
     """Return the alert's annotations without what Grafana lacks: templates that ask a query, and inhibition."""
     found = {name: text for name, text in alert.annotations.items() if not _QUERIED.search(text)}
     found.pop("holds_back", None)
+    if "description" not in found and not _QUERIED.search(told := description(spec, alert.mode, values=False)):
+        found["description"] = told
     if "description" not in found:
         words = says(spec, alert.mode)
         found["description"] = plain(f"{words[:1].upper()}{words[1:]}.")

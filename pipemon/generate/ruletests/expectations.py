@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil, floor, log10
 
 from pipemon import catalogue as c
-from pipemon.generate.annotations import NOTHING_UPSTREAM, as_read, joined, printed, sentence, unit
+from pipemon.generate.annotations import NOTHING_UPSTREAM, as_read, joined, on_values, printed, sentence, unit
 from pipemon.generate.measures import measure
 from pipemon.generate.overrun import overrun_words
 from pipemon.generate.own_series import SERIES
@@ -26,7 +26,8 @@ from pipemon.generate.ruletests.scenes import (
 from pipemon.generate.ruletests.synthetic import OVERRUN
 from pipemon.generate.ruletests.values import compared_with
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
-from pipemon.units import duration
+from pipemon.spec.signals import DRIFT
+from pipemon.units import duration, figure
 
 _UNNAMED = {"track": "stable", SERIES: ""}
 
@@ -72,6 +73,7 @@ def expected_alert(spec: Spec, alert: Alert, state: State, *, gone: bool) -> dic
             condition,
             "unknown" if unknown else printed(value, unit(spec, mode, condition)),
             _then(spec, mode, condition),
+            on_values(figure(state.rate * mode.window)) if condition.signal == DRIFT else "",
         )
         for condition, value in zip(mode.conditions, state.values, strict=True)
     ]
@@ -88,7 +90,7 @@ def expected_alert(spec: Spec, alert: Alert, state: State, *, gone: bool) -> dic
     if "overran" in rendered:
         # The first with a budget, as the test series have it.
         slowest = next(stage.name for stage in spec.stages if stage.budget)
-        rendered["overran"] = overrun_words(slowest, f"{OVERRUN:.3g}")
+        rendered["overran"] = overrun_words(slowest, figure(OVERRUN, 3))
     return {"exp_labels": {**labels, **alert.labels}, "exp_annotations": rendered}
 
 
