@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import recogniser
-from detector import Audio, Speech, detected
+from detector import LEAST, Audio, Speech, detected
 from recogniser import RATE
 
 import pipemon
@@ -26,14 +26,18 @@ class Setup:
 
     `wait` and `queue` are in seconds: how long the recogniser itself is held up by others, and how long what the
     detector found lies in the queue before it. `passes` is how often the detector does its work; `leak` is what the
-    service keeps of each call for ever, in megabytes.
+    service keeps of each call for ever, in megabytes. `least` is how many frames of speech the detector asks for, and
+    `longest` how many seconds of it the recogniser has memory for; `lengthless` forgets how many there were.
     """
 
     vad_mode: int = 1
+    least: int = LEAST
     wait: float = 0.0
     queue: float = 0.0
     passes: int = 1
     leak: float = 0.0
+    longest: float = math.inf
+    lengthless: float = 0.0
 
 
 setup = Setup()
@@ -143,8 +147,8 @@ FOUND = [length("segments"), Feature("speech_share", lambda found: found.share, 
 def find_speech(audio: Audio, client: str = "app") -> Speech:
     """Return the segments of `audio`, which came from `client`, in which somebody speaks."""
     for _ in range(setup.passes - 1):
-        detected(audio, setup.vad_mode)
-    return detected(audio, setup.vad_mode)
+        detected(audio, setup.vad_mode, setup.least)
+    return detected(audio, setup.vad_mode, setup.least)
 
 
 @speech.stage(
@@ -175,10 +179,12 @@ def transcribe(found: Speech, reference: str | None = None) -> Transcript:
     if setup.wait:
         time.sleep(setup.wait)
     audio = np.concatenate(found.segments)
+    if len(audio) / RATE > setup.longest:
+        raise MemoryError(f"no memory for {len(audio) / RATE:.1f} seconds of speech")
     heard = recogniser.decode(audio)
     return Transcript(
         heard.text,
-        len(audio) / RATE,
+        0.0 if setup.lengthless else len(audio) / RATE,
         time.perf_counter() - began,
         heard.acoustic_score,
         heard.language_score,

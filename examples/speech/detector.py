@@ -18,7 +18,7 @@ FRAME = RATE * 30 // 1000
 _HANGOVER = 8
 """Frames kept before and after speech, so that soft beginnings and endings are heard."""
 
-_LEAST = 8
+LEAST = 8
 """Frames of speech in a segment that is kept: the detector takes the first frames of any noise for speech."""
 
 
@@ -34,8 +34,8 @@ class Speech:
         return len(self.segments)
 
 
-def detected(audio: Audio, mode: int) -> Speech:
-    """Return what the detector finds in one of its modes."""
+def detected(audio: Audio, mode: int, least: int = LEAST) -> Speech:
+    """Return what the detector finds in one of its modes, in segments of at least so many frames of speech."""
     import webrtcvad  # noqa: PLC0415 - only where calls are served
 
     is_speech = webrtcvad.Vad(mode).is_speech  # keeps a state: a new one for each recording
@@ -47,5 +47,5 @@ def detected(audio: Audio, mode: int) -> Speech:
         return Speech((), 0.0, time.time())
     kept = np.convolve(flags, np.ones(2 * _HANGOVER + 1), mode="same") > 0
     edges = np.flatnonzero(np.diff(kept, prepend=False, append=False))
-    found = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if flags[a:b].sum() >= _LEAST]
+    found = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if flags[a:b].sum() >= least]
     return Speech(tuple(audio[a * FRAME : b * FRAME] for a, b in found), float(flags.mean()), time.time())

@@ -118,7 +118,7 @@ class Fault:
     """
 
     what: str
-    where: Literal["audio", "callers", "vad_mode", "wait", "queue", "passes", "leak"]
+    where: Literal["audio", "callers", "vad_mode", "least", "wait", "queue", "passes", "leak", "longest", "lengthless"]
     strength: float
     unit: str
     change: Callable[[Audio, float], Audio] | None = None
@@ -141,6 +141,9 @@ FAULTS: dict[str, Fault] = {
     "children": Fault("children, with voices as high", "audio", 1.25, "times as high", higher, only="child"),
     "fast_talkers": Fault("people who speak faster", "audio", 1.4, "times as fast", at_pace),
     "aggressive_vad": Fault("a detector set to cut more", "vad_mode", 3.0, "mode, 0 to 3"),
+    "deaf_vad": Fault("a detector that wants longer words", "least", 60.0, "frames of 30 ms"),
+    "crashes": Fault("a recogniser whose memory ends", "longest", 3.0, "seconds of speech that it still takes"),
+    "lengthless": Fault("a release that forgets the length", "lengthless", 1.0, "for all calls"),
     # The recogniser does its usual work; each call waits first, asleep, as in the queue of a busy server.
     "slow": Fault("a busy recogniser", "wait", 2.0, "seconds of waiting"),
     "queue": Fault("more calls than recognisers", "queue", 2.0, "seconds in the queue before it"),
@@ -149,6 +152,7 @@ FAULTS: dict[str, Fault] = {
     "mixed_phones": Fault("phones that are louder, and others that are softer", "audio", 5.0, "dB", mixed),
     "impatient": Fault("listeners who ask again whatever they are told", "callers", 0.06, "of them"),
     "few_callers": Fault("callers who stay away", "callers", 0.3, "times as many calls"),
+    "unscored": Fault("calls whose words nobody wrote down", "callers", 0.8, "of them"),
     "web_callers": Fault("callers who move to the web", "callers", 0.6, "of them", client="web"),
     "new_client": Fault("a client that nobody told us of", "callers", 0.05, "of the callers", client="kiosk"),
 }

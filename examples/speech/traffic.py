@@ -93,7 +93,7 @@ def set_up(fault: str | None, strength: float | None = None) -> cascade.Setup:
     if chosen is None or chosen.where in ("audio", "callers"):
         return cascade.Setup()
     value = chosen.strength if strength is None else strength
-    setup: dict[str, Any] = {chosen.where: round(value) if chosen.where in ("vad_mode", "passes") else value}
+    setup: dict[str, Any] = {chosen.where: round(value) if chosen.where in ("vad_mode", "passes", "least") else value}
     return cascade.Setup(**setup)
 
 
@@ -137,7 +137,10 @@ def serve(
     if fault and faults.FAULTS[fault].only not in ("", age):
         fault = None
     audio = faults.applied(fault, strength, recording.samples)
-    said = (answer or cascade.answer)(audio, spoken(recording, fault), client)
+    reference = spoken(recording, fault)
+    if fault == "unscored" and chance < (faults.FAULTS[fault].strength if strength is None else strength):
+        reference = None
+    said = (answer or cascade.answer)(audio, reference, client)
     error = said.word_error_rate if said else 1.0
     if error is not None:
         cascade.speech.score("wer", error, stage="asr", slice={"age": age})
@@ -194,7 +197,10 @@ def play(
         while not stop.wait(max(0.0, due - time.monotonic())) and time.monotonic() - began < seconds:
             control.read()
             together = min(MOST_CALLS, 1 + math.ceil(2 * (cascade.setup.wait + cascade.setup.queue) * rate))
-            due = time.monotonic() + 1 / (rate * crowd(control.fault, control.strength))
+            times = crowd(control.fault, control.strength)
+            due = time.monotonic() + 1 / (rate * (times or 1.0))
+            if not times:
+                continue
             while len(calls) >= together and not stop.is_set():
                 done, calls = wait(calls, timeout=0.2, return_when=FIRST_COMPLETED)
                 for error in filter(None, (call.exception() for call in done)):

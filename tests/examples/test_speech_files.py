@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -59,7 +60,8 @@ def played(scene: Scene) -> Phase:
         age = "adult" if next(numbers) % 5 else "child"
         with patch.object(attribution, "time", lambda: time.time() + scene.days_late * 86_400):
             recording, chance = next(playlist), draw.random()
-            traffic.serve(recording, scene.fault, scene.strength, chance, age, scene.answer, client)
+            with suppress(MemoryError):  # of a recogniser that crashes
+                traffic.serve(recording, scene.fault, scene.strength, chance, age, scene.answer, client)
 
     return Phase(call, MINUTES, 60 * traffic.crowd(scene.fault, scene.strength))
 
@@ -68,6 +70,13 @@ CHOSEN = 3.8
 """What `pipemon backtest --write` might make of `auto`, in words a second: good calls have a p95 of 3.6."""
 
 SCENES = {
+    "failure_modes.yaml": (
+        Scene("vad-cuts-everything", "deaf_vad", beside=("users-repeat-themselves",)),
+        Scene("recogniser-crashes", "crashes", beside=("budget-burns",)),
+        Scene("nobody-scores-us", "unscored"),
+        Scene("flying-blind", "lengthless"),
+        Scene("nobody-calls", "few_callers", 0.0),
+    ),
     "capacity.yaml": (
         Scene("line-grows", "queue", beside=("answer-too-late",)),
         Scene("recognisers-busy", "slow", 0.9),
@@ -95,8 +104,11 @@ SCENES = {
 
 @pytest.mark.parametrize("file", SCENES)
 def test_each_fault_sends_the_one_alert_that_the_file_is_for(file: str, tmp_path: Path) -> None:
-    (tmp_path / file).write_text((FOLDER / file).read_text().replace("above: auto", f"above: {CHOSEN}"))
-    (spec,) = load_all((FOLDER / "failure_modes.yaml", tmp_path / file))
+    path = FOLDER / file
+    if "above: auto" in (text := path.read_text()):
+        path = tmp_path / file
+        path.write_text(text.replace("above: auto", f"above: {CHOSEN}"))
+    (spec,) = load_all(tuple(dict.fromkeys((FOLDER / "failure_modes.yaml", path))))
     made = plan(without_drift(spec))
     usual = played(Scene("", None, answer=LABELLED if file == "labels.yaml" else None))
     phases, expected = [], []

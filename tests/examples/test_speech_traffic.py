@@ -132,6 +132,17 @@ def test_calls_overlap_only_where_they_wait_for_a_busy_recogniser(
     assert 1 < most[0.5] <= traffic.MOST_CALLS
 
 
+def test_where_nobody_calls_no_call_is_made(control: traffic.Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[object] = []
+    monkeypatch.setattr(traffic, "serve", lambda *arguments: calls.append(arguments))
+    write(control, json.dumps({"fault": "few_callers", "strength": 0}))
+    traffic.play([HELLO], control, threading.Event(), rate=50, seconds=0.2)
+    assert not calls
+    write(control, json.dumps({"fault": "few_callers", "strength": 0.5}))
+    traffic.play([HELLO], control, threading.Event(), rate=50, seconds=0.2)
+    assert calls
+
+
 def test_a_call_that_fails_is_told_and_does_not_end_the_traffic(
     control: traffic.Control, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
