@@ -10,6 +10,9 @@ from pipemon.spec.model import Spec
 from pipemon.topology import FeatureShape
 from pipemon.units import fingerprint, le
 
+CORE = 0.01
+"""The least share of a bin that counts for chi-squared; rarer ones are counted by themselves."""
+
 
 @dataclass(frozen=True)
 class Bins:

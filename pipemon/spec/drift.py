@@ -10,7 +10,7 @@ from pipemon.errors import nearest
 from pipemon.spec.baseline import RHYTHMS, FeatureBaseline
 from pipemon.spec.context import WaitsForBaselineError
 from pipemon.spec.distances import distance, smoothed
-from pipemon.spec.distribution import known_bins, widths
+from pipemon.spec.distribution import CORE, known_bins, widths
 from pipemon.spec.fields import listed
 from pipemon.spec.model import LAST_HOUR, Reference, Threshold
 from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
@@ -86,6 +86,14 @@ def fault(
     if statistic == "wasserstein" and max(learned.shares) == 1:
         return Fault(
             f"all of {name} is in one bin of the baseline, which is no distance; use psi, or more bounds", "baseline"
+        )
+    shares = (*learned.categories.values(), *learned.shares)
+    if statistic not in OF_NUMBERS and max(shares) < CORE:
+        bins, instead = ("categories", "") if learned.categories else ("bins", "use ks or wasserstein, or ")
+        return Fault(
+            f"each of the {len(shares)} {bins} of {name} has under {CORE:.0%} of the baseline's values, which "
+            f"{statistic} counts together as rare, so it could never fire; {instead}give it fewer {bins}",
+            "baseline",
         )
     return None
 

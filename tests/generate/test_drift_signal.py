@@ -192,6 +192,21 @@ def test_wasserstein_takes_values_in_more_than_one_bin(tmp_path: Path) -> None:
     assert ["in one bin of the baseline" in each for each in said] == [True]
 
 
+@pytest.mark.parametrize("statistic", ["psi", "hellinger", "ks", "wasserstein"])
+@pytest.mark.parametrize("bins", [100, 128])
+def test_bins_that_are_all_rare_are_refused_where_nothing_could_ever_be_told(
+    tmp_path: Path, statistic: str, bins: int
+) -> None:
+    document = json.loads(BASELINE.read_text())
+    even = {"bounds": [float(bound) for bound in range(bins - 1)], "shares": [1 / bins] * bins}
+    document["features"]["taste.input.heat"] |= even
+    said = beside_drift(tmp_path, f"signal: {{drift: {statistic} of input.heat}}", baseline=json.dumps(document))
+    told = (
+        f"each of the 128 bins of input.heat has under 1% of the baseline's values, which {statistic} counts together"
+    )
+    assert [told in each for each in said] == [bins == 128 and statistic in ("psi", "hellinger")]
+
+
 def test_what_is_all_but_the_same_is_not_apart_whatever_rounding_makes_of_it() -> None:
     almost = (0.5000000037252903, 0.4999999962747097)
     for statistic in ("psi", "js", "hellinger", "chi2", "ks"):

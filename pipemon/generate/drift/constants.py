@@ -12,7 +12,7 @@ from pipemon.generate.drift.quantiles import bridge_area, chi_squared, kolmogoro
 from pipemon.generate.promql import Binary, Call, Expr, Matcher, Recorded
 from pipemon.generate.recordings import Recording
 from pipemon.spec.baseline import FeatureBaseline
-from pipemon.spec.distribution import widths
+from pipemon.spec.distribution import CORE, widths
 from pipemon.spec.model import Spec
 from pipemon.spec.signals import Statistic
 from pipemon.units import le
@@ -23,8 +23,6 @@ ALPHA = 0.01
 """How often a stage without drift may show some, over all its watched features, in a window of LOOK hours."""
 LOOK = 6
 """Hours whose share of false alarms all the shorter windows in them have: as long as what is gradual looks back."""
-CORE = 0.01
-"""The least share of a bin that counts for chi-squared; rarer ones are counted by themselves."""
 EXPECTED = 5.0
 """Independent observations that the baseline must expect in each bin that counts for chi-squared."""
 CORES = 0.8
