@@ -66,7 +66,8 @@ def slices(
             *scores(spec, prometheus, window, until),
             *feedback(spec, prometheus, window, until, frozenset(good)),
         ]
-        click.echo(f"{spec.pipeline}: {days:g} days" if found else f"{spec.pipeline}: no score or feedback by slice")
+        head = f"{spec.pipeline}: {days:g} days"
+        click.echo(head if found else f"{head}: no score or feedback by slice")
         for measured in found:
             given = True if measured.name in higher else False if measured.name in lower else None
             for line in _table(measured, given if given is not None else is_more_better(spec, measured), good):
