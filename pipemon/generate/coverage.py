@@ -10,6 +10,7 @@ from pipemon.generate.drift.onset import moving
 from pipemon.generate.drift.traffic import too_little
 from pipemon.generate.expressions import counts_as_some
 from pipemon.generate.inhibition import Plan
+from pipemon.generate.usual import usual
 from pipemon.spec.budgets import budget_words
 from pipemon.spec.cusum import adds_up, step_of
 from pipemon.spec.expression import may_keep
@@ -53,7 +54,7 @@ def summary(made: Plan) -> Iterator[str]:
         yield f"  {refusal.source} does not hold back {refusal.target}: {refusal.reason}"
     for mode in spec.measurable:
         yield from _without_place(spec, mode)
-        yield from (f"  {words}" for words in too_little(spec, mode))
+        yield from (f"  {words}" for words in (*too_little(spec, mode), *usual(spec, mode)))
         yield from _of_nothing(mode)
     yield from _unnoticed(spec)
     yield from _late(spec)
