@@ -2,7 +2,7 @@
 
     python traffic.py --port 9464 --control control.json
     python traffic.py --rollout                  # with a canary, a version in shadow, and people who look
-    python traffic.py --rollout --canary-mode 3  # a canary that cuts more
+    python traffic.py --rollout cuts_more        # a canary that cuts more, or another of rollout.FAULTS
     python traffic.py --transcribers             # with people who write down what was said
     python traffic.py --learn 400                # writes speech.baseline.json anew
 
@@ -221,9 +221,10 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2.8, help="calls a second, if the machine is fast enough")
     parser.add_argument("--seed", type=int, default=0, help="of the order and of the listeners' patience")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="when to end; by default never")
-    parser.add_argument("--rollout", action="store_true", help="with a canary and a version in shadow of the detector")
-    parser.add_argument("--canary-mode", type=int, default=rollout.CANARY_MODE, help="3 is a canary that cuts more")
-    parser.add_argument("--nobody-looks", action="store_true", help="the reviewers of a roll-out are gone")
+    parser.add_argument(
+        "--rollout", nargs="?", const="", choices=("", *rollout.FAULTS), metavar="FAULT",
+        help="with a canary and a version in shadow of the detector; what goes wrong with it",
+    )  # fmt: skip
     parser.add_argument("--transcribers", action="store_true", help="people write down what was said, after the call")
     parser.add_argument("--once", action="store_true", help="decode the same audio once: durations are no real ones")
     parser.add_argument("--learn", type=int, metavar="CALLS", help="write the baseline from so many, and end")
@@ -251,8 +252,9 @@ def main() -> None:
     )
     if options.once:
         recogniser.remembered = {}
-    never = 1.0 if options.nobody_looks else rollout.NEVER
-    answer = rollout.begin(options.canary_mode, never) if options.rollout else None
+    answer = None
+    if options.rollout is not None:
+        answer = rollout.begin(rollout.FAULTS.get(options.rollout, rollout.Plan()))
     if options.transcribers:
         answer = transcribers.begin()
     try:

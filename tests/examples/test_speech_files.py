@@ -130,24 +130,26 @@ def test_each_fault_sends_the_one_alert_that_the_file_is_for(file: str, tmp_path
     check(rule_file(rules(made.spec)), recorded, expected, tmp_path, interval="1m", evaluation="4m")
 
 
-def of_one(file: str, mode: str) -> str:
-    """The rules of one failure mode: some take a week of series, and all of the rules would take minutes."""
+def of_few(file: str, *modes: str) -> str:
+    """The rules of few failure modes: some take a week of series, and all of the rules would take minutes."""
     (spec,) = load_all((FOLDER / "failure_modes.yaml", FOLDER / file))
-    return rule_file(rules(replace(spec, failure_modes=tuple(each for each in spec.measurable if each.name == mode))))
+    return rule_file(rules(replace(spec, failure_modes=tuple(each for each in spec.measurable if each.name in modes))))
 
 
-BESIDE_THE_PAST = {
+LONG = {
     "callers-stay-away": ("capacity.yaml", Scene("callers-stay-away", "few_callers"), 7),
     "calls-get-longer": ("drift.yaml", Scene("calls-get-longer", "fast_talkers", 0.8), 1),
+    "all-at-once": ("rollout.yaml", Scene("all-at-once", "clipping", others=("new-handsets", "detector-wanders")), 0),
     "other-hours": ("drift.yaml", Scene("other-hours", "noise", 33.0), 7),
 }
-"""Of what is compared with some days ago: its file, and its fault after so many days."""
+"""Of what takes hours, or is compared with some days ago: its file, and its fault after so many days."""
 
 
-@pytest.mark.parametrize("mode", BESIDE_THE_PAST)
-def test_what_changed_since_some_days_ago_is_told(mode: str, tmp_path: Path) -> None:
-    file, scene, days = BESIDE_THE_PAST[mode]
-    rules_of_it = of_one(file, mode)
+@pytest.mark.parametrize("mode", LONG)
+def test_what_takes_hours_or_days_is_told(mode: str, tmp_path: Path) -> None:
+    file, scene, days = LONG[mode]
+    told = (mode, *scene.others)
+    rules_of_it = of_few(file, *told)
     hours = 24 * days + 3
     with heard_once():
         phases = [
@@ -160,7 +162,10 @@ def test_what_changed_since_some_days_ago_is_told(mode: str, tmp_path: Path) -> 
         for name, values in recorded.items()
         if name.partition("{")[0] in rules_of_it or name.startswith("up")
     }
-    expected = [fired(f"{hours}h", f"{hours}h"), fired(f"{hours + 9}h", "1h", alert_name("speech", mode))]
+    expected = [
+        fired(f"{hours}h", f"{hours}h"),
+        fired(f"{hours + 9}h", "1h", *(alert_name("speech", each) for each in told)),
+    ]
     check(rules_of_it, needed, expected, tmp_path, interval="15m")
 
 
@@ -178,4 +183,4 @@ def test_a_service_that_lets_go_of_nothing_is_told_by_its_memory(tmp_path: Path)
     recorded |= {memory: f"{before}+0x59 {before}+{grown}x59"}
     doubled = {name: f"{values} {values}" if "_in_progress" in name else values for name, values in recorded.items()}
     expected = [fired("60m", "60m"), fired("120m", "60m", alert_name("speech", "memory-leaks"))]
-    check(of_one("capacity.yaml", "memory-leaks"), doubled, expected, tmp_path, interval="1m")
+    check(of_few("capacity.yaml", "memory-leaks"), doubled, expected, tmp_path, interval="1m")
