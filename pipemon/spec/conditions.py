@@ -11,6 +11,7 @@ from pipemon.spec import cusum, drift, fields, shift, thresholds
 from pipemon.spec.arguments import Argument, Place, argument_of, compared
 from pipemon.spec.baseline import FeatureBaseline, feature_key
 from pipemon.spec.context import Context, WaitsForBaselineError
+from pipemon.spec.contradictions import contradiction
 from pipemon.spec.evidence import believed, min_calls
 from pipemon.spec.fields import Report
 from pipemon.spec.model import LAST_HOUR, STABLE, Condition, Reference, Threshold
@@ -77,6 +78,8 @@ def conditions(report: Report, body: Mapping, key: Scalar, place: Place) -> tupl
             )
         found.append(condition)
     _alone(report, key, found, place)
+    if why := contradiction(found, combine):
+        report.add(key, f"{place.name}: {why}", "range")
     if waiting:
         return (), combine, waiting
     if any(condition.threshold and condition.threshold.auto for condition in found):

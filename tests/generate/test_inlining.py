@@ -18,6 +18,7 @@ from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Raw,
 from pipemon.generate.recordings import Recording
 from pipemon.generate.rules import Alert, Group, Rules, rules
 from pipemon.generate.ruletests import cases as rulecases
+from pipemon.generate.ruletests.joint import joint_of
 from pipemon.spec.load import load
 from pipemon.spec.model import BOUNDS_DIFFER, FailureMode
 
@@ -67,8 +68,7 @@ def _test(made: Rules, group: Group, alert: Alert) -> dict[str, object]:
     ruled, direct = text(alert.expr), text(inlined(alert.expr, made.recordings, group.interval))
     assert _recorded(ruled)
     assert _recorded(direct) <= set(self_referring(made.recordings))
-    every = tuple(rulecases.tested_values(spec, alert.mode, condition) for condition in alert.mode.conditions)
-    _, test = next(rulecases.cases_that_fire(spec, alert, every))
+    _, test = next(rulecases.cases_that_fire(spec, alert, joint_of(spec, alert.mode)))
     test |= yaml.load(dump({"input_series": test["input_series"]}, 4), yaml.CSafeLoader)
     apart = f"(({ruled}) unless ({direct})) or (({direct}) unless ({ruled})) or (abs(({ruled}) - ({direct})) > 1e-9)"
     looks = cast("list[dict[str, object]]", test.pop("alert_rule_test"))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from pipemon.generate.annotations import unit
 from pipemon.generate.expressions import counts_as_some
 from pipemon.generate.measures import measure
 from pipemon.generate.queries import calls_total
@@ -22,6 +20,7 @@ from pipemon.generate.ruletests.expectations import (
     recorded_values,
     waited,
 )
+from pipemon.generate.ruletests.joint import Joint, joint_of, one_distribution
 from pipemon.generate.ruletests.places import OLD_VERSION, series
 from pipemon.generate.ruletests.recorded import (
     gone_elsewhere,
@@ -44,9 +43,6 @@ from pipemon.generate.ruletests.scenes import (
 )
 from pipemon.generate.ruletests.values import (
     MARGIN,
-    alike,
-    edge_values,
-    good_value,
     least_compared_with,
     needed_calls,
     tested_limits,
@@ -67,16 +63,6 @@ SKIPPED = 0.25
 """Skipped calls, over the others: what is a share of calls must fire as if there were none."""
 
 
-@dataclass(frozen=True)
-class _Values:
-    """What a condition's value can be: well within its threshold, and for each side beyond, before and far beyond."""
-
-    good: float
-    beyond: tuple[float, ...]
-    before: tuple[float, ...]
-    worst: tuple[float, ...]
-
-
 class _Played(NamedTuple):
     """What is played at a place: a state after a calm time, and whether its series or targets are gone meanwhile.
 
@@ -91,102 +77,73 @@ class _Played(NamedTuple):
     few: bool
 
 
-def tested_values(spec: Spec, mode: FailureMode, condition: Condition) -> _Values:
-    """Return what the tests of a condition have its value be."""
-    if condition.signal == "no_calls":
-        return _Values(1.0, (0.0,), (1.0,), (1.0,))
-    if condition.signal == "promql":
-        return _Values(0.0, (0.0,), (0.0,), (0.0,))
-    threshold = tested_limits(spec, mode, condition)
-    good = good_value(spec, mode, condition)
-    edges = edge_values(spec, mode, condition)
-    worst = []
-    for edge in (threshold.low, threshold.high):
-        if edge is not None:
-            far = edge + 4 * (edge - good)
-            if SIGNALS[condition.signal].unit != "feature":
-                far = max(far, 0.0)
-                far = min(far, edge * 10 if unit(spec, mode, condition) == "seconds" else max(1.0, edge * 2))
-            worst.append(far)
-    return _Values(good, tuple(b for b, _ in edges), tuple(b for _, b in edges), tuple(worst))
-
-
-def values_of(spec: Spec, mode: FailureMode) -> tuple[_Values, ...]:
-    """Return what the tests of a failure mode have each condition's value be.
-
-    Conditions of the same have one value, which is that of the threshold that decides: where all must hold, the
-    furthest from what is good.
-    """
-    every = [tested_values(spec, mode, condition) for condition in mode.conditions]
-    for index, condition in enumerate(mode.conditions):
-        same = [every[at] for at in alike(mode, index)]
-        if len(same) > 1 and condition.threshold is not None:
-            rising = condition.threshold.high is not None
-            furthest = max if rising == (mode.combine == "all") else min
-            decides = furthest(same, key=lambda values: values.beyond[0])
-            every = [decides if at in alike(mode, index) else values for at, values in enumerate(every)]
-    return tuple(every)
-
-
-def cases_that_fire(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterator[tuple[str, Test]]:
+def cases_that_fire(spec: Spec, alert: Alert, joint: Joint) -> Iterator[tuple[str, Test]]:
     """Yield cases that fire: all conditions beyond their thresholds, or each alone where any is enough."""
-    mode = alert.mode
-    good = tuple(values.good for values in every)
-    if mode.combine == "any" and len(every) > 1 and not stops(mode):
-        values = tuple(values.beyond[0] for values in every)
+    mode, every = alert.mode, joint.every
+    several, together = len(every) > 1, mode.combine == "all"
+    good = joint.calm()
+    if good is None:
+        return
+    if not together and several and not stops(mode) and (values := joint.hold()) is not None:
         state = State(values, calls_rate(spec, mode, ENOUGH), good, calls_rate(spec, mode, ENOUGH))
         yield "fires once when all of it holds", case(spec, alert, good, state, fires=True)
+    seen: set[State] = set()
     for index, condition in enumerate(mode.conditions):
-        if (mode.combine == "all" and index and len(every[index].beyond) == 1) or alike(mode, index)[0] < index:
-            continue
         for side, beyond in enumerate(every[index].beyond):
-            if mode.combine == "all" and index and not side:
-                continue
-            rest = tuple(other.beyond[0] for other in every) if mode.combine == "all" else good
-            values = _with(mode, rest, index, beyond)
+            found = joint.one(index, beyond, hold=together)
             rate = 0.0 if condition.signal == "no_calls" else calls_rate(spec, mode, ENOUGH, index)
-            state = State(values, rate, good, calls_rate(spec, mode, ENOUGH))
-            alone = f" on {condition.signal} alone" if mode.combine == "any" and len(every) > 1 else ""
+            if found is None or (state := State(found, rate, good, calls_rate(spec, mode, ENOUGH))) in seen:
+                continue
+            seen.add(state)
+            alone = f" on {told_as(mode, condition)} alone" if several and not together else ""
             which = _side(side, every[index].beyond)
             yield f"fires just beyond the threshold{alone}{which}", case(spec, alert, good, state, fires=True)
             if condition.signal == "no_calls":
-                gone = State(values, 0.0, good, calls_rate(spec, mode, ENOUGH))
-                yield "fires when the series are gone", case(spec, alert, good, gone, fires=True, gone=True)
-                if spec.link:
-                    yield (
-                        "is quiet while the link is cut",
-                        case(spec, alert, good, gone, fires=False, gone=True, down=True),
-                    )
-                if len(every) == 1:
-                    yield "fires when the series were never there", _never(spec, alert)
-                if spec.targets and own_series(spec, mode) is None:
-                    yield (
-                        "fires when the target is down",
-                        case(spec, alert, good, gone, fires=True, gone=True, down=True),
-                    )
-                if spec.targets and own_series(spec, mode) is None and not spec.told_apart_by:
-                    still = State(good, calls_rate(spec, mode, _USUAL), good, calls_rate(spec, mode, ENOUGH))
-                    yield (
-                        "fires when the target is down and others count its calls",
-                        case(spec, alert, good, still, fires=True, down=True, far=True),
-                    )
+                yield from _cases_of_silence(spec, alert, good, state)
 
 
-def cases_on_just_enough_calls(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterator[tuple[str, Test]]:
+def _cases_of_silence(spec: Spec, alert: Alert, good: tuple[float, ...], state: State) -> Iterator[tuple[str, Test]]:
+    """Yield the cases of calls that stop with all that tells of them, and of targets that do not answer."""
+    mode = alert.mode
+    yield "fires when the series are gone", case(spec, alert, good, state, fires=True, gone=True)
+    if spec.link:
+        yield "is quiet while the link is cut", case(spec, alert, good, state, fires=False, gone=True, down=True)
+    if len(mode.conditions) == 1:
+        yield "fires when the series were never there", _never(spec, alert)
+    if spec.targets and own_series(spec, mode) is None:
+        yield "fires when the target is down", case(spec, alert, good, state, fires=True, gone=True, down=True)
+    if spec.targets and own_series(spec, mode) is None and not spec.told_apart_by:
+        still = State(good, calls_rate(spec, mode, _USUAL), good, calls_rate(spec, mode, ENOUGH))
+        yield (
+            "fires when the target is down and others count its calls",
+            case(spec, alert, good, still, fires=True, down=True, far=True),
+        )
+
+
+def told_as(mode: FailureMode, condition: Condition) -> str:
+    """Return how a case calls a condition: by its signal, and where another has the same, by all that tells it."""
+    same = [each for each in mode.conditions if each.signal == condition.signal]
+    if len(same) == 1:
+        return condition.signal
+    words = condition.threshold.words if condition.threshold else ""
+    return " ".join(filter(None, (condition.signal, condition.argument, condition.slice, words)))
+
+
+def cases_on_just_enough_calls(spec: Spec, alert: Alert, joint: Joint) -> Iterator[tuple[str, Test]]:
     """Yield a case that fires on the least calls, so many of them bad that those are enough too."""
     mode = alert.mode
-    if len(every) > 1:
+    if len(joint.every) > 1:
         return
-    condition, worst = mode.conditions[0], every[0].worst
+    condition, own = mode.conditions[0], joint.every[0]
     enough = ENOUGH * condition.min_count
     if not (condition.min_count and condition.min_events and SIGNALS[condition.signal].by_calls):
         return
     if (
         needed_calls(spec, mode, condition) > condition.min_count
-        and worst[-1] * enough >= ENOUGH * condition.min_events
+        and own.worst[-1] * enough >= ENOUGH * condition.min_events
     ):
-        rate, good = enough / mode.window, (every[0].good,)
-        state = State((worst[-1],), rate, good, calls_rate(spec, mode, ENOUGH))
+        rate, good = enough / mode.window, (own.good,)
+        state = State((own.worst[-1],), rate, good, calls_rate(spec, mode, ENOUGH))
         yield "fires on just enough calls", case(spec, alert, good, state, fires=True, far=True)
 
 
@@ -195,22 +152,23 @@ def stops(mode: FailureMode) -> bool:
     return any(condition.signal == "no_calls" for condition in mode.conditions)
 
 
-def cases_just_before(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterator[tuple[str, Test]]:
+def cases_just_before(spec: Spec, alert: Alert, joint: Joint) -> Iterator[tuple[str, Test]]:
     """Yield cases that stay quiet although all else around is as bad as can be."""
-    mode = alert.mode
-    good = tuple(values.good for values in every)
-    usual = tuple(values.beyond[0] if mode.combine == "all" else values.before[0] for values in every)
+    mode, every, together = alert.mode, joint.every, alert.mode.combine == "all"
+    good = joint.calm()
+    if good is None:
+        return
+    seen: set[tuple[float, ...]] = set()
     for index, condition in enumerate(mode.conditions):
-        if alike(mode, index)[0] < index:
-            continue
         for side, before in enumerate(every[index].before):
-            if mode.combine == "any" and index and not side:
-                continue
-            worst = tuple(v.worst[side if i == index else 0] for i, v in enumerate(every))
+            values, worst = joint.one(index, before, hold=together, just=True), joint.worst(index, side)
             others_rate = 0.0 if condition.signal == "no_calls" else calls_rate(spec, mode, 2 * ENOUGH)
-            state = State(_with(mode, usual, index, before), calls_rate(spec, mode, ENOUGH), worst, others_rate)
+            if values is None or values in seen:
+                continue
+            seen.add(values)
+            state = State(values, calls_rate(spec, mode, ENOUGH), worst, others_rate)
             which = _side(side, every[index].before)
-            name = f" of {condition.signal}" if len(every) > 1 else ""
+            name = f" of {told_as(mode, condition)}" if len(every) > 1 else ""
             yield f"is quiet just before the threshold{name}{which}", case(spec, alert, good, state, fires=False)
     reads = SIGNALS[mode.conditions[0].signal].reads
     if len(every) == 1 and isinstance(reads, r.Share) and reads.of is reads.events:
@@ -223,20 +181,23 @@ def cases_just_before(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> I
             yield "is quiet where another has that share", case(spec, alert, good, state, fires=False)
 
 
-def cases_on_few_calls(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> Iterator[tuple[str, Test]]:
+def cases_on_few_calls(spec: Spec, alert: Alert, joint: Joint) -> Iterator[tuple[str, Test]]:
     """Yield cases that stay quiet since too little was seen, now or of what is compared with."""
-    mode = alert.mode
-    good = tuple(values.good for values in every)
+    mode, every = alert.mode, joint.every
+    good = joint.calm()
+    if good is None:
+        return
     for index, condition in enumerate(mode.conditions):
         if not (condition.min_count or condition.min_events):
             continue
         by_calls = SIGNALS[condition.signal].by_calls
-        rest = tuple(v.beyond[0] if mode.combine == "all" else v.good for v in every)
         few = _FEW * needed_calls(spec, mode, condition) / mode.window
         for side, beyond in enumerate(every[index].beyond):
-            worst = tuple(v.worst[side if i == index else 0] for i, v in enumerate(every))
-            state = State(_with(mode, rest, index, beyond), few, worst, calls_rate(spec, mode, 2 * ENOUGH))
-            name = (f" for {condition.signal}" if len(every) > 1 else "") + _side(side, every[index].beyond)
+            values = joint.one(index, beyond, hold=mode.combine == "all")
+            if values is None:
+                continue
+            state = State(values, few, joint.worst(index, side), calls_rate(spec, mode, 2 * ENOUGH))
+            name = (f" for {told_as(mode, condition)}" if len(every) > 1 else "") + _side(side, every[index].beyond)
             if by_calls:
                 yield f"is quiet on too few calls{name}", case(spec, alert, good, state, fires=False, few=True)
             read = measure(spec, mode, condition)
@@ -254,8 +215,8 @@ def cases_on_few_calls(spec: Spec, alert: Alert, every: tuple[_Values, ...]) -> 
                         "is quiet where that rests on too few calls",
                         case(spec, alert, good, little, fires=False, few=True),
                     )
-                rare = _FEW * least_compared_with(condition)
-                if counts_as_some(condition) and ENOUGH * condition.min_count < least_compared_with(condition):
+                rare = _FEW * least_compared_with(mode, condition)
+                if counts_as_some(condition) and ENOUGH * condition.min_count < least_compared_with(mode, condition):
                     yield _just_beyond_few(spec, alert, good, enough)
                 if rare >= condition.min_count and counts_as_some(condition):
                     yield (
@@ -286,11 +247,6 @@ def _side(side: int, sides: tuple[float, ...]) -> str:
     return f" ({('low', 'high')[side]} side)" if len(sides) > 1 else ""
 
 
-def _with(mode: FailureMode, values: tuple[float, ...], index: int, value: float) -> tuple[float, ...]:
-    same = alike(mode, index)
-    return tuple(value if at in same else each for at, each in enumerate(values))
-
-
 def calls_rate(spec: Spec, mode: FailureMode, times: float, index: int | None = None) -> float:
     """Return the calls per second that are `times` the least that a condition (or any) needs in the window."""
     conditions = mode.conditions if index is None or mode.combine == "all" else (mode.conditions[index],)
@@ -311,7 +267,8 @@ def case(
 ) -> Test:
     """Return a case in which a state begins after a `calm` time, is judged, and ends, among places that must not count.
 
-    What is `far` beyond the threshold passes it before the window is full, so when it fires is not asked.
+    What is `far` beyond the threshold passes it before the window is full, so when it fires is not asked. Nor is it of
+    two conditions of one distribution: one half of which is old, and the other new, may pass a quantile's long before.
     """
     mode = alert.mode
     if fires and mode.stage is not None and own_series(spec, mode) is None:
@@ -321,7 +278,7 @@ def case(
     time = scene.time
     expected = [expected_alert(spec, alert, state, gone=gone)] if fires else []
     checks = [(time.judged, expected)]
-    if fires and time.early is not None and (spec.link or not gone) and not far:
+    if fires and time.early is not None and (spec.link or not gone) and not (far or one_distribution(mode)):
         checks.insert(0, (time.early, []))
     if fires:
         checks += [(at, []) for at in (time.resolved, time.after) if at is not None]
@@ -362,7 +319,8 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
     if ages(mode):
         before[0].add(calls_total(mode.stage), normal.rate, version=OLD_VERSION)
     inputs = counters(before, during, time, gone=gone) + up(spec, time, down=down)
-    inputs += recorded_past(spec, mode, state, time, ENOUGH * max(map(least_compared_with, mode.conditions)))
+    then = ENOUGH * max(least_compared_with(mode, condition) for condition in mode.conditions)
+    inputs += recorded_past(spec, mode, state, time, then)
     inputs += held_by_others(spec, mode, time)
     if few or (stopped and not fires):
         inputs += recorded_elsewhere(spec, mode, state, time) + gone_elsewhere(spec, mode, time)
@@ -401,7 +359,7 @@ def _never(spec: Spec, alert: Alert) -> Test:
     """Return the case of a place that never was, beside others that are."""
     mode = alert.mode
     time = clock(spec, mode)._replace(recovers=False)
-    calm = tuple(tested_values(spec, mode, condition).good for condition in mode.conditions)
+    calm = tuple(values.good for values in joint_of(spec, mode).every)
     rate = calls_rate(spec, mode, ENOUGH)
     state = State(calm, rate, calm, rate)
     others = worlds(spec, mode, state, calm)[1 : -1 - len(spec.told_apart_by)]

@@ -16,7 +16,6 @@ from pipemon.generate.drift.shapes import noticed
 from pipemon.generate.measures import measure
 from pipemon.generate.recordings import is_constant
 from pipemon.generate.rules import Alert, Group, Rules
-from pipemon.generate.ruletests.cases import tested_values
 from pipemon.generate.ruletests.expectations import expected_alert, nothing_of_others, recorded_value
 from pipemon.generate.ruletests.places import series
 from pipemon.generate.ruletests.ranks import ranked_cases
@@ -30,7 +29,7 @@ from pipemon.generate.ruletests.twins import (
     twins,
     uncounted,
 )
-from pipemon.generate.ruletests.values import MARGIN
+from pipemon.generate.ruletests.values import MARGIN, tested_values
 from pipemon.generate.ruletests.wait import wait_case
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.spec.signals import DRIFT, Statistic

@@ -101,7 +101,7 @@ def _said(spec: Spec, mode: FailureMode, condition: Condition, value: float | No
 
 def _then(spec: Spec, mode: FailureMode, condition: Condition) -> str:
     """Return what an alert says that it compares with, or ""."""
-    return printed(compared_with(condition), unit(spec, mode, condition)) if condition.reference else ""
+    return printed(compared_with(mode, condition), unit(spec, mode, condition)) if condition.reference else ""
 
 
 def recorded_values(
@@ -125,7 +125,7 @@ def recorded_values(
         if condition.signal != "no_calls" and count:
             add(read.value, read.matchers, value)
         if condition.reference == STABLE and read.reference is not None:
-            then = compared_with(condition)
+            then = compared_with(mode, condition)
             behind = calls_compared_with(mode) if state.then is None else state.then * mode.window
             add(read.reference.value, read.reference.matchers, then)
             for part in read.reference.parts if parts else ():

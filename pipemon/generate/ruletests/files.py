@@ -23,13 +23,12 @@ from pipemon.generate.ruletests.cases import (
     cases_on_just_enough_calls,
     cases_that_fire,
     stops,
-    tested_values,
-    values_of,
 )
 from pipemon.generate.ruletests.cusum import by_sum, cusum_cases
 from pipemon.generate.ruletests.drift import constants_cases, drift_cases, drifting
 from pipemon.generate.ruletests.expectations import fires_whatever_else, firing_at, place_if_any, place_of, waited
 from pipemon.generate.ruletests.held import held_cases, held_step
+from pipemon.generate.ruletests.joint import joint_of
 from pipemon.generate.ruletests.lost_run import lost_run_cases
 from pipemon.generate.ruletests.onset import onset_cases
 from pipemon.generate.ruletests.past import past_cases, past_step
@@ -130,11 +129,9 @@ def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
         yield from _written(spec, alert)
         yield from _beside_written(spec, alert)
         return
-    every = values_of(spec, mode)
-    yield from cases_that_fire(spec, alert, every)
-    yield from cases_on_just_enough_calls(spec, alert, every)
-    yield from cases_just_before(spec, alert, every)
-    yield from cases_on_few_calls(spec, alert, every)
+    joint = joint_of(spec, mode)
+    for kind in (cases_that_fire, cases_on_just_enough_calls, cases_just_before, cases_on_few_calls):
+        yield from kind(spec, alert, joint)
     yield from lost_run_cases(spec, alert)
 
 
@@ -170,8 +167,10 @@ def _beside(spec: Spec, mode: FailureMode, time: Clock) -> list[dict[str, str]]:
     if not others:
         return []
     known = replace(mode, conditions=others)
-    every = values_of(spec, known)
-    good, bad = tuple(each.good for each in every), tuple(each.beyond[0] for each in every)
+    joint = joint_of(spec, known)
+    good, bad = joint.calm(), joint.hold() or joint.worst(0, 0)
+    if good is None or bad is None:
+        return []
     rate = calls_rate(spec, known, ENOUGH)
     # Where all must hold and one is that nobody calls, nobody does.
     here = State(good, rate, bad, rate)
@@ -189,9 +188,9 @@ def _beside_written(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
         return
     for condition in others:
         alone = replace(alert, mode=replace(mode, conditions=(condition,)))
-        values = (tested_values(spec, alone.mode, condition),)
+        joint = joint_of(spec, alone.mode)
         labels = {**place_of(spec, mode), **alert.labels}
-        for name, test in (*cases_that_fire(spec, alone, values), *cases_just_before(spec, alone, values)):
+        for name, test in (*cases_that_fire(spec, alone, joint), *cases_just_before(spec, alone, joint)):
             # The description tells of the expression, too: who fires is what is asked.
             exprs = [
                 firing_at(alert, at["eval_time"], [labels] if at["exp_alerts"] else [])

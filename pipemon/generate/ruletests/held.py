@@ -37,7 +37,7 @@ def held_cases(spec: Spec, group: Group) -> Iterator[tuple[str, str, dict[str, o
             assert found is not None
             assert found.reference is not None
             held, (hour_before,) = found.reference.value, found.reference.value.parts
-            value, name = compared_with(condition), alert.mode.name
+            value, name = compared_with(alert.mode, condition), alert.mode.name
             now = labels_of(spec, hour_before.labels, found.matchers)
             then = labels_of(spec, held.labels, found.reference.matchers)
             places = (now, then, hour_before.name, held.name)

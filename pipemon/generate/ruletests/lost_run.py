@@ -12,8 +12,9 @@ from pipemon.generate.measures import measure
 from pipemon.generate.promql import Binary, Expr, Selector, literal, quote, rebuilt, text
 from pipemon.generate.recordings import Recording, own
 from pipemon.generate.rules import Alert
-from pipemon.generate.ruletests.cases import ENOUGH, SKIPPED, calls_rate, tested_values
+from pipemon.generate.ruletests.cases import ENOUGH, SKIPPED, calls_rate
 from pipemon.generate.ruletests.expectations import firing_at, place_of
+from pipemon.generate.ruletests.joint import joint_of
 from pipemon.generate.ruletests.recorded import recorded_past
 from pipemon.generate.ruletests.scenes import State, ages, clock, own_series, pushed_lines, worlds
 from pipemon.generate.ruletests.values import least_compared_with
@@ -28,12 +29,15 @@ def lost_run_cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
     mode = alert.mode
     if spec.schedule is None or ages(mode):
         return
-    every = tuple(tested_values(spec, mode, condition) for condition in mode.conditions)
-    good, rate = tuple(values.good for values in every), calls_rate(spec, mode, ENOUGH)
-    state = State(tuple(values.beyond[0] for values in every), rate, good, rate)
+    joint, rate = joint_of(spec, mode), calls_rate(spec, mode, ENOUGH)
+    good = joint.calm()
+    bad = joint.hold() or joint.one(0, joint.every[0].beyond[0], hold=False)
+    if good is None or bad is None:
+        return
+    state = State(bad, rate, good, rate)
     time = clock(spec, mode)
     window = ceil(round(mode.window / time.step, 6))
-    past = ENOUGH * max(map(least_compared_with, mode.conditions))
+    past = ENOUGH * max(least_compared_with(mode, condition) for condition in mode.conditions)
     lines = [*pushed_lines(worlds(spec, mode, state, good), mode.window, time.judged)]
     # Of Prometheus 2 and 3, one counts a sample at the window's very beginning.
     still, gone = time.at(time.judged + window - 1), time.at(time.judged + window + 1)

@@ -76,7 +76,7 @@ def _scene(spec: Spec, mode: FailureMode, condition: Condition, alone: bool) -> 
     if mode.stage is not None:
         others = ({"track": "shadow"}, {"track": "canary", "version": CANARY_VERSION})
         worlds += [World({**place, **other}, kept_labels(spec)) for other in others]
-    value, rate = compared_with(condition), 1.0
+    value, rate = compared_with(mode, condition), 1.0
     for index, world in enumerate(worlds):
         measured(world, spec, mode, condition, (1 + index / 2) * value, rate)
     if is_rate:

@@ -41,9 +41,9 @@ def recorded_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock)
         if (then := read.reference) is not None and not (condition.reference and condition.reference.offset):
             for part in then.parts:
                 for labels in _elsewhere(spec, labels_of(spec, part.recording.labels, part.matchers)):
-                    found[series(part.recording.name, labels)] = 1e6 * part_of(part, compared_with(condition))
+                    found[series(part.recording.name, labels)] = 1e6 * part_of(part, compared_with(mode, condition))
             for labels in _elsewhere(spec, labels_of(spec, then.value.labels, then.matchers)):
-                found[series(then.value.name, labels)] = compared_with(condition)
+                found[series(then.value.name, labels)] = compared_with(mode, condition)
     return [constant(name, value, time) for name, value in found.items()]
 
 
@@ -126,7 +126,7 @@ def recorded_past(spec: Spec, mode: FailureMode, state: State, time: Clock, coun
         read = measure(spec, mode, condition)
         if read is None or read.reference is None or not (condition.reference and condition.reference.offset):
             continue
-        then, value = read.reference, compared_with(condition)
+        then, value = read.reference, compared_with(mode, condition)
         assert condition.threshold is not None
         tempting = value * (0.01 if condition.threshold.low is None else 100.0)
         rests_on = count if state.then is None else state.then * mode.window

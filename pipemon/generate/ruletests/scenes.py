@@ -237,7 +237,7 @@ def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...])
 def _stable_ones(spec: Spec, mode: FailureMode, state: State, canaries: list[World]) -> Iterator[World]:
     """Yield what canaries are compared with, each of its place: all is well elsewhere, so that theirs stand out."""
     enough = calls_compared_with(mode) / mode.window
-    values = tuple(map(compared_with, mode.conditions))
+    values = tuple(compared_with(mode, condition) for condition in mode.conditions)
     for index, canary in enumerate(canaries):
         place = {**canary.place, "track": "stable", "version": "1"}
         stable = World(place, canary.targets, STABLE_ONES, skipped=state.skipped, own=canary.own)
@@ -249,7 +249,7 @@ def _stable_ones(spec: Spec, mode: FailureMode, state: State, canaries: list[Wor
 
 def calls_compared_with(mode: FailureMode) -> float:
     """Return how many calls of the stable versions tests compare a canary with."""
-    return 1.5 * max(map(least_compared_with, mode.conditions))
+    return 1.5 * max(least_compared_with(mode, condition) for condition in mode.conditions)
 
 
 def version_of(spec: Spec, mode: FailureMode) -> str:

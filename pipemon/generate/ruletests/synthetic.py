@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import cast
@@ -14,12 +14,14 @@ from pipemon.generate.drift.measure import condition_references
 from pipemon.generate.drift.shapes import Shares, moved
 from pipemon.generate.levels import counter_of
 from pipemon.generate.queries import calls_total, duration
+from pipemon.generate.ruletests.distributions import bounds_of, has_quantiles, point, shares_below
 from pipemon.generate.ruletests.places import OLD_VERSION, Move, World
-from pipemon.generate.ruletests.values import alike, compared_with, tested_limits
+from pipemon.generate.ruletests.values import compared_with, tested_limits
 from pipemon.spec import reads as r
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import ALL, Condition, FailureMode, Spec
 from pipemon.spec.signals import Statistic, signal_in
+from pipemon.spec.subject import by_subject, quantity, reads_of
 from pipemon.units import le
 
 OVERRUN = 2.5
@@ -60,10 +62,14 @@ class Moves(list[Move]):
 def moves_of(spec: Spec, mode: FailureMode, values: tuple[float, ...], rate: float, skipped: float = 0.0) -> Moves:
     """Return what happens where the conditions of a failure mode have these values, at `rate` calls each second."""
     moves = Moves(skipped)
-    for index, (condition, value) in enumerate(zip(mode.conditions, values, strict=True)):
-        # Of conditions of the same, the first tells it for all.
-        if alike(mode, index)[0] == index:
-            _told(moves, spec, mode, condition, value, rate)
+    for group in by_subject(mode.conditions):
+        told = [(mode.conditions[at], values[at]) for at in group]
+        first, value = told[0]
+        # Of conditions of the same, the first tells it for all; but buckets are made for the values of each.
+        if len(told) > 1 and (has_quantiles(first) or len({quantity(each) for each, _ in told}) > 1):
+            _at_once(moves, spec, mode, told, rate)
+        else:
+            _told(moves, spec, mode, first, value, rate)
     return moves
 
 
@@ -79,7 +85,7 @@ def _told(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, val
     if condition.reference == ALL:
         together = tuple((dict(condition.labels) | {"slice": ""}).items())
         everyone = replace(condition, threshold=None, labels=together)
-        _told(moves, spec, mode, everyone, compared_with(condition), rate)
+        _told(moves, spec, mode, everyone, compared_with(mode, condition), rate)
     signal = signal_in(spec, condition.signal)
     reads = signal.in_slice if condition.slice and signal.in_slice is not None else signal.reads
     if isinstance(reads, r.Rate) and _of(mode, reads.counter, reads.whole) == calls_total(mode.stage):
@@ -88,14 +94,12 @@ def _told(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, val
         # Of a run of so many seconds.
         metric, value = counter_of(spec, mode.stage, reads), value / mode.window
         rate = value if metric == reads.undecorated else rate
-    moves.add(calls_total(mode.stage), rate * (1 + moves.skipped))
-    if moves.skipped:
-        moves.add(c.STAGE_SKIPPED, rate * moves.skipped)
+    _calls(moves, mode, rate)
     match reads:
         case r.Share():
             _share(moves, mode, reads, condition, value, rate)
         case r.Mean():
-            _mean(moves, reads, dict(condition.labels), value, rate)
+            _mean(moves, mode, reads, condition, value, rate)
         case r.Unaccounted():
             _items(moves, value, rate)
         case r.Gauge():
@@ -129,18 +133,55 @@ def _told(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, val
             _latency(moves, spec, mode, condition, value, rate)
 
 
+def _at_once(moves: Moves, spec: Spec, mode: FailureMode, told: Sequence[tuple[Condition, float]], rate: float) -> None:
+    """Add the one distribution on which several conditions have their values: a histogram, or shares of categories."""
+    _calls(moves, mode, rate)
+    reads = reads_of(told[0][0])
+    if isinstance(reads, r.Share):
+        left = 1.0
+        for condition, value in {quantity(each): (each, value) for each, value in told}.values():
+            left -= value
+            _share(moves, mode, reads, condition, value, rate, max(0.0, left))
+        return
+    assert isinstance(reads, r.Quantile)
+    metric, labels = _of(mode, reads.histogram, reads.whole), dict(told[0][0].labels)
+    bounds = bounds_of(spec, mode, [condition for condition, _ in told])
+    points = {point(spec, mode, condition, value) for condition, value in told}
+    for bound, share in zip(bounds, shares_below(sorted(points), bounds), strict=True):
+        moves.add(metric, share * rate, "_bucket", le=le(bound), **labels)
+    moves.add(metric, rate, "_bucket", le="+Inf", **labels)
+    if reads.whole is not None:
+        _counted_times(moves, spec, mode, rate)
+
+
+def _calls(moves: Moves, mode: FailureMode, rate: float) -> None:
+    moves.add(calls_total(mode.stage), rate * (1 + moves.skipped))
+    if moves.skipped:
+        moves.add(c.STAGE_SKIPPED, rate * moves.skipped)
+
+
 def _of(mode: FailureMode, metric: Metric, whole: Metric | None) -> Metric:
     return metric if mode.stage is not None or whole is None else whole
 
 
-def _share(moves: Moves, mode: FailureMode, reads: r.Share, condition: Condition, value: float, rate: float) -> None:
+def _share(
+    moves: Moves,
+    mode: FailureMode,
+    reads: r.Share,
+    condition: Condition,
+    value: float,
+    rate: float,
+    left: float | None = None,
+) -> None:
+    """Let events be a share `value`, and what is `left` of the whole be other events: all of it, where nobody says."""
     events, labels = _of(mode, reads.events, reads.whole), dict(condition.labels)
     if mode.stage is None:
         labels |= dict.fromkeys(reads.whole_labels, c.OTHER)
     only = dict(reads.only)
     rest = dict.fromkeys((*reads.events_labels, *only), "another")
     if reads.of == events:
-        moves.add(events, max(0.0, 1 - value) * rate, **{**labels, **rest})
+        left = max(0.0, 1 - value) if left is None else left
+        moves.add(events, left * rate, **{**labels, **rest})
     elif reads.of is not None:
         moves.add(reads.of, rate, **{label: labels[label] for label in reads.labels})
     moves.add(events, value * rate, **labels, **only)
@@ -149,18 +190,25 @@ def _share(moves: Moves, mode: FailureMode, reads: r.Share, condition: Condition
         moves.add(events, value * rate / 2, **{**labels, "slice": "age=young"})
 
 
-def _mean(moves: Moves, reads: r.Mean, labels: Mapping[str, str], value: float, rate: float) -> None:
+def _mean(moves: Moves, mode: FailureMode, reads: r.Mean, condition: Condition, value: float, rate: float) -> None:
+    labels = dict(condition.labels)
     if reads.signed is None:
         moves.add(reads.histogram, rate, "_count", **labels)
         moves.add(reads.histogram, value * rate, "_sum", **labels)
         return
-    # A lower bucket shows whether the rule reads the one of all values.
-    moves.add(reads.histogram, rate / 4, "_bucket", le="1.0", **labels)
+    if not any(_reads_buckets(other, condition) for other in mode.conditions):
+        # A lower bucket shows whether the rule reads the one of all values.
+        moves.add(reads.histogram, rate / 4, "_bucket", le="1.0", **labels)
     moves.add(reads.histogram, rate, "_bucket", le="+Inf", **labels)
     # Of either sign, so that both are seen to count.
     both = abs(value) / 2
     moves.add(reads.signed, (max(value, 0.0) + both) * rate, sign="positive", **labels)
     moves.add(reads.signed, (max(-value, 0.0) + both) * rate, sign="negative", **labels)
+
+
+def _reads_buckets(condition: Condition, other: Condition) -> bool:
+    """Tell whether a condition reads the buckets of another's feature, so that it says what is in them."""
+    return condition.labels == other.labels and isinstance(reads_of(condition), r.Quantile | r.Estimated)
 
 
 def _items(moves: Moves, value: float, rate: float) -> None:
@@ -204,15 +252,14 @@ def _quantile(
     # A trifle more, since times are printed cut off to whole seconds.
     value *= 1 + 2e-8
     threshold = tested_limits(spec, mode, condition)
-    edge = threshold.low if threshold.high is None else threshold.high
-    assert edge is not None
-    reach = abs(edge) or 1.0
-    lower, upper = edge - 0.7 * reach, edge + 19 * reach
+    edges = [edge for edge in (threshold.low, threshold.high) if edge is not None]
+    # Both of its ends lie between the two bounds.
+    lower, upper = edges[0] - 0.7 * (abs(edges[0]) or 1.0), edges[-1] + 19 * (abs(edges[-1]) or 1.0)
     q = float(condition.argument[1:]) / 100
     inside = (value - lower) / (upper - lower)
     labels = dict(condition.labels)
     below = min(max(0.0, (q - inside) / (1 - inside)), 1.0)
-    moves.add_first(metric, below, rate, "_bucket", le=le(lower), **labels)
+    _first(moves, mode, metric, below, rate, le=le(lower), **labels)
     for bound in (le(upper), "+Inf"):
         moves.add(metric, rate, "_bucket", le=bound, **labels)
 
@@ -253,14 +300,23 @@ def _latency(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, 
         lower, upper = _read_bounds(spec, mode.stage) or (high * 0.4, high * 20)
         inside = (value - lower) / (upper - lower)
         below = max(0.0, (q - inside) / (1 - inside))
-        if len(mode.conditions) > 1:
-            # Another condition may be of some of the replicas.
-            moves.add(metric, below * rate, "_bucket", le=le(lower))
-        else:
-            moves.add_first(metric, below, rate, "_bucket", le=le(lower))
+        _first(moves, mode, metric, below, rate, le=le(lower))
         moves.add(metric, rate, "_bucket", le=le(upper))
     moves.add(metric, rate, "_bucket", le="+Inf")
-    moves.add(metric, rate, "_count")
+    _counted_times(moves, spec, mode, rate)
+
+
+def _first(moves: Moves, mode: FailureMode, metric: Metric, part: float, rate: float, **labels: str) -> None:
+    """Let a part of the values be in a bucket: those of the first replicas, unless some may be looked at alone."""
+    if len(mode.conditions) > 1:
+        # Another condition may be of some of the replicas.
+        moves.add(metric, part * rate, "_bucket", **labels)
+    else:
+        moves.add_first(metric, part, rate, "_bucket", **labels)
+
+
+def _counted_times(moves: Moves, spec: Spec, mode: FailureMode, rate: float) -> None:
+    moves.add(duration(mode.stage), rate, "_count")
     if mode.stage is None:
         _stage_times(moves, spec, rate)
 

@@ -12,10 +12,9 @@ from pipemon.generate.drift.shapes import noticed
 from pipemon.generate.drift.together import counted
 from pipemon.generate.measures import measure
 from pipemon.generate.rules import Alert, Group
-from pipemon.generate.ruletests.cases import tested_values
 from pipemon.generate.ruletests.expectations import firing_at, nothing_of_others, place_of, recorded_value
 from pipemon.generate.ruletests.scenes import State, clock_of_a_move, counters, worlds
-from pipemon.generate.ruletests.values import MARGIN
+from pipemon.generate.ruletests.values import MARGIN, tested_values
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.spec.signals import TOGETHER, Statistic
 from pipemon.units import duration

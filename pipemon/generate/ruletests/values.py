@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from math import copysign, floor, log10
 
+from pipemon.generate.annotations import unit
 from pipemon.generate.expressions import counts_as_some, limits
+from pipemon.spec import reads as r
 from pipemon.spec.model import Condition, FailureMode, Spec, Threshold
 from pipemon.spec.signals import SIGNALS
+from pipemon.spec.subject import quantity, reads_of, subject
 
 MARGIN = 0.01
 """How far beyond (or before) a threshold the test values lie, as a share of its distance from what is good."""
@@ -15,10 +20,71 @@ _HELD_MARGIN = 0.25
 """The same where the hour before is what is good: it may have a minute of the change in it."""
 
 _LEAST = 20
+_APART, _NEAR = 8.0, 0.7
+"""How far apart the thresholds of two quantiles are where one is a multiple, and how near those of one value."""
 
 
-def compared_with(condition: Condition) -> float:
-    """Return what the tests of a condition have its reference be."""
+@dataclass(frozen=True)
+class Values:
+    """What a condition's value can be: well within its threshold, and for each side beyond, before and far beyond."""
+
+    good: float
+    beyond: tuple[float, ...]
+    before: tuple[float, ...]
+    worst: tuple[float, ...]
+
+    def holds(self, value: float) -> bool:
+        """Tell whether the condition holds with this value, and is seen to."""
+        return any((value - beyond) * (beyond - before) >= 0 for beyond, before in self._sides)
+
+    def is_calm(self, value: float) -> bool:
+        """Tell whether the condition does not hold with this value, and is seen not to."""
+        return all((value - before) * (beyond - before) <= 0 for beyond, before in self._sides)
+
+    @property
+    def every(self) -> tuple[float, ...]:
+        """All that it can be."""
+        return (self.good, *self.beyond, *self.before, *self.worst)
+
+    @property
+    def _sides(self) -> Iterator[tuple[float, float]]:
+        return zip(self.beyond, self.before, strict=True)
+
+
+def compared_with(mode: FailureMode, condition: Condition) -> float:
+    """Return what the tests of a condition have its reference be, so that it fits to others of its distribution."""
+    alone, threshold = _compared_with(condition), condition.threshold
+    assert threshold is not None
+    mates = [each for each in mode.conditions if subject(each) == subject(condition)]
+    edge = next((_edge(each) for each in mates if each.threshold is not None and each.reference is None), 0.0)
+    by_rank = isinstance(reads_of(condition), r.Quantile)
+    if len(mates) == 1 or threshold.adds or edge < 0:
+        return alone
+    if not edge:
+        # The higher quantile is the higher one, by more than it is multiplied by.
+        return float(f"{alone * _APART ** _rank(condition, mates):.3g}") if by_rank else alone
+    anchor = next(each for each in mates if each.threshold is not None and each.reference is None)
+    apart = _rank(condition, mates) - _rank(anchor, mates) if by_rank else 0
+    held = condition.reference is not None and condition.reference.hold
+    if not by_rank and not (held and quantity(anchor) == quantity(condition)):
+        return alone
+    # Of the same, what is as it was is within the other threshold, too.
+    near = _NEAR if threshold.low is None else 1 / _NEAR
+    then = edge * (_APART**apart if apart else near) / _edge(condition)
+    return float(f"{min(then, (1 + edge) / 2) if _is_share(condition) else then:.3g}")
+
+
+def _edge(condition: Condition) -> float:
+    assert condition.threshold is not None
+    return condition.threshold.high or condition.threshold.low or 0.0
+
+
+def _rank(condition: Condition, among: Iterable[Condition]) -> int:
+    """Return how many lower quantiles there are."""
+    return len({each.argument for each in among if float(each.argument[1:]) < float(condition.argument[1:])})
+
+
+def _compared_with(condition: Condition) -> float:
     threshold = condition.threshold
     assert threshold is not None
     if threshold.adds:
@@ -38,34 +104,22 @@ def _is_share(condition: Condition) -> bool:
     return signal.unit == "ratio" and signal.argument != "feedback"
 
 
-def alike(mode: FailureMode, index: int) -> list[int]:
-    """Return which conditions are of the same as one, on the same side of it, such as `3x last week` and `1%`."""
-
-    def same(condition: Condition) -> tuple[object, ...]:
-        threshold = condition.threshold or Threshold(None, None, "")
-        sides = (threshold.low is None, threshold.high is None)
-        return condition.signal, condition.argument, condition.feature, condition.labels, condition.slice, sides
-
-    wanted = same(mode.conditions[index])
-    return [at for at, condition in enumerate(mode.conditions) if same(condition) == wanted]
-
-
 def tested_limits(spec: Spec, mode: FailureMode, condition: Condition) -> Threshold:
     """Return the threshold as a number, also where it is a multiple of what the tests have it be."""
     threshold = limits(spec, mode, condition)
     if threshold.reference is None:
         return threshold
-    then = compared_with(condition)
+    then = compared_with(mode, condition)
     low, high = (
         None if end is None else then + end if threshold.adds else end * then for end in (threshold.low, threshold.high)
     )
     return Threshold(low, high, threshold.words)
 
 
-def least_compared_with(condition: Condition) -> float:
+def least_compared_with(mode: FailureMode, condition: Condition) -> float:
     """Return on how many calls what a condition is compared with must rest to be believed as it is."""
     least = float(condition.min_count)
-    return max(least, condition.min_events / compared_with(condition)) if counts_as_some(condition) else least
+    return max(least, condition.min_events / compared_with(mode, condition)) if counts_as_some(condition) else least
 
 
 def good_value(spec: Spec, mode: FailureMode, condition: Condition) -> float:
@@ -73,7 +127,7 @@ def good_value(spec: Spec, mode: FailureMode, condition: Condition) -> float:
     if condition.against is not None:
         return 0.0
     if condition.reference is not None and condition.reference.hold:
-        return compared_with(condition)
+        return compared_with(mode, condition)
     threshold = tested_limits(spec, mode, condition)
     low, high = threshold.low, threshold.high
     if low is not None and high is not None:
@@ -116,3 +170,23 @@ def edge_values(spec: Spec, mode: FailureMode, condition: Condition) -> list[tup
             digits = -floor(log10(abs(step)))
             found.append((round(edge + step, digits), round(edge - step, digits)))
     return found
+
+
+def tested_values(spec: Spec, mode: FailureMode, condition: Condition) -> Values:
+    """Return what the tests of a condition have its value be."""
+    if condition.signal == "no_calls":
+        return Values(1.0, (0.0,), (1.0,), (1.0,))
+    if condition.signal == "promql":
+        return Values(0.0, (0.0,), (0.0,), (0.0,))
+    threshold = tested_limits(spec, mode, condition)
+    good = good_value(spec, mode, condition)
+    edges = edge_values(spec, mode, condition)
+    worst = []
+    for edge in (threshold.low, threshold.high):
+        if edge is not None:
+            far = edge + 4 * (edge - good)
+            if SIGNALS[condition.signal].unit != "feature":
+                far = max(far, 0.0)
+                far = min(far, edge * 10 if unit(spec, mode, condition) == "seconds" else max(1.0, edge * 2))
+            worst.append(far)
+    return Values(good, tuple(b for b, _ in edges), tuple(b for _, b in edges), tuple(worst))

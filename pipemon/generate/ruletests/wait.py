@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import replace
 from math import ceil
 
 from pipemon.generate.measures import measure
@@ -10,19 +11,20 @@ from pipemon.generate.promql import Matcher
 from pipemon.generate.recordings import Measure, Recording
 from pipemon.generate.rules import Alert
 from pipemon.generate.ruletests.expectations import firing_at, place_of
+from pipemon.generate.ruletests.joint import joint_of
 from pipemon.generate.ruletests.places import series
 from pipemon.generate.ruletests.recorded import part_of
 from pipemon.generate.ruletests.scenes import ANOTHER, calls_compared_with, labels_of
 from pipemon.generate.ruletests.steps import windows
-from pipemon.generate.ruletests.values import compared_with, edge_values, needed_calls
+from pipemon.generate.ruletests.values import compared_with, needed_calls
 from pipemon.spec.model import Spec
 from pipemon.units import duration
 
-_Told = tuple[Recording, tuple[Matcher, ...], float]
-"""What is recorded, the matchers of its one series, and its value."""
-
 Case = tuple[str, str, dict[str, object]]
 """A case with its failure mode's name and its own."""
+
+Recorded = tuple[Recording, tuple[Matcher, ...], float]
+"""A rule, which of its series, and its value."""
 
 _BEYOND = 1e6
 """A value beyond any threshold."""
@@ -40,20 +42,46 @@ def wait_case(spec: Spec, alert: Alert, found: Measure) -> tuple[float, Case]:
 
 def waiting_case(spec: Spec, alert: Alert) -> tuple[float, Case]:
     """Return the same of conditions that are just beyond their thresholds, on enough that was seen."""
-    mode, recorded = alert.mode, list[_Told]()
-    for condition in mode.conditions:
+    mode, recorded = alert.mode, list[Recorded]()
+    burned = [condition for condition in mode.conditions if condition.burns]
+    for condition in burned:
+        # All is bad, over each of its windows.
         found = measure(spec, mode, condition)
         assert found is not None
-        if condition.burns:
-            # All is bad, over each of its windows.
-            for each in (found, *found.beside):
-                recorded += _of_measure(each, 1.0, _PLENTY * condition.min_events)
-            continue
-        value, enough = edge_values(spec, mode, condition)[0][0], _PLENTY * needed_calls(spec, mode, condition)
+        for each in (found, *found.beside):
+            recorded += _of_measure(each, 1.0, _PLENTY * condition.min_events)
+    if burned:
+        return _case(spec, alert, recorded)
+    joint = joint_of(spec, mode)
+    values = joint.hold() or joint.one(0, joint.every[0].beyond[0], hold=False)
+    enough = _PLENTY * max(needed_calls(spec, mode, condition) for condition in mode.conditions)
+    for condition, value in zip(mode.conditions, values or [each.beyond[0] for each in joint.every], strict=True):
+        found = measure(spec, mode, condition)
+        assert found is not None
         recorded += _of_measure(found, value, enough)
         if found.reference is not None:
-            recorded += _of_measure(found.reference, compared_with(condition), calls_compared_with(mode))
-    return _case(spec, alert, recorded)
+            recorded += _of_measure(found.reference, compared_with(mode, condition), calls_compared_with(mode))
+    return _case(spec, alert, _with_rest(recorded))
+
+
+def _with_rest(recorded: list[Recorded]) -> list[Recorded]:
+    """Let what is counted be the rest of its whole, too, where a rule adds that up, such as of all categories."""
+    found = []
+    for each, matchers, count in recorded:
+        whole = {m for m in matchers if m.label in each.labels}
+        told = [
+            entry
+            for entry in recorded
+            if each.parts == (entry[0],) and set(each.labels) < set(entry[0].labels) and whole <= set(entry[1])
+        ]
+        if not told:
+            found.append((each, matchers, count))
+            continue
+        part, which, _ = told[0]
+        left = count - sum({text: value for (_, text, value) in told}.values())
+        other = [replace(m, value=ANOTHER) if m.label not in each.labels else m for m in which]
+        found.append((part, tuple(other), left))
+    return found
 
 
 def by_step(cases: Iterable[tuple[float, Case]]) -> dict[float, list[Case]]:
@@ -64,30 +92,18 @@ def by_step(cases: Iterable[tuple[float, Case]]) -> dict[float, list[Case]]:
     return found
 
 
-def _of_measure(found: Measure, value: float, count: float) -> list[_Told]:
+def _of_measure(found: Measure, value: float, count: float) -> list[Recorded]:
     """Return what is recorded where a measure has a value on such a count; what rules make of it they make here too."""
     told = [(each.recording, each.matchers, part_of(each, value) * count) for each in found.parts if each.of != "among"]
     if found.count is not None:
         told.append((found.count, found.count_matchers, count))
-    counted, names = [_as_recorded(each, told) for each in told], {recording.name for recording, _, _ in told}
+    names = {recording.name for recording, _, _ in told}
     if windows(found.value.expr) or any(part.name not in names for part in found.value.parts):
-        return [*counted, (found.value, found.matchers, value)]
-    return counted
+        told.append((found.value, found.matchers, value))
+    return told
 
 
-def _as_recorded(each: _Told, told: Sequence[_Told]) -> _Told:
-    """Return what is told, or where rules add that up from another that is told, what is missing in that."""
-    whole, matchers, count = each
-    known = [other for other, _, _ in told]
-    inner = next((part for part in whole.parts if part in known and set(part.labels) > set(whole.labels)), None)
-    if inner is None:
-        return each
-    label = next(label for label in inner.labels if label not in whole.labels)
-    rest = count - sum(some for other, _, some in told if other == inner)
-    return inner, (*matchers, Matcher(label, "=", ANOTHER)), rest
-
-
-def _case(spec: Spec, alert: Alert, recorded: list[_Told]) -> tuple[float, Case]:
+def _case(spec: Spec, alert: Alert, recorded: list[Recorded]) -> tuple[float, Case]:
     mode, lasts = alert.mode, alert.mode.keep_firing_for
     step = min(mode.for_, lasts or mode.for_) / 2
     fires = 1 + ceil(round(mode.for_ / step, 6))
