@@ -65,8 +65,10 @@ def moves_of(spec: Spec, mode: FailureMode, values: tuple[float, ...], rate: flo
     for group in by_subject(mode.conditions):
         told = [(mode.conditions[at], values[at]) for at in group]
         first, value = told[0]
-        # Of conditions of the same, the first tells it for all; but buckets are made for the values of each.
-        if len(told) > 1 and (has_quantiles(first) or len({quantity(each) for each, _ in told}) > 1):
+        # Of conditions of the same, the first tells it for all; but buckets are made for the values of each, unless the
+        # rules read no others than a service's own.
+        buckets = has_quantiles(first) and _read_bounds(spec, mode.stage) is None
+        if len(told) > 1 and (buckets or len({quantity(each) for each, _ in told}) > 1):
             _at_once(moves, spec, mode, told, rate)
         else:
             _told(moves, spec, mode, first, value, rate)

@@ -66,7 +66,7 @@ def compared_with(mode: FailureMode, condition: Condition) -> float:
     anchor = next(each for each in mates if each.threshold is not None and each.reference is None)
     apart = _rank(condition, mates) - _rank(anchor, mates) if by_rank else 0
     held = condition.reference is not None and condition.reference.hold
-    if not by_rank and not (held and quantity(anchor) == quantity(condition)):
+    if not apart and not (held and quantity(anchor) == quantity(condition)):
         return alone
     # Of the same, what is as it was is within the other threshold, too.
     near = _NEAR if threshold.low is None else 1 / _NEAR
