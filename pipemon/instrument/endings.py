@@ -1,4 +1,7 @@
-"""How calls end that are rarer or larger than a plain one that returns: one function call is no matter there."""
+"""How calls end other than by plainly returning: failures, streams, batches, blocks.
+
+They are rarer, or larger, so that one more function call does not show in what they cost.
+"""
 
 from __future__ import annotations
 
