@@ -87,3 +87,26 @@ def test_what_comes_every_day_leaves_a_verdict_from_yesterday(tmp_path: Path, mo
     del told["features"]["hear.input.word"]["seasonal_design_effects"]
     (tmp_path / "past.baseline.json").write_text(json.dumps(told))
     check(rules_of(path), live, [Expect("56h", firing, {"{}": 0})], tmp_path, "5m", "10m")
+
+
+def test_a_window_of_a_day_is_told_once_it_holds_one_and_a_restart_does_not_blind_it(tmp_path: Path) -> None:
+    path = tmp_path / "past.yaml"
+    path.write_text(SPEC.replace("against: same hour yesterday", "window: 1d"))
+    features = '{"hear.input.word": {"count": 9000, "categories": {"left": 0.5, "right": 0.5}}}'
+    (tmp_path / "past.baseline.json").write_text(f'{{"pipeline": "past", "from": 0, "to": 1, "features": {features}}}')
+    hour = 3600 // STEP
+    # One word only, all along; another process takes over after 30 hours, and an hour in which there is none.
+    first, pause, second = 30 * hour, hour, 30 * hour
+    live = {
+        f'{counted("left")[:-1]},instance="a"}}': f"0+{CALLS}x{first} stale",
+        f'{info()[:-1]},instance="a"}}': f"1x{first} stale",
+        f'{counted("left")[:-1]},instance="b"}}': f"_x{first + pause} 0+{CALLS}x{second}",
+        f'{info()[:-1]},instance="b"}}': f"_x{first + pause} 1x{second}",
+    }
+    firing = 'count(ALERTS{alertstate="firing"}) or vector(0)'
+    expected = [
+        Expect("23h50m", f"max_over_time(({firing})[23h:10m])", {"{}": 0}),
+        Expect("25h", firing, {"{}": 1}),
+        Expect("60h", f"min_over_time(({firing})[27h:10m])", {"{}": 1}),
+    ]
+    check(rules_of(path), live, expected, tmp_path, "5m", "10m")

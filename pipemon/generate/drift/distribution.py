@@ -12,6 +12,7 @@ from pipemon.generate.drift.constants import ANY, PLACE, Reference, beside
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Recorded, one_of, select, span
 from pipemon.generate.queries import key, matchers, targets
 from pipemon.generate.recordings import Recording, Scope
+from pipemon.spec.baseline import RHYTHMS
 from pipemon.spec.model import Spec
 
 _FEATURE = ("direction", "feature")
@@ -81,7 +82,11 @@ def distribution(spec: Spec, window: float, references: tuple[Reference, ...]) -
 
 
 def compared(scope: Scope, reference: Reference) -> Recording:
-    """Return the rule that tells which versions have the bins of a baseline, and all along the window had them."""
+    """Return the rule that tells which versions have the bins of a baseline, and all along the window had them.
+
+    A window of a day or more is that long for the mix of a whole day: nothing is told before the feature is a day old.
+    A new version of it need not be.
+    """
     spec, own = scope.spec, reference.version
     which = [
         *matchers(spec, c.FEATURE_INFO),
@@ -89,6 +94,7 @@ def compared(scope: Scope, reference: Reference) -> Recording:
         Matcher("direction", "=", reference.direction),
         Matcher("feature", "=", reference.feature),
     ]
+    of_any_version = tuple(which)
     if own:
         which.append(Matcher("version", "=", own))
     elif reference.others:
@@ -102,9 +108,19 @@ def compared(scope: Scope, reference: Reference) -> Recording:
         return Aggregate("group", of_a_version(spec), info)
 
     same = Binary("unless", having("=", None), having("!=", scope.window))
+    if holds_a_day(spec, scope.window):
+        day = RHYTHMS["daily"]
+        lately = select(c.FEATURE_INFO, of_any_version, window=day, offset=day, target_labels=targets(spec))
+        on = (*key(spec, ""), *_FEATURE)
+        same = Binary("and", same, Aggregate("group", on, Call("max_over_time", (lately,))), on=on)
     return Recording(
         info_name(scope), same, (*of_a_version(spec), "baseline"), static=(("baseline", own or ANY), *_whose(reference))
     )
+
+
+def holds_a_day(spec: Spec, window: float) -> bool:
+    """Tell whether a window is one of a day or more; the last run of what has a schedule is none."""
+    return spec.schedule is None and window >= RHYTHMS["daily"]
 
 
 def of_a_version(spec: Spec) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import cast
 
 from pipemon import catalogue as c
 from pipemon.generate.drift.constants import PLACE
+from pipemon.generate.drift.distribution import holds_a_day
 from pipemon.generate.drift.measure import condition_references
 from pipemon.generate.drift.onset import onset_of
 from pipemon.generate.drift.recent import LEAST
@@ -23,6 +24,7 @@ from pipemon.generate.ruletests.recent import recent_cases
 from pipemon.generate.ruletests.scenes import ANOTHER, Clock, State, constant, counters, kept_labels, worlds
 from pipemon.generate.ruletests.twins import (
     another_version,
+    first_day,
     other_bins,
     rare_parts,
     recorded_by_neighbours,
@@ -145,6 +147,8 @@ def _cases(rules: Rules, alert: Alert) -> Iterator[tuple[str, Test]]:
         yield from recent_cases(spec, mode, drift_step(mode))
     elif reference.has_categories:
         yield "has none of what nobody counts", uncounted(spec, mode, condition, drift_step(mode))
+    if condition.against is None and holds_a_day(spec, mode.window):
+        yield "has nothing in a feature's first day", first_day(spec, mode, condition, drift_step(mode))
     if condition.against is None:
         yield from ranked_cases(spec, alert, _STEPS)
 

@@ -18,8 +18,10 @@ from pipemon.generate.ruletests.places import World, series
 from pipemon.generate.ruletests.scenes import ANOTHER, Clock, counters, kept_labels, version_of
 from pipemon.generate.ruletests.synthetic import measured
 from pipemon.generate.ruletests.values import tested_values
+from pipemon.spec.baseline import RHYTHMS
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.spec.signals import DRIFT
+from pipemon.units import duration
 
 _MANY = 1e5
 """Values of what stands beside, so many that they would outweigh those that are judged."""
@@ -132,6 +134,37 @@ def uncounted(spec: Spec, mode: FailureMode, condition: Condition, step: float) 
     """Return the case of categories that nobody counts."""
     reference = condition_references(spec, mode, condition)[0]
     return uncounted_case(spec, reference, _rules(spec, mode, condition), _known(spec, mode, reference), step)
+
+
+def first_day(spec: Spec, mode: FailureMode, condition: Condition, step: float) -> dict[str, object]:
+    """Return the case of a feature that is there for less than a day, and then for more, in another version at first.
+
+    Features of other places were there before.
+    """
+    reference = condition_references(spec, mode, condition)[0]
+    info = next(each for each in _rules(spec, mode, condition) if ":pipemon_feature_baseline:" in each.name)
+    known = _known(spec, mode, reference)
+    told = {name: value for name, value in known.items() if name not in ("track", "baseline")}
+    told = {**told, "track": "stable", "bins": reference.baseline.bins}
+    day = ceil(round(RHYTHMS["daily"] / step, 6))
+    begins, last = 2, 2 + day + 2
+    inputs = [
+        (series(c.FEATURE_INFO.name, {**told, "version": ANOTHER}), f"_x{begins} 1 stale"),
+        (series(c.FEATURE_INFO.name, told), f"_x{begins + 1} 1+0x{last}"),
+        *(
+            (series(c.FEATURE_INFO.name, {**told, label: ANOTHER}), f"1+0x{last}")
+            for label in ("pipeline", "stage", "direction", "feature", *kept_labels(spec))
+        ),
+    ]
+    mine = {label: value for label, value in known.items() if label in info.labels}
+    sample = {"labels": series(info.name, mine), "value": 1}
+    asked = {name: value for name, value in mine.items() if name != "version"}
+    exprs = [
+        {"expr": series(info.name, asked), "eval_time": duration(at * step), "exp_samples": samples}
+        for at, samples in ((begins + day - 1, []), (begins + day, [sample]))
+    ]
+    lines = [{"series": name, "values": values} for name, values in inputs]
+    return {"interval": duration(step), "input_series": lines, "promql_expr_test": exprs}
 
 
 def _known(spec: Spec, mode: FailureMode, reference: Reference) -> dict[str, str]:
