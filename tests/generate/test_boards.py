@@ -16,7 +16,7 @@ from typing import Any
 import promql_parser as promql
 import pytest
 from promql_names import known_series, labels_of
-from test_dashboard import as_of, grafanas_schema, panels
+from test_dashboard import as_of, check_places, grafanas_schema, panels
 
 from pipemon.generate.dashboards.board import Scraped
 from pipemon.generate.dashboards.generic import generic
@@ -264,17 +264,7 @@ def test_uids_differ_and_none_is_one_of_a_pipeline() -> None:
 
 @every_board
 def test_ids_are_unique_and_nothing_overlaps_on_24_columns(name: str) -> None:
-    ids = [panel["id"] for panel in panels(BOARDS[name])]
-    assert len(set(ids)) == len(ids)
-    made = BOARDS[name]["panels"]
-    for level in (made, *(panel["panels"] for panel in made if panel.get("panels"))):
-        cells: set[tuple[int, int]] = set()
-        for panel in level:
-            at = panel["gridPos"]
-            assert at["x"] + at["w"] <= 24
-            own = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
-            assert not cells & own, panel["title"]
-            cells |= own
+    check_places(BOARDS[name])
 
 
 @every_board
