@@ -10,9 +10,6 @@ A final check behind the station finds half of the scratched plates that it let 
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
-import threading
 import time
 
 import inspection
@@ -21,6 +18,7 @@ import plates
 from disturbances import FAULTS, set_up
 
 import pipemon
+from pipemon.demo.exposing import exposed
 
 FOUND_LATER = 0.5
 """Share of the missed scratches that the final check finds."""
@@ -75,26 +73,17 @@ def main() -> None:
     if options.learn:
         learn(options.learn)
         return
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        exposition = pipemon.expose(port=options.port, addr="127.0.0.1")
-    except OSError as error:
-        sys.exit(f"can't expose metrics on port {options.port}: {error.strerror or error}")
-    print(f"ready: metrics at http://127.0.0.1:{exposition.port}/metrics", flush=True)
-    pipemon.allow_drills(inspection.factory, token_env="PIPEMON_DRILL_TOKEN")
     line, began = Line(), time.monotonic()
     due = began
-    try:
+    with exposed(options.port) as (stop, address):
+        print(f"ready: metrics at {address}", flush=True)
+        pipemon.allow_drills(inspection.factory, token_env="PIPEMON_DRILL_TOKEN")
         while not stop.wait(max(0.0, due - time.monotonic())):
             due = max(due + 1 / options.rate, time.monotonic())
             since = time.monotonic() - began - options.after
             broken = options.fault if since >= 0 else None
             inspection.camera.setup = set_up(broken, options.strength, min(1.0, since / options.over))
             line.next_frame()
-    finally:
-        exposition.close()
 
 
 if __name__ == "__main__":

@@ -9,9 +9,6 @@ A card's owner tells of fraud that passed, and complains when an honest payment 
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
-import threading
 import time
 
 import numpy as np
@@ -19,6 +16,7 @@ import screening
 from payments import CHANGES, World
 
 import pipemon
+from pipemon.demo.exposing import exposed
 
 
 class Shop:
@@ -59,21 +57,12 @@ def main() -> None:
     if options.learn:
         learn(options.learn)
         return
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        exposition = pipemon.expose(port=options.port, addr="127.0.0.1")
-    except OSError as error:
-        sys.exit(f"can't expose metrics on port {options.port}: {error.strerror or error}")
-    print(f"ready: metrics at http://127.0.0.1:{exposition.port}/metrics", flush=True)
     shop, began = Shop(), time.monotonic()
-    try:
+    with exposed(options.port) as (stop, address):
+        print(f"ready: metrics at {address}", flush=True)
         while not stop.wait(1 / options.rate):
             changed = options.change and time.monotonic() - began >= options.after
             shop.next_payment(CHANGES[options.change].world if changed else World())
-    finally:
-        exposition.close()
 
 
 if __name__ == "__main__":

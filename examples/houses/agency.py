@@ -7,9 +7,6 @@ python agency.py --learn 4000                # writes houses.baseline.json anew
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
-import threading
 import time
 
 import numpy as np
@@ -17,6 +14,7 @@ import valuation
 from market import CHANGES, Market
 
 import pipemon
+from pipemon.demo.exposing import exposed
 
 
 class Agency:
@@ -54,21 +52,12 @@ def main() -> None:
     if options.learn:
         learn(options.learn)
         return
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        exposition = pipemon.expose(port=options.port, addr="127.0.0.1")
-    except OSError as error:
-        sys.exit(f"can't expose metrics on port {options.port}: {error.strerror or error}")
-    print(f"ready: metrics at http://127.0.0.1:{exposition.port}/metrics", flush=True)
     agency, began = Agency(), time.monotonic()
-    try:
+    with exposed(options.port) as (stop, address):
+        print(f"ready: metrics at {address}", flush=True)
         while not stop.wait(1 / options.rate):
             changed = options.change and time.monotonic() - began >= options.after
             agency.next_house(CHANGES[options.change].market if changed else Market())
-    finally:
-        exposition.close()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ The recogniser is as real as elsewhere, and so are the metrics that its server c
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import time
 from collections.abc import Sequence
@@ -22,8 +23,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from recordings import Recording
 
 import pipemon
-from pipemon.demo.programs import default_cache
-from pipemon.errors import UnavailableError
+from pipemon.demo.exposing import exposed
 from pipemon.features import Category, Feature
 
 hosted = pipemon.Pipeline("hosted", feedback=("undone",), slices={"shift": ["early", "late"]})
@@ -135,15 +135,11 @@ def main() -> None:
     parser.add_argument("--fault", choices=FAULTS, help="what is wrong")
     parser.add_argument("--calls", type=int, default=sys.maxsize, help="when to end; by default never")
     options = parser.parse_args()
-    try:
-        every = recordings.find(default_cache()) or recordings.fetch(default_cache())
-    except UnavailableError as error:
-        sys.exit(str(error))
-    exposition = pipemon.expose(port=options.port, addr="127.0.0.1")
-    print(f"ready: metrics at http://127.0.0.1:{exposition.port}/metrics", flush=True)
-    for number in range(options.calls):
-        call(every, number, FAULTS.get(options.fault, Setup()))
-    exposition.close()
+    every = recordings.found_or_fetched()
+    with exposed(options.port) as (stop, address):
+        print(f"ready: metrics at {address}", flush=True)
+        for number in itertools.takewhile(lambda _: not stop.is_set(), range(options.calls)):
+            call(every, number, FAULTS.get(options.fault, Setup()))
 
 
 if __name__ == "__main__":

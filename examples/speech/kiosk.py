@@ -22,8 +22,7 @@ import recordings
 from detector import Audio, detected
 
 import pipemon
-from pipemon.demo.programs import default_cache
-from pipemon.errors import UnavailableError
+from pipemon.demo.exposing import exposed
 from pipemon.features import level_dbfs
 
 TRAINED = os.environ.get("KIOSK_TRAINED") or str(datetime.now(UTC).date())
@@ -66,20 +65,16 @@ def main() -> None:
     parser.add_argument("--microphone", choices=MICROPHONES, default="open", help="what became of it")
     parser.add_argument("--calls", type=int, default=sys.maxsize, help="when to end; by default never")
     options = parser.parse_args()
-    try:
-        every = recordings.find(default_cache()) or recordings.fetch(default_cache())
-    except UnavailableError as error:
-        sys.exit(str(error))
+    every = recordings.found_or_fetched()
     slower = options.slow
-    exposition = pipemon.expose(port=options.port, addr="127.0.0.1")
-    print(f"captions, and metrics at http://127.0.0.1:{exposition.port}/metrics", flush=True)
-    for _ in range(options.calls):
-        audio = heard(random.choice(every).samples, options.microphone)
-        if audio is None:
-            time.sleep(1.0)
-        for caption in show(audio):
-            print(caption, flush=True)
-    exposition.close()
+    with exposed(options.port) as (stop, address):
+        print(f"captions, and metrics at {address}", flush=True)
+        for _ in range(options.calls):
+            audio = heard(random.choice(every).samples, options.microphone)
+            if stop.wait(1.0 if audio is None else 0.0):
+                break
+            for caption in show(audio):
+                print(caption, flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ python margins.py
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterable, Sequence
 from inspect import unwrap
 from pathlib import Path
@@ -19,7 +18,6 @@ import traffic
 from recordings import Recording
 
 from pipemon.demo.programs import default_cache
-from pipemon.errors import UnavailableError
 from pipemon.features import level_dbfs, snr_db
 
 Call = dict[str, float | None]
@@ -74,10 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Print how far each fault moves each feature.")
     parser.add_argument("--cache", type=Path, default=default_cache(), help="where fetched recordings are kept")
     cache = parser.parse_args().cache
-    try:
-        every = recordings.find(cache) or recordings.fetch(cache)
-    except UnavailableError as error:
-        sys.exit(str(error))
+    every = recordings.found_or_fetched(cache)
     measure(every[0])  # loads the models
     good = [measure(recording) for recording in every]
     print(f"{'feature':<22}{'good mean':>10}{'sd':>8}")

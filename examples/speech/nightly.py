@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Sequence
 
 import recogniser
@@ -21,8 +20,6 @@ from detector import Audio
 from recordings import RATE, Recording
 
 import pipemon
-from pipemon.demo.programs import default_cache
-from pipemon.errors import UnavailableError
 from pipemon.features import Feature
 
 nightly = pipemon.Pipeline("nightly")
@@ -60,10 +57,7 @@ def main() -> None:
     parser.add_argument("--loses", type=float, default=0.0, help="the share that is left out")
     parser.add_argument("--seconds", type=float, default=math.inf, help="of each call only so many were copied")
     options = parser.parse_args()
-    try:
-        every = recordings.find(default_cache()) or recordings.fetch(default_cache())
-    except UnavailableError as error:
-        sys.exit(str(error))
+    every = recordings.found_or_fetched()
     recogniser.remembered = {}
     with pipemon.batch_job("nightly", gateway=options.gateway, pipeline=nightly):
         night(day(every, options.calls, options.seconds), options.loses)

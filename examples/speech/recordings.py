@@ -99,6 +99,14 @@ def fetch(cache: Path) -> list[Recording]:
     raise UnavailableError(f"what was fetched into {cache} holds no recordings; empty it and try again")
 
 
+def found_or_fetched(cache: Path | None = None) -> list[Recording]:
+    """Return the recordings for a script, which ends with one sentence where they can't be had."""
+    try:
+        return find(cache or default_cache()) or fetch(cache or default_cache())
+    except UnavailableError as error:
+        sys.exit(str(error))
+
+
 def _load(folder: Path) -> list[Recording]:
     sphinx = (folder / "librivox").is_dir()
     paths = {path for part in (_PARTS if sphinx else ("**/*.wav",)) for path in folder.glob(part)}
@@ -166,10 +174,5 @@ def _fetch_source(folder: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Find or fetch the recordings, and list them.")
     parser.add_argument("--cache", type=Path, default=default_cache(), help="where fetched ones are kept")
-    place = parser.parse_args().cache
-    try:
-        every = find(place) or fetch(place)
-    except UnavailableError as error:
-        sys.exit(str(error))
-    for recording in every:
+    for recording in found_or_fetched(parser.parse_args().cache):
         print(f"{recording.seconds:5.2f} s  {recording.name}: {recording.transcript or '(not written down)'}")

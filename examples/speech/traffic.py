@@ -18,7 +18,6 @@ import itertools
 import json
 import math
 import random
-import signal
 import sys
 import threading
 import time
@@ -37,8 +36,8 @@ from detector import Audio, Speech
 from recordings import Recording
 
 import pipemon
+from pipemon.demo.exposing import exposed
 from pipemon.demo.programs import default_cache
-from pipemon.errors import UnavailableError
 
 MOST_CALLS = 16
 """Calls at once."""
@@ -229,27 +228,13 @@ def main() -> None:
     parser.add_argument("--once", action="store_true", help="decode the same audio once: durations are no real ones")
     parser.add_argument("--learn", type=int, metavar="CALLS", help="write the baseline from so many, and end")
     options = parser.parse_args()
-    try:
-        every = recordings.find(options.cache) or recordings.fetch(options.cache)
-    except UnavailableError as error:
-        sys.exit(str(error))
+    every = recordings.found_or_fetched(options.cache)
     if options.learn:
         learn(every, options.learn)
         return
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     warm_up(every[0])
-    try:
-        exposition = pipemon.expose(port=options.port, addr=options.address)
-    except OSError as error:
-        sys.exit(f"can't expose metrics on port {options.port}: {error.strerror or error}")
     nobody = {"vad": lambda: Speech((), 0.0)}
     pipemon.allow_drills(cascade.speech, token_env="PIPEMON_DRILL_TOKEN", null=nobody)
-    print(
-        f"ready: {len(every)} recordings, {options.rate:g} calls a second, metrics at http://{options.address}:{exposition.port}/metrics",
-        flush=True,
-    )
     if options.once:
         recogniser.remembered = {}
     answer = None
@@ -257,13 +242,12 @@ def main() -> None:
         answer = rollout.begin(rollout.FAULTS.get(options.rollout, rollout.Plan()))
     if options.transcribers:
         answer = transcribers.begin()
-    try:
+    with exposed(options.port, options.address) as (stop, address):
+        print(f"ready: {len(every)} recordings, {options.rate:g} calls a second, metrics at {address}", flush=True)
         play(
             every, Control(options.control), stop,
             rate=options.rate, seed=options.seed, seconds=options.seconds, answer=answer,
         )  # fmt: skip
-    finally:
-        exposition.close()
 
 
 if __name__ == "__main__":
