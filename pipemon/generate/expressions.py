@@ -12,9 +12,11 @@ from pipemon.generate.measures import measure
 from pipemon.generate.promql import Aggregate, Binary, Call, Expr, Matcher, Raw, Recorded, Selector, select
 from pipemon.generate.queries import calls_total, key, matchers
 from pipemon.generate.recordings import Measure, Recording
+from pipemon.spec import reads as r
 from pipemon.spec.expression import may_keep
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import ALL, Condition, FailureMode, Spec, Threshold
+from pipemon.spec.signals import SIGNALS
 
 
 def alert_expr(spec: Spec, mode: FailureMode) -> Expr:
@@ -83,6 +85,8 @@ def condition_expr(spec: Spec, mode: FailureMode, condition: Condition) -> Expr:
         for op, end in (("<", threshold.low), (">", threshold.high))
         if end is not None
     ]
+    if is_low_until_full(spec, condition):
+        sides[0] = Binary("and", sides[0], _was_there(spec, mode))
     compared = reduce(lambda left, right: Binary("or", left, right), sides)
     expr = reduce(lambda left, right: Binary("and", left, right), (compared, *guards(spec, mode, found, condition)))
     if found.reference is None or found.reference.count is None:
@@ -91,6 +95,21 @@ def condition_expr(spec: Spec, mode: FailureMode, condition: Condition) -> Expr:
     counted = _labelled(place, found.reference.count.series(*found.reference.count_matchers))
     on = None if identity(spec, mode, found) == place else place
     return Binary("and", expr, Binary(">=", counted, float(condition.min_count)), on=on)
+
+
+def is_low_until_full(spec: Spec, condition: Condition) -> bool:
+    """Tell whether a value is told that is low after a start for as long as the window: calls per second."""
+    low = condition.threshold is not None and condition.threshold.low is not None
+    return low and spec.schedule is None and isinstance(SIGNALS[condition.signal].reads, r.Rate)
+
+
+def _was_there(spec: Spec, mode: FailureMode) -> Expr:
+    """Return the places whose calls were counted a window ago, so that the window is full."""
+    metric = calls_total(mode.stage)
+    stage = () if mode.stage is None else (Matcher("stage", "=", mode.stage),)
+    selected = tuple(label for label, _ in spec.select)
+    then = select(metric, (*matchers(spec, metric), *stage), offset=mode.window, target_labels=selected)
+    return Aggregate("group", key(spec, mode.stage), then)
 
 
 def _burning(spec: Spec, mode: FailureMode, condition: Condition, found: Measure) -> Expr:

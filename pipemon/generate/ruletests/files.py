@@ -36,6 +36,7 @@ from pipemon.generate.ruletests.recorded import recorded_elsewhere
 from pipemon.generate.ruletests.scenes import Clock, State, clock, counters, up, worlds
 from pipemon.generate.ruletests.schedule import by_schedule, overdue_cases, schedule_cases
 from pipemon.generate.ruletests.shift import shift_cases, shifting
+from pipemon.generate.ruletests.start import cases_of_a_start
 from pipemon.generate.ruletests.steps import tested_every
 from pipemon.generate.ruletests.together import of_several, together_cases
 from pipemon.generate.ruletests.wait import by_step, waiting_case
@@ -132,6 +133,7 @@ def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
     joint = joint_of(spec, mode)
     for kind in (cases_that_fire, cases_on_just_enough_calls, cases_just_before, cases_on_few_calls):
         yield from kind(spec, alert, joint)
+    yield from cases_of_a_start(spec, alert)
     yield from lost_run_cases(spec, alert)
 
 

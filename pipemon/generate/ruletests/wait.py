@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from math import ceil
 
+from pipemon.generate.expressions import is_low_until_full
 from pipemon.generate.measures import measure
 from pipemon.generate.promql import Matcher
+from pipemon.generate.queries import calls_total
 from pipemon.generate.recordings import Measure, Recording
 from pipemon.generate.rules import Alert
 from pipemon.generate.ruletests.expectations import firing_at, place_of
@@ -103,22 +106,38 @@ def _of_measure(found: Measure, value: float, count: float) -> list[Recorded]:
     return told
 
 
+def _seen_once(spec: Spec, alert: Alert, steps: int) -> Iterator[dict[str, str]]:
+    """Yield counters of calls of which there is one each step, seen once: nothing that rules make a rate of."""
+    place = {**place_of(spec, alert.mode), **({"track": "stable"} if alert.mode.stage is not None else {})}
+    for step in range(steps + 1):
+        name = series(calls_total(alert.mode.stage).name, {**place, "instance": f"{step}"})
+        yield {"series": name, "values": f"_x{step + 1} 0 stale"}
+
+
 def _case(spec: Spec, alert: Alert, recorded: list[Recorded]) -> tuple[float, Case]:
     mode, lasts = alert.mode, alert.mode.keep_firing_for
     step = min(mode.for_, lasts or mode.for_) / 2
-    fires = 1 + ceil(round(mode.for_ / step, 6))
+    # What must have been there a window ago was there from the beginning.
+    rises = any(map(partial(is_low_until_full, spec), mode.conditions))
+    least = ceil(round(mode.window / step, 6))
+    # Of these steps a whole number is the window: each look back meets a sample.
+    before = next((n for n in range(least, 10 * least) if not mode.window % n), least) if rises else 0
+    step, begins = mode.window / before if rises else step, 1 + before
+    fires = begins + ceil(round(mode.for_ / step, 6))
     values = {series(each.name, labels_of(spec, each.labels, matchers)): value for each, matchers, value in recorded}
     firing = [{**place_of(spec, mode), **alert.labels}]
     checks = [(fires - 1, []), (fires, firing)]
     if lasts:
         resolved = fires + 1 + ceil(round(lasts / step, 6))
         checks += [(resolved - 1, firing), (resolved, [])]
+    missing = f"_x{begins}" if rises else "_"
     test: dict[str, object] = {
         "interval": duration(step),
         "input_series": [
-            {"series": name, "values": f"_ {value:.12g}x{fires - 1}{' stale' if lasts else ''}"}
+            {"series": name, "values": f"{missing} {value:.12g}x{fires - begins}{' stale' if lasts else ''}"}
             for name, value in values.items()
-        ],
+        ]
+        + (list(_seen_once(spec, alert, fires - begins + 1)) if rises else []),
         "promql_expr_test": [firing_at(alert, duration(at * step), labels) for at, labels in checks],
     }
     words = f" and lasts for {duration(lasts)}" if lasts else ""
