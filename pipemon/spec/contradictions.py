@@ -53,7 +53,7 @@ def _possible(chosen: Sequence[tuple[Condition, _Range]]) -> bool:
         by_rank = sorted((float(condition.argument[1:]), each) for condition, each in chosen)
         # A higher quantile is no lower.
         return all(low < high for (_, (low, _)), (_, (_, high)) in combinations(by_rank, 2))
-    if isinstance(reads, r.Share) and reads.of is reads.events:
+    if isinstance(reads, r.Share) and reads.events_labels:
         # Shares of one whole are no more than all.
         return len(of_each) == 1 or sum(max(low, 0.0) for low, _ in of_each.values()) < 1
     return True

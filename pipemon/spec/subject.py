@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 
+from pipemon.catalogue import CALIBRATION
 from pipemon.spec import reads as r
 from pipemon.spec.model import Condition
 from pipemon.spec.signals import SIGNALS
@@ -23,6 +24,8 @@ def quantity(condition: Condition) -> Hashable:
 def subject(condition: Condition) -> Hashable:
     """Return the distribution that a condition's value is of: two quantiles of a feature, or two of its categories.
 
+    How many outputs are wrong, and how far their confidences are off, is told by the same outputs.
+
     What is no part of a distribution is by itself.
     """
     match reads_of(condition):
@@ -31,6 +34,10 @@ def subject(condition: Condition) -> Hashable:
         case r.Share() as reads if reads.events_labels and reads.of is reads.events:
             of_whole = tuple(each for each in condition.labels if each[0] not in reads.events_labels)
             return reads.events.name, of_whole
+        case r.Share() as reads if reads.events is CALIBRATION:
+            return reads.events.name
+        case r.Calibration() as reads:
+            return reads.outcomes.name
     return quantity(condition)
 
 

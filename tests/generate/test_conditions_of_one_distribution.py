@@ -39,6 +39,7 @@ PAIRS = {
     "two-categories": (f"{EUR}, above: 20%", f"{USD}, below: 50%"),
     "two-categories-that-are-nearly-all": (f"{EUR}, above: 60%", f"{USD}, above: 35%"),
     "a-category-and-new-ones": (f"{EUR}, above: 60%", "new_category: output.currency"),
+    "calibration-and-what-is-wrong": ("signal: calibration", "signal: wrong_ratio, above: 8%"),
     "a-latency-and-the-budget": ("latency: p50, above: 200ms", "latency: p99, above: budget"),
     "the-median-above-what-few-may-be": ("latency: p50, above: 2s", "latency: p99, above: budget"),
 }

@@ -33,3 +33,24 @@ def test_no_counter_of_a_rule_test_falls(tmp_path: Path) -> None:
     assert buckets
     falling = [series for series in (*counters, *buckets) if "+-" in str(series["values"])]
     assert not falling
+
+
+LAST_HOUR = """\
+pipeline: speech
+select: {namespace: prod}
+stages: {vad: {features: {output.kind: [noise, speech]}}}
+failure_modes:
+  nulls: {what: More nulls than just before, stage: vad, signal: null_ratio, above: 3x last hour}
+  noise: {what: More noise than just before, stage: vad, signal: {share: output.kind=noise}, above: 3x last hour}
+"""
+
+
+def test_no_series_is_told_twice_in_a_rule_test(tmp_path: Path) -> None:
+    """Of two that differ, what others record of an hour before would be there when it must not."""
+    (tmp_path / "speech.yaml").write_text(LAST_HOUR)
+    files = rule_tests(rules(plan(load(tmp_path / "speech.yaml")).spec))
+    tests = [test for text in files.values() for test in yaml.load(text, LOADER)["tests"]]
+    assert tests
+    for test in tests:
+        names = [series["series"] for series in test["input_series"]]
+        assert len(names) == len(set(names)), test["name"]

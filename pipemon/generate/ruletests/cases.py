@@ -23,6 +23,7 @@ from pipemon.generate.ruletests.expectations import (
 from pipemon.generate.ruletests.joint import Joint, joint_of, one_distribution
 from pipemon.generate.ruletests.places import OLD_VERSION, series
 from pipemon.generate.ruletests.recorded import (
+    begins,
     gone_elsewhere,
     held_by_others,
     parts_elsewhere,
@@ -339,10 +340,8 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
             exprs += [nothing_of_others(spec, time.at(time.bad - 1), each.value.name) for each in read.beside]
             if not stopped:
                 parts = (*read.parts, *(read.reference.parts if read.reference else ()))
-                exprs += [
-                    nothing_of_others(spec, time.at(time.bad - 1), name)
-                    for name in dict.fromkeys(part.recording.name for part in parts if part.recording.parts)
-                ]
+                made = {part.recording.name: begins(read, part, time) for part in parts if part.recording.parts}
+                exprs += [nothing_of_others(spec, time.at(step - 1), name) for name, step in made.items()]
             if read.reference is not None and condition.reference and condition.reference.hold and not stopped:
                 held, (hour_before,) = read.reference.value.name, read.reference.value.parts
                 exprs.append(nothing_of_others(spec, time.at(time.bad - 1), held))

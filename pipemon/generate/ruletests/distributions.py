@@ -51,7 +51,7 @@ def possible(spec: Spec, mode: FailureMode, told: Sequence[tuple[Condition, floa
         case r.Quantile():
             points = sorted({point(spec, mode, condition, value) for condition, value in told})
             return all(_rises(first, second) for first, second in pairwise(points))
-        case r.Share() as reads if reads.of is reads.events:
+        case r.Share() as reads if reads.events_labels and reads.of is reads.events:
             return len(values) == 1 or sum(values.values()) <= 1
     return True
 

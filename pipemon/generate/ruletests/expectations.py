@@ -7,7 +7,7 @@ from math import ceil, floor, log10
 from pipemon import catalogue as c
 from pipemon.generate.annotations import NOTHING_UPSTREAM, as_read, joined, on_values, printed, sentence, unit
 from pipemon.generate.measures import measure
-from pipemon.generate.overrun import overrun_words
+from pipemon.generate.overrun import UNKNOWN, overrun_words
 from pipemon.generate.own_series import SERIES
 from pipemon.generate.promql import Matcher, literal, quote
 from pipemon.generate.recordings import Recording
@@ -90,7 +90,7 @@ def expected_alert(spec: Spec, alert: Alert, state: State, *, gone: bool) -> dic
     if "overran" in rendered:
         # The first with a budget, as the test series have it.
         slowest = next(stage.name for stage in spec.stages if stage.budget)
-        rendered["overran"] = overrun_words(slowest, figure(OVERRUN, 3))
+        rendered["overran"] = UNKNOWN if unknown else overrun_words(slowest, figure(OVERRUN, 3))
     return {"exp_labels": {**labels, **alert.labels}, "exp_annotations": rendered}
 
 

@@ -79,7 +79,7 @@ class Joint:
 
     def _holding(self, index: int) -> Choices:
         own = self.every[index]
-        return tuple(value for value in (*own.beyond, *own.worst, *self._of_others(index)) if own.holds(value))
+        return tuple(value for value in (*own.beyond, *self._of_others(index), *own.worst) if own.holds(value))
 
     def _of_others(self, index: int) -> Iterable[float]:
         """Yield what the values of the same distribution leave to a condition."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from pipemon.generate.measures import measure
-from pipemon.generate.recordings import Part
+from pipemon.generate.recordings import Measure, Part
 from pipemon.generate.ruletests.places import series
 from pipemon.generate.ruletests.scenes import ANOTHER, NEIGHBOUR, Clock, State, constant, from_step, labels_of
 from pipemon.generate.ruletests.values import compared_with
@@ -63,6 +63,16 @@ def gone_elsewhere(spec: Spec, mode: FailureMode, time: Clock) -> list[dict[str,
     return found
 
 
+def begins(read: Measure, part: Part, time: Clock) -> int:
+    """Return the step from which others record a part, until which ours must make nothing of what it is made of.
+
+    What the hour before is made of is there before that.
+    """
+    hour_before = read.reference.value.parts if read.reference else ()
+    of_it = any(part.recording in each.parts for each in hour_before)
+    return time.bad // 4 if of_it else time.bad
+
+
 def parts_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) -> list[dict[str, str]]:
     """Return counts that other rules record, from which ours must make nothing, and values of other bounds."""
     found: dict[str, float] = {}
@@ -80,13 +90,13 @@ def parts_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) ->
                 if part.recording.parts:
                     # Later: until then ours must make nothing of what it is made of.
                     name = series(part.recording.name, labels)
-                    later.append({"series": name, "values": from_step(count, time.bad, time)})
+                    later.append({"series": name, "values": from_step(count, begins(read, part, time), time)})
                 else:
                     found[series(part.recording.name, labels)] = count
         if read.reference is not None and condition.reference and condition.reference.hold:
             (hour_before,) = read.reference.value.parts
             for labels in _elsewhere(spec, labels_of(spec, hour_before.labels, read.matchers)):
-                found |= {series(part.name, labels): value for part in hour_before.parts}
+                found |= {series(part.name, labels): value for part in hour_before.parts if not part.parts}
                 # Later: until then ours must make nothing of the parts.
                 name = series(hour_before.name, labels)
                 later.append({"series": name, "values": from_step(value, time.bad // 2, time)})

@@ -138,6 +138,12 @@ def _told(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, val
 def _at_once(moves: Moves, spec: Spec, mode: FailureMode, told: Sequence[tuple[Condition, float]], rate: float) -> None:
     """Add the one distribution on which several conditions have their values: a histogram, or shares of categories."""
     _calls(moves, mode, rate)
+    values = {type(reads): (reads, value) for reads, value in ((reads_of(each), value) for each, value in told)}
+    if r.Calibration in values:
+        (reads, off), (_, wrong) = values[r.Calibration], values[r.Share]
+        assert isinstance(reads, r.Calibration)
+        _wrong_and_off(moves, reads, wrong, off, rate)
+        return
     reads = reads_of(told[0][0])
     if isinstance(reads, r.Share):
         left = 1.0
@@ -232,6 +238,15 @@ def _calibration(moves: Moves, reads: r.Calibration, value: float, rate: float) 
         moves.add(reads.confidence, stated * rate / 2, confidence_bin=bin)
         for correct, share in (("yes", right), ("no", 1 - right)):
             moves.add(reads.outcomes, share * rate / 2, confidence_bin=bin, correct=correct)
+
+
+def _wrong_and_off(moves: Moves, reads: r.Calibration, wrong: float, off: float, rate: float) -> None:
+    """Let those of one bin be right, and less sure, and a share `wrong` in another bin be wrong, and surer."""
+    off = min(off, 1.0)
+    for bin, share, stated in (("1.0", 1 - wrong, 1 - off), ("0.1", wrong, off)):
+        moves.add(reads.confidence, stated * share * rate, confidence_bin=bin)
+        for correct, part in (("yes", share * (bin == "1.0")), ("no", share * (bin == "0.1"))):
+            moves.add(reads.outcomes, part * rate, confidence_bin=bin, correct=correct)
 
 
 def _confidences(moves: Moves, reads: r.Estimated, labels: Mapping[str, str], value: float, rate: float) -> None:
