@@ -14,9 +14,11 @@ from typing import cast
 from pipemon.generate.measures import measure
 from pipemon.generate.promql import quote
 from pipemon.generate.rules import Alert, Group
-from pipemon.generate.ruletests.expectations import expected_alert, nothing_of_others, waited
+from pipemon.generate.ruletests.bounds import BEHIND, bound_until
+from pipemon.generate.ruletests.expectations import expected_alert, nothing_of_others, recorded_value, waited
 from pipemon.generate.ruletests.neighbours import neighbours
-from pipemon.generate.ruletests.scenes import Clock, State, counters, labels_of, worlds
+from pipemon.generate.ruletests.places import series
+from pipemon.generate.ruletests.scenes import Clock, State, constant, counters, judged, labels_of, worlds
 from pipemon.generate.ruletests.values import MARGIN
 from pipemon.generate.ruletests.wait import waiting_case
 from pipemon.spec.latency import burned_condition
@@ -34,6 +36,7 @@ _CALM = 0.5
 """How long all was well before, over the long window: enough for a window that is too long to tell less."""
 _MANY = 4.0
 """Calls in the good time, over those that are enough for no longer window to be beyond its burn rate."""
+_ANOTHER_BOUND = "0.000123"
 _ENOUGH, _FEW = 1.5, 0.5
 """Bad events in the long window, over the least that mean something."""
 
@@ -66,12 +69,21 @@ def _cases(spec: Spec, alert: Alert) -> Iterator[tuple[Burn, str, Test]]:
         yield burn, f"fires just beyond the burn rate over {over}", fires
         few = _case(spec, alert, burn, rate * (1 + MARGIN), fires=False, events=_FEW)
         yield burn, f"is quiet on too few of them over {over}", few
+        if (without := _without_bound(spec, alert, burn)) is not None:
+            yield burn, f"counts what the bound sorts over {over}", without
     last = condition.burns[-1]
     below = _case(spec, alert, last, slowest * (1 - MARGIN), fires=False)
     read = measure(spec, alert.mode, condition)
     assert read is not None
     known = labels_of(spec, (), read.matchers)
-    more, told = neighbours(spec, dict.fromkeys(read.recordings), known, (), _clock(spec, alert, last, fires=False))
+    time = _clock(spec, alert, last, fires=False)
+    more, told = neighbours(spec, dict.fromkeys(read.recordings), known, (), time)
+    # Nor is what is recorded by another bound.
+    more += [
+        constant(series(each.value.name, {**labels_of(spec, (), each.matchers), "le": _ANOTHER_BOUND}), _MUCH, time)
+        for each in (read, *read.beside)
+        if "le" in each.value.labels
+    ]
     below |= {"input_series": [*cast(list[Test], below["input_series"]), *more], "promql_expr_test": told}
     yield last, "is quiet just below the slowest burn rate", below
 
@@ -107,6 +119,25 @@ def _case(spec: Spec, alert: Alert, burn: Burn, value: float, *, fires: bool, ev
         ],
         "promql_expr_test": exprs,
     }
+
+
+def _without_bound(spec: Spec, alert: Alert, burn: Burn) -> Test | None:
+    """Return a case of calls that the bound sorts, beside a replica that has it no more, seen over each window."""
+    condition = alert.mode.conditions[0]
+    mode = replace(alert.mode, conditions=(burned_condition(spec, alert.mode.stage, condition),))
+    time, last = _clock(spec, alert, burn, fires=False)._replace(recovers=False), 2
+    inputs = bound_until(spec, mode, mode.conditions[0], last, last, time.end)
+    if not inputs:
+        return None
+    own, rate, exprs = judged(spec, mode, State((0.0,), 1.0, (0.0,), 0.0)), 1.0, list[Test]()
+    for window in (piece(spec, condition, burn.long) or burn.long, burn.short):
+        at = time.at(last + ceil(round(window / time.step, 6)) + BEHIND)
+        found = measure(spec, replace(mode, window=window), mode.conditions[0])
+        assert found is not None
+        assert found.count is not None
+        exprs.append(recorded_value(spec, found.count, found.count_matchers, rate * window, at=at))
+    inputs += counters([own], [own], time, gone=False)
+    return {"interval": duration(time.step), "input_series": inputs, "promql_expr_test": exprs}
 
 
 def _of_no_other_bound(spec: Spec, alert: Alert, time: Clock) -> Iterator[Test]:

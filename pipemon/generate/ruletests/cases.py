@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import ceil
 from typing import NamedTuple
 
 from pipemon.generate.expressions import counts_as_some
 from pipemon.generate.measures import measure
 from pipemon.generate.queries import calls_total
 from pipemon.generate.rules import Alert
+from pipemon.generate.ruletests.bounds import BEHIND, bound_until
 from pipemon.generate.ruletests.expectations import (
     expected_alert,
     firing_at,
@@ -44,6 +46,7 @@ from pipemon.generate.ruletests.scenes import (
 )
 from pipemon.generate.ruletests.values import (
     MARGIN,
+    Values,
     least_compared_with,
     needed_calls,
     tested_limits,
@@ -137,6 +140,8 @@ def cases_on_just_enough_calls(spec: Spec, alert: Alert, joint: Joint) -> Iterat
         return
     condition, own = mode.conditions[0], joint.every[0]
     enough = ENOUGH * condition.min_count
+    if condition.min_count and condition.reference is not None and condition.reference.hold:
+        yield from _just_enough_before(spec, alert, own)
     if not (condition.min_count and condition.min_events and SIGNALS[condition.signal].by_calls):
         return
     if (
@@ -146,6 +151,17 @@ def cases_on_just_enough_calls(spec: Spec, alert: Alert, joint: Joint) -> Iterat
         rate, good = enough / mode.window, (own.good,)
         state = State((own.worst[-1],), rate, good, calls_rate(spec, mode, ENOUGH))
         yield "fires on just enough calls", case(spec, alert, good, state, fires=True, far=True)
+
+
+def _just_enough_before(spec: Spec, alert: Alert, values: Values) -> Iterator[tuple[str, Test]]:
+    """Yield the case that fires where the hour before had the least calls: it was quiet then, and no longer is."""
+    (condition,), window = alert.mode.conditions, max(alert.mode.window, spec.timing.long_window)
+    then = ENOUGH * condition.min_count
+    beyond = _beyond_supposed(condition, then) if counts_as_some(condition) else values.beyond[-1]
+    rate = calls_rate(spec, alert.mode, ENOUGH)
+    state = State((beyond,), rate, (values.good,), rate, then=then / window)
+    name = "fires where the hour before has just enough calls"
+    yield name, case(spec, alert, (values.good,), state, fires=True, far=True)
 
 
 def stops(mode: FailureMode) -> bool:
@@ -272,7 +288,7 @@ def case(
     two conditions of one distribution: one half of which is old, and the other new, may pass a quantile's long before.
     """
     mode = alert.mode
-    if fires and mode.stage is not None and own_series(spec, mode) is None:
+    if fires and mode.stage is not None:
         state = state._replace(skipped=SKIPPED)
     played = _Played(calm, state, fires, gone, down, few)
     scene = scene_of(spec, mode, played, lambda: _scene(spec, mode, played))
@@ -313,10 +329,15 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
         # Who has been gone for so long is not expected any more.
         away = spec.timing.long_window + mode.for_
     time = clock(spec, mode, away)._replace(recovers=fires)
-    normal = state._replace(values=calm, rate=calls_rate(spec, mode, _USUAL))
+    hold = any(condition.reference is not None and condition.reference.hold for condition in mode.conditions)
+    usual = state.then if hold and state.then is not None else calls_rate(spec, mode, _USUAL)
+    normal = state._replace(values=calm, rate=usual)
     during = worlds(spec, mode, state, calm)
     # Beside the place that is judged all goes on as it does, but where nobody is called there.
     before = [judged(spec, mode, normal), *during[1:]] if state.others_rate else worlds(spec, mode, normal, calm)
+    if mode.conditions[0].reference == STABLE:
+        # The stable versions were as bad, which is over: so long, and no longer, is looked back.
+        before = worlds(spec, mode, normal._replace(stable=state.values), calm)
     if ages(mode):
         before[0].add(calls_total(mode.stage), normal.rate, version=OLD_VERSION)
     inputs = counters(before, during, time, gone=gone) + up(spec, time, down=down)
@@ -327,6 +348,10 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
         inputs += recorded_elsewhere(spec, mode, state, time) + gone_elsewhere(spec, mode, time)
     elif not fires:
         inputs += parts_elsewhere(spec, mode, state, time)
+        for condition in mode.conditions:
+            last = time.judged - ceil(round(mode.window / time.step, 6)) - BEHIND
+            # Until then nobody calls there: no window between has such calls and the bound.
+            inputs += bound_until(spec, mode, condition, last, time.judged - BEHIND, time.judged)
     # Where others record the very value, it is no longer told what our rule records.
     counted = not stopped and all(SIGNALS[condition.signal].by_calls for condition in mode.conditions)
     exprs = [] if few or gone or not (fires or counted) else recorded_values(spec, mode, state, time, parts=fires)

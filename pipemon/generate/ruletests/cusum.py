@@ -82,7 +82,7 @@ def _case(spec: Spec, alert: Alert, share: float, *, fires: bool) -> Test:
     steps = (began * _SCRAPES + 1, None, ends * _SCRAPES, ends * _SCRAPES + 1, None, resolved * _SCRAPES)
     time = Clock(mode.window / _SCRAPES, *steps)
     rate, calm, others = calls / mode.window, (0.0,), ((0.0,) if fires else (1.0,))
-    skipped = SKIPPED if mode.stage is not None and own_series(spec, mode) is None else 0.0
+    skipped = SKIPPED if mode.stage is not None else 0.0
     before, during = (
         worlds(spec, of_what, State(values, rate, others, rate, skipped), calm) for values in (calm, (share,))
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from math import ceil, floor, log10
+from collections.abc import Iterable
+from math import ceil, floor, inf, log10
 
-from pipemon import catalogue as c
 from pipemon.generate.annotations import NOTHING_UPSTREAM, as_read, joined, on_values, printed, sentence, unit
 from pipemon.generate.measures import measure
 from pipemon.generate.overrun import UNKNOWN, overrun_words
@@ -26,10 +26,9 @@ from pipemon.generate.ruletests.scenes import (
 from pipemon.generate.ruletests.synthetic import OVERRUN
 from pipemon.generate.ruletests.values import compared_with
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
+from pipemon.spec.own_series import STANDS_FOR
 from pipemon.spec.signals import DRIFT
-from pipemon.units import duration, figure
-
-_UNNAMED = {"track": "stable", SERIES: ""}
+from pipemon.units import duration, figure, le
 
 
 def firing_at(alert: Alert, at: str, expected: list[dict[str, str]]) -> dict[str, object]:
@@ -165,17 +164,31 @@ def nothing_of_others(spec: Spec, at: str, name: str = "") -> dict[str, object]:
 
 
 def named_as_ours(spec: Spec, stage: str, at: str) -> dict[str, object]:
-    """Return the test that calls which a service counts have pipemon's name with their track and their own, no others.
+    """Return the test that what a service exports has pipemon's names with its place and its own name, and no more has.
 
-    The service's are those of the stable track, and of what is selected.
+    The service's are the series that the file picks, of what is selected.
     """
-    place = {"pipeline": spec.pipeline, "stage": stage}
-    without = [series(c.STAGE_CALLS.name, {**place, **more}) for more in ({"track": ""}, _UNNAMED)]
-    of_others = [
-        f"{series(c.STAGE_CALLS.name, place)[:-1]},{label}!~{quote('|' + literal(value))}}}"
-        for label, value in spec.select
-    ]
-    return {"expr": f"count({' or '.join((*without, *of_others))})", "eval_time": at, "exp_samples": []}
+    shape = spec.stage(stage)
+    ours = f"__name__=~{quote('|'.join(_each(name for own in shape.series for name in STANDS_FOR[own.key].series)))}"
+    place = f"pipeline={quote(spec.pipeline)},stage={quote(stage)}"
+    selected = "".join(f",{label}=~{quote('|' + literal(value))}" for label, value in spec.select)
+    tracks = "|".join(_each(own.track for own in shape.series))
+    nameless = f'{{{ours},{place},track=~"|{tracks}",{SERIES}=""{selected}}}'
+    named = f"{{{ours},{SERIES}=~{quote('|'.join(_each(own.name for own in shape.series)))}}}"
+    right = []
+    for own in shape.series:
+        picked = "".join(f",{label}{op}{quote(value)}" for label, op, value in (*own.matchers, *own.by_track))
+        if own.unit != 1:
+            bounds = "|".join(literal(le(bound)) for bound in (*shape.duration_bounds, inf))
+            picked += f",le=~{quote('|' + bounds)}"
+        right.append(f'{{{place},track="{own.track}",{SERIES}="{own.name}"{picked}{selected}}}')
+    expr = f"count({nameless} or ({named} unless ({' or '.join(_each(right))})))"
+    return {"expr": expr, "eval_time": at, "exp_samples": []}
+
+
+def _each(found: Iterable[str]) -> tuple[str, ...]:
+    """Return each of some once, in their order."""
+    return tuple(dict.fromkeys(found))
 
 
 def of_no_other_stage(recorded: str, stage: str, at: str) -> dict[str, object]:

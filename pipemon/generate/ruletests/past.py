@@ -57,7 +57,7 @@ def _scene(spec: Spec, mode: FailureMode, condition: Condition, alone: bool) -> 
     step = past_step(spec)
     window = max(mode.window, step)
     end = ceil(round((reference.offset + 2 * window) / step, 6))
-    # It all ended long ago, and began less briskly: only who looks back just so far has it right.
+    # It all ended long ago, and began less briskly and with less: only who looks back just so far has it right.
     until = ceil(round((end - reference.offset / step) * _PER_STEP, 6))
     slow = until - ceil(round(window / step * _PER_STEP, 6))
     stage = {"stage": mode.stage, "track": "stable"} if mode.stage is not None else {}
@@ -68,17 +68,22 @@ def _scene(spec: Spec, mode: FailureMode, condition: Condition, alone: bool) -> 
     counted_over = window if spec.schedule is None else mode.window
     # Skipped calls once, and once none, not even a series of them.
     skipped = SKIPPED if mode.stage is not None and not is_rate and alone else 0.0
-    worlds = [
-        World(place, kept_labels(spec), STABLE_ONES, skipped=skipped),
-        World({**place, "pipeline": NEIGHBOUR}, kept_labels(spec)),
-    ]
-    worlds += [World(place, {**kept_labels(spec), label: ANOTHER}) for label in spec.keep]
-    if mode.stage is not None:
-        others = ({"track": "shadow"}, {"track": "canary", "version": CANARY_VERSION})
-        worlds += [World({**place, **other}, kept_labels(spec)) for other in others]
+
+    def worlds(value: float, rate: float) -> list[World]:
+        found = [
+            World(place, kept_labels(spec), STABLE_ONES, skipped=skipped),
+            World({**place, "pipeline": NEIGHBOUR}, kept_labels(spec)),
+        ]
+        found += [World(place, {**kept_labels(spec), label: ANOTHER}) for label in spec.keep]
+        if mode.stage is not None:
+            others = ({"track": "shadow"}, {"track": "canary", "version": CANARY_VERSION})
+            found += [World({**place, **other}, kept_labels(spec)) for other in others]
+        for index, world in enumerate(found):
+            measured(world, spec, mode, condition, (1 + index / 2) * value, rate)
+        return found
+
     value, rate = compared_with(mode, condition), 1.0
-    for index, world in enumerate(worlds):
-        measured(world, spec, mode, condition, (1 + index / 2) * value, rate)
+    during = worlds(value, rate)
     if is_rate:
         rate = value if isinstance(reads, r.Rate) else value / counted_over
     expected = [(part.recording, part.matchers, part_of(part, value) * rate * counted_over) for part in then.parts]
@@ -94,9 +99,9 @@ def _scene(spec: Spec, mode: FailureMode, condition: Condition, alone: bool) -> 
         expected = [entry for entry in expected if entry[0] == then.value]
     at = duration(end * step)
     if spec.schedule is None:
-        lines = value_lines(worlds, step / _PER_STEP, slow, until - slow)
+        lines = value_lines(worlds(value / 2, rate / 2), during, step / _PER_STEP, slow, until - slow)
     else:
-        lines = run_lines(worlds, counted_over, slow, until - slow)
+        lines = run_lines(during, counted_over, slow, until - slow)
     asked = [recorded_value(spec, recording, matchers, value, at=at) for recording, matchers, value in expected]
     if not alone:
         told = {part.recording.name for part in then.parts}

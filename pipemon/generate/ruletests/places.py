@@ -78,6 +78,10 @@ class World:
         """Let a series of `metric` rise by `rate` each second."""
         self.take([Move("sum", metric, "", tuple(labels.items()), rate)])
 
+    def names(self, metric: Metric, suffix: str = "", **labels: str) -> list[str]:
+        """Return what the series of a metric are called here."""
+        return [name for name, _ in self._series(metric, suffix, tuple(labels.items()))]
+
     def take(self, moves: Iterable[Move]) -> None:
         """Let this happen here; the last that is said of a series holds."""
         rates, gauges = self.rates, self.gauges
@@ -133,12 +137,14 @@ class World:
 
     @cached_property
     def _known(self) -> dict[object, tuple[tuple[str, float], ...]]:
-        return _known_of(tuple(self.place.items()), tuple(self.targets.items()), self.replicas)
+        return _known_of(tuple(self.place.items()), tuple(self.targets.items()), self.replicas, self.own)
 
 
 # All cases of a failure mode have the same places, and these the same series.
 @lru_cache(maxsize=200)
-def _known_of(place: Labels, targets: Labels, replicas: Replicas) -> dict[object, tuple[tuple[str, float], ...]]:
+def _known_of(
+    place: Labels, targets: Labels, replicas: Replicas, own: tuple[OwnSeries, ...] | None
+) -> dict[object, tuple[tuple[str, float], ...]]:
     """Return what is known of a place's series: theirs by metric, suffix and labels."""
     return {}
 
@@ -148,6 +154,10 @@ def _spread(metric: Metric, suffix: str, labels: Labels, world: World) -> tuple[
     found = []
     for other, instance, share in world.replicas or _ONE:
         known = {**world.place, **dict(other)}
+        if world.own is not None:
+            # What is counted beside a service knows no more of its versions.
+            known = {label: value for label, value in known.items() if label != "version" or world.own[0].version}
+            known["track"] = known["track"] if has_canary(world.own) else "stable"
         own = {name: known[name] for name in metric.labels if name in known}
         where = {"instance": instance} if instance else {}
         found.append((series(metric.name + suffix, {**own, **dict(labels), **world.targets, **where}), share))
@@ -199,6 +209,11 @@ def picked(own: OwnSeries, other: OwnSeries) -> bool:
     labels = {label: example_of(op, value) for label, op, value in (*other.matchers, *other.by_track)}
     every = (*own.matchers, *own.by_track)
     return own.name == other.name and all(picks(op, value, labels.get(label, "")) for label, op, value in every)
+
+
+def has_canary(own: tuple[OwnSeries, ...] | None) -> bool:
+    """Tell whether a service's series are told apart by track."""
+    return any(each.track == "canary" for each in own or ())
 
 
 def _exported(own: OwnSeries, label: str, value: str) -> str:

@@ -20,6 +20,7 @@ from pipemon.generate.ruletests.places import (
     STABLE_ONES,
     Replicas,
     World,
+    has_canary,
     picked,
     series,
 )
@@ -46,7 +47,8 @@ class State(NamedTuple):
     """Each condition's value and the calls per second: in the place judged, and in those beside it.
 
     `skipped` calls come on top, as a share of the others; 0 for an exporter that counts none. `then` is the
-    calls per second behind what is compared with; None for plenty.
+    calls per second behind what is compared with; None for plenty. `stable` is the value of stable versions, of
+    each condition; None for what tests compare with.
     """
 
     values: tuple[float, ...]
@@ -55,6 +57,7 @@ class State(NamedTuple):
     others_rate: float
     skipped: float = 0.0
     then: float | None = None
+    stable: tuple[float, ...] | None = None
 
 
 class Clock(NamedTuple):
@@ -152,10 +155,6 @@ def own_series(spec: Spec, mode: FailureMode) -> tuple[OwnSeries, ...] | None:
     return (spec.stage(mode.stage).series or None) if mode.stage is not None else None
 
 
-def _has_canary(own: tuple[OwnSeries, ...] | None) -> bool:
-    return any(each.track == "canary" for each in own or ())
-
-
 def _unlike(own: tuple[OwnSeries, ...] | None) -> Iterator[tuple[OwnSeries, ...]]:
     """Yield series that are none of a stage's: each unlike one of them in one label.
 
@@ -202,8 +201,11 @@ def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...])
     if mode.stage is not None:
         beside += [World({**place, "stage": ANOTHER}, targets), World({**place, "track": "shadow"}, targets)]
         if replicas is STABLE_ONES:
-            beside.append(World(place, targets, CANARIES, own=theirs if _has_canary(theirs) else None))
+            beside.append(World(place, targets, CANARIES, own=theirs if has_canary(theirs) else None))
     beside += [World(place, targets, own=other) for other in _unlike(theirs)]
+    if theirs:
+        # Where others decorate a stage of that name.
+        beside += [World(place, {**targets, label: NEIGHBOUR}) for label, _ in spec.select]
     # Of the same name as those that record under our names.
     beside += [World(place, {**targets, label: NEIGHBOUR}, own=theirs) for label, _ in spec.select]
     theirs_too = moves_of(spec, mode, state.others, state.others_rate)
@@ -237,10 +239,12 @@ def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...])
 def _stable_ones(spec: Spec, mode: FailureMode, state: State, canaries: list[World]) -> Iterator[World]:
     """Yield what canaries are compared with, each of its place: all is well elsewhere, so that theirs stand out."""
     enough = calls_compared_with(mode) / mode.window
-    values = tuple(compared_with(mode, condition) for condition in mode.conditions)
+    values = state.stable or tuple(compared_with(mode, condition) for condition in mode.conditions)
     for index, canary in enumerate(canaries):
         place = {**canary.place, "track": "stable", "version": "1"}
-        stable = World(place, canary.targets, STABLE_ONES, skipped=state.skipped, own=canary.own)
+        # Who else is here has no skipped calls of its own.
+        skipped = state.skipped if canary.own == canaries[0].own else 0.0
+        stable = World(place, canary.targets, STABLE_ONES, skipped=skipped, own=canary.own)
         rate = enough if state.then is None or index else state.then
         if rate and canary.place.get("track") != "shadow":
             _fill(stable, spec, mode, values, rate)
@@ -279,7 +283,7 @@ def seen(spec: Spec, mode: FailureMode, condition: Condition) -> float:
     """Return the share of the judged place's calls that a condition sees: beside another time, of stable versions."""
     past = condition.reference is not None and bool(condition.reference.offset or condition.reference.hold)
     own = own_series(spec, mode)
-    if own is not None and not _has_canary(own):
+    if own is not None and not has_canary(own):
         # All that another service exports is stable then.
         return 1.0
     shares = ((dict(labels).get("track"), share) for labels, _, share in _replicas(spec, mode))
@@ -389,15 +393,15 @@ def pushed_lines(worlds: list[World], calls: float, steps: int) -> Iterator[dict
             yield {"series": name, "values": f"{_plain(value)}+0x{steps} stale"}
 
 
-def value_lines(worlds: list[World], step: float, slow: int, steps: int) -> list[dict[str, str]]:
-    """Return the counters of some places: first at half their speed, then for so many steps, then no more."""
+def value_lines(before: list[World], during: list[World], step: float, slow: int, steps: int) -> list[dict[str, str]]:
+    """Return the counters of some places: first as `before`, then so many steps as `during`, then no more."""
     return [
         {
             "series": name,
-            "values": f"0+{_plain(rise / 2)}x{slow} {_plain(rise * (slow / 2 + 1))}+{_plain(rise)}x{steps}",
+            "values": f"0+{_plain(usual)}x{slow} {_plain(usual * slow + rise)}+{_plain(rise)}x{steps}",
         }
-        for world in worlds
-        for name, rise in ((name, rate * step) for name, rate in world.rates.items())
+        for first, second in zip(before, during, strict=True)
+        for name, usual, rise in ((name, first.rates[name] * step, second.rates[name] * step) for name in second.rates)
     ]
 
 

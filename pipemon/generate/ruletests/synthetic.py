@@ -95,7 +95,7 @@ def _told(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, val
     if isinstance(reads, r.Counted):
         # Of a run of so many seconds.
         metric, value = counter_of(spec, mode.stage, reads), value / mode.window
-        rate = value if metric == reads.undecorated else rate
+        rate = value / (1 + moves.skipped) if metric == reads.undecorated else rate
     _calls(moves, mode, rate)
     match reads:
         case r.Share():
@@ -108,7 +108,7 @@ def _told(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, val
             moves.put(_of(mode, reads.gauge, reads.whole), value)
         case r.Busy():
             # More of them when there is more to do, so that it shows over how long they are counted.
-            workers = _WORKERS * (1 + value / 5)
+            workers = _WORKERS * (1 + value)
             moves.put(reads.workers, workers)
             moves.add(reads.durations, value * workers, "_sum")
         case r.Distance():
@@ -314,7 +314,11 @@ def _latency(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, 
         high = tested_limits(spec, mode, condition).high
         assert high is not None
         q = float(condition.argument[1:]) / 100
-        lower, upper = _read_bounds(spec, mode.stage) or (high * 0.4, high * 20)
+        read = _read_bounds(spec, mode.stage)
+        if read is not None:
+            # Its unit is known of the bounds that are said, and of no others.
+            moves.add(metric, rate / 4, "_bucket", le=le(read[0] * 0.37))
+        lower, upper = read or (high * 0.4, high * 20)
         inside = (value - lower) / (upper - lower)
         below = max(0.0, (q - inside) / (1 - inside))
         _first(moves, mode, metric, below, rate, le=le(lower))
@@ -334,6 +338,9 @@ def _first(moves: Moves, mode: FailureMode, metric: Metric, part: float, rate: f
 
 def _counted_times(moves: Moves, spec: Spec, mode: FailureMode, rate: float) -> None:
     moves.add(duration(mode.stage), rate, "_count")
+    if mode.stage is not None and spec.stage(mode.stage).series:
+        # Panels read it, by the name that a rule gives it.
+        moves.add(duration(mode.stage), rate, "_sum")
     if mode.stage is None:
         _stage_times(moves, spec, rate)
 
