@@ -41,10 +41,13 @@ def _recording(made: Recording) -> Recording:
 
 
 def since_success(spec: Spec) -> Measure:
-    """Return how long ago a run last ended well, as far back as it may: a gateway may have lost it since."""
+    """Return how long ago a run last ended well, also where a gateway has lost it since.
+
+    It looks further back than a success may be ago: else one that was lost at once would never be too long ago.
+    """
     assert spec.schedule is not None
     by, metric = key(spec, None), c.BATCH_LAST_SUCCESS
-    series = select(metric, matchers(spec, metric), window=spec.schedule.limit, target_labels=targets(spec))
+    series = select(metric, matchers(spec, metric), window=spec.schedule.remembered, target_labels=targets(spec))
     last = Aggregate("max", by, Call("last_over_time", (series,)))
     name = f"{'_'.join(by)}:pipemon_batch_since_success_seconds:min"
     return Measure(Recording(name, Binary("-", Call("time", ()), last), by), own(spec), None, ())

@@ -221,6 +221,11 @@ class Schedule:
         """How long ago the last success may be."""
         return self.period + self.grace
 
+    @property
+    def remembered(self) -> float:
+        """How long a success is remembered that no gateway has any more: a quarter longer, to tell that none came."""
+        return 1.25 * self.limit
+
 
 @dataclass(frozen=True)
 class ExpectedChange:

@@ -42,6 +42,7 @@ def schedule_cases(spec: Spec, group: Group) -> dict[float, list[tuple[str, str,
 
 def _cases(spec: Spec, alert: Alert, step: float) -> Iterator[tuple[str, Test]]:
     """Yield the cases. A run ends well at the first step, and then does or does not again."""
+    assert spec.schedule is not None
     mode = alert.mode
     end = 3 * _STEPS
     wait = ceil(round(mode.for_ / step, 6))
@@ -70,12 +71,14 @@ def _cases(spec: Spec, alert: Alert, step: float) -> Iterator[tuple[str, Test]]:
     yield "is quiet while runs are in time", quiet
     lost = f"0+0x{_STEPS // 2} stale"
     # By then it is so long ago that nothing tells where it was.
-    forgotten = _STEPS // 2 + late + tail + 1
+    forgotten = _STEPS // 2 + late + tail + 1 + ceil(round((spec.schedule.remembered - spec.schedule.limit) / step, 6))
     no_success = case([_success(spec, lost), *calls], (_STEPS - 1, []), (late, firing), (forgotten, nowhere))
     since = text(since_success(spec).value.series(*own(spec)))
     nothing = {"expr": since, "eval_time": duration(forgotten * step), "exp_samples": []}
     exprs = [*cast("list[object]", no_success["promql_expr_test"]), nothing]
     yield "fires when the last success is lost and no other comes", {**no_success, "promql_expr_test": exprs}
+    at_once = case([_success(spec, "0 stale"), *calls], (_STEPS - 1, []), (late, firing))
+    yield "fires when the last success is lost at once and no other comes", at_once
     yield "fires when no run ever ended well", case(calls, (_STEPS - 1, []), (late, nowhere))
     young = case(calls, (late, []))
     yield "is quiet while Prometheus has not looked so long", {**young, "input_series": [*calls, *others[:-1]]}
