@@ -252,8 +252,9 @@ def _values(spec: Spec, found: Measure) -> str:
     (value,), (count,) = found.value.parts, found.count.parts
     place = tuple(Matcher(label, "=", "%s") for label in spec.told_apart_by)
     furthest = Call("topk", (1.0, value.series(*found.matchers, *place)))
-    counted = Binary("and", count.series(*found.count_matchers, *place), furthest)
-    words = on_values(template(". | first | value", ""))
+    # Its place is told once, and `and` finds no other.
+    counted = Binary("and", count.series(*found.count_matchers), furthest)
+    words = on_values('{{ . | first | value | printf "%.0f" }}')
     return f"{{{{ with {_asked(spec, text(counted))} }}}}{words}{{{{ end }}}}"
 
 

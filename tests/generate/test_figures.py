@@ -46,7 +46,7 @@ def test_prometheus_prints_numbers_as_commands_do_and_none_with_an_exponent(tmp_
 
 def test_an_alert_of_drift_tells_on_how_many_values_that_version_rests_that_is_furthest(tmp_path: Path) -> None:
     (tmp_path / "shop.yaml").write_text(
-        "pipeline: shop\nbaseline: shop.baseline.json\nscrape_interval: 5m\n"
+        "pipeline: shop\nkeep: [cluster, namespace]\nbaseline: shop.baseline.json\nscrape_interval: 5m\n"
         "stages: {hear: {features: {input.word: [left, right]}}}\n"
         "failure_modes: {unlike: {what: x, stage: hear, signal: {drift: input.word}}}\n"
     )
@@ -54,25 +54,29 @@ def test_an_alert_of_drift_tells_on_how_many_values_that_version_rests_that_is_f
     (tmp_path / "shop.baseline.json").write_text(dump(Baseline("shop", 0.0, 1.0, {"hear.input.word": base})))
     # Words in each five minutes, of which there are 72 in the window; the third version is as the baseline.
     series = {}
-    for version, left, right in (("1", 100, 50), ("2", 9, 1), ("3", 1000, 1000)):
-        place = f'pipeline="shop",stage="hear",version="{version}",track="stable",direction="input",feature="word"'
+    for version, left, right in (("1", 100, 50), ("2", 9, 1), ("3", 1000, 1000), ("elsewhere", 1000, 0)):
+        cluster = "b" if version == "elsewhere" else "a"
+        place = f'cluster="{cluster}",namespace="prod",pipeline="shop",stage="hear",version="{version}",track="stable"'
+        place += ',direction="input",feature="word"'
         series[f'pipemon_feature_info{{{place},bins=""}}'] = "1x96"
         for word, count in (("left", left), ("right", right)):
             series[f'pipemon_feature_category_total{{{place},category="{word}"}}'] = f"0+{count}x96"
     made = yaml.safe_load(rule_file(rules(plan(load(tmp_path / "shop.yaml")).spec)))
-    told = "Drift of word (psi) of hear input: {} over 6h on 720 values, above 0.1 and more than chance explains."
+    told = "Drift of word (psi) of hear input: {} over 6h on {} values, above 0.1 and more than chance explains."
     for group in made["groups"]:
         for rule in group["rules"]:
             if "alert" in rule:
                 rule["labels"], rule["annotations"] = {}, {"description": rule["annotations"]["description"]}
     (tmp_path / "rules.yml").write_text(json.dumps(made))
     psi = printed(distance("psi", (0.9, 0.1), (0.5, 0.5), (0.5, 0.5), (), 720.0), "")
-    labels = {"pipeline": "shop", "stage": "hear"}
-    alert = {"exp_labels": labels, "exp_annotations": {"description": told.format(psi)}}
+    labels = {"pipeline": "shop", "stage": "hear", "namespace": "prod"}
+    alert = {"exp_labels": labels | {"cluster": "a"}, "exp_annotations": {"description": told.format(psi, 720)}}
+    far = printed(distance("psi", (1.0, 0.0), (0.5, 0.5), (0.5, 0.5), (), 72_000.0), "")
+    other = {"exp_labels": labels | {"cluster": "b"}, "exp_annotations": {"description": told.format(far, 72_000)}}
     test = {
         "interval": "5m",
         "input_series": [{"series": name, "values": values} for name, values in series.items()],
-        "alert_rule_test": [{"eval_time": "8h", "alertname": "ShopUnlike", "exp_alerts": [alert]}],
+        "alert_rule_test": [{"eval_time": "8h", "alertname": "ShopUnlike", "exp_alerts": [alert, other]}],
     }
     document = {"rule_files": ["rules.yml"], "evaluation_interval": "5m", "tests": [test]}
     (tmp_path / "tests.yml").write_text(json.dumps(document))

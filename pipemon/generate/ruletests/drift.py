@@ -119,7 +119,7 @@ def _cases(rules: Rules, alert: Alert) -> Iterator[tuple[str, Test]]:
     if condition.against is None:
         chance = noticed(reference, cast(Statistic, condition.argument), _PLENTY * least)
     beyond = max(values.beyond[0], chance * (1 + MARGIN))
-    first = _case(spec, alert, beyond, _PLENTY * least, fires=True)
+    first = _case(spec, alert, beyond, ceil(_PLENTY * least), fires=True)
     time = _clock(spec, mode, condition, lasts=True)
     more = [constant(each, 1.0, time) for each in _constants_beside(rules, mode)]
     more += other_bins(spec, mode, condition, time)
@@ -133,7 +133,7 @@ def _cases(rules: Rules, alert: Alert) -> Iterator[tuple[str, Test]]:
         chance = noticed(reference, cast(Statistic, condition.argument), _ENOUGH * least)
     # Of two samples so few values tell a large drift only.
     if condition.against is None and chance * (1 + MARGIN) < beyond:
-        yield "fires on just enough values", _case(spec, alert, beyond, _ENOUGH * least, fires=True)
+        yield "fires on just enough values", _case(spec, alert, beyond, ceil(_ENOUGH * least), fires=True)
     quiet = _case(spec, alert, values.before[0], _PLENTY * least, fires=False)
     more, told = recorded_by_neighbours(rules, mode, condition, _clock(spec, mode, condition, lasts=False))
     if more:

@@ -72,7 +72,7 @@ def expected_alert(spec: Spec, alert: Alert, state: State, *, gone: bool) -> dic
             condition,
             "unknown" if unknown else printed(value, unit(spec, mode, condition)),
             _then(spec, mode, condition),
-            on_values(figure(state.rate * mode.window)) if condition.signal == DRIFT else "",
+            on_values(f"{state.rate * mode.window:.0f}") if condition.signal == DRIFT else "",
         )
         for condition, value in zip(mode.conditions, state.values, strict=True)
     ]
