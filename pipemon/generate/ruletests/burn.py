@@ -15,10 +15,12 @@ from pipemon.generate.measures import measure
 from pipemon.generate.promql import quote
 from pipemon.generate.rules import Alert, Group
 from pipemon.generate.ruletests.bounds import BEHIND, bound_until
+from pipemon.generate.ruletests.clocks import Clock
 from pipemon.generate.ruletests.expectations import expected_alert, nothing_of_others, recorded_value, waited
+from pipemon.generate.ruletests.lines import constant, counters
 from pipemon.generate.ruletests.neighbours import neighbours
 from pipemon.generate.ruletests.places import series
-from pipemon.generate.ruletests.scenes import Clock, State, constant, counters, judged, labels_of, worlds
+from pipemon.generate.ruletests.scenes import State, judged, labels_of, worlds
 from pipemon.generate.ruletests.values import MARGIN
 from pipemon.generate.ruletests.wait import waiting_case
 from pipemon.spec.latency import burned_condition

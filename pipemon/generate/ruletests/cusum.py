@@ -10,11 +10,13 @@ from pipemon.generate.cusum import MOST
 from pipemon.generate.measures import measure
 from pipemon.generate.recordings import Measure, Recording, in_order
 from pipemon.generate.rules import Alert, Group
-from pipemon.generate.ruletests.cases import SKIPPED
+from pipemon.generate.ruletests.clocks import Clock
 from pipemon.generate.ruletests.expectations import expected_alert, firing_at, nothing_of_others, recorded_value
+from pipemon.generate.ruletests.lines import constant, counters
 from pipemon.generate.ruletests.places import series
+from pipemon.generate.ruletests.played import SKIPPED
 from pipemon.generate.ruletests.recorded import part_of, parts_elsewhere
-from pipemon.generate.ruletests.scenes import ANOTHER, Clock, State, constant, counters, labels_of, own_series, worlds
+from pipemon.generate.ruletests.scenes import ANOTHER, State, labels_of, own_series, worlds
 from pipemon.generate.ruletests.values import MARGIN
 from pipemon.generate.ruletests.wait import wait_case
 from pipemon.spec.cusum import LIMIT, slack, summed

@@ -17,11 +17,13 @@ from pipemon.generate.drift.shapes import noticed
 from pipemon.generate.measures import measure
 from pipemon.generate.recordings import is_constant
 from pipemon.generate.rules import Alert, Group, Rules
+from pipemon.generate.ruletests.clocks import Clock
 from pipemon.generate.ruletests.expectations import expected_alert, nothing_of_others, recorded_value
+from pipemon.generate.ruletests.lines import constant, counters
 from pipemon.generate.ruletests.places import series
 from pipemon.generate.ruletests.ranks import ranked_cases
 from pipemon.generate.ruletests.recent import recent_cases
-from pipemon.generate.ruletests.scenes import ANOTHER, Clock, State, constant, counters, kept_labels, worlds
+from pipemon.generate.ruletests.scenes import ANOTHER, State, kept_labels, worlds
 from pipemon.generate.ruletests.twins import (
     another_version,
     first_day,

@@ -12,17 +12,10 @@ from pipemon.generate.own_series import SERIES
 from pipemon.generate.promql import Matcher, literal, quote
 from pipemon.generate.recordings import Recording
 from pipemon.generate.rules import Alert
+from pipemon.generate.ruletests.clocks import Clock
 from pipemon.generate.ruletests.places import CANARY_VERSION, series
 from pipemon.generate.ruletests.recorded import part_of
-from pipemon.generate.ruletests.scenes import (
-    Clock,
-    State,
-    calls_compared_with,
-    kept_labels,
-    labels_of,
-    own_series,
-    seen,
-)
+from pipemon.generate.ruletests.scenes import State, calls_compared_with, kept_labels, labels_of, own_series, seen
 from pipemon.generate.ruletests.synthetic import OVERRUN
 from pipemon.generate.ruletests.values import compared_with
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec

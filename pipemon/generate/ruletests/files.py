@@ -15,25 +15,24 @@ from pipemon.generate.formats.yamltext import comment, listed_one_by_one
 from pipemon.generate.rules import Alert, Group, Rules
 from pipemon.generate.ruletests.burn import burn_cases, burning
 from pipemon.generate.ruletests.cases import (
-    ENOUGH,
-    Test,
-    calls_rate,
     cases_just_before,
     cases_on_few_calls,
     cases_on_just_enough_calls,
     cases_that_fire,
-    stops,
 )
+from pipemon.generate.ruletests.clocks import Clock, clock
 from pipemon.generate.ruletests.cusum import by_sum, cusum_cases
 from pipemon.generate.ruletests.drift import constants_cases, drift_cases, drifting
 from pipemon.generate.ruletests.expectations import fires_whatever_else, firing_at, place_if_any, place_of, waited
 from pipemon.generate.ruletests.held import held_cases, held_step
 from pipemon.generate.ruletests.joint import joint_of
+from pipemon.generate.ruletests.lines import counters
 from pipemon.generate.ruletests.lost_run import lost_run_cases
 from pipemon.generate.ruletests.onset import onset_cases
 from pipemon.generate.ruletests.past import past_cases, past_step
+from pipemon.generate.ruletests.played import ENOUGH, Test, calls_rate, stops
 from pipemon.generate.ruletests.recorded import recorded_elsewhere
-from pipemon.generate.ruletests.scenes import Clock, State, clock, counters, up, worlds
+from pipemon.generate.ruletests.scenes import State, up, worlds
 from pipemon.generate.ruletests.schedule import by_schedule, overdue_cases, schedule_cases
 from pipemon.generate.ruletests.shift import shift_cases, shifting
 from pipemon.generate.ruletests.start import cases_of_a_start

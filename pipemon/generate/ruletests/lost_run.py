@@ -12,11 +12,13 @@ from pipemon.generate.measures import measure
 from pipemon.generate.promql import Binary, Expr, Selector, literal, quote, rebuilt, text
 from pipemon.generate.recordings import Recording, own
 from pipemon.generate.rules import Alert
-from pipemon.generate.ruletests.cases import ENOUGH, SKIPPED, calls_rate
+from pipemon.generate.ruletests.clocks import ages, clock
 from pipemon.generate.ruletests.expectations import firing_at, place_of
 from pipemon.generate.ruletests.joint import joint_of
+from pipemon.generate.ruletests.lines import pushed_lines
+from pipemon.generate.ruletests.played import ENOUGH, SKIPPED, calls_rate
 from pipemon.generate.ruletests.recorded import recorded_past
-from pipemon.generate.ruletests.scenes import State, ages, clock, own_series, pushed_lines, worlds
+from pipemon.generate.ruletests.scenes import State, own_series, worlds
 from pipemon.generate.ruletests.values import least_compared_with
 from pipemon.spec.model import FailureMode, Spec
 from pipemon.units import duration

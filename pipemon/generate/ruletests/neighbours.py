@@ -12,8 +12,9 @@ from types import MappingProxyType
 
 from pipemon.generate.promql import Call, literal, quote
 from pipemon.generate.recordings import Recording, is_constant
+from pipemon.generate.ruletests.clocks import Clock
 from pipemon.generate.ruletests.places import series
-from pipemon.generate.ruletests.scenes import NEIGHBOUR, Clock
+from pipemon.generate.ruletests.scenes import NEIGHBOUR
 from pipemon.spec.model import Spec
 
 _MANY = 1e6

@@ -16,9 +16,11 @@ from pipemon.generate.drift.onset import CERTAIN, ENOUGH, LIMIT, SLACK, TRIFLE, 
 from pipemon.generate.promql import Call
 from pipemon.generate.recordings import Recording, in_order
 from pipemon.generate.rules import Rules
+from pipemon.generate.ruletests.clocks import Clock
+from pipemon.generate.ruletests.lines import rising
 from pipemon.generate.ruletests.neighbours import neighbours
 from pipemon.generate.ruletests.places import series
-from pipemon.generate.ruletests.scenes import ANOTHER, NEIGHBOUR, Clock, kept_labels, rising
+from pipemon.generate.ruletests.scenes import ANOTHER, NEIGHBOUR, kept_labels
 from pipemon.spec.model import Spec
 from pipemon.units import duration
 

@@ -8,12 +8,13 @@ from math import ceil
 
 from pipemon.generate.measures import measure
 from pipemon.generate.rules import Group
-from pipemon.generate.ruletests.cases import SKIPPED
 from pipemon.generate.ruletests.expectations import nothing_of_others, recorded_value
+from pipemon.generate.ruletests.lines import run_lines, value_lines
 from pipemon.generate.ruletests.places import CANARY_VERSION, STABLE_ONES, World
+from pipemon.generate.ruletests.played import SKIPPED
 from pipemon.generate.ruletests.recorded import part_of, recorded_of_others
 from pipemon.generate.ruletests.scene_texts import Entries, Queries, scene_of
-from pipemon.generate.ruletests.scenes import ANOTHER, NEIGHBOUR, kept_labels, run_lines, value_lines
+from pipemon.generate.ruletests.scenes import ANOTHER, NEIGHBOUR, kept_labels
 from pipemon.generate.ruletests.synthetic import measured
 from pipemon.generate.ruletests.values import compared_with
 from pipemon.spec import reads as r

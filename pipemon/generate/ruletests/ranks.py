@@ -15,9 +15,11 @@ from pipemon.generate.drift.measure import condition_references
 from pipemon.generate.drift.shapes import Shares, critical, moved, moved_inside, noticed
 from pipemon.generate.drift.together import counted
 from pipemon.generate.rules import Alert
+from pipemon.generate.ruletests.clocks import clock_of_a_move
 from pipemon.generate.ruletests.expectations import firing_at, place_of
+from pipemon.generate.ruletests.lines import counters
 from pipemon.generate.ruletests.places import World
-from pipemon.generate.ruletests.scenes import clock_of_a_move, counters, kept_labels, version_of
+from pipemon.generate.ruletests.scenes import kept_labels, version_of
 from pipemon.generate.ruletests.synthetic import Moves, distributed
 from pipemon.generate.ruletests.values import MARGIN, tested_values
 from pipemon.spec.model import Condition, FailureMode, Spec

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pipemon.generate.measures import measure
 from pipemon.generate.recordings import Measure, Part
+from pipemon.generate.ruletests.clocks import Clock
+from pipemon.generate.ruletests.lines import constant, from_step
 from pipemon.generate.ruletests.places import series
-from pipemon.generate.ruletests.scenes import ANOTHER, NEIGHBOUR, Clock, State, constant, from_step, labels_of
+from pipemon.generate.ruletests.scenes import ANOTHER, NEIGHBOUR, State, labels_of
 from pipemon.generate.ruletests.values import compared_with
 from pipemon.spec.model import FailureMode, Spec
 

@@ -19,11 +19,13 @@ from pipemon.generate.measures import measure
 from pipemon.generate.promql import quote
 from pipemon.generate.recordings import Recording, in_order, is_constant
 from pipemon.generate.rules import Alert, Group
+from pipemon.generate.ruletests.clocks import Clock
 from pipemon.generate.ruletests.expectations import expected_alert, firing_at, place_of, recorded_value
+from pipemon.generate.ruletests.lines import rising
 from pipemon.generate.ruletests.neighbours import neighbours
 from pipemon.generate.ruletests.onset import SCRAPES, Feature
 from pipemon.generate.ruletests.places import series
-from pipemon.generate.ruletests.scenes import ANOTHER, NEIGHBOUR, Clock, State, rising
+from pipemon.generate.ruletests.scenes import ANOTHER, NEIGHBOUR, State
 from pipemon.generate.ruletests.values import MARGIN
 from pipemon.generate.ruletests.wait import wait_case
 from pipemon.spec.model import Spec

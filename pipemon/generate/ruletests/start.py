@@ -7,9 +7,11 @@ from math import ceil
 
 from pipemon.generate.expressions import is_low_until_full
 from pipemon.generate.rules import Alert
-from pipemon.generate.ruletests.cases import ENOUGH, Test, calls_rate
+from pipemon.generate.ruletests.clocks import clock
+from pipemon.generate.ruletests.lines import rising
+from pipemon.generate.ruletests.played import ENOUGH, Test, calls_rate
 from pipemon.generate.ruletests.recorded import recorded_past
-from pipemon.generate.ruletests.scenes import State, clock, judged, rising
+from pipemon.generate.ruletests.scenes import State, judged
 from pipemon.generate.ruletests.values import edge_values, least_compared_with
 from pipemon.spec.model import Spec
 from pipemon.units import duration

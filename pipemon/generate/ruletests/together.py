@@ -12,8 +12,10 @@ from pipemon.generate.drift.shapes import noticed
 from pipemon.generate.drift.together import counted
 from pipemon.generate.measures import measure
 from pipemon.generate.rules import Alert, Group
+from pipemon.generate.ruletests.clocks import clock_of_a_move
 from pipemon.generate.ruletests.expectations import firing_at, nothing_of_others, place_of, recorded_value
-from pipemon.generate.ruletests.scenes import State, clock_of_a_move, counters, worlds
+from pipemon.generate.ruletests.lines import counters
+from pipemon.generate.ruletests.scenes import State, worlds
 from pipemon.generate.ruletests.values import MARGIN, tested_values
 from pipemon.spec.model import Condition, FailureMode, Spec
 from pipemon.spec.signals import TOGETHER, Statistic

@@ -13,9 +13,11 @@ from pipemon.generate.measures import measure
 from pipemon.generate.recordings import Recording, in_order, is_constant
 from pipemon.generate.rules import Rules
 from pipemon.generate.ruletests.categories import uncounted_case
+from pipemon.generate.ruletests.clocks import Clock
+from pipemon.generate.ruletests.lines import counters
 from pipemon.generate.ruletests.neighbours import neighbours
 from pipemon.generate.ruletests.places import World, series
-from pipemon.generate.ruletests.scenes import ANOTHER, Clock, counters, kept_labels, version_of
+from pipemon.generate.ruletests.scenes import ANOTHER, kept_labels, version_of
 from pipemon.generate.ruletests.synthetic import measured
 from pipemon.generate.ruletests.values import tested_values
 from pipemon.spec.baseline import RHYTHMS

@@ -8,8 +8,9 @@ from pipemon import catalogue as c
 from pipemon.generate.measures import measure
 from pipemon.generate.recordings import Recording
 from pipemon.generate.rules import Group
+from pipemon.generate.ruletests.lines import rising
 from pipemon.generate.ruletests.places import series
-from pipemon.generate.ruletests.scenes import ANOTHER, NEIGHBOUR, kept_labels, rising
+from pipemon.generate.ruletests.scenes import ANOTHER, NEIGHBOUR, kept_labels
 from pipemon.spec import reads as r
 from pipemon.spec.model import FailureMode, Spec
 from pipemon.spec.signals import SIGNALS
