@@ -90,7 +90,6 @@ SCENES = {
         Scene("raters-differ-child", None, answer=transcribers.begin({"child": 0.6})),
         Scene("raters-differ-adult", None, answer=transcribers.begin({"adult": 0.6})),
         Scene("labels-late", None, answer=LABELLED, days_late=4),
-        Scene("often-wrong", None, beside=("a-little-more-wrong",), answer=transcribers.begin(misread=0.4)),
     ),
     "drift.yaml": (
         Scene("unknown-client", "new_client"),

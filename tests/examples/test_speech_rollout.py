@@ -61,7 +61,7 @@ def test_each_fault_of_a_roll_out_sends_one_alert(tmp_path: Path) -> None:
         phases.append(phase)
         expected.append(fired(f"{60 * number}m", "16m", *(alert_name("speech", alert) for alert in alerts)))
     with heard_once():
-        recorded = series("speech", phases, calls=10 * len(every_recording()))
+        recorded = series("speech", phases, calls=6 * len(every_recording()))
     quick = tuple(mode for mode in without_drift(spec).failure_modes if mode.name != "all-at-once")  # that is of drift
     file = rule_file(rules(plan(replace(spec, failure_modes=quick)).spec))
     check(file, recorded, expected, tmp_path, interval="1m", evaluation="4m")
