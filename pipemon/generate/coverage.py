@@ -113,15 +113,17 @@ def _late(spec: Spec) -> Iterator[str]:
 
 def _forgotten(spec: Spec) -> Iterator[str]:
     """Yield what absence forgets: a place whose series have ended, where no target tells that it should be there."""
-    if not spec.told_apart_by or spec.link or spec.schedule:
+    if not spec.told_apart_by or spec.schedule:
         return
     silent = [mode for mode in spec.measurable if "no_calls" in mode.signals]
-    # What another service exports has other targets.
-    others = [mode for mode in silent if mode.stage is not None and spec.stage(mode.stage).series]
+    # What another service exports has other targets, and of a link that comes and goes no target tells a place.
+    others = [mode for mode in silent if spec.link or (mode.stage is not None and spec.stage(mode.stage).series)]
     own = [mode for mode in silent if mode not in others and not spec.targets]
-    up = f"{{promql: 'max by ({', '.join(spec.told_apart_by)}) (up{{job=\"...\"}}) == 0'}}"
+    up = 'up{job="..."}'
+    answers = f"max_over_time({up}[{duration(spec.link)}])" if spec.link else up
+    asked = f"{{promql: 'max by ({', '.join(spec.told_apart_by)}) ({answers}) == 0'}}"
     lasts, place = duration(spec.timing.long_window), listed(spec.told_apart_by)
-    for modes, more in ((own, f"`targets: {{job: {spec.pipeline}}}`"), (others, f"`{up}`")):
+    for modes, more in ((own, f"`targets: {{job: {spec.pipeline}}}`"), (others, f"`{asked}`")):
         if modes:
             names = listed([mode.name for mode in modes], "and")
             words = f"if the series of one {place} end, firing stops after {lasts}, as if all were well"

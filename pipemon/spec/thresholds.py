@@ -230,7 +230,7 @@ def _words(node: Node, value: float, context: Context) -> str:
 
 
 def _suffix(unit: str) -> str:
-    return f" {unit}" if unit not in ("", "count", "ratio") else ""
+    return f" {unit}" if unit not in ("", "none", "count", "ratio") else ""
 
 
 def _seconds(value: float) -> str:

@@ -83,7 +83,7 @@ ENDS = "if the series of one cluster end, firing stops after 1h, as if all were 
         ("keep: [cluster]", ["sort", "tts"]),
         ("keep: [cluster]\ntargets: {job: shop}", ["tts"]),
         ("keep: [namespace]\nselect: {namespace: prod}", []),
-        ("keep: [cluster]\nlink: intermittent", []),
+        ("keep: [cluster]\nlink: intermittent", ["both"]),
         ("", []),
     ],
 )
@@ -92,6 +92,9 @@ def test_absence_that_forgets_who_is_gone_is_told_of(tmp_path: Path, head: str, 
     words = {
         "sort": f"  silent: {ENDS}`targets: {{job: shop}}` fires on",
         "tts": f"  tts-silent: {ENDS}`{{promql: 'max by (cluster) (up{{job=\"...\"}}) == 0'}}` fires on",
+        # No answer to one scrape is no sign there.
+        "both": f"  silent and tts-silent: {ENDS}"
+        "`{promql: 'max by (cluster) (max_over_time(up{job=\"...\"}[1h])) == 0'}` fires on",
     }
     found = [line for line in summary(plan(load(tmp_path / "shop.yaml"))) if "as if all were well" in line]
     assert found == [words[stage] for stage in told]

@@ -20,6 +20,8 @@ TIME = Context(SIGNALS["latency"], "", 0.3, None)
 LEVEL = Context(SIGNALS["mean"], "dBFS", None, None)
 KNOWN = Context(SIGNALS["mean"], "dBFS", None, FeatureBaseline(-26, 2, 1000))
 
+PLAIN = Context(SIGNALS["mean"], "none", None, None)
+
 numbers = st.decimals(min_value=-10_000, max_value=10_000, places=3).map(float)
 shares = st.decimals(min_value="0.01", max_value="99.99", places=2)
 
@@ -38,6 +40,13 @@ def test_a_share_in_percent_and_as_a_number_are_the_same(share: object) -> None:
     assert number is not None
     assert percent.high == pytest.approx(number.high, rel=1e-9)
     assert percent.words == number.words
+
+
+def test_what_has_no_unit_is_said_without_one() -> None:
+    for text in ("above: 50", "outside: [-20, 50]"):
+        found, _ = resolved(text, PLAIN)
+        assert found is not None
+        assert "none" not in found.words
 
 
 @given(st.integers(1, 10**6))
