@@ -21,10 +21,12 @@ from pipemon.spec.model import Spec
 
 HEAD = """\
 pipeline: shop
+slices: {age: [young, old]}
 stages:
   pay:
     budget: 300ms
     features: {input.amount: seconds, output.currency: [eur, usd, gbp]}
+    scores: {wer: ratio}
 failure_modes:
 """
 P50, P99 = "quantile: p50 of input.amount", "quantile: p99 of input.amount"
@@ -40,6 +42,7 @@ PAIRS = {
     "two-categories-that-are-nearly-all": (f"{EUR}, above: 60%", f"{USD}, above: 35%"),
     "a-category-and-new-ones": (f"{EUR}, above: 60%", "new_category: output.currency"),
     "calibration-and-what-is-wrong": ("signal: calibration", "signal: wrong_ratio, above: 8%"),
+    "a-score-and-that-of-a-slice": ("quality: wer, above: 25%", "quality: wer, slice: age=young, above: 1.3x all"),
     "a-latency-and-the-budget": ("latency: p50, above: 200ms", "latency: p99, above: budget"),
     "the-median-above-what-few-may-be": ("latency: p50, above: 2s", "latency: p99, above: budget"),
 }

@@ -17,7 +17,7 @@ from pipemon.generate.ruletests.places import CANARY_VERSION, series
 from pipemon.generate.ruletests.recorded import part_of
 from pipemon.generate.ruletests.scenes import State, calls_compared_with, kept_labels, labels_of, own_series, seen
 from pipemon.generate.ruletests.synthetic import OVERRUN
-from pipemon.generate.ruletests.values import compared_with
+from pipemon.generate.ruletests.values import compared_with, mean_of_all
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 from pipemon.spec.own_series import STANDS_FOR
 from pipemon.spec.signals import DRIFT
@@ -64,7 +64,7 @@ def expected_alert(spec: Spec, alert: Alert, state: State, *, gone: bool) -> dic
             mode,
             condition,
             "unknown" if unknown else printed(value, unit(spec, mode, condition)),
-            _then(spec, mode, condition),
+            _then(spec, mode, condition, state),
             on_values(f"{state.rate * mode.window:.0f}") if condition.signal == DRIFT else "",
         )
         for condition, value in zip(mode.conditions, state.values, strict=True)
@@ -86,14 +86,13 @@ def expected_alert(spec: Spec, alert: Alert, state: State, *, gone: bool) -> dic
     return {"exp_labels": {**labels, **alert.labels}, "exp_annotations": rendered}
 
 
-def _said(spec: Spec, mode: FailureMode, condition: Condition, value: float | None) -> str:
-    shown = "unknown" if value is None else printed(value, unit(spec, mode, condition))
-    return sentence(spec, mode, condition, shown, _then(spec, mode, condition))
-
-
-def _then(spec: Spec, mode: FailureMode, condition: Condition) -> str:
+def _then(spec: Spec, mode: FailureMode, condition: Condition, state: State) -> str:
     """Return what an alert says that it compares with, or ""."""
-    return printed(compared_with(mode, condition), unit(spec, mode, condition)) if condition.reference else ""
+    if condition.reference is None:
+        return ""
+    whole = mean_of_all(mode, condition)
+    then = compared_with(mode, condition) if whole is None else state.values[whole]
+    return printed(then, unit(spec, mode, condition))
 
 
 def recorded_values(

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipemon.generate.ruletests.distributions import beside_share, possible, quantile_of
-from pipemon.generate.ruletests.values import Values, tested_values
+from pipemon.generate.ruletests.values import Values, compared_with, mean_of_all, tested_values
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import FailureMode, Spec
 from pipemon.spec.subject import by_subject
@@ -119,6 +119,10 @@ class Joint:
             if values is None:
                 return None
             found.update(zip(group, values, strict=True))
+        for index, condition in enumerate(conditions):
+            # What is a multiple of the mean over all goes with it: in as many digits as are printed.
+            if (whole := mean_of_all(self.mode, condition)) is not None:
+                found[index] = float(f"{found[index] * found[whole] / compared_with(self.mode, condition):.4g}")
         return tuple(found[index] for index in self._indices)
 
 

@@ -16,7 +16,7 @@ from pipemon.generate.levels import counter_of
 from pipemon.generate.queries import calls_total, duration
 from pipemon.generate.ruletests.distributions import bounds_of, has_quantiles, point, shares_below
 from pipemon.generate.ruletests.places import OLD_VERSION, Move, World
-from pipemon.generate.ruletests.values import compared_with, tested_limits
+from pipemon.generate.ruletests.values import compared_with, mean_of_all, tested_limits
 from pipemon.spec import reads as r
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import ALL, Condition, FailureMode, Spec
@@ -84,7 +84,7 @@ def measured(world: World, spec: Spec, mode: FailureMode, condition: Condition, 
 
 def _told(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, value: float, rate: float) -> None:
     """Add the series on which a condition's value is `value`, at `rate` calls each second."""
-    if condition.reference == ALL:
+    if condition.reference == ALL and mean_of_all(mode, condition) is None:
         together = tuple((dict(condition.labels) | {"slice": ""}).items())
         everyone = replace(condition, threshold=None, labels=together)
         _told(moves, spec, mode, everyone, compared_with(mode, condition), rate)

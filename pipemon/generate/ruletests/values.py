@@ -9,7 +9,7 @@ from math import copysign, floor, log10
 from pipemon.generate.annotations import unit
 from pipemon.generate.expressions import counts_as_some, limits
 from pipemon.spec import reads as r
-from pipemon.spec.model import Condition, FailureMode, Spec, Threshold
+from pipemon.spec.model import ALL, Condition, FailureMode, Spec, Threshold
 from pipemon.spec.signals import SIGNALS
 from pipemon.spec.subject import quantity, reads_of, subject
 
@@ -72,6 +72,18 @@ def compared_with(mode: FailureMode, condition: Condition) -> float:
     near = _NEAR if threshold.low is None else 1 / _NEAR
     then = edge * (_APART**apart if apart else near) / _edge(condition)
     return float(f"{min(then, (1 + edge) / 2) if _is_share(condition) else then:.3g}")
+
+
+def mean_of_all(mode: FailureMode, condition: Condition) -> int | None:
+    """Return which other condition tells the mean over all slices that this one's is compared with, if one does."""
+    if condition.reference != ALL or not isinstance(reads_of(condition), r.Mean):
+        return None
+    same = (
+        index
+        for index, each in enumerate(mode.conditions)
+        if (each.signal, each.argument, each.slice) == (condition.signal, condition.argument, "")
+    )
+    return next(same, None)
 
 
 def _edge(condition: Condition) -> float:
