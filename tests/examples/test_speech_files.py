@@ -152,8 +152,8 @@ def test_what_takes_hours_or_days_is_told(mode: str, tmp_path: Path) -> None:
     hours = 24 * days + 3
     with heard_once():
         phases = [
-            replace(phase, scrapes=scrapes, per_scrape=15 * phase.per_scrape)
-            for phase, scrapes in ((played(Scene("", None)), hours * 4), (played(scene), 9 * 4))
+            replace(phase, scrapes=scrapes, per_scrape=30 * phase.per_scrape)
+            for phase, scrapes in ((played(Scene("", None)), hours * 2), (played(scene), 9 * 2))
         ]
         recorded = series("speech", phases, calls=16)
     needed = {
@@ -165,7 +165,7 @@ def test_what_takes_hours_or_days_is_told(mode: str, tmp_path: Path) -> None:
         fired(f"{hours}h", f"{hours}h"),
         fired(f"{hours + 9}h", "1h", *(alert_name("speech", each) for each in told)),
     ]
-    check(rules_of_it, needed, expected, tmp_path, interval="15m")
+    check(rules_of_it, needed, expected, tmp_path, interval="30m")
 
 
 def test_a_service_that_lets_go_of_nothing_is_told_by_its_memory(tmp_path: Path) -> None:
