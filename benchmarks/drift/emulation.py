@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from pipemon.baseline.bins import cut
 from pipemon.baseline.design_effect import of_cumulative, of_values
-from pipemon.generate.drift.constants import CORES, LEAST, Reference
+from pipemon.generate.drift.constants import CORES, LEAST, Reference, quantile_of_core
 from pipemon.generate.drift.onset import SLACK
-from pipemon.generate.drift.quantiles import bridge_area, chi_squared, kolmogorov, normal
+from pipemon.generate.drift.quantiles import bridge_area, kolmogorov, normal
 from pipemon.generate.drift.recent import EXPECTED
 from pipemon.spec.baseline import FeatureBaseline
 from pipemon.spec.distribution import widths
@@ -77,10 +77,11 @@ def evidence(reference: Reference, live: Array, statistic: str) -> Array:
     parts = np.array(reference.parts)
     core = parts == "core"
     q, p = _smoothed(reference, live)
-    inside = np.asarray(reference.shares)[core].sum() > 0.95
-    critical = chance * base.design_effect * chi_squared(reference.allowed("core"), int(core.sum()) - bool(inside))
-    times = {"psi": 1.0, "chi2": 1.0, "js": 8 * log(2), "hellinger": 8.0}[statistic]
-    found = [_terms(statistic, q, p)[:, core].sum(1) * times / critical]
+    found = []
+    if (of_core := quantile_of_core(reference)) is not None:
+        times = {"psi": 1.0, "chi2": 1.0, "js": 8 * log(2), "hellinger": 8.0}[statistic]
+        critical = chance * base.design_effect * of_core
+        found.append(_terms(statistic, q, p)[:, core].sum(1) * times / critical)
     for part in reference.guards:
         if part != "core":
             k = live[:, parts == part].sum(1) / base.design_effect
