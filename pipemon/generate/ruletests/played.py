@@ -104,7 +104,7 @@ def case(
     checks = [(time.judged, expected)]
     if fires and time.early is not None and (spec.link or not gone) and not (far or one_distribution(mode)):
         checks.insert(0, (time.early, []))
-    if fires:
+    if fires and time.recovers:
         checks += [(at, []) for at in (time.resolved, time.after) if at is not None]
     test: Test = {
         "interval": duration(time.step),
@@ -121,7 +121,7 @@ def case(
             exprs.append(nothing_of_others(spec, time.at(time.judged)))
         if mode.stage is not None and own_series(spec, mode) is not None:
             exprs.append(named_as_ours(spec, mode.stage, time.at(time.judged)))
-    if fires and time.lasting is not None:
+    if fires and time.recovers and time.lasting is not None:
         labels = {**place_of(spec, mode), **alert.labels}
         exprs.append(firing_at(alert, time.at(time.lasting), [labels]))
     return {**test, "promql_expr_test": exprs} if exprs else test
@@ -135,10 +135,11 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
     if stopped and not fires and spec.told_apart_by and not spec.link:
         # Who has been gone for so long is not expected any more.
         away = spec.timing.long_window + mode.for_
-    time = clock(spec, mode, away)._replace(recovers=fires)
     hold = any(condition.reference is not None and condition.reference.hold for condition in mode.conditions)
-    usual = state.then if hold and state.then is not None else calls_rate(spec, mode, USUAL)
-    normal = state._replace(values=calm, rate=usual)
+    usual = state.then if hold else None
+    # That it ends does not depend on how many calls there were before it.
+    time = clock(spec, mode, away)._replace(recovers=fires and usual is None)
+    normal = state._replace(values=calm, rate=calls_rate(spec, mode, USUAL) if usual is None else usual)
     during = worlds(spec, mode, state, calm)
     # Beside the place that is judged all goes on as it does, but where nobody is called there.
     before = [judged(spec, mode, normal), *during[1:]] if state.others_rate else worlds(spec, mode, normal, calm)
