@@ -22,6 +22,7 @@ from pipemon.spec.load import load
 OF_ONE_NAME = """
 pipeline: ranking
 owner: ranking-team
+labels: {stage: exported_stage}
 stages:
   http:
     calls: http_requests_total{handler="/rank"}

@@ -162,10 +162,12 @@ def named_as_ours(spec: Spec, stage: str, at: str) -> dict[str, object]:
     """
     shape = spec.stage(stage)
     ours = f"__name__=~{quote('|'.join(_each(name for own in shape.series for name in STANDS_FOR[own.key].series)))}"
-    place = f"pipeline={quote(spec.pipeline)},stage={quote(stage)}"
+    # Recorded as those that are exported arrive, under whatever labels.
+    pipeline_, stage_, track = (dict(spec.labels).get(label, label) for label in ("pipeline", "stage", "track"))
+    place = f"{pipeline_}={quote(spec.pipeline)},{stage_}={quote(stage)}"
     selected = "".join(f",{label}=~{quote('|' + literal(value))}" for label, value in spec.select)
     tracks = "|".join(_each(own.track for own in shape.series))
-    nameless = f'{{{ours},{place},track=~"|{tracks}",{SERIES}=""{selected}}}'
+    nameless = f'{{{ours},{place},{track}=~"|{tracks}",{SERIES}=""{selected}}}'
     named = f"{{{ours},{SERIES}=~{quote('|'.join(_each(own.name for own in shape.series)))}}}"
     right = []
     for own in shape.series:
@@ -173,7 +175,7 @@ def named_as_ours(spec: Spec, stage: str, at: str) -> dict[str, object]:
         if own.unit != 1:
             bounds = "|".join(literal(le(bound)) for bound in (*shape.duration_bounds, inf))
             picked += f",le=~{quote('|' + bounds)}"
-        right.append(f'{{{place},track="{own.track}",{SERIES}="{own.name}"{picked}{selected}}}')
+        right.append(f'{{{place},{track}="{own.track}",{SERIES}="{own.name}"{picked}{selected}}}')
     expr = f"count({nameless} or ({named} unless ({' or '.join(_each(right))})))"
     return {"expr": expr, "eval_time": at, "exp_samples": []}
 
