@@ -18,7 +18,7 @@ import transcribers
 from phases import Phase, series
 from processor_time import by_processor_time, sleeping_by
 from prometheus_client import REGISTRY
-from real_speech import every_recording, heard_once
+from real_speech import every_recording, heard_in_order, heard_once
 from rule_subsets import without_drift
 from rule_tests import check, fired
 
@@ -50,6 +50,7 @@ class Scene:
 
 def played(scene: Scene) -> Phase:
     """An hour of calls under a fault, one a second if as many come as usual."""
+    heard_in_order(scene.fault, scene.strength)
     draw = random.Random(1)
     playlist = traffic.shuffled(every_recording(), draw)
     numbers = count()
@@ -94,7 +95,7 @@ SCENES = {
     "drift.yaml": (
         Scene("unknown-client", "new_client"),
         Scene("callers-move-to-the-web", "web_callers"),
-        Scene("microphones-differ", "mixed_phones"),
+        Scene("microphones-differ", "mixed_phones", 3.5),
         Scene("asks-again-a-little-more", "impatient"),
         Scene("speaks-faster", "fast_talkers", beside=("users-repeat-themselves", "asks-again-a-little-more")),
     ),

@@ -15,7 +15,7 @@ import pytest
 import rollout
 import traffic
 from phases import Phase, scraped, series
-from real_speech import every_recording, heard_once
+from real_speech import every_recording, heard_in_order, heard_once
 from rule_subsets import without_drift
 from rule_tests import check, fired
 from test_speech_files import of_few
@@ -45,6 +45,7 @@ OF_THE_CALLS = (
 
 def calls(answer: traffic.Answer, fault: str | None = None, strength: float | None = None) -> Phase:
     """An hour of calls, one every second."""
+    heard_in_order(fault, strength)
     draw = random.Random(1)
     playlist = traffic.shuffled(every_recording(), draw)
     return Phase(lambda: traffic.serve(next(playlist), fault, strength, draw.random(), "adult", answer), 60, 60)
