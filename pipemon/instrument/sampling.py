@@ -52,7 +52,7 @@ _quietly = Quietly(_LOG_EVERY)
 
 def sampled(recorder: Recorder, look: Look, seconds: float, ended: float) -> None:
     """Keep a sampled call that lasted `seconds` and `ended` before its features were taken, which is all over now."""
-    afterwards = perf_counter() - ended
+    afterwards = max(0.0, perf_counter() - ended)  # a test may have stopped one of the clocks
     recorder.add_sample(Sample(seconds, look.seconds, look.span, afterwards))
     if afterwards > _SLOW:
         message = "%s: its extractors took %.0f ms after a call of %.0f ms; the caller waits: give them a sample="

@@ -8,6 +8,8 @@ from time import perf_counter, thread_time, time
 from typing import Any
 from unittest.mock import patch
 
+from pipemon.instrument import sampling
+
 
 class ProcessorClock:
     """A clock that goes on while this thread works or sleeps by it, and stands while others have the processor."""
@@ -39,7 +41,9 @@ def by_processor_time(*decorated: Callable[..., Any]) -> Iterator[ProcessorClock
     for names, _ in before:
         names["pm_clock"] = clock
     try:
-        yield clock
+        # What taking the features took is counted from the call's end, so by the same clock.
+        with patch.object(sampling, "perf_counter", clock):
+            yield clock
     finally:
         for names, usual in before:
             names["pm_clock"] = usual

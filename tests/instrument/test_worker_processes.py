@@ -17,10 +17,11 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 ROOT = Path(__file__).resolve().parents[2]
 
 SERVICE = """
+import contextlib
 import json
 import multiprocessing
 import os
-import signal
+import struct
 import sys
 import time
 
@@ -69,9 +70,12 @@ def scrape():
 
 def wait_for(expected):
     deadline = time.monotonic() + 120
-    while not expected.items() <= scrape().items():
-        assert time.monotonic() < deadline, scrape()
+    seen = {}
+    while not expected.items() <= seen.items():
+        assert time.monotonic() < deadline, seen
         time.sleep(0.05)
+        with contextlib.suppress(struct.error):  # a file that its worker has only just made: empty
+            seen = scrape()
 
 
 if __name__ == "__main__":
@@ -85,7 +89,7 @@ if __name__ == "__main__":
         worker.join()
     exporter_for(prometheus_client.REGISTRY).flush_all()
     ended = scrape()
-    killed = context.Process(target=hang, args=(10,))
+    killed = context.Process(target=hang, args=(10,), daemon=True)
     killed.start()
     calls = ended["pipemon_stage_calls_total"] + 10
     wait_for({
