@@ -23,7 +23,7 @@ def test_each_failure_mode_fires_stays_quiet_and_resolves(tmp_path: Path) -> Non
 MORE = """\
 pipeline: fraud
 stages:
-  decide: {}
+  decide: {features: {input.level: dB, output.decision: ['yes', 'no']}}
   embed:
     calls: [embed_ok_total, embed_bad_total]
     failures: embed_bad_total
@@ -41,6 +41,32 @@ failure_modes:
     what: A quantile between bounds that are in another unit, over two thresholds
     stage: embed
     signals: {any: [{latency: p95, above: 2x yesterday}, {latency: p95, above: 80ms}]}
+  two-between-bounds:
+    what: Two quantiles between bounds that are in another unit, and failures that are among the calls
+    stage: embed
+    signals: {any: [{latency: p50, above: 60ms}, {latency: p95, above: 80ms}, {signal: error_ratio, above: 80%}]}
+  crowded-or-full-or-silent:
+    what: What is told where nobody calls, too
+    stage: decide
+    signals: {any: [{signal: in_progress, above: 64}, {signal: memory, above: 4 GiB}, no_calls]}
+  old-and-failing:
+    what: A share of the calls beside an old version of which there are hardly any
+    stage: decide
+    signals: {all: [{signal: age, above: 2d}, {signal: error_ratio, above: 20%}]}
+  three-times-as-slow:
+    what: A quantile beside one that is far lower
+    stage: decide
+    signal: {latency: p50}
+    above: 3x yesterday
+  level-above-nothing:
+    what: A quantile whose threshold is no scale
+    stage: decide
+    signal: {quantile: p75 of input.level}
+    above: 0
+  at-once-and-crowded:
+    what: What is compared with the hour before holds together with what is not
+    stage: decide
+    signals: {all: [{share: output.decision=no, above: 2x last hour}, {signal: in_progress, above: 64}]}
   busier:
     what: Calls a second beside those of the hour before, which is not all there at first
     stage: decide

@@ -76,7 +76,7 @@ def clock(spec: Spec, mode: FailureMode, away: float = 0.0) -> Clock:
     bad = window + hour + 3
     # Held, it must last: longer than the hour that it is compared with.
     # And an old version is not called any more after an hour.
-    lately = steps(max(mode.window, spec.timing.long_window)) if ages(mode) else 0
+    lately = steps(max(mode.window, spec.timing.long_window)) + tail if ages(mode) else 0
     judged = bad + max(window + hour, steps(away), lately) + wait + 2
     good = judged + 2
     # The threshold is passed in the window's last hundredth; how its edge counts differs by version.

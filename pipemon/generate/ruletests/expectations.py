@@ -18,9 +18,10 @@ from pipemon.generate.ruletests.recorded import part_of
 from pipemon.generate.ruletests.scenes import State, calls_compared_with, kept_labels, labels_of, own_series, seen
 from pipemon.generate.ruletests.synthetic import OVERRUN
 from pipemon.generate.ruletests.values import compared_with, mean_of_all
+from pipemon.spec import reads as r
 from pipemon.spec.model import STABLE, Condition, FailureMode, Spec
 from pipemon.spec.own_series import STANDS_FOR
-from pipemon.spec.signals import DRIFT
+from pipemon.spec.signals import DRIFT, SIGNALS
 from pipemon.units import duration, figure, le
 
 
@@ -63,8 +64,8 @@ def expected_alert(spec: Spec, alert: Alert, state: State, *, gone: bool) -> dic
             spec,
             mode,
             condition,
-            "unknown" if unknown else printed(value, unit(spec, mode, condition)),
-            _then(spec, mode, condition, state),
+            printed(value, unit(spec, mode, condition)) if _is_told(condition, state, gone) else "unknown",
+            "unknown" if gone and _is_forgotten(spec, condition) else _then(spec, mode, condition, state),
             on_values(f"{state.rate * mode.window:.0f}") if condition.signal == DRIFT else "",
         )
         for condition, value in zip(mode.conditions, state.values, strict=True)
@@ -86,6 +87,17 @@ def expected_alert(spec: Spec, alert: Alert, state: State, *, gone: bool) -> dic
     return {"exp_labels": {**labels, **alert.labels}, "exp_annotations": rendered}
 
 
+def _is_told(condition: Condition, state: State, gone: bool) -> bool:
+    """Tell whether a condition has a value: where nobody calls, what is no statement about calls has one."""
+    signal = SIGNALS[condition.signal]
+    return not gone and (state.rate > 0 or not (signal.by_calls or isinstance(signal.reads, r.Age)))
+
+
+def _is_forgotten(spec: Spec, condition: Condition) -> bool:
+    """Tell whether the hour before is over where nothing is heard: a link that is cut is waited for longer."""
+    return bool(spec.link and condition.reference is not None and condition.reference.hold)
+
+
 def _then(spec: Spec, mode: FailureMode, condition: Condition, state: State) -> str:
     """Return what an alert says that it compares with, or ""."""
     if condition.reference is None:
@@ -100,9 +112,14 @@ def recorded_values(
 ) -> list[dict[str, object]]:
     """Return tests of the recorded values, or of the counts that they are made of: of this place alone."""
     found: dict[str, dict[str, object]] = {}
+    every = [read for condition in mode.conditions if (read := measure(spec, mode, condition)) is not None]
+    bounds: dict[str, set[str]] = {}
+    for part in (part for read in every for part in read.parts):
+        bounds.setdefault(part.recording.name, set()).update(m.value for m in part.matchers if m.label == "le")
 
     def add(recording: Recording, matchers: tuple[Matcher, ...], value: float) -> None:
-        more = () if parts else ("le",)
+        # Of two bounds that it has each is asked for.
+        more = () if parts and len(bounds.get(recording.name, ())) < 2 else ("le",)
         test = recorded_value(spec, recording, matchers, value, *more, at=time.at(time.judged))
         found[str(test["expr"])] = test
 

@@ -43,10 +43,15 @@ def held_cases(spec: Spec, group: Group) -> Iterator[tuple[str, str, dict[str, o
             places = (now, then, hour_before.name, held.name)
             clean = (max(alert.mode.window, spec.timing.long_window) + alert.mode.window) / held_step(spec)
             kept, over = _ENDS + ceil(clean) - 1, _ENDS + floor(clean) + 1
-            checks = {_ENDS: value, kept: value, over: value * _TIMES}
+            checks = {_ENDS: value, kept: value, over: _risen(value)}
             yield name, "holds the hour before until it is clean again", _case(spec, alert, places, checks, None)
-            checks = {_ENDS - 1: value, _ENDS: value * _TIMES}
+            checks = {_ENDS - 1: value, _ENDS: _risen(value)}
             yield name, f"holds it for {duration(past.hold)} at most", _case(spec, alert, places, checks, past)
+
+
+def _risen(value: float) -> float:
+    """Return what the hour before rises to, as it is written."""
+    return float(f"{value * _TIMES:g}")
 
 
 def _case(
@@ -68,7 +73,7 @@ def _case(
     # So long ago that it is too long at the last step that is looked at.
     since = 0.0 if lasting is None else end * step - lasting.hold - step / 2
     lasts = f"_x{_BEGINS} 1+0x{_ENDS - _BEGINS} stale" if lasting is None else f"_x{_BEGINS} 1+0x{end}"
-    rises = f"{usual:g}+0x{_BEGINS} {usual * _TIMES:g}+0x{end}"
+    rises = f"{usual:g}+0x{_BEGINS} {_risen(usual):g}+0x{end}"
     inputs = [
         {"series": series(hour_before, now), "values": rises},
         {"series": series(c.ALERTS.name, firing), "values": lasts},
@@ -88,7 +93,7 @@ def _case(
                 "eval_time": duration(at * step),
                 "exp_samples": [
                     {"labels": series(held, {**then, **other}), "value": shown}
-                    for other, shown in (({}, value), *((other, usual * _TIMES) for other in elsewhere))
+                    for other, shown in (({}, value), *((other, _risen(usual)) for other in elsewhere))
                 ],
             }
             for at, value in checks.items()

@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 _HARDLY = 1e-6
 """Calls after a time, over the usual, where there are hardly any: a counter that stays the same may seem to fall."""
+_TRIFLE = 1e-8
+"""What a counter that stops rises by, so that it is never lower than what its steps were added up to."""
 
 
 def counters(
@@ -36,16 +38,20 @@ def counters(
                 slopes = slope, later, slope * _HARDLY if rests else slope
                 found.append({"series": name, "values": _values(slopes, time)})
         for name, usual in first.gauges.items():
-            found.append({"series": name, "values": gauge_values(usual, second.gauges[name], time)})
+            values = gauge_values(usual, None if vanishes else second.gauges[name], time)
+            found.append({"series": name, "values": values})
     return found
 
 
-def gauge_values(usual: tuple[float, float], changed: tuple[float, float], time: Clock) -> str:
-    """Return a gauge's values: (value at time 0, rise per second) as usual, as changed, and as usual again."""
+def gauge_values(usual: tuple[float, float], changed: tuple[float, float] | None, time: Clock) -> str:
+    """Return a gauge's values: (value at time 0, rise per second) as usual, as changed or gone, and as usual again."""
     phases, begin = [], 0
-    for (value, rise), length in _phases((usual, changed, usual), time):
-        first = _plain(value + rise * time.step * begin)
-        phases.append(f"{first}+{_plain(rise * time.step)}x{length - 1}")
+    for what, length in _phases((usual, changed, usual), time):
+        if what is None:
+            phases.append(f"stale _x{length - 1}")
+        else:
+            value, rise = what
+            phases.append(f"{_plain(value + rise * time.step * begin)}+{_plain(rise * time.step)}x{length - 1}")
         begin += length
     return " ".join(phases)
 
@@ -69,7 +75,7 @@ def _values(slopes: tuple[float | None, float | None, float | None], time: Clock
         else:
             rise = slope * time.step
             # Counters begin at nothing.
-            level += rise if parts else 0.0
+            level += (rise or _TRIFLE) if parts else 0.0
             parts.append(f"{_plain(level)}+{_plain(rise)}x{length - 1}")
             level += rise * (length - 1)
     return " ".join(parts)
@@ -77,7 +83,8 @@ def _values(slopes: tuple[float | None, float | None, float | None], time: Clock
 
 def _plain(value: float) -> str:
     """Print a number without an exponent, which promtool's series notation does not take."""
-    return format(value, ".12f").rstrip("0").rstrip(".")
+    # Nor one that is a trifle below nothing.
+    return format(round(value, 12) + 0.0, ".12f").rstrip("0").rstrip(".")
 
 
 def rising(phases: Iterable[tuple[float, int]]) -> str:
@@ -112,7 +119,7 @@ def value_lines(before: list[World], during: list[World], step: float, slow: int
     return [
         {
             "series": name,
-            "values": f"0+{_plain(usual)}x{slow} {_plain(usual * slow + rise)}+{_plain(rise)}x{steps}",
+            "values": f"0+{_plain(usual)}x{slow} {_plain(usual * slow + (rise or _TRIFLE))}+{_plain(rise)}x{steps}",
         }
         for first, second in zip(before, during, strict=True)
         for name, usual, rise in ((name, first.rates[name] * step, second.rates[name] * step) for name in second.rates)

@@ -4,6 +4,7 @@ it, or one counter of those that a value is made of.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil
@@ -16,11 +17,13 @@ from pipemon.generate.ruletests.clocks import ages, clock
 from pipemon.generate.ruletests.expectations import firing_at, place_of
 from pipemon.generate.ruletests.joint import joint_of
 from pipemon.generate.ruletests.lines import pushed_lines
+from pipemon.generate.ruletests.places import World
 from pipemon.generate.ruletests.played import ENOUGH, SKIPPED, calls_rate
 from pipemon.generate.ruletests.recorded import recorded_past
 from pipemon.generate.ruletests.scenes import State, own_series, worlds
 from pipemon.generate.ruletests.values import least_compared_with
 from pipemon.spec.model import FailureMode, Spec
+from pipemon.spec.own_series import STANDS_FOR
 from pipemon.units import duration
 
 Test = dict[str, object]
@@ -93,7 +96,7 @@ def _paused(spec: Spec, mode: FailureMode, state: State, pauses: list[tuple[Reco
     lines = []
     for world in worlds(spec, mode, state._replace(skipped=skipped), state.others):
         for name, rate in world.rates.items():
-            missing = {b for b, (_, counter) in zip(begins, pauses, strict=True) if _is_of(name, counter)}
+            missing = {b for b, (_, counter) in zip(begins, pauses, strict=True) if _is_of(world, name, counter)}
             lines.append({"series": name, "values": _values(rate * mode.window, missing, length, end)})
         lines += [{"series": name, "values": f"{value:.12g}+0x{end}"} for name, (value, _) in world.gauges.items()]
     exprs = []
@@ -105,10 +108,16 @@ def _paused(spec: Spec, mode: FailureMode, state: State, pauses: list[tuple[Reco
     return {"interval": duration(step), "input_series": lines, "promql_expr_test": exprs}
 
 
-def _is_of(name: str, counter: Selector) -> bool:
-    """Tell whether a series is of a counter: of its name, sign and bound."""
-    which = (f'{m.label}="{m.value}"' for m in counter.matchers if m.label in ("sign", "le"))
-    return name.startswith(f"{counter.metric.name}{counter.suffix}{{") and all(each in name for each in which)
+def _is_of(world: World, name: str, counter: Selector) -> bool:
+    """Tell whether a series of a place is of a counter: of its name, sign and bounds."""
+    which = {m.label: m.value for m in counter.matchers if m.label in ("sign", "le")}
+    if world.own is not None and counter.metric in STANDS_FOR.values():
+        # A service has names and bounds of its own.
+        bounds = which["le"].replace("\\", "").split("|") if "le" in which else ()
+        told = [world.names(counter.metric, counter.suffix, le=bound) for bound in bounds]
+        return any(name in names for names in told or [world.names(counter.metric, counter.suffix)])
+    named = name.startswith(f"{counter.metric.name}{counter.suffix}{{")
+    return named and all(re.search(f'{label}="({value})"', name) for label, value in which.items())
 
 
 def _values(value: float, missing: set[int], length: int, end: int) -> str:

@@ -16,6 +16,8 @@ from pipemon.topology import OwnSeries
 CANARY_VERSION = "3"
 OLD_VERSION = "0"
 """One that nobody calls any more where its age is looked at."""
+OLD_CALLS = 1e-3
+"""Its calls, over the others: so few that shares of calls are what they are."""
 
 Labels = tuple[tuple[str, str], ...]
 Replicas = tuple[tuple[Labels, str, float], ...]
@@ -109,10 +111,17 @@ class World:
 
     def _settle(self) -> None:
         """Let calls be what they are in all where some of them are counted by a series of failures, too."""
-        told = {name for metric in self.totals if metric != c.STAGE_CALLS for name, _ in self._series(metric, "", ())}
+        told = {
+            name: share * total
+            for metric, total in self.totals.items()
+            if metric != c.STAGE_CALLS
+            for name, share in self._series(metric, "", ())
+        }
+        # Calls may be told again, after the failures that are among them.
+        self.rates |= told
         calls = dict(self._series(c.STAGE_CALLS, "", ()))
         free = {name: share for name, share in calls.items() if name not in told}
-        among = told & (calls.keys() | set(self._among_calls))
+        among = told.keys() & (calls.keys() | set(self._among_calls))
         rest = self.totals.get(c.STAGE_CALLS, 0.0) - sum(self.rates[name] for name in among)
         for name, share in free.items():
             self.rates[name] = rest * share / sum(free.values())

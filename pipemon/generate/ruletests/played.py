@@ -23,7 +23,7 @@ from pipemon.generate.ruletests.expectations import (
 )
 from pipemon.generate.ruletests.joint import joint_of, one_distribution
 from pipemon.generate.ruletests.lines import counters
-from pipemon.generate.ruletests.places import OLD_VERSION, series
+from pipemon.generate.ruletests.places import OLD_CALLS, OLD_VERSION, series
 from pipemon.generate.ruletests.recorded import (
     begins,
     gone_elsewhere,
@@ -95,6 +95,8 @@ def case(
     two conditions of one distribution: one half of which is old, and the other new, may pass a quantile's long before.
     """
     mode = alert.mode
+    # What must hold together with others begins when the last of them does: the hour before may have a little of it.
+    blurred = len(mode.conditions) > 1 and mode.combine == "all" and _holds_the_past(mode)
     if fires and mode.stage is not None:
         state = state._replace(skipped=SKIPPED)
     played = _Played(calm, state, fires, gone, down, few)
@@ -106,14 +108,15 @@ def case(
         checks.insert(0, (time.early, []))
     if fires and time.recovers:
         checks += [(at, []) for at in (time.resolved, time.after) if at is not None]
-    test: Test = {
-        "interval": duration(time.step),
-        "input_series": scene.inputs,
-        "alert_rule_test": [
-            {"eval_time": time.at(at), "alertname": alert.name, "exp_alerts": alerts} for at, alerts in checks
-        ],
-    }
+    test: Test = {"interval": duration(time.step), "input_series": scene.inputs}
     exprs: list[object] = [*scene.recorded]
+    if blurred:
+        labels = {**place_of(spec, mode), **alert.labels}
+        exprs += [firing_at(alert, time.at(at), [labels] if alerts else []) for at, alerts in checks]
+    else:
+        test["alert_rule_test"] = [
+            {"eval_time": time.at(at), "alertname": alert.name, "exp_alerts": alerts} for at, alerts in checks
+        ]
     if fires and not gone:
         exprs += waited(alert, time)
         # Unless the scene has what others' rules recorded of the past.
@@ -134,8 +137,8 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
     away = spec.link if (gone or down) and fires else 0.0
     if stopped and not fires and spec.told_apart_by and not spec.link:
         # Who has been gone for so long is not expected any more.
-        away = spec.timing.long_window + mode.for_
-    hold = any(condition.reference is not None and condition.reference.hold for condition in mode.conditions)
+        away = spec.timing.long_window + mode.for_ + mode.keep_firing_for
+    hold = _holds_the_past(mode)
     usual = state.then if hold else None
     # That it ends does not depend on how many calls there were before it.
     time = clock(spec, mode, away)._replace(recovers=fires and usual is None)
@@ -147,7 +150,7 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
         # The stable versions were as bad, which is over: so long, and no longer, is looked back.
         before = worlds(spec, mode, normal._replace(stable=state.values), calm)
     if ages(mode):
-        before[0].add(calls_total(mode.stage), normal.rate, version=OLD_VERSION)
+        before[0].add(calls_total(mode.stage), OLD_CALLS * normal.rate, version=OLD_VERSION)
     inputs = counters(before, during, time, gone=gone) + up(spec, time, down=down)
     then = ENOUGH * max(least_compared_with(mode, condition) for condition in mode.conditions)
     inputs += recorded_past(spec, mode, state, time, then)
@@ -168,7 +171,8 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
             read = measure(spec, mode, condition)
             if read is None:
                 continue
-            if read.value.parts and (read.count is None or not (counted or stopped)):
+            told_elsewhere = stopped and condition.signal != "no_calls"
+            if read.value.parts and not told_elsewhere and (read.count is None or not (counted or stopped)):
                 exprs.append(nothing_of_others(spec, time.at(time.bad - 1), read.value.name))
             exprs += [nothing_of_others(spec, time.at(time.bad - 1), each.value.name) for each in read.beside]
             if not stopped:
@@ -182,9 +186,13 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
                 if mode.stage is not None:
                     of_mode = series(held, {"pipeline": spec.pipeline, "failure_mode": mode.name})
                     exprs.append(of_no_other_stage(of_mode, mode.stage, time.at(time.bad - 1)))
-    if fires and stopped and not gone:
+    if fires and stopped and not gone and not ages(mode):
         exprs += recorded_values(spec, mode, normal, time._replace(judged=time.bad - 1), parts=True)
     return time, inputs, exprs
+
+
+def _holds_the_past(mode: FailureMode) -> bool:
+    return any(condition.reference is not None and condition.reference.hold for condition in mode.conditions)
 
 
 def never(spec: Spec, alert: Alert) -> Test:

@@ -83,6 +83,7 @@ def parts_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock) ->
         read = measure(spec, mode, condition)
         if read is None or condition.signal == "no_calls":
             continue
+        count = 100.0
         for part in (*read.parts, *(read.reference.parts if read.reference else ())):
             count = 100 * part_of(part, value)
             for inner in part.recording.parts:

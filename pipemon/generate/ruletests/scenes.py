@@ -16,6 +16,7 @@ from pipemon.generate.ruletests.places import (
     CANARIES,
     CANARY_VERSION,
     MIXED,
+    OLD_CALLS,
     OLD_VERSION,
     STABLE_ONES,
     Replicas,
@@ -109,7 +110,7 @@ def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...])
     for other in beside:
         other.take(theirs_too)
         if ages(mode) and (other.place.get("stage") == ANOTHER or other.targets != targets):
-            other.add(c.STAGE_CALLS, state.others_rate, version=OLD_VERSION)
+            other.add(c.STAGE_CALLS, OLD_CALLS * state.others_rate, version=OLD_VERSION)
         if state.skipped and other.place.get("track") == "shadow":
             other.add(c.STAGE_SKIPPED, state.skipped * state.others_rate)
     if replicas is CANARIES:
@@ -118,7 +119,7 @@ def worlds(spec: Spec, mode: FailureMode, state: State, calm: tuple[float, ...])
         elsewhere = World(place, {**targets, label: ANOTHER}, own=theirs)
         _fill(elsewhere, spec, mode, calm, state.others_rate or state.rate)
         if ages(mode):
-            elsewhere.add(c.STAGE_CALLS, state.others_rate or state.rate, version=OLD_VERSION)
+            elsewhere.add(c.STAGE_CALLS, OLD_CALLS * (state.others_rate or state.rate), version=OLD_VERSION)
         beside.append(elsewhere)
         if replicas is CANARIES:
             beside += _stable_ones(spec, mode, state._replace(then=None), [elsewhere])
@@ -180,8 +181,8 @@ def seen(spec: Spec, mode: FailureMode, condition: Condition) -> float:
     """Return the share of the judged place's calls that a condition sees: beside another time, of stable versions."""
     past = condition.reference is not None and bool(condition.reference.offset or condition.reference.hold)
     own = own_series(spec, mode)
-    if own is not None and not has_canary(own):
-        # All that another service exports is stable then.
+    if mode.stage is None or (own is not None and not has_canary(own)):
+        # Runs have no track, and all that another service exports is stable then.
         return 1.0
     shares = ((dict(labels).get("track"), share) for labels, _, share in _replicas(spec, mode))
     return sum(share for track, share in shares if not past or track != "canary")
@@ -216,4 +217,8 @@ def labels_of(spec: Spec, labels: tuple[str, ...], matchers: tuple[Matcher, ...]
     # The labels of a series that one recording makes of one track.
     tracks = {"version": {"version": CANARY_VERSION, "track": "canary"}, "track": {"track": "stable"}}
     own = next((found for label, found in tracks.items() if label in labels), {})
-    return {m.label: m.value for m in matchers} | own | kept_labels(spec)
+    place = {m.label: m.value for m in matchers}
+    series = spec.stage(place["stage"]).series if "stage" in place else ()
+    if series and not any(each.version for each in series):
+        own = {label: value for label, value in own.items() if label != "version"}
+    return place | own | kept_labels(spec)

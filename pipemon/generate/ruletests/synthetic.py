@@ -14,7 +14,16 @@ from pipemon.generate.drift.measure import condition_references
 from pipemon.generate.drift.shapes import Shares, moved
 from pipemon.generate.levels import counter_of
 from pipemon.generate.queries import calls_total, duration
-from pipemon.generate.ruletests.distributions import bounds_of, has_quantiles, point, shares_below
+from pipemon.generate.ruletests.distributions import (
+    CUT,
+    bounds_of,
+    has_quantiles,
+    point,
+    quantile_of,
+    read_bounds,
+    shares_at,
+    shares_below,
+)
 from pipemon.generate.ruletests.places import OLD_VERSION, Move, World
 from pipemon.generate.ruletests.values import compared_with, mean_of_all, tested_limits
 from pipemon.spec import reads as r
@@ -67,7 +76,7 @@ def moves_of(spec: Spec, mode: FailureMode, values: tuple[float, ...], rate: flo
         first, value = told[0]
         # Of conditions of the same, the first tells it for all; but buckets are made for the values of each, unless the
         # rules read no others than a service's own.
-        buckets = has_quantiles(first) and _read_bounds(spec, mode.stage) is None
+        buckets = has_quantiles(first) and not read_bounds(spec, mode.stage)
         if len(told) > 1 and (buckets or len({quantity(each) for each, _ in told}) > 1):
             _at_once(moves, spec, mode, told, rate)
         else:
@@ -105,7 +114,7 @@ def _told(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, val
         case r.Unaccounted():
             _items(moves, value, rate)
         case r.Gauge():
-            moves.put(_of(mode, reads.gauge, reads.whole), value)
+            moves.put(_of(mode, reads.gauge, reads.whole), value, **_exported_by(mode))
         case r.Busy():
             # More of them when there is more to do, so that it shows over how long they are counted.
             workers = _WORKERS * (1 + value)
@@ -118,7 +127,8 @@ def _told(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, val
         case r.Counted() if metric == reads.counter:
             moves.add(metric, value)
         case r.Largest():
-            moves.put(_of(mode, reads.stage, reads.whole), 1.0, job=_JOB)
+            if not any(isinstance(reads_of(other), r.Gauge) for other in mode.conditions):
+                moves.put(_of(mode, reads.stage, reads.whole), 1.0, job=_JOB)
             moves.put_each(reads.gauge, value, job=_JOB)
             # Another process at an instance of the same name.
             moves.put(reads.gauge, 1.0, job="another")
@@ -153,9 +163,13 @@ def _at_once(moves: Moves, spec: Spec, mode: FailureMode, told: Sequence[tuple[C
         return
     assert isinstance(reads, r.Quantile)
     metric, labels = _of(mode, reads.histogram, reads.whole), dict(told[0][0].labels)
-    bounds = bounds_of(spec, mode, [condition for condition, _ in told])
-    points = {point(spec, mode, condition, value) for condition, value in told}
-    for bound, share in zip(bounds, shares_below(sorted(points), bounds), strict=True):
+    points = sorted({point(spec, mode, condition, value) for condition, value in told})
+    if bounds := list(read_bounds(spec, mode.stage)) if reads.whole is not None else []:
+        shares = shares_at(points, bounds) or [1.0] * len(bounds)
+    else:
+        bounds = bounds_of(spec, mode, [condition for condition, _ in told])
+        shares = shares_below(points, bounds)
+    for bound, share in zip(bounds, shares, strict=True):
         moves.add(metric, share * rate, "_bucket", le=le(bound), **labels)
     moves.add(metric, rate, "_bucket", le="+Inf", **labels)
     if reads.whole is not None:
@@ -170,6 +184,11 @@ def _calls(moves: Moves, mode: FailureMode, rate: float) -> None:
 
 def _of(mode: FailureMode, metric: Metric, whole: Metric | None) -> Metric:
     return metric if mode.stage is not None or whole is None else whole
+
+
+def _exported_by(mode: FailureMode) -> dict[str, str]:
+    """Return the label of the process that exports calls in progress, where its memory is looked at, too."""
+    return {"job": _JOB} if any(isinstance(reads_of(each), r.Largest) for each in mode.conditions) else {}
 
 
 def _share(
@@ -267,11 +286,13 @@ def _quantile(
 ) -> None:
     """Let an interpolated quantile be `value`: of two buckets, so many are in the lower."""
     # A trifle more, since times are printed cut off to whole seconds.
-    value *= 1 + 2e-8
+    value *= CUT
     threshold = tested_limits(spec, mode, condition)
     edges = [edge for edge in (threshold.low, threshold.high) if edge is not None]
     # Both of its ends lie between the two bounds.
-    lower, upper = edges[0] - 0.7 * (abs(edges[0]) or 1.0), edges[-1] + 19 * (abs(edges[-1]) or 1.0)
+    lower, upper = edges[0] - (0.7 * abs(edges[0]) or 2.0), edges[-1] + 19 * (abs(edges[-1]) or 1.0)
+    if condition.reference is not None:
+        lower = min(lower, 0.8 * compared_with(mode, condition))
     q = float(condition.argument[1:]) / 100
     inside = (value - lower) / (upper - lower)
     labels = dict(condition.labels)
@@ -313,16 +334,22 @@ def _latency(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, 
         # As many calls in the lower of two buckets as make the interpolated quantile `value`.
         high = tested_limits(spec, mode, condition).high
         assert high is not None
-        q = float(condition.argument[1:]) / 100
-        read = _read_bounds(spec, mode.stage)
-        if read is not None:
+        if read := read_bounds(spec, mode.stage):
             # Its unit is known of the bounds that are said, and of no others.
             moves.add(metric, rate / 4, "_bucket", le=le(read[0] * 0.37))
-        lower, upper = read or (high * 0.4, high * 20)
-        inside = (value - lower) / (upper - lower)
-        below = max(0.0, (q - inside) / (1 - inside))
-        _first(moves, mode, metric, below, rate, le=le(lower))
-        moves.add(metric, rate, "_bucket", le=le(upper))
+            shares = shares_at([point(spec, mode, condition, value)], read) or [1.0] * len(read)
+            for bound, below in zip(read, shares, strict=True):
+                _first(moves, mode, metric, below, rate, le=le(bound))
+        else:
+            # A trifle more, since times are printed cut off.
+            value *= CUT
+            lower, upper = high * 0.4, high * 20
+            if condition.reference is not None:
+                lower = min(lower, 0.8 * compared_with(mode, condition))
+            q, inside = quantile_of(condition), (value - lower) / (upper - lower)
+            below = max(0.0, (q - inside) / (1 - inside))
+            _first(moves, mode, metric, below, rate, le=le(lower))
+            moves.add(metric, rate, "_bucket", le=le(upper))
     moves.add(metric, rate, "_bucket", le="+Inf")
     _counted_times(moves, spec, mode, rate)
 
@@ -343,14 +370,6 @@ def _counted_times(moves: Moves, spec: Spec, mode: FailureMode, rate: float) -> 
         moves.add(duration(mode.stage), rate, "_sum")
     if mode.stage is None:
         _stage_times(moves, spec, rate)
-
-
-def _read_bounds(spec: Spec, stage: str | None) -> tuple[float, float] | None:
-    """Return the least and the largest bound that rules read of a histogram in another unit; None for all."""
-    shape = None if stage is None else spec.stage(stage)
-    if shape is None or all(own.unit == 1 for own in shape.series if own.key == "duration"):
-        return None
-    return shape.duration_bounds[0], shape.duration_bounds[-1]
 
 
 def _stage_times(moves: Moves, spec: Spec, rate: float) -> None:

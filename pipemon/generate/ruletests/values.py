@@ -145,10 +145,17 @@ def good_value(spec: Spec, mode: FailureMode, condition: Condition) -> float:
     if low is not None and high is not None:
         return (low + high) / 2
     if high is not None:
-        return high - (abs(high) / 2 or 1.0)
+        step = abs(high) / 2 or 1.0
+        return round(high - step, _digits(step))
     assert low is not None
     step = abs(low) / 2 or 1.0
-    return low + (min(step, (1 - low) / 2) if _is_share(condition) else step)
+    step = min(step, (1 - low) / 2) if _is_share(condition) else step
+    return round(low + step, _digits(step))
+
+
+def _digits(step: float) -> int:
+    """Return the decimals of what is so far from a threshold, of which three tell: nobody rounds a tie."""
+    return 2 - floor(log10(step))
 
 
 def needed_calls(spec: Spec, mode: FailureMode, condition: Condition) -> float:
@@ -199,6 +206,7 @@ def tested_values(spec: Spec, mode: FailureMode, condition: Condition) -> Values
             far = edge + 4 * (edge - good)
             if SIGNALS[condition.signal].unit != "feature":
                 far = max(far, 0.0)
-                far = min(far, edge * 10 if unit(spec, mode, condition) == "seconds" else max(1.0, edge * 2))
+                most = 1.0 if _is_share(condition) else max(1.0, edge * 2)
+                far = min(far, edge * 10 if unit(spec, mode, condition) == "seconds" else most)
             worst.append(far)
     return Values(good, tuple(b for b, _ in edges), tuple(b for _, b in edges), tuple(worst))
