@@ -16,6 +16,8 @@ from pipemon.units import duration
 Edges = dict[str, set[str]]
 """The targets of each source."""
 
+_SLOWNESS = frozenset({"latency", "first_item"})
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -60,9 +62,9 @@ def plan(spec: Spec) -> Plan:
     """Return who holds back whom.
 
     A source is at least as severe as its target. By topology it is also upstream of it and at least as
-    sudden, it tells a broken stage (nulls, failures, slowness), and neither is an absence or written in
-    PromQL. Slowness explains slowness only. What callers see of the whole pipeline is held back only by
-    the same signal of a stage.
+    sudden, it tells a broken stage (nulls, failures, slowness), and neither is an absence, a queue or written in
+    PromQL. Slowness, such as a late first item, explains slowness only. What callers see of the whole
+    pipeline is held back only by the same signal of a stage.
 
     No effect may notify before its cause: a cause by topology waits and looks back no longer than its
     effect, and with `leads_to` an effect waits as long as its cause, unless a `for` is written there. Nor
@@ -137,7 +139,7 @@ def _never_by_topology(mode: FailureMode) -> bool:
 def _by_topology(source: FailureMode, target: FailureMode) -> bool:
     """Tell whether a broken stage holds back what it does to one below it, or to the whole pipeline."""
     signals, effects = source.signals, target.signals
-    if (signals == {"latency"}) != (effects == {"latency"}):
+    if (signals <= _SLOWNESS) != (effects <= _SLOWNESS):
         return False
     if target.stage is None and signals != effects:
         return False

@@ -191,7 +191,9 @@ def _timing(report: Report, root: Mapping) -> Timing:
     node = root.get("scrape_interval")
     interval = fields.time(report, node, Timing.scrape_interval, "scrape_interval")
     if node is not None and not _SHORTEST_SCRAPE <= interval <= _LONGEST_SCRAPE:
-        message = "scrape_interval: expected 5s to 5m: Prometheus looks back no further for a sample; scrape more often"
+        short = "for a trial in seconds, `generate --time-scale` divides every duration"
+        long = "Prometheus looks back no further for a sample; scrape more often"
+        message = f"scrape_interval: expected 5s to 5m: {short if interval < _SHORTEST_SCRAPE else long}"
         report.add(node, message, "range")
         interval = Timing.scrape_interval
     timing = Timing(scrape_interval=interval)

@@ -85,7 +85,7 @@ def failure_modes(report: Report, root: Mapping, around: Surroundings) -> tuple[
         name, key, body = each[:3]
         if not MODE_NAME.fullmatch(name):
             message = f"failure_modes: {shown(name)} is not a name; use letters, digits, '-' and '_', a letter first"
-            report.add(key, message, "name")
+            report.add(key, f"{message}{_as_name(name) if name == key.text else ''}", "name")
             continue
         alert = alert_name(around.spec.pipeline, name)
         if alerts.get(alert) == BOUNDS_DIFFER:
@@ -234,3 +234,9 @@ def _series(report: Report, name: str, body: Mapping, key: str, found: tuple[Con
         if wrong := series_fault(text):
             report.add(at, f"{name}: {key}: {wrong}", "series")
     return tuple(text for text, _ in series)
+
+
+def _as_name(words: str) -> str:
+    """Return a hint for a name that is a sentence."""
+    joined = "-".join(re.findall(r"\w+", words, re.ASCII)).lower()
+    return f"; did you mean {joined!r}?" if " " in words.strip() and MODE_NAME.fullmatch(joined) else ""

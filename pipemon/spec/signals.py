@@ -139,6 +139,7 @@ _SIGNALS = (
         unit="seconds",
         against=_BOTH,
         needs="queued",
+        explained=False,
         panel=Drawn(
             "Time in the queue",
             "quantile",

@@ -30,6 +30,9 @@ bin that is nearest to a half: 1.10 sqrt(n), with a standard deviation of at mos
 _LARGEST = 1e15
 _FEWEST_SD, _MOST_SD = 0.05, 100.0
 _QUANTITY = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*(%|[A-Za-z][A-Za-z/_]*)?")
+_PART = re.compile(
+    r"([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*%\s+of\s+(last week|yesterday|last hour|stable|all|baseline)", re.ASCII
+)
 _TIMES = re.compile(r"\b(before|ago|last|yesterday|hour|week|stable)\b")
 _SAME_UNIT = {"dB": ("dB", "dBFS"), "dBFS": ("dB", "dBFS")}
 
@@ -144,6 +147,9 @@ def _amount(report: Report, node: Node, context: Context, where: str) -> float |
             report.add(node, f"{where}: there is no budget here to compare with; give one, or a duration", "budget")
         return context.budget
     wrong = f"{where}: expected {_expected(context)}, found {shown(written)}"
+    if (part := _PART.fullmatch(written)) and where.endswith(("above", "below")):
+        report.add(node, f"{wrong}; did you mean '{float(part[1]) / 100:g}x {part[2]}'?", "comparison")
+        return None
     match = _QUANTITY.fullmatch(written)
     if context.unit == "bytes" and match is not None and match[2] not in (None, "bytes"):
         if match[2] not in SIZES:

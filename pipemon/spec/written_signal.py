@@ -44,7 +44,10 @@ def written_signal(report: Report, node: Node, place: Place) -> tuple[Signal | N
 
 
 def _as_argument(name: str, argument: Node | None) -> str:
-    """Return a hint for `mean output.words` and `p99`, which name a signal and what it is of in one word."""
+    """Return a hint for `mean output.words`, `p99` and `null_ratio > 5%`, which say in one word what are several."""
+    if found := re.fullmatch(r"(\w+)\s*([<>])=?\s*(\S.*)", name):
+        end = "above" if found[2] == ">" else "below"
+        return f"; did you mean `signal: {found[1]}` with `{end}: {found[3]}`?" if found[1] in SIGNALS else ""
     if found := re.fullmatch(r"(\w+) (?:of )?\s*(\S.*)", name):
         return f"; did you mean {{{found[1]}: {found[2]}}}?" if found[1] in SIGNALS else ""
     if not re.fullmatch(r"p\d+(\.\d+)?", name):

@@ -438,6 +438,22 @@ def test_a_cause_has_its_turn_before_its_effect_is_told(made: Plan, written: Cal
     assert wait <= seconds(document["route"]["group_interval"])
 
 
+STREAMS = """\
+pipeline: chat
+stages: {find: {budget: 100ms}, write: {after: find}}
+failure_modes:
+  finds-nothing: {what: F, stage: find, signal: null_ratio}
+  finds-late: {what: L, stage: find, signal: {latency: p95}}
+  begins-late: {what: B, stage: write, signal: {first_item: p95}, above: 1s}
+  queue-grows: {what: Q, stage: write, signal: {wait: p95}, above: 2s}
+"""
+
+
+def test_a_late_first_item_is_slowness_and_a_queue_is_of_its_own_stage(tmp_path: Path) -> None:
+    (tmp_path / "chat.yaml").write_text(STREAMS)
+    assert plan(load(tmp_path / "chat.yaml")).targets == {"finds-late": ("begins-late",)}
+
+
 def test_scrapes_two_minutes_apart_make_the_first_notification_wait_as_long(tmp_path: Path) -> None:
     (tmp_path / "shop.yaml").write_text(SLOWER)
     slow = plan(load(tmp_path / "shop.yaml"))
