@@ -150,7 +150,8 @@ async def _serve(
             now = datetime.now().astimezone()
             news = worker.take(notification)
             # A group is told whole when one of its alerts changes; where none did, Alertmanager repeats it on purpose.
-            repeated = () if news else (alert for alert in notification.alerts if alert.status == "firing")
+            # Prometheus sends what has resolved for a while yet, and Alertmanager tells each such group once more.
+            repeated = () if any(alert.status == "resolved" for alert in notification.alerts) else notification.alerts
             for alert in news or repeated:
                 write(line(alert, now, again=not news))
             if notification.left_out:

@@ -171,9 +171,15 @@ def test_serve_prints_a_line_for_each_alert_until_it_is_told_to_stop(number: sig
     lines: list[str] = []
     tasks: set[asyncio.Task[None]] = set()
 
+    ended = {**json.loads(BODY)["alerts"][0], "status": "resolved", "fingerprint": "held-back"}
+    beside = json.dumps({**json.loads(BODY), "alerts": [*json.loads(BODY)["alerts"], ended], "truncatedAlerts": 0})
+    repeated = json.dumps({**json.loads(BODY), "truncatedAlerts": 0})
+
     async def notify(url: str) -> None:
-        async with aiohttp.ClientSession() as session, session.post(url, data=BODY) as answer:
-            assert answer.status == 200
+        async with aiohttp.ClientSession() as session:
+            for body in (BODY, beside, repeated):
+                async with session.post(url, data=body) as answer:
+                    assert answer.status == 200
         os.kill(os.getpid(), number)
 
     def write(text: str) -> None:
@@ -185,6 +191,7 @@ def test_serve_prints_a_line_for_each_alert_until_it_is_told_to_stop(number: sig
     assert [text[20:] for text in lines[1:]] == [
         "FIRING info p slow: p95 is 2 s, above 1 s.",
         "and 2 more that Alertmanager left out",
+        "STILL FIRING info p slow on: p95 is 2 s, above 1 s.",
     ]
 
 
