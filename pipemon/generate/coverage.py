@@ -29,6 +29,7 @@ _SHOWN = 4
 
 _SOON = 120.0
 """Seconds: a shorter `for` is of someone who wants to know at once."""
+_PERCENTS = 100.0
 _KEPT = 15 * 86400.0
 """Seconds that Prometheus keeps samples where nothing else is said."""
 
@@ -56,6 +57,7 @@ def summary(made: Plan) -> Iterator[str]:
         yield from _without_place(spec, mode)
         yield from (f"  {words}" for words in (*too_little(spec, mode), *usual(spec, mode)))
         yield from _of_nothing(mode)
+        yield from _beyond_all(mode)
     yield from _unnoticed(spec)
     yield from _late(spec)
     yield from _forgotten(spec)
@@ -171,6 +173,20 @@ def _of_nothing(mode: FailureMode) -> Iterator[str]:
             none, enough = f"where {each.reference.words} had none", f"{each.min_events} bad ones are enough"
             way = f"signals: {{all: [..., {{{_written(each)}, above: 1%}}]}}"
             yield f"  {mode.name}: {none}, {enough}; say from where on it matters, as in {way}"
+
+
+def _beyond_all(mode: FailureMode) -> Iterator[str]:
+    """Yield a threshold of a ratio that looks like percents: ratios above 1 may be meant, but seldom are."""
+    for each in mode.conditions:
+        if each.feature is None or each.feature.unit != "ratio" or each.threshold is None or each.reference:
+            continue
+        if each.signal not in ("mean", "quantile") or each.threshold.learned:
+            continue
+        for end in filter(None, (each.threshold.low, each.threshold.high)):
+            if 1 < end <= _PERCENTS:
+                name = f"{each.feature.direction}.{each.feature.name}"
+                words = f"{name} is a ratio, and {end:g} of it {end:.0%}"
+                yield f"  {mode.name}: {words}; if {end:g}% is meant, write it so"
 
 
 def _written(condition: Condition) -> str:

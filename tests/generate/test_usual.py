@@ -48,3 +48,11 @@ def test_a_threshold_that_the_baseline_is_beyond_is_told(mode: str, told: str, t
     lines = [line for line in summary(plan(load(tmp_path / "pets.yaml"))) if "all the time" in line]
     assert len(lines) == bool(told)
     assert not told or lines[0].startswith(f"  one: {told}")
+
+
+@pytest.mark.parametrize(("threshold", "told"), [("40", True), ("40%", False), ("0.4", False), ("400", False)])
+def test_a_threshold_of_a_ratio_that_looks_like_percents_is_told(threshold: str, told: bool, tmp_path: Path) -> None:
+    spec = SPEC.replace("baseline: pets.baseline.json\n", "")
+    (tmp_path / "pets.yaml").write_text(spec.replace("MODE", f"signal: {{mean: input.sure}}, below: {threshold}"))
+    line = "  one: input.sure is a ratio, and 40 of it 4000%; if 40% is meant, write it so"
+    assert (line in summary(plan(load(tmp_path / "pets.yaml")))) == told
