@@ -98,9 +98,19 @@ def _alone(report: Report, key: Scalar, found: list[Condition], place: Place) ->
         # Its alert says which version, and the others' do not.
         message = f"{place.name}: what is compared with stable stands alone; give it a failure mode of its own"
         report.add(key, message, "comparison")
+    elif told := _of_one_histogram(found):
+        message = f"{place.name}: estimated_accuracy and a quantile of {told} read one histogram, each in its own way"
+        report.add(key, f"{message}; give each a failure mode of its own", "comparison")
     elif len(found) > 1 and any(condition.threshold and condition.threshold.auto for condition in found):
         message = f"{place.name}: a threshold is chosen for one signal alone; give it a failure mode of its own"
         report.add(key, message, "comparison")
+
+
+def _of_one_histogram(found: list[Condition]) -> str:
+    """Return the confidence of which a failure mode reads a quantile beside what it lets expect, or ""."""
+    stated = {each.feature for each in found if each.signal == "estimated_accuracy"}
+    both = (each.feature for each in found if each.signal == "quantile" and each.feature in stated)
+    return next((f"{feature.direction}.{feature.name}" for feature in both if feature is not None), "")
 
 
 def _only(mapping: Mapping, names: tuple[str, ...]) -> Mapping:

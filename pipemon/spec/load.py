@@ -30,6 +30,7 @@ from pipemon.spec.model import (
 )
 from pipemon.spec.modes import Surroundings, failure_modes
 from pipemon.spec.objective import objective
+from pipemon.spec.own_series import check_canaries
 from pipemon.spec.reader import Mapping, Node, Scalar, kind, shown
 from pipemon.spec.schedule import schedule
 from pipemon.spec.sources import Source, sources
@@ -144,6 +145,7 @@ def _resolved(source: Source, beside: Path | None) -> Spec:
         expected=_expected(report, Path(source.files[0]), shape, learned),
     )
     check_budgets(report, root, spec.budget, spec.stages)
+    check_canaries(report, root.get("stages"), keep)
     reserved = RESERVED_ON_ALERTS | {*spec.keep}
     below = {file: defaults(report, node, reserved) for file, node in source.defaults}
     closed = root.get("code") is not None

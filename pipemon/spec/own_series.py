@@ -27,6 +27,8 @@ STANDS_FOR: dict[str, Metric] = {
 """The words of a file, and what each is of a stage."""
 
 VERSIONS = ("version", "canary")
+_WRITTEN = ("pipeline", "stage", "version", "track", "series")
+"""Labels that the rules give the series of a service."""
 """The words that tell versions of the model apart."""
 
 _LEARNED_LATER = {"feedback": "feedback", "quality": "scores", "agreement": "candidates"}
@@ -84,6 +86,9 @@ def _versions(report: Report, body: Mapping, series: list[OwnSeries], where: str
         report.add(canary, f"{where}: canary: {example}, found {found}", "type")
         return series
     ((label, value),) = picked
+    if label in _WRITTEN:
+        report.add(canary, f"{where}: canary: the rules write the label {label!r} themselves; {example}", "name")
+        return series
     for own in series:
         if label == own.version or label in [name for name, _, _ in own.matchers]:
             key = "version" if label == own.version else own.key
@@ -92,6 +97,16 @@ def _versions(report: Report, body: Mapping, series: list[OwnSeries], where: str
             return series
     tracks = (("stable", "!="), ("canary", "="))
     return [own._replace(track=track, by_track=((label, op, value),)) for track, op in tracks for own in series]
+
+
+def check_canaries(report: Report, stages: Node | None, keep: tuple[str, ...]) -> None:
+    """Refuse a canary that a kept or selected label tells: what it is compared with has the same value of it."""
+    for name, _, body in stages if isinstance(stages, Mapping) else ():
+        canary = body.get("canary") if isinstance(body, Mapping) else None
+        for label, key, _ in canary if isinstance(canary, Mapping) else ():
+            if label in keep:
+                message = f"stages: {name}: canary: {label!r} is kept or selected, so it is the same on both sides"
+                report.add(key, f"{message}; name a label that only tells the canary", "duplicate")
 
 
 def _counters(report: Report, node: Node, where: str) -> list[tuple[str, tuple[tuple[str, str, str], ...]]]:

@@ -68,6 +68,10 @@ def looked_over(
         report.add(node or body.get("pace") or key, message, "range")
     if spec.schedule is None and past is not None and past.offset:
         _check_past(report, node or key, name, past, window, spec)
+    for then in (each.reference for each in found if spec.schedule is None and each.reference is not None):
+        if then.offset and window > then.offset / 2:
+            report.add(node or key, _too_near(name, window, then), "range")
+            break
     if any(condition.signal == "budget_burn" for condition in found):
         found = _burning(report, body, key, found, spec, severity)
         window = max((condition.burns[0].long for condition in found), default=window)
@@ -94,11 +98,14 @@ def _check_past(report: Report, at: Node, name: str, past: Reference, window: fl
         report.add(at, message, "range")
     elif window > past.offset / 2:
         # Hours in which its own alert was there, or soon before it, are nothing to compare with.
-        message = (
-            f"{name}: window: of {duration(window)}, {past.words} are too near to be told from what is now; "
-            f"give it {duration(past.offset / 2)} or less"
-        )
-        report.add(at, message, "range")
+        report.add(at, _too_near(name, window, past), "range")
+
+
+def _too_near(name: str, window: float, past: Reference) -> str:
+    return (
+        f"{name}: window: of {duration(window)}, {past.words} are too near to be told from what is now; "
+        f"give it {duration(past.offset / 2)} or less"
+    )
 
 
 def _burning(

@@ -25,7 +25,7 @@ slices: {age: [young, old]}
 stages:
   pay:
     budget: 300ms
-    features: {input.amount: seconds, output.currency: [eur, usd, gbp]}
+    features: {input.amount: seconds, output.sure: ratio, output.currency: [eur, usd, gbp]}
     scores: {wer: ratio}
 failure_modes:
 """
@@ -42,6 +42,8 @@ PAIRS = {
     "two-categories-that-are-nearly-all": (f"{EUR}, above: 60%", f"{USD}, above: 35%"),
     "a-category-and-new-ones": (f"{EUR}, above: 60%", "new_category: output.currency"),
     "calibration-and-what-is-wrong": ("signal: calibration", "signal: wrong_ratio, above: 8%"),
+    "an-estimate-and-calibration": ("estimated_accuracy: output.sure, below: 85%", "signal: calibration"),
+    "an-estimate-and-what-is-wrong": ("estimated_accuracy: output.sure, below: 85%", "signal: wrong_ratio, above: 8%"),
     "a-score-and-that-of-a-slice": ("quality: wer, above: 25%", "quality: wer, slice: age=young, above: 1.3x all"),
     "a-latency-and-the-budget": ("latency: p50, above: 200ms", "latency: p99, above: budget"),
     "the-median-above-what-few-may-be": ("latency: p50, above: 2s", "latency: p99, above: budget"),

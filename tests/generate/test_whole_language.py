@@ -67,6 +67,12 @@ failure_modes:
     what: What is compared with the hour before holds together with what is not
     stage: decide
     signals: {all: [{share: output.decision=no, above: 2x last hour}, {signal: in_progress, above: 64}]}
+  half-a-day:
+    what: As long a window as is told from yesterday
+    stage: decide
+    signal: error_ratio
+    above: 2x yesterday
+    window: 12h
   busier:
     what: Calls a second beside those of the hour before, which is not all there at first
     stage: decide

@@ -73,7 +73,11 @@ def clock(spec: Spec, mode: FailureMode, away: float = 0.0) -> Clock:
     window, wait, tail = steps(mode.window), steps(mode.for_), steps(mode.keep_firing_for)
     hold = any(condition.reference and condition.reference.hold for condition in mode.conditions)
     hour = steps(max(mode.window, spec.timing.long_window)) if hold else 0
-    bad = window + hour + 3
+    # What is recorded of yesterday is made up: the scene must end before ours record it, too.
+    ago = min((past.offset for each in mode.conditions if (past := each.reference) and past.offset), default=0.0)
+    length = 3 * mode.window + 2 * mode.for_ + mode.keep_firing_for
+    brief = ago > 0 and spec.schedule is None and length > 0.9 * ago
+    bad = ceil(window / 4) if brief else window + hour + 3
     # Held, it must last: longer than the hour that it is compared with.
     # And an old version is not called any more after an hour.
     lately = steps(max(mode.window, spec.timing.long_window)) + tail if ages(mode) else 0
@@ -100,6 +104,7 @@ def clock(spec: Spec, mode: FailureMode, away: float = 0.0) -> Clock:
         good + window + tail + 3,
         good + window + hour + window + tail + 3 if hold else None,
         mode.window if spec.schedule is not None else 0.0,
+        recovers=not brief,
     )
 
 

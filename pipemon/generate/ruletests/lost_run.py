@@ -22,8 +22,10 @@ from pipemon.generate.ruletests.played import ENOUGH, SKIPPED, calls_rate
 from pipemon.generate.ruletests.recorded import recorded_past
 from pipemon.generate.ruletests.scenes import State, own_series, worlds
 from pipemon.generate.ruletests.values import least_compared_with
+from pipemon.spec import reads as r
 from pipemon.spec.model import FailureMode, Spec
 from pipemon.spec.own_series import STANDS_FOR
+from pipemon.spec.signals import SIGNALS
 from pipemon.units import duration
 
 Test = dict[str, object]
@@ -137,5 +139,8 @@ def _recorded(spec: Spec, mode: FailureMode) -> str:
             continue
         past = condition.reference is not None and condition.reference.offset
         now = replace(read, reference=None) if past else read
-        names |= dict.fromkeys(each.name for each in now.recordings)
+        # What confidences are worth is known for days.
+        known = read.value.parts[:1] if isinstance(SIGNALS[condition.signal].reads, r.Estimated) else ()
+        lasting = {each.name for each in (*known, *(part for each in known for part in each.parts))}
+        names |= dict.fromkeys(each.name for each in now.recordings if each.name not in lasting)
     return "|".join(map(literal, names))

@@ -35,6 +35,7 @@ from pipemon.generate.ruletests.recorded import (
 from pipemon.generate.ruletests.scene_texts import Entries, Queries, scene_of
 from pipemon.generate.ruletests.scenes import State, judged, own_series, up, worlds
 from pipemon.generate.ruletests.values import (
+    labels_needed,
     least_compared_with,
     needed_calls,
 )
@@ -74,7 +75,8 @@ def stops(mode: FailureMode) -> bool:
 def calls_rate(spec: Spec, mode: FailureMode, times: float, index: int | None = None) -> float:
     """Return the calls per second that are `times` the least that a condition (or any) needs in the window."""
     conditions = mode.conditions if index is None or mode.combine == "all" else (mode.conditions[index],)
-    return times * max(needed_calls(spec, mode, condition) for condition in conditions) / mode.window
+    needed = (needed_calls(spec, mode, condition) for condition in conditions)
+    return times * max(labels_needed(spec, mode), *needed) / mode.window
 
 
 def case(
@@ -141,7 +143,8 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
     hold = _holds_the_past(mode)
     usual = state.then if hold else None
     # That it ends does not depend on how many calls there were before it.
-    time = clock(spec, mode, away)._replace(recovers=fires and usual is None)
+    time = clock(spec, mode, away)
+    time = time._replace(recovers=time.recovers and fires and usual is None)
     normal = state._replace(values=calm, rate=calls_rate(spec, mode, USUAL) if usual is None else usual)
     during = worlds(spec, mode, state, calm)
     # Beside the place that is judged all goes on as it does, but where nobody is called there.
@@ -186,7 +189,7 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
                 if mode.stage is not None:
                     of_mode = series(held, {"pipeline": spec.pipeline, "failure_mode": mode.name})
                     exprs.append(of_no_other_stage(of_mode, mode.stage, time.at(time.bad - 1)))
-    if fires and stopped and not gone and not ages(mode):
+    if fires and stopped and not gone and not ages(mode) and (hold or time.recovers):
         exprs += recorded_values(spec, mode, normal, time._replace(judged=time.bad - 1), parts=True)
     return time, inputs, exprs
 

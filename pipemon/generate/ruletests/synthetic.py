@@ -25,7 +25,7 @@ from pipemon.generate.ruletests.distributions import (
     shares_below,
 )
 from pipemon.generate.ruletests.places import OLD_VERSION, Move, World
-from pipemon.generate.ruletests.values import compared_with, mean_of_all, tested_limits
+from pipemon.generate.ruletests.values import compared_with, is_estimated, mean_of_all, tells_labels, tested_limits
 from pipemon.spec import reads as r
 from pipemon.spec.latency import bound_share
 from pipemon.spec.model import ALL, Condition, FailureMode, Spec
@@ -38,6 +38,7 @@ OVERRUN = 2.5
 
 _WORKERS = 40.0
 _JOB = "serving"
+_CALIBRATED = r.Calibration(c.CALIBRATION, c.CALIBRATION_CONFIDENCE)
 
 
 class Moves(list[Move]):
@@ -107,6 +108,8 @@ def _told(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, val
         rate = value / (1 + moves.skipped) if metric == reads.undecorated else rate
     _calls(moves, mode, rate)
     match reads:
+        case r.Share(events=c.CALIBRATION) if is_estimated(mode):
+            _wrong_and_off(moves, _CALIBRATED, value, 0.0, rate)
         case r.Share():
             _share(moves, mode, reads, condition, value, rate)
         case r.Mean():
@@ -127,20 +130,16 @@ def _told(moves: Moves, spec: Spec, mode: FailureMode, condition: Condition, val
         case r.Counted() if metric == reads.counter:
             moves.add(metric, value)
         case r.Largest():
-            if not any(isinstance(reads_of(other), r.Gauge) for other in mode.conditions):
-                moves.put(_of(mode, reads.stage, reads.whole), 1.0, job=_JOB)
-            moves.put_each(reads.gauge, value, job=_JOB)
-            # Another process at an instance of the same name.
-            moves.put(reads.gauge, 1.0, job="another")
+            _largest(moves, mode, reads, value)
         case r.Age():
             moves.stamp(reads.timestamp, value)
             moves.stamp(reads.timestamp, 1.5 * value, version=OLD_VERSION)
         case r.Quantile(whole=None):
             _quantile(moves, spec, mode, reads.histogram, condition, value, rate)
         case r.Calibration():
-            _calibration(moves, reads, value, rate)
+            _calibration(moves, mode, reads, value, rate)
         case r.Estimated():
-            _confidences(moves, reads, dict(condition.labels), value, rate)
+            _confidences(moves, reads, dict(condition.labels), value, rate, labelled=not tells_labels(mode))
         case r.Quantile():
             _latency(moves, spec, mode, condition, value, rate)
 
@@ -248,8 +247,19 @@ def _items(moves: Moves, value: float, rate: float) -> None:
     moves.add(c.STAGE_ITEMS_OUT, (rest - value if value <= rest else rest + value) * rate)
 
 
-def _calibration(moves: Moves, reads: r.Calibration, value: float, rate: float) -> None:
+def _largest(moves: Moves, mode: FailureMode, reads: r.Largest, value: float) -> None:
+    """Let the largest process be so large, and another at an instance of the same name not."""
+    if not any(isinstance(reads_of(other), r.Gauge) for other in mode.conditions):
+        moves.put(_of(mode, reads.stage, reads.whole), 1.0, job=_JOB)
+    moves.put_each(reads.gauge, value, job=_JOB)
+    moves.put(reads.gauge, 1.0, job="another")
+
+
+def _calibration(moves: Moves, mode: FailureMode, reads: r.Calibration, value: float, rate: float) -> None:
     """Let the sure ones be right less often than they say, and the unsure ones more often: each counts."""
+    if is_estimated(mode):
+        _wrong_and_off(moves, reads, 0.5, value, rate)
+        return
     # As sure as it takes to be so far off, and nothing is further off than by all.
     value = min(value, 1.0)
     sure, unsure = max(0.95, value), min(0.05, 1 - value)
@@ -268,8 +278,19 @@ def _wrong_and_off(moves: Moves, reads: r.Calibration, wrong: float, off: float,
             moves.add(reads.outcomes, part * rate, confidence_bin=bin, correct=correct)
 
 
-def _confidences(moves: Moves, reads: r.Estimated, labels: Mapping[str, str], value: float, rate: float) -> None:
-    """Let every other bin be always right, and the rest never: a share `value` of what is stated is in the former."""
+def _confidences(
+    moves: Moves, reads: r.Estimated, labels: Mapping[str, str], value: float, rate: float, *, labelled: bool
+) -> None:
+    """Let every other bin be always right, and the rest never: a share `value` of what is stated is in the former.
+
+    What is `labelled` by another condition is right in the highest bin, and wrong in the lowest.
+    """
+    if not labelled:
+        for bin in c.CONFIDENCE_BINS[:-1]:
+            moves.add(reads.confidences, (1 - value) * rate, "_bucket", le=bin, **labels)
+        for bin in (c.CONFIDENCE_BINS[-1], "+Inf"):
+            moves.add(reads.confidences, rate, "_bucket", le=bin, **labels)
+        return
     within = 0.0
     for number, bin in enumerate(c.CONFIDENCE_BINS):
         right = number % 2

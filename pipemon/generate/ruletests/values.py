@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import copysign, floor, log10
 
+from pipemon import catalogue as c
 from pipemon.generate.annotations import unit
 from pipemon.generate.expressions import counts_as_some, limits
 from pipemon.spec import reads as r
@@ -20,6 +21,8 @@ _HELD_MARGIN = 0.25
 """The same where the hour before is what is good: it may have a minute of the change in it."""
 
 _LEAST = 20
+_LABELS = 60
+"""Labels in a bin of confidence: enough in the version that has a fifth of them."""
 _APART, _NEAR = 8.0, 0.7
 """How far apart the thresholds of two quantiles are where one is a multiple, and how near those of one value."""
 
@@ -166,6 +169,34 @@ def needed_calls(spec: Spec, mode: FailureMode, condition: Condition) -> float:
         assert share is not None
         least = max(least, condition.min_events / share)
     return least or _LEAST
+
+
+def is_estimated(mode: FailureMode) -> bool:
+    """Tell whether a condition is told by what confidences are worth, which labels say."""
+    return any(isinstance(reads_of(each), r.Estimated) for each in mode.conditions)
+
+
+def tells_labels(mode: FailureMode) -> bool:
+    """Tell whether a condition is about the labels themselves: how many are wrong, or far off."""
+    return any(_of_labels(condition) for condition in mode.conditions)
+
+
+def _of_labels(condition: Condition) -> bool:
+    reads = reads_of(condition)
+    return isinstance(reads, r.Calibration) or (isinstance(reads, r.Share) and reads.events is c.CALIBRATION)
+
+
+def labels_needed(spec: Spec, mode: FailureMode) -> float:
+    """Return on how many labels what confidences are worth is known, of which a few are in the bin of wrong ones."""
+    if not (is_estimated(mode) and tells_labels(mode)):
+        return 0.0
+    shares = [
+        value
+        for condition in mode.conditions
+        if isinstance(reads_of(condition), r.Share) and _of_labels(condition)
+        for value in tested_values(spec, mode, condition).every
+    ]
+    return _LABELS / min((0.5, *filter(None, shares)))
 
 
 def margin(condition: Condition) -> float:
