@@ -37,9 +37,10 @@ def _known(found: Replayed) -> Iterator[str]:
     if known.since is None:
         yield "  it has no samples of this pipeline in this time: nothing here tells anything"
     elif known.length < 0.99 * asked:
-        told = f"  samples begin at {moment(known.since)}" if known.since > period.start + asked / 100 else "  samples"
+        late = known.since > period.start + asked / 100
+        told = f"  samples begin at {moment(known.since)} and" if late else "  samples"
         week = "what is said by week is of that time" if known.length >= _DAY else "too short to tell how often a week"
-        yield f"{told} and are there for {whole(known.length)}: {week}"
+        yield f"{told} are there for {whole(known.length)}: {week}"
 
 
 def _mode(found: Replayed, mode: FailureMode, weeks: float) -> Iterator[str]:

@@ -49,6 +49,20 @@ def test_silence_is_told_from_not_knowing(judged: float, said: str, tmp_path: Pa
     assert list(report(found))[1:] == [f"  dearer (ticket): {said}"]
 
 
+@pytest.mark.parametrize(
+    ("since", "length", "said"),
+    [
+        (0.0, 5 * DAY, "samples are there for 5d"),
+        (2 * DAY, 5 * DAY, "samples begin at 1970-01-03T00:00:00Z and are there for 5d"),
+    ],
+)
+def test_samples_that_are_not_there_all_the_time_are_told(
+    since: float, length: float, said: str, tmp_path: Path
+) -> None:
+    found = Replayed(plan(load(spec_of(tmp_path))), Period(0.0, 10 * DAY), Known(since, length, None), {}, {}, {})
+    assert f"  {said}: what is said by week is of that time" in list(report(found))
+
+
 def test_drift_is_worked_out_where_no_bin_of_the_baseline_is_rare(tmp_path: Path) -> None:
     (every,) = evaluations(rules(load(spec_of(tmp_path))))
     assert every.past is not None
