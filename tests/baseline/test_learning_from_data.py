@@ -92,7 +92,7 @@ def test_truth_values_are_1_and_0_as_texts_too() -> None:
 @pytest.mark.parametrize(("centre", "sd"), [(1.7e9, 40.0), (101_325.0, 0.3), (-48.85, 1e-4), (3e-9, 1e-15), (2.0, 1e3)])
 def test_a_mean_is_written_to_a_thousandth_of_the_spread(centre: float, sd: float) -> None:
     # What moved first is told by how many standard errors a mean is from this one.
-    amounts = DRAW.normal(centre, sd, 5000)
+    amounts = np.random.default_rng(23).normal(centre, sd, 5000)
     found = learn(fraud(), {"amount": amounts}).features["score.input.amount"]
     assert abs(found.mean - amounts.mean()) < 0.001 * sd
     assert abs(found.quantiles["p75"] - np.quantile(amounts, 0.75)) < 0.001 * sd
@@ -144,9 +144,10 @@ def test_what_can_not_be_learned_is_told(table: Any, columns: dict[str, str], to
 
 
 def test_rows_are_put_in_the_order_of_their_time() -> None:
-    runs = np.repeat(DRAW.normal(size=500), 10)
+    draw = np.random.default_rng(23)
+    runs = np.repeat(draw.normal(size=500), 10)
     days = pd.date_range("2026-01-01", periods=5000, freq="min").to_numpy()
-    shuffled = DRAW.permutation(5000)
+    shuffled = draw.permutation(5000)
     table = {"amount": runs[shuffled], "day": days[shuffled]}
     in_order = learn(fraud(), table, time="day")
     assert in_order.features["score.input.amount"].design_effect > 5
@@ -156,7 +157,7 @@ def test_rows_are_put_in_the_order_of_their_time() -> None:
 
 def test_rows_with_times_tell_a_rhythm_of_days_from_dependence_and_rows_without_do_not() -> None:
     hours = np.arange(14 * 24 * 20) / 20
-    amounts = 1 + np.sin(2 * np.pi * hours / 24) + DRAW.normal(size=len(hours))
+    amounts = 1 + np.sin(2 * np.pi * hours / 24) + np.random.default_rng(23).normal(size=len(hours))
     # What is missing has a time, too.
     amounts[::7] = np.nan
     table = {"amount": amounts, "country": np.where(hours % 24 < 12, "de", "fr"), "when": 1767225600 + 3600 * hours}

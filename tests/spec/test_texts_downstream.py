@@ -86,7 +86,7 @@ def kept(spec: Spec, text: str) -> None:
     assert spec.select == (("namespace", text),)
 
 
-@settings(max_examples=100, deadline=5000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=60_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(min_size=1).filter(str.strip))
 def test_text_is_kept_whole_but_for_white_space(text: str, tmp_path: Path) -> None:
     kept(load(written(text, tmp_path / "t.yaml")), text)
