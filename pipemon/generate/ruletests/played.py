@@ -137,9 +137,9 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
     calm, state, fires, gone, down, few = played
     stopped = stops(mode)
     away = spec.link if (gone or down) and fires else 0.0
-    if stopped and not fires and spec.told_apart_by and not spec.link:
+    if stopped and not fires and not gone and spec.told_apart_by:
         # Who has been gone for so long is not expected any more.
-        away = spec.timing.long_window + mode.for_ + mode.keep_firing_for
+        away = spec.link + spec.timing.long_window + mode.for_ + mode.keep_firing_for
     hold = _holds_the_past(mode)
     usual = state.then if hold else None
     # That it ends does not depend on how many calls there were before it.
@@ -159,7 +159,7 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
     inputs += recorded_past(spec, mode, state, time, then)
     inputs += held_by_others(spec, mode, time)
     if few or (stopped and not fires):
-        inputs += recorded_elsewhere(spec, mode, state, time) + gone_elsewhere(spec, mode, time)
+        inputs += recorded_elsewhere(spec, mode, state, time) + gone_elsewhere(spec, mode, time, cut=gone)
     elif not fires:
         inputs += parts_elsewhere(spec, mode, state, time)
         for condition in mode.conditions:

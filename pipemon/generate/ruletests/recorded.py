@@ -49,8 +49,11 @@ def recorded_elsewhere(spec: Spec, mode: FailureMode, state: State, time: Clock)
     return [constant(name, value, time) for name, value in found.items()]
 
 
-def gone_elsewhere(spec: Spec, mode: FailureMode, time: Clock) -> list[dict[str, str]]:
-    """Return counts of calls of places that went while this one stayed, and of one that went long ago."""
+def gone_elsewhere(spec: Spec, mode: FailureMode, time: Clock, *, cut: bool) -> list[dict[str, str]]:
+    """Return counts of calls of places that went while this one stayed, and of one that went long ago.
+
+    Beside a link that is `cut` for a short time, none went long ago: it is looked at before one is forgotten.
+    """
     found = []
     for condition in mode.conditions:
         read = measure(spec, mode, condition)
@@ -60,7 +63,7 @@ def gone_elsewhere(spec: Spec, mode: FailureMode, time: Clock) -> list[dict[str,
         for matcher in read.matchers:
             name = series(read.value.name, {**own, matcher.label: "gone"})
             found.append({"series": name, "values": f"5+0x{time.bad} stale"})
-        for label in spec.told_apart_by if not spec.link else ():
+        for label in spec.told_apart_by if not cut else ():
             found.append({"series": series(read.value.name, {**own, label: "gone"}), "values": "5+0x1 stale"})
     return found
 
