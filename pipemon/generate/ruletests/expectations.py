@@ -114,8 +114,10 @@ def recorded_values(
     found: dict[str, dict[str, object]] = {}
     every = [read for condition in mode.conditions if (read := measure(spec, mode, condition)) is not None]
     bounds: dict[str, set[str]] = {}
-    for part in (part for read in every for part in read.parts):
-        bounds.setdefault(part.recording.name, set()).update(m.value for m in part.matchers if m.label == "le")
+    told = [(read.value, read.matchers) for read in every]
+    told += [(part.recording, part.matchers) for read in every for part in read.parts]
+    for recording, which in told:
+        bounds.setdefault(recording.name, set()).update(m.value for m in which if m.label == "le")
 
     def add(recording: Recording, matchers: tuple[Matcher, ...], value: float) -> None:
         # Of two bounds that it has each is asked for.

@@ -30,6 +30,9 @@ from pipemon.units import duration
 
 Test = dict[str, object]
 
+_LOOKBACK = 300.0
+"""For how many seconds Prometheus takes a sample to be of now."""
+
 
 def lost_run_cases(spec: Spec, alert: Alert) -> Iterator[tuple[str, Test]]:
     """Yield the case of a batch pipeline's alert, () for what is there at once: how old a model is."""
@@ -91,7 +94,9 @@ def _paused(spec: Spec, mode: FailureMode, state: State, pauses: list[tuple[Reco
     """Return the case in which one counter after another is missing for longer than its window."""
     step = spec.interval(mode)
     skipped = SKIPPED if mode.stage is not None and own_series(spec, mode) is None else 0.0
-    length = ceil(round(mode.window / step, 6)) + 1
+    # What a service exports is recorded for as long as Prometheus looks back for a sample, and then for the window.
+    seen = 0.0 if own_series(spec, mode) is None else _LOOKBACK
+    length = ceil(round((mode.window + seen) / step, 6)) + 1
     end = (length + 1) * len(pauses) + 1
     # Each is there for one step before the next is missing.
     begins = [1 + index * (length + 1) for index in range(len(pauses))]
