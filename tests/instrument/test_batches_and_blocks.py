@@ -442,23 +442,27 @@ def test_the_processor_time_of_a_stage_is_that_of_its_thread(speech: Pipeline, r
     worked, slept = (read("pipemon_stage_cpu_seconds_total", stage=name) for name in ("busy", "idle"))
     assert worked is not None
     assert slept is not None
-    assert 0.03 <= worked < 0.05
-    assert slept < 0.01
+    assert worked >= 0.03
+    assert slept < worked / 2
 
 
-def test_of_many_short_calls_the_processor_time_is_scaled_to_all(speech: Pipeline, read: Read) -> None:
+def test_of_many_short_calls_the_processor_time_is_scaled_to_all(
+    speech: Pipeline, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [time.perf_counter()]
+
     @speech.stage("busy")
-    def busy() -> int:
-        return sum(range(2000))
+    def busy() -> None:
+        now[0] += 0.001
 
+    stand_in: Any = busy
+    monkeypatch.setitem(stand_in.__globals__, "pm_clock", lambda: now[0])
+    monkeypatch.setattr("pipemon.instrument.sampling.thread_time", lambda: now[0] / 2)
     for _ in range(2000):
         busy()
-    told = read("pipemon_stage_cpu_seconds_total", stage="busy")
-    took = read("pipemon_stage_duration_seconds_sum", stage="busy")
-    assert told is not None
-    assert took is not None
-    # Scaled to the time that all took, of which a busy machine leaves the samples some share.
-    assert took / 20 < told <= took * 1.2
+    # One call in five is sampled.
+    assert read("pipemon_stage_duration_seconds_sum", stage="busy") == pytest.approx(2)
+    assert read("pipemon_stage_cpu_seconds_total", stage="busy") == pytest.approx(1, rel=0.01)
 
 
 def test_exceptions_and_results_are_not_kept_alive(speech: Pipeline) -> None:
