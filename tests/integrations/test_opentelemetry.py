@@ -76,10 +76,23 @@ def test_a_run_begun_in_a_trace_keeps_its_id_in_a_trace_begun_later(pipeline: pi
 
 
 @pytest.fixture
-def score(pipeline: pipemon.Pipeline) -> Callable[..., Any]:
+def sleep(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sleep by the clock of the stages, which stands otherwise: on a loaded machine any call may take too long."""
+    seconds = [0.0]
+    for module in ("wrapping", "block", "endings", "sampling"):
+        monkeypatch.setattr(f"pipemon.instrument.{module}.perf_counter", lambda: seconds[0])
+
+    def sleep(lasts: float) -> None:
+        seconds[0] += lasts
+
+    return sleep
+
+
+@pytest.fixture
+def score(pipeline: pipemon.Pipeline, sleep: Callable[[float], None]) -> Callable[..., Any]:
     @pipeline.stage("score", budget="20ms")
     def score(lasts: float = 0.0, fails: bool = False) -> int:
-        time.sleep(lasts)
+        sleep(lasts)
         if fails:
             raise ValueError
         return 1
@@ -113,23 +126,27 @@ def test_calls_that_fail_or_take_too_long_are_linked_though_they_are_not_sampled
 
 @pytest.mark.parametrize("kind", ["block", "batch", "stream"])
 def test_blocks_batches_and_streams_that_take_too_long_are_linked_likewise(
-    pipeline: pipemon.Pipeline, registry: CollectorRegistry, kind: str, only_the_first_is_sampled: None
+    pipeline: pipemon.Pipeline,
+    registry: CollectorRegistry,
+    kind: str,
+    sleep: Callable[[float], None],
+    only_the_first_is_sampled: None,
 ) -> None:
     @pipeline.stage("batch", budget="20ms", batch=True)
     def batch(rows: list[float]) -> list[float]:
-        time.sleep(max(rows))
+        sleep(max(rows))
         return rows
 
     blocks = pipeline.stage("block", budget="20ms")
 
     def block(rows: list[float]) -> None:
         with blocks.call():
-            time.sleep(max(rows))
+            sleep(max(rows))
 
     @pipeline.stage("stream", budget="20ms")
     def stream(rows: list[float]) -> Iterator[float]:
         for row in rows:
-            time.sleep(row)
+            sleep(row)
             yield row
 
     kinds: dict[str, Callable[[list[float]], Any]]
