@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pipemon.instrument.batches import count_null, count_results
 from pipemon.instrument.blame import blame
 from pipemon.instrument.calls import Remarks, StageKey, remarks
-from pipemon.instrument.log import Quietly, log_once
+from pipemon.instrument.log import log_once
 from pipemon.instrument.outcome import ERROR, is_null, of_exception
 from pipemon.instrument.recorder import Recorder
 from pipemon.instrument.sampling import Look, sampled, spotted
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pipemon.instrument.model import Model
 
 SHADOW = "shadow"
-_LOG_EVERY = 60.0
 _MOST_UPSTREAMS = 20
 
 SKIPPED_AT = 0.0
@@ -61,7 +60,6 @@ class Endings:
         self.recorder = recorder
         self.see_upstream = see_upstream
         self.known_upstreams: set[str | None] = {None}
-        self.quietly = Quietly(_LOG_EVERY)
 
     def new_upstream(self, upstream: str) -> None:
         """See a stage before this one for the first time; never raises."""
@@ -79,8 +77,8 @@ class Endings:
     def extractor_failed(self, direction: str, feature: str) -> None:
         """Count an extractor that raised, and log it at most once a minute."""
         self.recorder.note(EXTRACTOR_ERROR, f"{direction}.{feature}")
-        message = "stage %s: the extractor of %s %s raised"
-        self.quietly.warn((direction, feature), message, self.declared.key.stage, direction, feature, where=True)
+        message, stage = "stage %s: the extractor of %s %s raised", self.declared.key.stage
+        self.recorder.quietly.warn((direction, feature), message, stage, direction, feature, where=True)
 
     def declined(self, begun: float) -> bool:
         """Take out what the calling stand-in's call said; tell whether it was skipped."""

@@ -58,5 +58,6 @@ def _bare(error: BaseException | None) -> BaseException | None:
     return found
 
 
-log_once = Quietly().warn
+_once = Quietly()
+log_once = _once.warn
 """For what is said once a process."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 
 from pipemon.instrument import background
-from pipemon.instrument.log import log_once
+from pipemon.instrument.log import Quietly, log_once
 from pipemon.instrument.tracing import Span
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ FLUSH_AT = 4096
 KEEP_AT_MOST = 65_536
 """Calls kept while another thread's flush is stuck; further ones are dropped and counted."""
 
+_LOG_EVERY = 60.0
 _MOST_SAMPLES = 1024
 _MOST_ARRAY_VALUES = 1 << 21
 
@@ -87,6 +88,7 @@ class Recorder:
     ) -> None:
         self.width = width
         self.name = ""  # what logs call it
+        self.quietly = Quietly(_LOG_EVERY)
         self.series = series
         self.buffer: list[float] = []
         self.started: list[None] = []

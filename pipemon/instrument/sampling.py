@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Generator
 from time import perf_counter, thread_time
 from typing import Any
 
-from pipemon.instrument.log import Quietly
 from pipemon.instrument.recorder import Recorder, Sample
 from pipemon.instrument.tracing import active_span
 
@@ -46,8 +45,6 @@ def looker(recorder: Recorder) -> Any:
 
 _SLOW = 0.1
 """Seconds; with many threads, a caller waits some for its turn that no extractor can help."""
-_LOG_EVERY = 60.0
-_quietly = Quietly(_LOG_EVERY)
 
 
 def sampled(recorder: Recorder, look: Look, seconds: float, ended: float) -> None:
@@ -56,7 +53,7 @@ def sampled(recorder: Recorder, look: Look, seconds: float, ended: float) -> Non
     recorder.add_sample(Sample(seconds, look.seconds, look.span, afterwards))
     if afterwards > _SLOW:
         message = "%s: its extractors took %.0f ms after a call of %.0f ms; the caller waits: give them a sample="
-        _quietly.warn(id(recorder), message, recorder.name, afterwards * 1000, seconds * 1000)
+        recorder.quietly.warn("slow extractors", message, recorder.name, afterwards * 1000, seconds * 1000)
 
 
 def spotted(recorder: Recorder, seconds: float) -> None:

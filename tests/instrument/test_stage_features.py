@@ -12,6 +12,7 @@ import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from pipemon import Feature, Pipeline
 from pipemon.features import audio_seconds, length, words
 from pipemon.instrument import wrapping
+from pipemon.instrument.recorder import Recorder
+from pipemon.instrument.sampling import Look, sampled
 
 Read = Callable[..., float | None]
 
@@ -332,6 +335,18 @@ def test_extractors_that_make_callers_wait_are_told_by_a_counter_and_in_the_log(
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 1
     assert re.match(r"stage asr of pipeline speech: its extractors took [1-9]\d\d+ ms", messages[0])
+
+
+def test_slow_extractors_are_told_of_each_stage_whichever_had_its_place_in_memory_before(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for number in range(50):
+        recorder = Recorder(4, Mock(), Mock(), [])
+        recorder.name = f"stage {number}"
+        sampled(recorder, Look(), 0.0, ended=time.perf_counter() - 1)
+        del recorder
+        gc.collect()
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [f"stage {n}" for n in range(50)]
 
 
 def test_a_test_that_stops_the_clock_loses_no_call(
