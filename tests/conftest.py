@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from pipemon.demo.programs import debian_packages
 from pipemon.errors import UnavailableError
+from pipemon.instrument import log
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = {
@@ -74,6 +75,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longrepr}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is logged once a process is logged in each test anew, whichever ran before it."""
+    monkeypatch.setattr(log._once, "_said", {})
 
 
 @pytest.fixture

@@ -23,10 +23,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
 
 
 @pytest.fixture(autouse=True)
-def others(monkeypatch: pytest.MonkeyPatch) -> int:
+def others(no_thread_flushes: None) -> int:
     """Begin without a flushing thread; those that earlier tests left behind are counted."""
-    monkeypatch.setattr(background, "_flushed", [])
-    background._before_fork()
     return flushing_threads()
 
 

@@ -20,9 +20,7 @@ from fetching import Answer, fetch
 from prometheus_client import CollectorRegistry
 
 import pipemon
-from pipemon.instrument.exposition import access
 from pipemon.instrument.exposition.access import check_access
-from pipemon.instrument.log import Quietly
 
 Expose = Callable[..., str]
 
@@ -111,9 +109,8 @@ def test_space_around_a_secret_in_a_file_is_no_part_of_it_as_in_prometheus(
 
 
 def test_secret_files_are_read_at_each_scrape_and_without_one_nobody_gets_in(
-    expose: Expose, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    expose: Expose, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(access, "log_once", Quietly().warn)
     password, token = tmp_path / "password", tmp_path / "token"
     password.write_text("first\n")
     token.write_text("t0ken\r\n")
@@ -179,9 +176,8 @@ def test_a_connection_that_says_nothing_holds_up_no_other(
 
 
 def test_a_renewed_certificate_is_served_and_a_broken_one_is_not(
-    expose: Expose, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    expose: Expose, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(access, "log_once", Quietly().warn)
     old, new = trustme.CA(), trustme.CA()
     files = write_certificate(old, tmp_path)
     url = expose(**files)

@@ -21,9 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from real_servers import until
 
 import pipemon
-from pipemon.instrument.exposition import scrape
 from pipemon.instrument.exposition.scrape import Scrapes, _Shared
-from pipemon.instrument.log import Quietly
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -175,11 +173,9 @@ class Custom:
 def test_a_collector_that_raises_fails_the_scrape_is_logged_and_prints_nothing(
     url: str,
     registry: CollectorRegistry,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(scrape, "log_once", Quietly().warn)
     custom = Custom(lambda: 1 / 0)
     registry.register(custom)
     failed = fetch(f"{url}/metrics")

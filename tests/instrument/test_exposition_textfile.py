@@ -19,8 +19,6 @@ from real_servers import program, until
 import pipemon
 from pipemon.demo.processes import children, free_ports, start
 from pipemon.features import level_dbfs
-from pipemon.instrument.exposition import textfile
-from pipemon.instrument.log import Quietly
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -97,9 +95,8 @@ def test_a_name_that_node_exporter_would_not_read_is_refused(tmp_path: Path, reg
 
 
 def test_what_can_not_be_written_is_logged_once_and_leaves_the_old_file(
-    tmp_path: Path, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(textfile, "log_once", Quietly().warn)
     file = tmp_path / "speech.prom"
     assert pipemon.write_textfile(str(file), registry)
     before = file.read_bytes()

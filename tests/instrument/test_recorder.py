@@ -163,7 +163,7 @@ def test_a_large_batch_is_counted_as_each_of_its_values_is(values: list[float]) 
 
 
 @pytest.fixture
-def each_call_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+def each_call_looks(no_thread_flushes: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the buffer's length, and no thread flushes besides."""
     monkeypatch.setattr(recorder, "TICK", 0)
     monkeypatch.setattr(background, "start", lambda: None)
@@ -234,6 +234,7 @@ def test_while_a_flush_is_stuck_the_features_of_batches_are_bounded_by_their_val
     assert read("pipemon_stage_items_in_total", stage="embed") == 3_000_000
 
 
+@pytest.mark.usefixtures("no_thread_flushes")
 def test_a_flush_that_fails_counts_its_calls_as_dropped_and_the_next_one_works(
     speech: Pipeline, registry: CollectorRegistry, read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +249,7 @@ def test_a_flush_that_fails_counts_its_calls_as_dropped_and_the_next_one_works(
     assert read("pipemon_stage_in_progress", stage="vad") == 0
 
 
+@pytest.mark.usefixtures("no_thread_flushes")
 def test_a_signal_handler_that_raises_during_a_flush_reaches_the_user_and_its_calls_count_as_dropped(
     speech: Pipeline, registry: CollectorRegistry, read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,11 +287,11 @@ def test_a_recorder_that_fails_does_not_reach_the_caller(
         broken()
 
 
+@pytest.mark.usefixtures("no_thread_flushes")
 def test_flushing_in_the_background_begins_with_the_first_call(
     speech: Pipeline, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(background, "INTERVAL", 0.01)
-    monkeypatch.setattr(background, "_thread", None)
     vad = speech.stage("vad")(lambda: 1)
     calls = exporter_for(registry).families["pipemon_stage_calls_total"].labels("speech", "vad", "1.4", "stable")
     assert background._thread is None

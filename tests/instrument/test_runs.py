@@ -460,4 +460,6 @@ def test_feedback_that_cannot_be_counted_is_logged_and_never_raises(
     for _ in range(2):
         speech.feedback("redo", stage="asr")
     speech.feedback("redo", stage=Unprintable())  # type: ignore[arg-type]
-    assert [record.getMessage() for record in caplog.records] == ["feedback could not be counted"]
+    # What earlier tests left behind may be flushed meanwhile, and can't be counted either.
+    messages = [record.getMessage() for record in caplog.records]
+    assert [message for message in messages if "feedback" in message] == ["feedback could not be counted"]

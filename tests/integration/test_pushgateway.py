@@ -23,8 +23,6 @@ from real_servers import running_prometheus, running_pushgateway, until
 import pipemon
 from pipemon.demo.processes import free_ports
 from pipemon.generate.output import Options, generate
-from pipemon.instrument.exposition import push
-from pipemon.instrument.log import Quietly
 from pipemon.watch.sources import Server
 
 LAST_SUCCESS = "pipemon_batch_last_success_timestamp_seconds"
@@ -161,13 +159,7 @@ def test_what_can_not_be_pushed_is_told_before_the_job_begins(options: dict[str,
         pipemon.batch_job(**{"job": "nightly", "gateway": "127.0.0.1:1", **options})
 
 
-@pytest.fixture
-def quiet(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    monkeypatch.setattr(push, "log_once", Quietly().warn)
-    return caplog
-
-
-def test_without_a_gateway_the_job_ends_well_and_that_is_logged_once(quiet: pytest.LogCaptureFixture) -> None:
+def test_without_a_gateway_the_job_ends_well_and_that_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     (nobody,) = free_ports(1)
     registry = CollectorRegistry()
     vad = run_of(registry)
@@ -175,23 +167,23 @@ def test_without_a_gateway_the_job_ends_well_and_that_is_logged_once(quiet: pyte
         with pipemon.batch_job("nightly", gateway=f"127.0.0.1:{nobody}", pipeline="speech", registry=registry):
             vad()
     assert not pipemon.push(f"127.0.0.1:{nobody}", "nightly", registry=registry)
-    (record,) = quiet.records
+    (record,) = [record for record in caplog.records if str(nobody) in record.getMessage()]
     assert (record.levelno, bool(record.exc_info)) == (logging.WARNING, False)
     assert (
         record.getMessage() == f"the metrics could not be pushed to 127.0.0.1:{nobody}: [Errno 111] Connection refused"
     )
 
 
-def test_a_gateway_that_does_not_answer_is_given_up(quiet: pytest.LogCaptureFixture) -> None:
+def test_a_gateway_that_does_not_answer_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         gateway = f"127.0.0.1:{silent.getsockname()[1]}"
         assert not pipemon.push(gateway, "nightly", registry=CollectorRegistry(), timeout=0.1)
         # Who gives up first says so, its thread or the caller.
-        until(lambda: gateway in quiet.text, "a word about it")
-    assert [record.levelno for record in quiet.records if gateway in record.getMessage()] == [logging.WARNING]
+        until(lambda: gateway in caplog.text, "a word about it")
+    assert [record.levelno for record in caplog.records if gateway in record.getMessage()] == [logging.WARNING]
 
 
-def test_a_gateway_that_answers_a_letter_at_a_time_is_given_up_too(quiet: pytest.LogCaptureFixture) -> None:
+def test_a_gateway_that_answers_a_letter_at_a_time_is_given_up_too(caplog: pytest.LogCaptureFixture) -> None:
     enough = threading.Event()
 
     def drip(listening: socket.socket) -> None:
@@ -212,8 +204,8 @@ def test_a_gateway_that_answers_a_letter_at_a_time_is_given_up_too(quiet: pytest
         assert not enough.is_set()
         enough.set()
         thread.join()
-        until(lambda: gateway in quiet.text, "a word about it")
-    assert [record.levelno for record in quiet.records if gateway in record.getMessage()] == [logging.WARNING]
+        until(lambda: gateway in caplog.text, "a word about it")
+    assert [record.levelno for record in caplog.records if gateway in record.getMessage()] == [logging.WARNING]
 
 
 def test_disabled_nothing_is_pushed(gateway: str, job: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,15 +216,15 @@ def test_disabled_nothing_is_pushed(gateway: str, job: str, monkeypatch: pytest.
     assert job not in at(gateway).body.decode()
 
 
-def test_a_gateway_may_want_a_password(tmp_path: Path, quiet: pytest.LogCaptureFixture) -> None:
+def test_a_gateway_may_want_a_password(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     registry = CollectorRegistry()
     with running_pushgateway(tmp_path, basic_auth_users={"batch": BCRYPT}) as gateway:
         known = partial(basic_auth_handler, username="batch", password="s3cret")
         stranger = partial(basic_auth_handler, username="batch", password="wr0ng")
         assert pipemon.push(gateway, "nightly", registry=registry, handler=known)
         assert not pipemon.push(gateway, "nightly", registry=registry, handler=stranger)
-    assert "401" in quiet.text
-    assert "wr0ng" not in quiet.text
+    assert "401" in caplog.text
+    assert "wr0ng" not in caplog.text
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # the client library's handler closes no socket
