@@ -185,23 +185,3 @@ def test_a_sum_is_held_over_a_gap_and_soon_below_the_limit_when_all_is_well_agai
     ]
     assert check(tmp_path, made, {where: z}, tests) == ""
     assert made.step == 60 * STEP
-
-
-@pytest.mark.integration
-def test_a_scrape_that_fails_as_a_step_ends_begins_nothing_anew(tmp_path: Path) -> None:
-    where, steps, begins, fails = ("a", "input", "x"), 40, 5, 30
-    z = np.where(np.arange(steps) >= begins, 3.0, 0.0)
-    made, scrapes = rules_for({where: z}), scrapes_of({where: z})
-    scrape = SCRAPES * fails
-    for name, values in scrapes.series.items():
-        first, _, rest = values.partition("x")
-        if " " in values:
-            told_values = values.split()
-        else:
-            start, _, rise = first.partition("+")
-            told_values = [f"{float(start) + i * float(rise or 0):g}" for i in range(int(rest) + 1)]
-        told_values[scrape] = "stale"
-        scrapes.series[name] = " ".join(told_values)
-    since = {'{side="high"}': 60.0 * STEP * begins}
-    tests = [told(f"sum by (side) ({made.onset.name})", step, since) for step in (fails - 1, fails, fails + 1)]
-    assert promtool(tmp_path, [made.origin], scrapes, tests, f"{STEP}m", f"{STEP // SCRAPES}m") == ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 
@@ -17,8 +16,6 @@ from pipemon.spec.baseline import RHYTHMS
 from pipemon.spec.model import Spec
 
 _FEATURE = ("direction", "feature")
-SCRAPES = 3
-"""A version is there if one of so many scrapes told of it: one may fail, and scrapes are not quite evenly apart."""
 
 
 @dataclass(frozen=True)
@@ -104,33 +101,21 @@ def compared(scope: Scope, reference: Reference) -> Recording:
         others = one_of("version", reference.others)
         which.append(Matcher("version", "!~" if others.op == "=~" else "!=", others.value))
 
-    def having(op: str, info: Callable[[tuple[Matcher, ...]], Expr]) -> Expr:
-        return Aggregate("group", of_a_version(spec), info((*which, Matcher("bins", op, reference.baseline.bins))))
+    def having(op: str, window: float | None) -> Expr:
+        these = (*which, Matcher("bins", op, reference.baseline.bins))
+        series = select(c.FEATURE_INFO, these, window=window, target_labels=targets(spec))
+        info: Expr = series if window is None else Call("max_over_time", (series,))
+        return Aggregate("group", of_a_version(spec), info)
 
-    def lately(these: tuple[Matcher, ...]) -> Expr:
-        series = select(c.FEATURE_INFO, these, window=scope.window, target_labels=targets(spec))
-        return Call("max_over_time", (series,))
-
-    same = Binary("unless", having("=", lambda these: told_now(spec, these)), having("!=", lately))
+    same = Binary("unless", having("=", None), having("!=", scope.window))
     if holds_a_day(spec, scope.window):
         day = RHYTHMS["daily"]
-        yesterday = select(c.FEATURE_INFO, of_any_version, window=day, offset=day, target_labels=targets(spec))
+        lately = select(c.FEATURE_INFO, of_any_version, window=day, offset=day, target_labels=targets(spec))
         on = (*key(spec, ""), *_FEATURE)
-        same = Binary("and", same, Aggregate("group", on, Call("max_over_time", (yesterday,))), on=on)
+        same = Binary("and", same, Aggregate("group", on, Call("max_over_time", (lately,))), on=on)
     return Recording(
         info_name(scope), same, (*of_a_version(spec), "baseline"), static=(("baseline", own or ANY), *_whose(reference))
     )
-
-
-def told_now(spec: Spec, which: tuple[Matcher, ...]) -> Expr:
-    """Return what services tell of the bins that they have.
-
-    A scrape that fails ends all series until the next: over so many that one is no version that is gone, or each
-    alert of drift would begin its wait anew. What runs on a schedule is read as it is.
-    """
-    window = None if spec.schedule is not None else SCRAPES * spec.timing.scrape_interval
-    series = select(c.FEATURE_INFO, which, window=window, target_labels=targets(spec))
-    return series if window is None else Call("max_over_time", (series,))
 
 
 def holds_a_day(spec: Spec, window: float) -> bool:

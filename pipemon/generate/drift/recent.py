@@ -27,7 +27,6 @@ from typing import cast
 
 from pipemon import catalogue as c
 from pipemon.generate.drift.constants import ALPHA, CORES, PLACE, looks
-from pipemon.generate.drift.distribution import told_now
 from pipemon.generate.drift.quantiles import kolmogorov, normal
 from pipemon.generate.drift.rare import more_than_chance
 from pipemon.generate.drift.statistics import SUMS
@@ -164,7 +163,7 @@ def _which(made: Recent) -> tuple[Matcher, ...]:
 def _now(made: Recent) -> Recording:
     spec, own = made.spec, (*key(made.spec, made.mode.stage), *_FEATURE)
     which = (*matchers(spec, c.FEATURE_INFO), *_which(made))
-    told = told_now(spec, which)
+    told = select(c.FEATURE_INFO, which, target_labels=targets(spec))
     other_bins = (*which, Matcher("bins", "!=", made.bins.hash))
     # An hour or more, in which what is told now is, too: who tells bins now, and no others in that time, has these.
     lately = select(c.FEATURE_INFO, other_bins, window=made.mode.window + made.earlier, target_labels=targets(spec))
