@@ -48,7 +48,6 @@ PARTS: Mapping[str, Callable[[Generator, bool], Table]] = {
     "costs": lambda random, quick: beside.costs(random),
     "power": lambda random, quick: power.power(random, *((2, 100) if quick else (30, 1500))),
     "run_lengths": lambda random, quick: power.lengths(random, 40 if quick else 4000),
-    "long_tails": lambda random, quick: power.long_tails(random, *((20, 100) if quick else (2000, 2000))),
     "cusum": lambda random, quick: cusum.run_lengths(random, *((100, 1e5) if quick else (4000, 4e7))),
     "sudden": lambda random, quick: sudden.sudden(random, 2 if quick else 8),
     "same_hours": lambda random, quick: same_hours.rhythms(random, 1 if quick else 40),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipemon.baseline.bins import cut
 from pipemon.baseline.design_effect import of_cumulative, of_values
 from pipemon.generate.drift.constants import CORES, LEAST, Reference, quantile_of_core
-from pipemon.generate.drift.onset import FURTHEST, SLACK
+from pipemon.generate.drift.onset import SLACK
 from pipemon.generate.drift.quantiles import bridge_area, kolmogorov, normal
 from pipemon.generate.drift.recent import EXPECTED
 from pipemon.spec.baseline import FeatureBaseline
@@ -179,7 +179,6 @@ def cumulated(sums: Array, z: Array, limit: float, allowance: float = 0.0) -> Ar
 
     `allowance` is what the baseline's own chance explains of z.
     """
-    z = np.clip(z, -FURTHEST, FURTHEST)
     return np.clip(sums + np.stack([z, -z]) - SLACK - allowance, 0.0, 2 * limit)
 
 

@@ -7,18 +7,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.random import Generator
 
-from benchmarks.drift.emulation import Array, counts, cumulated, evidence, of_bounds, run_lengths, values_of
+from benchmarks.drift.emulation import Array, counts, evidence, of_bounds, run_lengths, values_of
 from benchmarks.drift.tables import Table
 from pipemon.baseline.bins import cut
 from pipemon.generate.drift.constants import Reference
-from pipemon.generate.drift.onset import LIMIT, TRIFLE
 from pipemon.spec.signals import STATISTICS
-
-
-def _moments(sigma: float) -> tuple[float, float]:
-    mean = float(np.exp(sigma**2 / 2))
-    return mean, mean * float(np.sqrt(np.exp(sigma**2) - 1))
-
 
 SIZE, LIVE = 50_000, 1000
 ALTERNATIVES: dict[str, Callable[[Generator, tuple[int, int]], Array]] = {
@@ -49,13 +42,6 @@ EARLIER = {
 ORDER = ("psi", "js", "hellinger", "chi2", "ks", "wasserstein")
 TABULATED = {4.0: (168, 74.2, 26.6, 8.38, 3.34), 5.0: (465, 139, 38.0, 10.4, 4.01)}
 SHIFTS = (0.0, 0.25, 0.5, 1.0, 2.0)
-TAILS: dict[str, tuple[Callable[[Generator, tuple[int, int]], Array], float, float]] = {
-    "normal": (lambda random, size: random.normal(size=size), 0.0, 1.0),
-    "lognormal, sigma 1": (lambda random, size: random.lognormal(0, 1, size), *_moments(1.0)),
-    "lognormal, sigma 1.5": (lambda random, size: random.lognormal(0, 1.5, size), *_moments(1.5)),
-}
-"""Values with their mean and standard deviation."""
-STEPS_OF = (30, 120)
 
 
 def _mixed(random: Generator, size: tuple[int, int], share: float, at: float) -> Array:
@@ -128,27 +114,3 @@ def lengths(random: Generator, runs: int) -> Table:
         "errors. A limit of 8 is what is shipped."
     )
     return Table("Run lengths of the cumulative sums", about, ["limit", "shift", "steps", "tabulated"], rows)
-
-
-def long_tails(random: Generator, streams: int, steps: int) -> Table:
-    """Return once in how many steps a mean that does not move is taken for moved, by what the values are like."""
-    rows = []
-    for name, (draw, mean, sd) in TAILS.items():
-        cells = []
-        for number in STEPS_OF:
-            error = max(1 / np.sqrt(number), TRIFLE)
-            sums, alarms = np.zeros((2, streams)), 0
-            for _ in range(steps):
-                sums = cumulated(sums, (draw(random, (streams, number)).mean(1) - mean) / sd / error, LIMIT)
-                above = (sums > LIMIT).any(0)
-                alarms += int(above.sum())
-                sums[:, above] = 0.0
-            found = streams * steps / max(alarms, 1)
-            cells.append(f"{found:,.0f} ± {found / np.sqrt(alarms):,.0f}" if alarms else f"over {found:,.0f}")
-        rows.append([name, *cells])
-    about = (
-        "Once in how many steps a feature that does not move is taken for moved, with the standard error, by what its "
-        "values are like and how many are in a step. The baseline's mean and standard deviation are those of the "
-        "distribution."
-    )
-    return Table("Long tails", about, ["values", *(f"{number} in a step" for number in STEPS_OF)], rows)

@@ -3,7 +3,6 @@
 Each step, the mean of the values in it is compared with the baseline's: z is how many standard errors it is off, or
 how many tenths of a standard deviation where those are larger, so that much traffic does not make a trifle a shift.
 Page's cumulative sums (1954) of z - 1/2 and of -z - 1/2, never below 0, are above LIMIT when the mean has moved.
-Of z no more than FURTHEST counts, either way: the means of long tails are seldom far off in several steps by chance.
 The steps do not overlap, and the sums are of the standardised values of whole steps: run lengths are those of the
 tables (Montgomery; Brook and Evans 1972). With a limit of 4 or 5 a series that does not move is taken for moved once
 in 168 or 465 steps, and one that moves by a standard error is seen after 8.4 or 10.4.
@@ -42,8 +41,6 @@ CERTAIN = 2.0
 """So many standard errors of the baseline's mean are taken from each step's score, too."""
 TRIFLE = 0.1
 """The shift in standard deviations that counts as one standard error at least."""
-FURTHEST = 4.0
-"""So many standard errors of a step count at most: of long tails a single step may be further off by chance."""
 ENOUGH = 30
 """Independent values in a step for its mean to be all but normal; a step with fewer is passed over."""
 TOGETHER = 30
@@ -159,8 +156,7 @@ def _score(scope: Scope, references: tuple[Reference, ...]) -> tuple[Recording, 
     zero = Binary("*", 0.0, Binary(">", counted.series(), 0.0))
     added = Binary("+", zero, total.series(), on=on, group_left=True)
     off = beside("-", Binary("/", added, Binary(">", counted.series(), 0.0)), constants.read("mean"))
-    z = Binary("/", beside("/", off, constants.read("sd")), error)
-    expr = Call("clamp", (z, -FURTHEST, FURTHEST))
+    expr = Binary("/", beside("/", off, constants.read("sd")), error)
     name = scope.name("pipemon_feature_value", "standard_score", *_FEATURE)
     return Recording(name, expr, labels, (counted, total)), allowance
 
