@@ -11,6 +11,7 @@ from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from threading import get_ident
 
 import margins
 import numpy as np
@@ -62,7 +63,7 @@ def heard_once() -> Iterator[None]:
     def once(audio: NDArray[np.int16]) -> recogniser.Heard:
         path = folder / f"{sha256(made_of + audio.tobytes()).hexdigest()[:32]}.json"
         if not path.exists():
-            draft = path.with_suffix(f".{os.getpid()}")
+            draft = path.with_suffix(f".{os.getpid()}-{get_ident()}")
             draft.write_text(json.dumps(asdict(decode(audio))))
             draft.replace(path)
         return recogniser.Heard(**json.loads(path.read_text()))
