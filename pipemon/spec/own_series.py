@@ -27,9 +27,10 @@ STANDS_FOR: dict[str, Metric] = {
 """The words of a file, and what each is of a stage."""
 
 VERSIONS = ("version", "canary")
+"""The words that tell versions of the model apart."""
+
 _WRITTEN = ("pipeline", "stage", "version", "track", "series")
 """Labels that the rules give the series of a service."""
-"""The words that tell versions of the model apart."""
 
 _LEARNED_LATER = {"feedback": "feedback", "quality": "scores", "agreement": "candidates"}
 """Signals of what another service tells of the stage's outputs, and where a file declares it."""

@@ -9,7 +9,7 @@ from pipemon.spec import fields
 from pipemon.spec.cusum import adds_up, step_of
 from pipemon.spec.fields import Report
 from pipemon.spec.groups import Written
-from pipemon.spec.model import LONGEST_STEP, Condition, Pace, Reference, Severity, Spec
+from pipemon.spec.model import LONGEST_STEP, Condition, Pace, Severity, Spec
 from pipemon.spec.objective import burning, burns
 from pipemon.spec.reader import Mapping, Node, Scalar
 from pipemon.spec.signals import CUSUM, SHIFT, SIGNALS, for_seconds
@@ -66,12 +66,11 @@ def looked_over(
             f"{name}: {duration(window)} can't be told from the hour before; give it a `window` of an hour or less"
         )
         report.add(node or body.get("pace") or key, message, "range")
-    if spec.schedule is None and past is not None and past.offset:
-        _check_past(report, node or key, name, past, window, spec)
-    for then in (each.reference for each in found if spec.schedule is None and each.reference is not None):
-        if then.offset and window > then.offset / 2:
-            report.add(node or key, _too_near(name, window, then), "range")
-            break
+    if spec.schedule is None:
+        if past is not None and past.offset and window < spec.timing.long_window:
+            message = f"{name}: window: {duration(window)} of {past.words} say little; give it an hour or more"
+            report.add(node or key, message, "range")
+        _check_near(report, node or key, name, found, window)
     if any(condition.signal == "budget_burn" for condition in found):
         found = _burning(report, body, key, found, spec, severity)
         window = max((condition.burns[0].long for condition in found), default=window)
@@ -91,21 +90,17 @@ def _window(report: Report, body: Mapping, name: str, usual: float, spec: Spec) 
     return window
 
 
-def _check_past(report: Report, at: Node, name: str, past: Reference, window: float, spec: Spec) -> None:
-    """Report a window that can't be told from the same hours before."""
-    if window < spec.timing.long_window:
-        message = f"{name}: window: {duration(window)} of {past.words} say little; give it an hour or more"
-        report.add(at, message, "range")
-    elif window > past.offset / 2:
-        # Hours in which its own alert was there, or soon before it, are nothing to compare with.
-        report.add(at, _too_near(name, window, past), "range")
-
-
-def _too_near(name: str, window: float, past: Reference) -> str:
-    return (
-        f"{name}: window: of {duration(window)}, {past.words} are too near to be told from what is now; "
-        f"give it {duration(past.offset / 2)} or less"
-    )
+def _check_near(report: Report, at: Node, name: str, found: tuple[Condition, ...], window: float) -> None:
+    """Report a window that can't be told from the time that it is compared with."""
+    for past in filter(None, (each.reference or each.against for each in found)):
+        if past.offset and window > past.offset / 2:
+            # Hours in which its own alert was there, or soon before it, are nothing to compare with.
+            message = (
+                f"{name}: window: of {duration(window)}, {past.words} are too near to be told from what is now; "
+                f"give it {duration(past.offset / 2)} or less"
+            )
+            report.add(at, message, "range")
+            return
 
 
 def _burning(

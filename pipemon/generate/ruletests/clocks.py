@@ -71,7 +71,7 @@ def clock(spec: Spec, mode: FailureMode, away: float = 0.0) -> Clock:
         return ceil(round(seconds / step, 6))
 
     window, wait, tail = steps(mode.window), steps(mode.for_), steps(mode.keep_firing_for)
-    hold = any(condition.reference and condition.reference.hold for condition in mode.conditions)
+    hold = holds_the_past(mode)
     hour = steps(max(mode.window, spec.timing.long_window)) if hold else 0
     # What is recorded of yesterday is made up: the scene must end before ours record it, too.
     ago = min((past.offset for each in mode.conditions if (past := each.reference) and past.offset), default=0.0)
@@ -111,3 +111,8 @@ def clock(spec: Spec, mode: FailureMode, away: float = 0.0) -> Clock:
 def ages(mode: FailureMode) -> bool:
     """Tell whether it is about how long ago a time was, of versions that are called."""
     return any(isinstance(SIGNALS[condition.signal].reads, r.Age) for condition in mode.conditions)
+
+
+def holds_the_past(mode: FailureMode) -> bool:
+    """Tell whether it is compared with the time before, which is held for as long as it fires."""
+    return any(condition.reference is not None and condition.reference.hold for condition in mode.conditions)

@@ -9,7 +9,7 @@ from pipemon.generate.measures import measure
 from pipemon.generate.queries import calls_total
 from pipemon.generate.rules import Alert
 from pipemon.generate.ruletests.bounds import BEHIND, bound_until
-from pipemon.generate.ruletests.clocks import Clock, ages, clock
+from pipemon.generate.ruletests.clocks import Clock, ages, clock, holds_the_past
 from pipemon.generate.ruletests.expectations import (
     expected_alert,
     firing_at,
@@ -98,7 +98,7 @@ def case(
     """
     mode = alert.mode
     # What must hold together with others begins when the last of them does: the hour before may have a little of it.
-    blurred = len(mode.conditions) > 1 and mode.combine == "all" and _holds_the_past(mode)
+    blurred = len(mode.conditions) > 1 and mode.combine == "all" and holds_the_past(mode)
     if fires and mode.stage is not None:
         state = state._replace(skipped=SKIPPED)
     played = _Played(calm, state, fires, gone, down, few)
@@ -140,7 +140,7 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
     if stopped and not fires and not gone and spec.told_apart_by:
         # Who has been gone for so long is not expected any more.
         away = spec.link + spec.timing.long_window + mode.for_ + mode.keep_firing_for
-    hold = _holds_the_past(mode)
+    hold = holds_the_past(mode)
     usual = state.then if hold else None
     # That it ends does not depend on how many calls there were before it.
     time = clock(spec, mode, away)
@@ -192,10 +192,6 @@ def _scene(spec: Spec, mode: FailureMode, played: _Played) -> tuple[Clock, Entri
     if fires and stopped and not gone and not ages(mode) and (hold or time.recovers):
         exprs += recorded_values(spec, mode, normal, time._replace(judged=time.bad - 1), parts=True)
     return time, inputs, exprs
-
-
-def _holds_the_past(mode: FailureMode) -> bool:
-    return any(condition.reference is not None and condition.reference.hold for condition in mode.conditions)
 
 
 def never(spec: Spec, alert: Alert) -> Test:
